@@ -1,0 +1,186 @@
+import numpy as np
+import pytest
+
+from voxeldose.dpk import point_kernel, voxelise
+from voxeldose.engines.convolution import Convolution, LocalDeposition
+from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.grid import Grid
+from voxeldose.radionuclide import JOULE_PER_MEV, Y90, Y90_ICRP107
+from voxeldose.volume import DecayMap, DensityMap
+
+KERNEL = point_kernel()
+GRID = Grid.from_axes((21, 19, 23), (3.0, 4.0, 2.5), (5, 6, 7))
+
+
+def decay_map(values, grid=GRID, radionuclide=Y90):
+    return DecayMap(values, grid, radionuclide=radionuclide)
+
+
+def point_source(at=(10, 9, 11), grid=GRID):
+    values = np.zeros(grid.shape, np.float32)
+    values[at] = 1e12
+    return decay_map(values, grid)
+
+
+def energy_j(dose, density):
+    return float(dose.gy.sum(dtype=np.float64)) * density * dose.grid.voxel_volume_ml * 1e-3
+
+
+def test_dose_of_one_voxel_is_the_kernel_centred_on_it():
+    dose = Convolution(KERNEL).dose(point_source(), 1.0)
+    kernel = voxelise(KERNEL.with_energy(Y90.energy_mev), GRID.spacing_mm).gy_per_decay
+    half = [n // 2 for n in kernel.shape]
+    part = tuple(slice(c - h, c + h + 1) for c, h in zip((10, 9, 11), half, strict=True))
+    np.testing.assert_allclose(dose.gy[part], kernel * 1e12, rtol=1e-6, atol=1e-9 * dose.gy.max())  # float32 storage
+    assert np.unravel_index(dose.gy.argmax(), dose.gy.shape) == (10, 9, 11)
+
+
+@pytest.mark.parametrize("density", [0.9, 1.0, 1.06])
+def test_energy_in_is_energy_out_plus_the_stated_loss(density):
+    decays = point_source()
+    dose = Convolution(KERNEL).dose(decays, density)
+    emitted = decays.total() * Y90.energy_mev * JOULE_PER_MEV
+    assert energy_j(dose, density) == pytest.approx(emitted * (1 - dose.energy_lost_fraction), rel=1e-5)
+    assert dose.energy_lost_fraction == pytest.approx(1 - KERNEL.within(12), abs=1e-6)
+
+
+def test_energy_that_leaves_the_image_is_in_the_stated_loss():
+    dose = Convolution(KERNEL).dose(point_source((0, 0, 0)), 1.0)
+    kernel = voxelise(KERNEL, GRID.spacing_mm).energy_fraction
+    corner = kernel[tuple(slice(n // 2, None) for n in kernel.shape)]
+    assert dose.energy_lost_fraction == pytest.approx(1 - corner.sum(), abs=1e-6)
+    assert dose.energy_lost_fraction > 0.4
+
+
+def test_nothing_wraps_around_the_image():
+    dose = Convolution(KERNEL).dose(point_source((0, 0, 0)), 1.0).gy
+    assert dose[0, 0, 0] == dose.max()
+    assert dose[10:].max() == dose[:, 10:].max() == dose[:, :, 12:].max() == 0
+
+
+def test_a_kernel_wider_than_the_image_is_cut_and_not_folded():
+    small = Grid.from_axes((2, 3, 1), (3.0, 4.0, 2.5), (0, 0, 0))
+    values = np.arange(1, 7, dtype=np.float32).reshape(small.shape) * 1e10
+    dose = Convolution(KERNEL).dose(decay_map(values, small), 1.0).gy
+    kernel = voxelise(KERNEL.with_energy(Y90.energy_mev), small.spacing_mm).gy_per_decay
+    c = [n // 2 for n in kernel.shape]
+    expected = np.zeros(small.shape)
+    for target in np.ndindex(small.shape):
+        for source in np.ndindex(small.shape):
+            offset = tuple(c[a] + target[a] - source[a] for a in range(3))
+            expected[target] += values[source] * kernel[offset]
+    np.testing.assert_allclose(dose, expected, rtol=1e-6)
+
+
+def test_fft_agrees_with_a_direct_sum_over_the_kernel():
+    rng = np.random.default_rng(1)
+    values = rng.normal(1, 2, GRID.shape).astype(np.float32) * 1e10
+    dose = Convolution(KERNEL).dose(decay_map(values), 1.04).gy
+    kernel = voxelise(KERNEL.with_energy(Y90.energy_mev), GRID.spacing_mm, density_g_per_ml=1.04).gy_per_decay
+    half = [n // 2 for n in kernel.shape]
+    padded = np.pad(values.astype(float), [(h, h) for h in half])
+    direct = np.zeros(GRID.shape)
+    for index, weight in np.ndenumerate(kernel):
+        part = tuple(slice(2 * h - n, 2 * h - n + size) for h, n, size in zip(half, index, GRID.shape, strict=True))
+        direct += weight * padded[part]
+    np.testing.assert_allclose(dose, direct, atol=2e-7 * np.abs(direct).max())  # float32 storage
+
+
+def test_non_negative_activity_gives_no_negative_dose_and_noise_keeps_its_sign():
+    values = np.zeros(GRID.shape, np.float32)
+    values[10, 9, 11] = 1e12
+    assert Convolution(KERNEL).dose(decay_map(values), 1.0).gy.min() == 0
+    values[5, 9, 11] = -1e12
+    assert Convolution(KERNEL).dose(decay_map(values), 1.0).gy.min() < -100
+
+
+def test_no_activity_gives_no_dose():
+    dose = Convolution(KERNEL).dose(decay_map(np.zeros(GRID.shape)), 1.0)
+    assert dose.gy.max() == dose.gy.min() == 0
+    assert dose.energy_lost_fraction == 0
+
+
+def test_an_oblique_grid_gives_the_same_dose_as_an_axial_one():
+    angle = np.radians(25)
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    axes = turn @ np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
+    oblique = Grid.from_axes(GRID.shape, GRID.spacing_mm, (5, 6, 7), directions=axes)
+    a = Convolution(KERNEL).dose(point_source(), 1.04).gy
+    b = Convolution(KERNEL).dose(point_source(grid=oblique), 1.04).gy
+    np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_kernel_takes_the_energy_of_the_runs_constants():
+    ddep = Convolution(KERNEL).dose(point_source(), 1.0).gy
+    icrp = Convolution(KERNEL).dose(decay_map(point_source().decays, radionuclide=Y90_ICRP107), 1.0).gy
+    np.testing.assert_allclose(icrp, ddep * np.float32(0.9329 / 0.9267), rtol=1e-6)
+
+
+def test_local_deposition_kernel_and_k_agree():
+    uniform = decay_map(np.full(GRID.shape, 1e9 * Y90.decays_per_bq()))  # 1 GBq in each voxel
+    local = LocalDeposition().dose(uniform, 1.0)
+    kg = GRID.voxel_volume_ml * 1e-3
+    assert local.gy[0, 0, 0] * kg == pytest.approx(Y90.gy_kg_per_gbq, rel=1e-6)
+    wide = Grid.from_axes((31, 31, 31), (3.0, 4.0, 2.5), (0, 0, 0))
+    dpk = Convolution(KERNEL).dose(decay_map(np.full(wide.shape, 1e9 * Y90.decays_per_bq()), wide), 1.0)
+    assert dpk.gy[15, 15, 15] * kg == pytest.approx(Y90.gy_kg_per_gbq * KERNEL.within(12), rel=1e-5)
+
+
+def test_a_voxel_kernel_of_another_spacing_or_density_is_refused():
+    with pytest.raises(GeometryError, match="was made for"):
+        Convolution(voxelise(KERNEL, (3, 3, 3))).dose(point_source(), 1.0)
+    with pytest.raises(QuantityError, match=r"1\.0 g/mL but the run has 1\.04"):
+        Convolution(voxelise(KERNEL, GRID.spacing_mm)).dose(point_source(), 1.04)
+
+
+def test_a_fitting_voxel_kernel_is_used_as_it_is():
+    kernel = voxelise(KERNEL, GRID.spacing_mm)
+    np.testing.assert_array_equal(
+        Convolution(kernel).dose(point_source(), 1.0).gy, Convolution(KERNEL).dose(point_source(), 1.0).gy
+    )
+
+
+def test_a_sheared_grid_is_refused_by_convolution_and_fine_for_local_deposition():
+    affine = GRID.affine_lps_mm.copy()
+    affine[:3, 0] += 0.3 * affine[:3, 2]
+    sheared = point_source(grid=Grid(GRID.shape, affine))
+    with pytest.raises(GeometryError, match="sheared"):
+        Convolution(KERNEL).dose(sheared, 1.0)
+    assert LocalDeposition().dose(sheared, 1.0).gy.max() > 0
+
+
+def test_convolution_refuses_a_density_image():
+    with pytest.raises(QuantityError, match="one uniform density"):
+        Convolution(KERNEL).dose(point_source(), DensityMap(np.ones(GRID.shape), GRID))
+
+
+@pytest.mark.parametrize("density", [0, -1, np.nan, 0.01])
+@pytest.mark.parametrize("engine", [Convolution(KERNEL), LocalDeposition()])
+def test_a_density_of_air_or_less_is_refused(engine, density):
+    with pytest.raises(QuantityError):
+        engine.dose(point_source(), density)
+
+
+def test_local_deposition_divides_by_each_voxels_density_and_says_what_falls_in_air():
+    density = np.ones(GRID.shape, np.float32)
+    density[:10] = 0.3
+    density[0] = 0.001
+    decays = decay_map(np.ones(GRID.shape) * 1e12)
+    dose = LocalDeposition().dose(decays, DensityMap(density, GRID))
+    assert dose.gy[5, 0, 0] == pytest.approx(dose.gy[15, 0, 0] / 0.3, rel=1e-6)
+    assert dose.gy[0].max() == 0
+    assert dose.energy_lost_fraction == pytest.approx(1 / 21)
+
+
+def test_local_deposition_refuses_a_density_on_another_grid():
+    other = GRID.window((1, 0, 0), GRID.shape)
+    with pytest.raises(GeometryError, match="resample"):
+        LocalDeposition().dose(point_source(), DensityMap(np.ones(GRID.shape), other))
+
+
+def test_a_voxel_that_is_no_number_is_refused():
+    values = np.zeros(GRID.shape)
+    values[0, 0, 0] = np.inf
+    for engine in (Convolution(KERNEL), LocalDeposition()):
+        with pytest.raises(QuantityError, match="not finite"):
+            engine.dose(decay_map(values), 1.0)

@@ -1,0 +1,300 @@
+"""What the DICOM readers refuse: every message names the file or folder, says the way out, and never the patient."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from voxeldose.errors import VoxeldoseError
+from voxeldose.io.dicom_series import read_ct, read_dicom_volume, read_pet, read_spect
+from voxeldose.io.images import read_activity, read_image
+
+
+def without(*keys):
+    def change(ds, n=0):
+        for key in keys:
+            if key in ds:
+                delattr(ds, key)
+
+    return change
+
+
+def setting(only=None, **values):
+    def change(ds, n=0):
+        if only in (None, n):
+            for key, value in values.items():
+                setattr(ds, key, value)
+
+    return change
+
+
+def test_a_missing_slice_is_refused(write_series, refused):
+    folder = write_series("CT", change=lambda _, n: n != 2)
+    refused(lambda: read_ct(folder), str(folder), "missing", "Export", "slice_01.dcm")
+
+
+def test_a_doubled_slice_is_refused(write_series, refused):
+    folder = write_series("CT")
+    shutil.copy(folder / "slice_03.dcm", folder / "again.dcm")
+    refused(lambda: read_ct(folder), str(folder), "same place", "again.dcm", "slice_03.dcm", "keep one")
+
+
+def test_a_series_with_every_slice_twice_is_refused(write_series, refused):
+    folder = write_series("CT")
+    for file in list(folder.iterdir()):
+        shutil.copy(file, folder / f"copy_{file.name}")
+    refused(lambda: read_ct(folder), str(folder), "same place")
+
+
+def test_a_tilted_gantry_is_refused(write_series, refused):
+    def tilt(ds, n):
+        ds.ImagePositionPatient[1] += 0.4 * n
+
+    folder = write_series("CT", change=tilt)
+    refused(lambda: read_ct(folder), str(folder), "sideways", "tilt", "resample")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"ImageOrientationPatient": [1, 0, 0, 0, 0, -1]},
+        {"PixelSpacing": [2.0, 1.6]},
+        {"Rows": 6},
+        {"FrameOfReferenceUID": "1.2.3"},
+    ],
+    ids=lambda v: next(iter(v)),
+)
+def test_a_slice_unlike_the_others_is_refused(write_series, refused, values):
+    folder = write_series("CT", change=setting(only=3, **values))
+    refused(lambda: read_ct(folder), "slice_03.dcm", "differs", "export one volume")
+
+
+def test_axes_that_are_not_perpendicular_are_refused(write_series, refused):
+    folder = write_series("CT", change=setting(ImageOrientationPatient=[1, 0, 0, 0.2, 0.98, 0]))
+    refused(lambda: read_ct(folder), str(folder), "perpendicular")
+
+
+@pytest.mark.parametrize("key", ["ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing"])
+def test_a_series_without_geometry_is_refused(write_series, refused, key):
+    folder = write_series("CT", change=without(key))
+    refused(lambda: read_ct(folder), str(folder), key, "Export")
+
+
+def test_two_series_in_one_folder_are_refused_unless_one_is_named(write_series, refused, place_error):
+    folder = write_series("CT", folder="study/a")
+    write_series("CT", folder="study/b", orientation="coronal")
+    message = refused(lambda: read_ct(folder.parent), str(folder.parent), "2 CT series", "series_uid")
+    uid = message.split("series ")[-1].split(")")[0]
+    assert place_error(read_ct(folder.parent, series_uid=uid)) < 0.03
+
+
+def test_a_series_uid_that_is_not_there_is_refused(write_series, refused):
+    folder = write_series("CT")
+    refused(lambda: read_ct(folder, series_uid="1.2.3"), str(folder), "1.2.3")
+
+
+def test_an_empty_folder_is_refused(tmp_path, refused):
+    (tmp_path / "empty").mkdir()
+    refused(lambda: read_ct(tmp_path / "empty"), str(tmp_path / "empty"), "empty", "give the folder")
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path, refused):
+    refused(lambda: read_ct(tmp_path / "nowhere"), str(tmp_path / "nowhere"), "no such")
+
+
+def test_a_folder_without_dicom_is_refused(tmp_path, refused):
+    (tmp_path / "notes.txt").write_text("notes")
+    refused(lambda: read_ct(tmp_path), str(tmp_path), "no DICOM file", "give a folder")
+
+
+def test_another_modality_is_refused(write_series, refused):
+    folder = write_series("CT")
+    refused(lambda: read_pet(folder), str(folder), "no PT series", "CT, 5 files")
+
+
+def test_one_slice_is_refused(write_series, refused):
+    folder = write_series("CT")
+    refused(lambda: read_ct(folder / "slice_02.dcm"), "slice_02.dcm", "one slice", "give the folder")
+
+
+@pytest.mark.parametrize(
+    ("modality", "uid", "word"),
+    [
+        ("CT", "1.2.840.10008.5.1.4.1.1.2.1", "Enhanced CT"),
+        ("PT", "1.2.840.10008.5.1.4.1.1.130", "Enhanced PET"),
+        ("PT", "1.2.840.10008.5.1.4.1.1.128.1", "Legacy Converted Enhanced PET"),
+        ("CT", "1.2.840.10008.5.1.4.1.1.2.2", "Legacy Converted Enhanced CT"),
+    ],
+)
+def test_enhanced_objects_are_refused(write_series, refused, modality, uid, word):
+    folder = write_series(modality, shape=(1, 3, 4), change=setting(SOPClassUID=uid, NumberOfFrames=1))
+    refused(lambda: (read_ct if modality == "CT" else read_pet)(folder), str(folder), word, "single-frame")
+
+
+def test_a_multi_frame_ct_is_refused(write_series, refused):
+    folder = write_series("CT", shape=(1, 3, 4), change=setting(NumberOfFrames=2))
+    refused(lambda: read_ct(folder), str(folder), "multi-frame", "single-frame")
+
+
+@pytest.mark.parametrize("key", ["RescaleSlope", "RescaleIntercept"])
+@pytest.mark.parametrize("modality", ["CT", "PT"])
+def test_stored_values_without_rescale_are_refused(write_series, refused, modality, key):
+    folder = write_series(modality, change=lambda ds, n: without(key)(ds) if n == 1 else None)
+    refused(lambda: (read_ct if modality == "CT" else read_pet)(folder), "slice_01.dcm", key, "Export")
+
+
+def test_a_pet_without_rescale_is_refused_also_when_the_user_names_the_quantity(write_series, refused):
+    folder = write_series("PT", change=without("RescaleSlope"))
+    refused(lambda: read_activity(folder, quantity="bq_per_ml"), "RescaleSlope")
+
+
+@pytest.mark.parametrize("units", ["GML", "CNTS", "PROPCNTS", ""])
+def test_a_pet_in_other_units_is_refused(write_series, refused, units):
+    folder = write_series("PT", change=setting(Units=units))
+    refused(lambda: read_pet(folder), str(folder), "(0054,1001)", units or "none", "BQML", "counts")
+
+
+def test_truncated_pixel_data_are_refused(write_series, refused):
+    folder = write_series("CT")
+    file = folder / "slice_02.dcm"
+    file.write_bytes(file.read_bytes()[:-40])
+    refused(lambda: read_ct(folder), "slice_02.dcm", "pixels cannot be read", "copy the file again")
+
+
+@pytest.mark.parametrize("left", [140, 180, 300, 500])
+def test_a_file_cut_off_in_its_header_is_refused_or_passed_over_but_never_a_traceback(write_series, left):
+    folder = write_series("CT")
+    file = folder / "slice_02.dcm"
+    file.write_bytes(file.read_bytes()[:left])
+    with pytest.raises(VoxeldoseError):
+        read_ct(folder)
+
+
+def test_pixels_of_another_size_than_stated_are_refused(write_series, refused):
+    folder = write_series("CT", change=setting(Columns=10))
+    refused(lambda: read_ct(folder), "slice_00.dcm", "pixels cannot be read")
+
+
+def test_a_colour_image_is_refused(write_series, refused):
+    folder = write_series("CT", change=setting(SamplesPerPixel=3))
+    refused(lambda: read_ct(folder), "slice_00.dcm", "colour", "original series")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("ImagePositionPatient", [0.0, 0.0]),
+        ("PixelSpacing", [0, 0]),
+        ("PixelSpacing", [-2.0, 1.5]),
+        ("ImagePositionPatient", ["", "1", "2"]),
+    ],
+)
+def test_a_malformed_header_is_refused_with_its_file_or_folder(write_series, refused, key, value):
+    folder = write_series("CT", change=setting(**{key: value}))
+    refused(lambda: read_ct(folder), str(folder))
+
+
+def test_a_decimal_string_that_is_no_number_is_refused_with_its_file_or_folder(write_series, refused):
+    folder = write_series("CT", change=setting(only=1, PixelSpacing=["2.03125", "1.5"]))
+    file = folder / "slice_01.dcm"
+    file.write_bytes(file.read_bytes().replace(b"2.03125", b"two_mm "))
+    refused(lambda: read_ct(folder), str(folder))
+
+
+# --- SPECT ---
+
+
+@pytest.mark.parametrize("kind", ["STATIC", "WHOLE BODY", "TOMO", "RECON GATED TOMO"])
+def test_nm_that_is_no_reconstructed_volume_is_refused(write_nm, refused, kind):
+    path = write_nm(change=setting(ImageType=["ORIGINAL", "PRIMARY", kind, "EMISSION"]))
+    refused(lambda: read_spect(path), str(path), kind, "RECON TOMO")
+
+
+def test_nm_without_an_image_type_is_refused(write_nm, refused):
+    path = write_nm(change=without("ImageType"))
+    refused(lambda: read_spect(path), str(path), "none", "RECON TOMO")
+
+
+def test_nm_without_detector_geometry_is_refused(write_nm, refused):
+    path = write_nm(change=without("DetectorInformationSequence"))
+    refused(lambda: read_spect(path), str(path), "Detector Information Sequence", "NIfTI")
+
+
+def test_nm_whose_detector_has_no_position_is_refused(write_nm, refused):
+    path = write_nm(change=lambda ds: without("ImagePositionPatient")(ds.DetectorInformationSequence[0]))
+    refused(lambda: read_spect(path), str(path), "Image Position (Patient)", "Export")
+
+
+def test_nm_whose_detector_has_no_orientation_is_refused(write_nm, refused):
+    path = write_nm(change=lambda ds: without("ImageOrientationPatient")(ds.DetectorInformationSequence[0]))
+    refused(lambda: read_spect(path), str(path), "ImageOrientationPatient", "Export")
+
+
+@pytest.mark.parametrize("change", [without("SpacingBetweenSlices"), setting(SpacingBetweenSlices=0)])
+def test_nm_without_spacing_between_slices_is_refused(write_nm, refused, change):
+    path = write_nm(change=change)
+    refused(lambda: read_spect(path), str(path), "(0018,0088)", "Slice Thickness cannot stand in", "Export")
+
+
+def test_nm_with_several_energy_windows_is_refused(write_nm, refused):
+    path = write_nm(change=setting(NumberOfEnergyWindows=2))
+    refused(lambda: read_spect(path), str(path), "2 energy windows", "export the one")
+
+
+def test_nm_of_one_frame_is_refused(write_nm, refused):
+    path = write_nm(shape=(1, 4, 5))
+    refused(lambda: read_spect(path), str(path), "several frames")
+
+
+def test_a_spect_of_several_files_is_refused(write_nm, tmp_path, refused):
+    path = write_nm()
+    shutil.copy(path, tmp_path / "copy.dcm")
+    refused(lambda: read_spect(tmp_path), str(tmp_path), "one multi-frame file", "2")
+
+
+def test_a_truncated_spect_is_refused(write_nm, refused):
+    path = write_nm()
+    path.write_bytes(path.read_bytes()[:-100])
+    refused(lambda: read_spect(path), str(path), "pixels cannot be read")
+
+
+def test_an_nm_with_a_real_world_mapping_is_read_as_counts_with_a_note(write_nm):
+    from pydicom.dataset import Dataset
+
+    spect = read_spect(write_nm(change=setting(RealWorldValueMappingSequence=[Dataset()])))
+    assert any("not applied" in note for note in spect.notes)
+
+
+# --- which image is meant ---
+
+
+def test_an_activity_folder_with_pet_and_spect_is_refused(write_series, write_nm, tmp_path, refused):
+    write_series("PT")
+    write_nm()
+    refused(lambda: read_activity(tmp_path), str(tmp_path), "PT, 5 files", "NM, 1 file", "Give the folder")
+
+
+def test_a_ct_as_activity_is_refused_without_a_quantity(write_series, refused):
+    folder = write_series("CT")
+    refused(lambda: read_activity(folder), str(folder), "CT", "quantity")
+
+
+def test_a_ct_as_activity_is_read_when_the_user_says_its_quantity(write_series):
+    found = read_activity(write_series("CT"), quantity="counts")
+    assert any("CT image is taken as counts" in note for note in found.notes)
+
+
+def test_an_image_folder_without_images_is_refused(tmp_path, refused):
+    (tmp_path / "notes.txt").write_text("notes")
+    refused(lambda: read_image(tmp_path), str(tmp_path), "no DICOM image")
+
+
+def test_one_dicom_volume_is_wanted_where_nothing_names_a_modality(write_series, refused):
+    folder = write_series("CT", folder="study/a")
+    write_series("PT", folder="study/b")
+    refused(lambda: read_dicom_volume(folder.parent), str(folder.parent), "2 image series")
+
+
+def test_values_are_never_changed_by_reading_twice(write_series):
+    folder = write_series("PT")
+    np.testing.assert_array_equal(read_pet(folder).values, read_pet(folder).values)

@@ -1,0 +1,125 @@
+"""What ``inspect`` says of a folder: one row a series, a verdict, and nothing of the patient."""
+
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from voxeldose.errors import InputError
+from voxeldose.io.inspection import inspect
+
+KEYS = {
+    "path",
+    "kind",
+    "files",
+    "series_uid",
+    "vendor",
+    "nuclide",
+    "units",
+    "decay",
+    "grid",
+    "use",
+    "verdict",
+}
+
+
+def write_label_map(path, values, affine=None):
+    nib.save(nib.Nifti1Image(values, np.diag([-2.0, -2, 3, 1]) if affine is None else affine), path)
+
+
+def test_every_series_and_image_file_is_one_row_with_a_verdict(write_series, write_nm, tmp_path):
+    write_series("CT", folder="ct")
+    write_series("PT", folder="pet")
+    write_nm()
+    labels = np.zeros((3, 4, 5), np.uint8)
+    labels[1, 1, 1] = 1
+    write_label_map(tmp_path / "liver.nii.gz", labels)
+    rows = inspect(tmp_path)
+    assert all(set(row) == KEYS for row in rows)
+    assert {row["kind"]: row["use"] for row in rows} == {
+        "CT": "ct",
+        "PT": "activity",
+        "NM": "activity",
+        "file": "rois",
+    }
+    assert all(isinstance(row["verdict"], str) and "refused" not in row["verdict"] for row in rows)
+
+
+def test_a_pet_row_tells_nuclide_units_decay_grid_and_instant(write_series):
+    (row,) = inspect(write_series("PT"))
+    assert (row["nuclide"], row["units"], row["decay"], row["files"]) == ("Y-90", "BQML", "START", 5)
+    assert row["vendor"] == "ACME Testomat"
+    assert row["grid"] == "5 x 7 x 9 voxels of 3 x 2 x 1.5 mm (k, j, i)"
+    assert "2024-05-02T14:05:00+00:00" in row["verdict"]
+
+
+def test_a_series_that_would_be_refused_says_why(write_series):
+    (row,) = inspect(write_series("CT", change=lambda _, n: n != 2))
+    assert row["use"] is None
+    assert row["verdict"].startswith("refused: ")
+    assert "missing" in row["verdict"]
+
+
+@pytest.mark.parametrize("modality", ["CT", "PT"])
+def test_a_row_holds_nothing_of_the_patient(write_series, anonymous, modality):
+    good = inspect(write_series(modality, folder="good"))
+    bad = inspect(write_series(modality, folder="bad", change=lambda ds, _: delattr(ds, "PixelSpacing")))
+    anonymous(str(good + bad))
+
+
+def test_a_refused_spect_row_holds_nothing_of_the_patient(write_nm, anonymous):
+    (row,) = inspect(write_nm(change=lambda ds: delattr(ds, "DetectorInformationSequence")))
+    assert "Detector Information Sequence" in row["verdict"]
+    anonymous(str(row))
+
+
+def test_two_series_in_one_folder_are_two_rows(write_series):
+    folder = write_series("CT", folder="study/a")
+    write_series("CT", folder="study/b", orientation="sagittal")
+    for file in list((folder.parent / "b").iterdir()):
+        shutil.move(file, folder / f"b_{file.name}")
+    rows = inspect(folder)
+    assert [row["use"] for row in rows] == ["ct", "ct"]
+    assert len({row["series_uid"] for row in rows}) == 2
+
+
+def test_a_series_spread_over_subfolders_can_be_used_as_reading_it_can(write_series):
+    folder = write_series("CT")
+    for n, file in enumerate(sorted(folder.iterdir())):
+        (folder / f"IM{n}").mkdir()
+        shutil.move(file, folder / f"IM{n}" / "slice")
+    (row,) = inspect(folder)
+    assert row["use"] == "ct", row["verdict"]
+
+
+def test_a_modality_without_a_use_says_so(write_series):
+    rows = inspect(write_series("CT", change=lambda ds, _: setattr(ds, "Modality", "MR")))
+    assert rows[0]["use"] is None
+    assert "MR is not used" in rows[0]["verdict"]
+
+
+def test_a_file_of_fractions_needs_its_quantity(tmp_path):
+    write_label_map(tmp_path / "uptake.nii.gz", np.linspace(0, 7, 60, dtype=np.float32).reshape(3, 4, 5))
+    (row,) = inspect(tmp_path)
+    assert "quantity" in row["use"]
+    assert "from 0 to 7" in row["verdict"]
+
+
+def test_a_label_map_without_names_says_so(tmp_path):
+    write_label_map(tmp_path / "seg.nii.gz", np.arange(60, dtype=np.uint8).reshape(3, 4, 5) % 3)
+    (row,) = inspect(tmp_path / "seg.nii.gz")
+    assert "labels need names" in row["verdict"]
+
+
+def test_a_file_of_four_dimensions_is_refused_in_its_row(tmp_path):
+    write_label_map(tmp_path / "dynamic.nii.gz", np.ones((3, 4, 5, 2), np.float32))
+    (row,) = inspect(tmp_path)
+    assert "refused" in row["verdict"]
+    assert row["use"] is None
+
+
+def test_a_folder_with_nothing_of_use_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("notes")
+    with pytest.raises(InputError, match="nothing here is DICOM"):
+        inspect(tmp_path)

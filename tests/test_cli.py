@@ -1,0 +1,344 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from voxeldose.cli import main
+from voxeldose.grid import Grid
+from voxeldose.io.nifti import read_array, write_labels, write_nifti
+from voxeldose.volume import Volume
+
+GRID = Grid.from_axes((20, 24, 28), (4, 3.5, 3), (-40, -40, -40))
+LABELS = {"1": {"name": "liver", "role": "liver"}, "2": {"name": "lesion", "role": "tumor"}}
+FILES = {"assessment.json", "rois.csv", "dvh.csv", "dose.nii.gz", "report.html", "run.json"}
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    """A small NIfTI study: activity in Bq/mL, labels with names, and a case file."""
+    labels = np.zeros(GRID.shape, np.uint8)
+    labels[3:17, 4:20, 4:24] = 1
+    labels[8:12, 9:14, 10:16] = 2
+    values = np.where(labels == 2, 5e5, np.where(labels == 1, 1e5, 0)).astype(np.float32)
+    write_nifti(Volume(values, GRID), tmp_path / "pet.nii.gz")
+    write_labels(labels, GRID, tmp_path / "labels.nii.gz")
+    (tmp_path / "labels.json").write_text(json.dumps(LABELS))
+    (tmp_path / "case.toml").write_text(
+        """
+[case]
+id = "case-001"
+[activity]
+path = "pet.nii.gz"
+quantity = "bq_per_ml"
+measured_at = 2024-05-03T06:15:00Z
+[[rois]]
+path = "labels.nii.gz"
+labels = { 1 = { name = "liver", role = "liver" }, 2 = { name = "lesion", role = "tumor" } }
+[administration]
+device = "glass"
+administered_mbq = 60.0
+residual_mbq = 1.0
+at = 2024-05-02T10:15:00Z
+lung_shunt_fraction = 0.04
+"""
+    )
+    return tmp_path
+
+
+def run(*words: object):
+    return CliRunner().invoke(main, [str(w) for w in words])
+
+
+def by_flags(study: Path, *more: object):
+    return run(
+        *("assess", "--activity", study / "pet.nii.gz", "--rois", study / "labels.nii.gz", "--out", study / "out"),
+        *("--labels", study / "labels.json", "--quantity", "bq_per_ml", "--administered-mbq", 60, *more),
+    )
+
+
+def refused(result, *words: str, out: Path | None = None):
+    """One clear message on stderr, exit code 2 or 3, no results folder, no traceback."""
+    assert result.exit_code in (2, 3), result.output
+    for word in words:
+        assert word in result.stderr
+    assert "Traceback" not in result.output
+    if out is not None:
+        assert not out.exists()
+        assert not list(out.parent.glob(".*partial*"))
+
+
+def test_a_case_file_gives_every_result(study):
+    result = run("assess", study / "case.toml")
+    assert result.exit_code == 0, result.output
+    out = study / "case-results"
+    assert {p.name for p in out.iterdir()} == FILES
+    found = json.loads((out / "assessment.json").read_text())
+    assert found["schema"] == "voxeldose/assessment/1"
+    assert set(found["rois"]) == {"liver", "lesion", "normal_liver"}
+    assert found["tumor_to_normal_ratio"] == pytest.approx(5, rel=1e-4)
+    assert "lesion" in result.stdout
+    assert "Results:" in result.stderr
+    assert "Results:" not in result.stdout
+
+
+def test_flags_give_the_same_numbers_as_the_case_file_and_json_is_what_is_written(study):
+    run("assess", study / "case.toml")
+    flags = ("--measured-at", "2024-05-03T08:15:00+02:00", "--at", "2024-05-02T10:15:00Z", "--residual-mbq", 1)
+    result = by_flags(study, *flags, "--lung-shunt", 0.04, "--device", "glass", "--id", "case-001", "--json", "--quiet")
+    assert result.exit_code == 0, result.output
+    written = json.loads((study / "case-results" / "assessment.json").read_text())
+    shown = json.loads(result.stdout)
+    assert shown["rois"] == written["rois"]
+    assert shown["totals"] == written["totals"]
+    assert result.stderr == ""
+
+
+def test_flags_override_the_case_file(study):
+    found = json.loads(
+        run("assess", study / "case.toml", "--engine", "local", "--constants", "vendor", "--json").stdout
+    )
+    assert found["method"]["engine"] == "local"
+    assert found["constants"]["gy_kg_per_gbq"] == pytest.approx(50)
+
+
+def test_the_manifest_holds_hashes_constants_and_the_case(study):
+    import hashlib
+
+    run("assess", study / "case.toml")
+    manifest = json.loads((study / "case-results" / "run.json").read_text())
+    hashes = {Path(i["path"]).name: i["sha256"] for i in manifest["inputs"]}
+    assert hashes["pet.nii.gz"] == hashlib.sha256((study / "pet.nii.gz").read_bytes()).hexdigest()
+    assert manifest["case"]["administration"]["administered_mbq"] == 60
+    assert manifest["kernel"]["sha256"]
+    assert set(manifest["outputs"]) == FILES - {"run.json"}
+
+
+def test_dose_file_has_the_hottest_voxel_in_the_lesion_by_simpleitk_too(study):
+    import SimpleITK as sitk  # noqa: N813
+
+    run("assess", study / "case.toml")
+    path = study / "case-results" / "dose.nii.gz"
+    values, grid, _ = read_array(path)
+    point = grid.points_lps_mm(np.unravel_index(values.argmax(), values.shape))
+    image = sitk.ReadImage(str(path))
+    array = sitk.GetArrayFromImage(image)
+    k, j, i = (int(n) for n in np.unravel_index(array.argmax(), array.shape))
+    np.testing.assert_allclose(image.TransformIndexToPhysicalPoint((i, j, k)), point, atol=1e-3)
+    index = GRID.indices(point)
+    assert (index > [7.5, 8.5, 9.5]).all()
+    assert (index < [11.5, 13.5, 15.5]).all()
+
+
+@pytest.mark.parametrize("grid", ["rois", "2.5"])
+def test_dose_on_another_grid(study, grid):
+    result = run("assess", study / "case.toml", "--grid", grid, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["method"]["grid"]
+    wanted = list(GRID.spacing_mm) if grid == "rois" else [2.5] * 3
+    np.testing.assert_allclose(found["spacing_mm_kji"], wanted, rtol=1e-5)
+    if grid == "rois":
+        assert found["shape_kji"] == list(GRID.shape)
+
+
+def test_nothing_is_overwritten_unless_asked_and_never_a_folder_of_others(study):
+    assert run("assess", study / "case.toml").exit_code == 0
+    before = (study / "case-results" / "run.json").read_text()
+    refused(run("assess", study / "case.toml"), "already exists", "--overwrite")
+    assert (study / "case-results" / "run.json").read_text() == before
+    assert run("assess", study / "case.toml", "--overwrite").exit_code == 0
+    mine = study / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("dear")
+    refused(run("assess", study / "case.toml", "--out", mine, "--overwrite"), "not a folder that voxeldose made")
+    assert (mine / "thesis.txt").read_text() == "dear"
+
+
+def test_a_failed_overwrite_leaves_the_earlier_results(study):
+    assert run("assess", study / "case.toml").exit_code == 0
+    before = (study / "case-results" / "run.json").read_text()
+    (study / "labels.nii.gz").unlink()
+    assert run("assess", study / "case.toml", "--overwrite").exit_code == 3
+    assert (study / "case-results" / "run.json").read_text() == before
+
+
+CASES = {
+    "missing file": ({"pet.nii.gz": "gone.nii.gz"}, ("gone.nii.gz", "no such file")),
+    "empty folder": ({'"pet.nii.gz"': '"empty"'}, ("empty", "folder is empty")),
+    "unknown key": ({"residual_mbq": "residul_mbq"}, ("residul_mbq", "did you mean 'residual_mbq'")),
+    "unknown table": ({"[administration]": "[administraton]"}, ("administraton", "did you mean 'administration'")),
+    "negative activity": ({"administered_mbq = 60.0": "administered_mbq = -60.0"}, ("administered_mbq", "-60")),
+    "naive instant": ({"at = 2024-05-02T10:15:00Z": "at = 2024-05-02T10:15:00"}, ("no time zone", "+00:00")),
+    "scan before infusion": ({"measured_at = 2024-05-03": "measured_at = 2024-05-01"}, ("before the infusion",)),
+    "label that is not there": ({"2 = {": "7 = {"}, ("labels.nii.gz", "7")),
+    "unknown role": ({'role = "tumor"': 'role = "tumour"'}, ("tumour",)),
+    "percent as fraction": ({"fraction = 0.04": "fraction = 4.0"}, ("lung_shunt_fraction",)),
+    "residual above vial": ({"residual_mbq = 1.0": "residual_mbq = 100.0"}, ("residual_mbq",)),
+    "not toml": ({"[activity]": "[activity"}, ("case.toml", "TOML")),
+    "quantity not said": ({'quantity = "bq_per_ml"': ""}, ("pet.nii.gz", "quantity")),
+    "wrong type": ({"administered_mbq = 60.0": 'administered_mbq = "60"'}, ("administered_mbq", "'60'")),
+    "engine to come": ({"[[rois]]": '[dose]\nengine = "density"\n[[rois]]'}, ("density", "local")),
+    "ct grid without ct": ({"[[rois]]": '[dose]\ngrid = "ct"\n[[rois]]'}, ("[ct]",)),
+    "ct density without ct": ({"[[rois]]": '[dose]\ndensity = "ct"\n[[rois]]'}, ("[ct]",)),
+    "density said twice": (
+        {"[[rois]]": '[dose]\ndensity = "rho.nii"\ndensity_g_per_ml = 1.0\n[[rois]]'},
+        ("contradict",),
+    ),
+    "region that is not there": ({"[[rois]]": '[dose]\ncalibration_region = "spleen"\n[[rois]]'}, ("spleen", "liver")),
+    "nothing to scale to": ({"administered_mbq = 60.0": ""}, ("administered_mbq",)),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_wrong_input_ends_with_one_message_and_no_results(study, name):
+    changes, words = CASES[name]
+    (study / "empty").mkdir()
+    text = (study / "case.toml").read_text()
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    (study / "case.toml").write_text(text)
+    refused(run("assess", study / "case.toml"), *words, out=study / "case-results")
+
+
+def test_labels_that_do_not_overlap_the_image_are_refused(study):
+    labels = np.ones((4, 4, 4), np.uint8)
+    write_labels(labels, Grid.from_axes((4, 4, 4), (3, 3, 3), (900, 0, 0)), study / "labels.nii.gz")
+    (study / "labels.json").write_text(json.dumps({"1": LABELS["1"]}))
+    refused(by_flags(study), "does not overlap", out=study / "out")
+
+
+def test_an_image_of_zeros_is_refused(study):
+    write_nifti(Volume(np.zeros(GRID.shape), GRID), study / "pet.nii.gz")
+    refused(by_flags(study), "no activity", out=study / "out")
+
+
+def test_not_a_number_is_refused(study):
+    values = np.ones(GRID.shape)
+    values[1, 2, 3] = np.nan
+    write_nifti(Volume(values, GRID), study / "pet.nii.gz")
+    refused(by_flags(study), "not finite", out=study / "out")
+
+
+def test_truncated_and_foreign_files_are_refused(study):
+    whole = (study / "pet.nii.gz").read_bytes()
+    (study / "pet.nii.gz").write_bytes(whole[: len(whole) // 2])
+    refused(by_flags(study), "pet.nii.gz", out=study / "out")
+    (study / "pet.nii.gz").write_text("not an image")
+    refused(by_flags(study), "pet.nii.gz", out=study / "out")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("assess",),
+        ("assess", "--activity", "x"),
+        ("assess", "--activity", "x", "--rois", "y"),
+        ("assess", "x.toml", "--at", "yesterday"),
+        ("assess", "x.toml", "--engine", "magic"),
+        ("kernel", "--spacing-mm", "3", "3"),
+        ("nothing",),
+    ],
+)
+def test_wrong_usage_is_exit_code_2(words):
+    result = run(*words)
+    assert result.exit_code == 2
+    assert "Traceback" not in result.output
+
+
+def test_a_grid_that_is_no_word_and_no_number_is_wrong_usage(study):
+    assert run("assess", study / "case.toml", "--grid", "fine").exit_code == 2
+
+
+def test_labels_for_two_files_at_once_are_refused(study):
+    result = by_flags(study, "--rois", study / "labels.nii.gz")
+    assert result.exit_code == 2
+    assert "one --rois file" in result.stderr
+
+
+def test_labels_that_are_no_json_are_refused(study):
+    (study / "labels.json").write_text("{1: liver}")
+    refused(by_flags(study), "labels.json", "JSON", out=study / "out")
+
+
+def test_an_unforeseen_fault_is_one_line_and_exit_code_1(study, monkeypatch):
+    monkeypatch.setattr("voxeldose.job.assess", lambda *_, **__: 1 / 0)
+    result = run("assess", study / "case.toml")
+    assert result.exit_code == 1
+    assert "ZeroDivisionError" in result.stderr
+    assert "Traceback" not in result.output
+    assert not (study / "case-results").exists()
+    assert not list(study.glob(".*partial*"))
+
+
+def test_a_killed_run_leaves_no_results_and_a_rerun_works(study):
+    script = (
+        "import sys, time, voxeldose.job as job\n"
+        "job.write_report = lambda *a: (print('writing', flush=True), time.sleep(60))\n"
+        "from voxeldose.cli import main\nmain(sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-c", script, "assess", str(study / "case.toml")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert running.stdout.readline() == "writing\n"
+        os.kill(running.pid, signal.SIGKILL)
+    assert not (study / "case-results").exists()
+    assert len(list(study.glob(".case-results.partial-*"))) == 1
+    result = run("assess", study / "case.toml")
+    assert result.exit_code == 0, result.output
+    assert {p.name for p in (study / "case-results").iterdir()} == FILES
+    assert not list(study.glob(".case-results.partial-*"))
+
+
+def test_two_runs_into_one_folder_do_not_mix(study):
+    command = [sys.executable, "-m", "voxeldose", "assess", str(study / "case.toml"), "--quiet"]
+    both = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(2)]
+    codes = sorted(p.wait(120) for p in both)
+    for p in both:
+        assert p.stderr is not None
+        p.stderr.close()
+    assert codes[0] == 0
+    assert codes[1] in (0, 3)
+    assert {p.name for p in (study / "case-results").iterdir()} == FILES
+    time.sleep(0)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "npz", "nii.gz"])
+def test_kernel_writes_s_values(tmp_path, suffix):
+    out = tmp_path / f"s.{suffix}"
+    result = run("kernel", "--spacing-mm", 3, 3, 3, "--out", out)
+    assert result.exit_code == 0, result.output
+    assert "1.59" in result.stdout
+    assert out.stat().st_size > 0
+    refused(run("kernel", "--spacing-mm", 3, 3, 3, "--out", out), "--overwrite")
+
+
+def test_kernel_refuses_what_it_cannot_write_or_make(tmp_path):
+    refused(run("kernel", "--spacing-mm", 3, 3, 3, "--out", tmp_path / "s.txt"), ".csv")
+    refused(run("kernel", "--spacing-mm", 3, 0, 3, "--out", tmp_path / "s.csv"), "positive")
+    refused(run("kernel", "--spacing-mm", 3, 3, 3, "--out", tmp_path / "no" / "s.csv"), "folder")
+
+
+def test_inspect_lists_files_and_says_what_they_need(study):
+    result = run("inspect", study, "--json")
+    rows = {Path(r["path"]).name: r for r in json.loads(result.stdout)}
+    assert rows["labels.nii.gz"]["use"] == "rois"
+    assert "does not say" in rows["pet.nii.gz"]["verdict"]
+    assert "labels.nii.gz" in run("inspect", study).stdout
+
+
+def test_inspect_of_nothing_is_refused(tmp_path):
+    refused(run("inspect", tmp_path / "gone"), "no such file or folder")
+    refused(run("inspect", tmp_path), "empty")
+
+
+def test_version():
+    from voxeldose import __version__
+
+    assert __version__ in run("--version").stdout

@@ -1,0 +1,71 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from voxeldose.dvh import Dvh
+from voxeldose.errors import QuantityError
+
+TEN = Dvh.from_voxels(np.arange(100.0, 600.0, 50.0), np.ones(10))
+
+
+def test_coverage_includes_voxels_at_the_dose_itself():
+    assert TEN.coverage(400) == pytest.approx(0.4)
+    assert TEN.coverage(np.nextafter(400, 500)) == pytest.approx(0.3)
+
+
+def test_coverage_below_and_above_all_doses_is_one_and_zero():
+    assert TEN.coverage(-5) == 1
+    assert TEN.coverage(551) == 0
+
+
+@pytest.mark.parametrize(("part", "dose"), [(0.95, 100), (0.9, 150), (0.7, 250), (0.5, 350), (0.02, 550), (1, 100)])
+def test_dx_is_the_highest_dose_that_at_least_x_percent_receive(part, dose):
+    assert TEN.dose_to_fraction_gy(part) == dose
+
+
+def test_a_voxel_counts_by_its_occupied_volume():
+    dvh = Dvh.from_voxels([10.0, 20.0, 30.0], [1.0, 0.5, 0.0])
+    assert dvh.total_ml == 1.5
+    assert dvh.coverage(15) == pytest.approx(1 / 3)
+    assert dvh.dose_gy[0] == 20
+
+
+@pytest.mark.parametrize("part", [0, -0.1, 1.01, np.nan])
+def test_dx_of_an_impossible_fraction_is_refused(part):
+    with pytest.raises(QuantityError, match="fraction above 0"):
+        TEN.dose_to_fraction_gy(part)
+
+
+@pytest.mark.parametrize("volumes", [[0.0, 0.0], [1.0, -1.0]])
+def test_a_region_without_volume_or_with_negative_volume_is_refused(volumes):
+    with pytest.raises(QuantityError):
+        Dvh.from_voxels([1.0, 2.0], volumes)
+
+
+def test_curve_starts_at_zero_with_the_whole_and_ends_with_nothing():
+    doses, volumes = TEN.curve(60)
+    assert doses[0] == 0
+    assert volumes[0] == 10
+    assert volumes[-1] == 0
+    np.testing.assert_allclose(volumes[:3], [10, 10, 9])
+
+
+def test_doses_that_are_not_known_answer_nan():
+    dvh = Dvh.from_voxels([np.nan, np.nan], [1.0, 1.0])
+    assert np.isnan(dvh.coverage(100))
+    assert np.isnan(dvh.dose_to_fraction_gy(0.5))
+    assert dvh.total_ml == 2
+
+
+@given(
+    st.lists(st.tuples(st.floats(-50, 1000), st.floats(0.001, 1)), min_size=1, max_size=60),
+    st.floats(0.01, 1),
+)
+def test_coverage_of_dx_is_at_least_x_and_any_higher_voxel_dose_covers_less(voxels, part):
+    dvh = Dvh.from_voxels(*map(list, zip(*voxels, strict=True)))
+    dose = dvh.dose_to_fraction_gy(part)
+    assert dvh.coverage(dose) >= part * (1 - 1e-8)
+    higher = dvh.dose_gy[dvh.dose_gy > dose]
+    if higher.size:
+        assert dvh.coverage(higher.min()) < part

@@ -1,0 +1,217 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import pytest
+
+from voxeldose.case import Absolute, Administered, Administration, Case
+from voxeldose.errors import QuantityError
+from voxeldose.grid import Grid
+from voxeldose.quantify import administration_from_assays, count_decays, decay_to, hu_to_density, quantify
+from voxeldose.radionuclide import F18, TC99M, Y90
+from voxeldose.roi import Roi, RoiSet
+from voxeldose.volume import ActivityMap, CountMap, CtImage
+
+GRID = Grid.from_axes((20, 24, 28), (4, 4, 4), (0, 0, 0))
+INFUSION = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
+GIVEN = Administration(Y90, 1850.0, INFUSION, 50.0, 0.04)
+
+
+def liver(where=(slice(6, 12), slice(6, 14), slice(6, 16)), role="liver", name="liver"):
+    occupancy = np.zeros(GRID.shape, np.float32)
+    occupancy[where] = 1
+    return Roi(name, role, occupancy, GRID)
+
+
+def image(value=1e6, background=0.0, kind=ActivityMap, **said):
+    values = np.full(GRID.shape, background, np.float32)
+    values[6:12, 6:14, 6:16] = value
+    return kind(values, GRID, **said)
+
+
+def case(activity=None, rois=None, given=GIVEN, **more):
+    rois = RoiSet((liver(),)) if rois is None else rois
+    return Case(activity if activity is not None else image(at=INFUSION, radionuclide=Y90), rois, given, **more)
+
+
+def activity_in(found, where=(slice(None),) * 3):
+    return float(found.activity.bq_per_ml[where].sum(dtype=float)) * GRID.voxel_volume_ml / 1e6
+
+
+def test_administered_calibration_puts_net_less_shunt_into_the_region():
+    found = quantify(case())
+    assert activity_in(found) == pytest.approx(1800 * 0.96, rel=1e-6)
+    assert found.activity.at == INFUSION
+
+
+def test_activity_within_ten_millimetres_of_the_region_belongs_to_it_and_beyond_does_not():
+    values = image(at=INFUSION, radionuclide=Y90).values.copy()
+    values[4, 8, 8] = 1e6  # 8 mm below the region's first voxel centre
+    values[3, 8, 8] = 5e6  # 12 mm below
+    found = quantify(case(ActivityMap(values, GRID, at=INFUSION, radionuclide=Y90)))
+    inside = activity_in(found) - float(found.activity.bq_per_ml[3, 8, 8]) * GRID.voxel_volume_ml / 1e6
+    assert inside == pytest.approx(1800 * 0.96, rel=1e-6)
+    assert any("grown by 10 mm" in a for a in found.assumptions)
+
+
+def test_a_named_region_rules_without_margin():
+    rois = RoiSet((liver(), liver((slice(6, 9), slice(6, 14), slice(6, 16)), "other", "half")))
+    found = quantify(case(rois=rois, calibration=Administered("half")))
+    assert activity_in(found, (slice(6, 9),)) == pytest.approx(1800 * 0.96, rel=1e-6)
+
+
+def test_without_liver_or_tumor_the_whole_image_is_the_region():
+    found = quantify(case(rois=RoiSet((liver(role="lung", name="lung"),))))
+    assert "whole image" in " ".join(found.assumptions)
+    assert activity_in(found) == pytest.approx(1800 * 0.96, rel=1e-6)
+
+
+def test_absolute_calibration_keeps_bq_per_ml_and_decays_over_midnight_by_dates():
+    at = INFUSION + timedelta(hours=20)
+    found = quantify(case(image(5e6, at=at, radionuclide=Y90), calibration=Absolute()))
+    # worked example 21: 5.0 MBq/mL at 20 h is 6.2084 MBq/mL at the infusion
+    assert found.activity.bq_per_ml.max() / 1e6 == pytest.approx(6.2084, rel=1e-5)
+
+
+def test_time_zones_count():
+    at = (INFUSION + timedelta(hours=20)).astimezone(timezone(timedelta(hours=9)))
+    found = quantify(case(image(5e6, at=at, radionuclide=Y90), calibration=Absolute()))
+    assert found.activity.bq_per_ml.max() / 1e6 == pytest.approx(6.2084, rel=1e-5)
+
+
+def test_recovered_fraction_is_the_ratio_of_both_calibrations():
+    activity = image(3e5, background=10.0, at=INFUSION + timedelta(hours=5), radionuclide=Y90)
+    scaled = quantify(case(activity))
+    stored = quantify(case(activity, calibration=Absolute()))
+    ratio = stored.activity.bq_per_ml[8, 8, 8] / scaled.activity.bq_per_ml[8, 8, 8]
+    assert scaled.recovered_fraction == pytest.approx(float(ratio), rel=1e-5)
+    assert stored.recovered_fraction == pytest.approx(scaled.recovered_fraction, rel=1e-6)
+
+
+@pytest.mark.parametrize(("factor", "warned"), [(1.0, False), (0.7, True), (1.3, True)])
+def test_a_ratio_far_from_one_is_warned_of(factor, warned):
+    right = 1800 * 0.96 * 1e6 / (6 * 8 * 10 * GRID.voxel_volume_ml)
+    found = quantify(case(image(right * factor, at=INFUSION, radionuclide=Y90)))
+    assert found.recovered_fraction == pytest.approx(factor, rel=1e-5)
+    assert bool(found.warnings) == warned
+
+
+def test_negative_voxels_are_kept_and_told():
+    values = image().values.copy()
+    values[0, 0, 0] = -1e5
+    found = quantify(case(ActivityMap(values, GRID, at=INFUSION, radionuclide=Y90)))
+    assert found.activity.bq_per_ml.min() < 0
+    assert any("negative voxels" in a for a in found.assumptions)
+
+
+def test_counts_are_scaled_and_have_no_ratio():
+    found = quantify(case(image(100, kind=CountMap, radionuclide=TC99M)))
+    assert activity_in(found) == pytest.approx(1800 * 0.96, rel=1e-6)
+    assert found.recovered_fraction is None
+    assert any("Tc-99m" in a for a in found.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"activity": image(100, kind=CountMap)}, "counts"),
+        ({"activity": image(at=INFUSION, radionuclide=TC99M)}, "Tc-99m"),
+        ({"activity": image(radionuclide=Y90)}, "measured_at"),
+        ({"given": Administration(Y90, 1850.0)}, "infusion is not known"),
+        ({"activity": image(at=INFUSION, radionuclide=F18), "image_nuclide": "Y-90"}, "corrected it for F-18"),
+    ],
+)
+def test_absolute_calibration_is_refused_where_units_nuclide_or_instants_are_missing(change, why):
+    with pytest.raises(QuantityError, match=why):
+        quantify(case(**change, calibration=Absolute()))
+
+
+def test_another_nuclide_is_used_only_on_the_users_word():
+    fdg = image(at=INFUSION, radionuclide=F18)
+    with pytest.raises(QuantityError, match=r"F-18, not Y-90.*image_nuclide"):
+        quantify(case(fdg))
+    for said in ("F-18", "f18", "Y-90"):
+        found = quantify(case(fdg, image_nuclide=said))
+        assert found.recovered_fraction is None
+        assert any("F-18" in a for a in found.assumptions)
+    with pytest.raises(QuantityError, match="contradicts the header"):
+        quantify(case(fdg, image_nuclide="Ga-68"))
+
+
+def test_a_scan_before_the_infusion_is_refused_unless_it_is_the_planning_scan():
+    before = INFUSION - timedelta(days=7)
+    with pytest.raises(QuantityError, match="before the infusion"):
+        quantify(case(image(at=before, radionuclide=Y90)))
+    with pytest.raises(QuantityError, match="image_nuclide = Tc-99m"):
+        quantify(case(image(kind=CountMap, at=before)))
+    quantify(case(image(kind=CountMap, at=before, radionuclide=TC99M)))
+    quantify(case(image(kind=CountMap, at=before), image_nuclide="Tc-99m"))
+
+
+def test_an_image_without_activity_is_refused():
+    with pytest.raises(QuantityError, match="no activity"):
+        quantify(case(image(0)))
+
+
+def test_a_region_without_activity_is_refused():
+    values = np.zeros(GRID.shape)
+    values[0, 0, 0] = 1
+    with pytest.raises(QuantityError, match=r"region .* holds no activity"):
+        quantify(case(ActivityMap(values, GRID, at=INFUSION, radionuclide=Y90)))
+
+
+def test_decay_needs_an_instant():
+    with pytest.raises(QuantityError, match="measured_at"):
+        decay_to(image(), INFUSION, Y90)
+
+
+def test_residual_and_vial_are_brought_to_the_infusion():
+    # worked example 20: 3.12 GBq at 08:00, infused 13:30, 0.045 GBq left at 15:00 -> 2.9397 - 0.0457 = 2.8939 GBq
+    day = datetime(2024, 5, 2, tzinfo=UTC)
+    given = administration_from_assays(
+        Y90,
+        at=day + timedelta(hours=13.5),
+        vial=(3120.0, day + timedelta(hours=8)),
+        residual=(45.0, day + timedelta(hours=15)),
+        lung_shunt_fraction=0.05,
+    )
+    assert given.administered_mbq == pytest.approx(2939.7, abs=0.05)
+    assert given.residual_mbq == pytest.approx(45.7, abs=0.05)
+    assert given.net_mbq == pytest.approx(2893.9, abs=0.1)
+    assert given.liver_mbq == pytest.approx(2749.3, abs=0.1)
+
+
+def test_all_decays_are_activity_times_mean_life():
+    decays = count_decays(image(at=INFUSION, radionuclide=Y90), Y90)
+    assert decays.total() == pytest.approx(480 * 64e-3 * 1e6 * 64.04 * 3600 / np.log(2), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("hu", "density"), [(-3024, 0.00121), (-1000, 0.00121), (-98, 0.93), (0, 1.0174), (14, 1.03), (1600, 1.9642)]
+)
+def test_density_follows_the_table_and_padding_is_air(hu, density):
+    ct = CtImage(np.full((1, 1, 1), hu), Grid.from_axes((1, 1, 1), (1, 1, 1), (0, 0, 0)))
+    assert hu_to_density(ct).g_per_ml[0, 0, 0] == pytest.approx(density, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"administered_mbq": -5.0},
+        {"administered_mbq": 0.0},
+        {"administered_mbq": float("nan")},
+        {"administered_mbq": 10.0, "residual_mbq": -1.0},
+        {"administered_mbq": 10.0, "residual_mbq": 10.0},
+        {"lung_shunt_fraction": 4.0},
+        {"lung_shunt_fraction": -0.1},
+        {"device": "plastic"},
+        {"at": datetime(2024, 5, 2, 10)},  # noqa: DTZ001
+    ],
+)
+def test_an_impossible_administration_is_refused(wrong):
+    with pytest.raises(QuantityError):
+        Administration(Y90, **wrong)
+
+
+def test_net_activity_needs_the_administered_one():
+    with pytest.raises(QuantityError, match="administered_mbq"):
+        _ = Administration(Y90).net_mbq

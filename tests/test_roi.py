@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+
+from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.grid import Grid
+from voxeldose.roi import Roi, RoiSet, role_from_name, union
+
+GRID = Grid.from_axes((6, 7, 8), (3, 2, 1), (0, 0, 0))
+
+
+def block(name="a", role="tumor", value=1.0, where=(slice(2, 4), slice(1, 5), slice(3, 6))):
+    occupancy = np.zeros(GRID.shape)
+    occupancy[where] = value
+    return Roi(name, role, occupancy, GRID)
+
+
+def test_a_region_is_cropped_to_where_it_is_and_keeps_its_volume():
+    roi = block(value=0.5)
+    assert roi.occupancy.shape == (2, 4, 3)
+    assert roi.volume_ml == pytest.approx(24 * 0.5 * 0.006)
+    np.testing.assert_allclose(roi.grid.points_lps_mm((0, 0, 0)), GRID.points_lps_mm((2, 1, 3)))
+
+
+def test_a_region_cut_back_out_of_its_crop_is_what_it_was():
+    occupancy = np.zeros(GRID.shape, np.float32)
+    occupancy[2:4, 1:5, 3:6] = 1
+    np.testing.assert_array_equal(block().on_window(GRID), occupancy)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"role": "tumour"}, "unknown role"),
+        ({"value": 0.0}, "empty"),
+        ({"value": 1.5}, "between 0 and 1"),
+        ({"value": -0.5}, "empty|between 0 and 1"),
+        ({"value": np.nan}, "empty|between 0 and 1"),
+    ],
+)
+def test_an_impossible_region_is_refused(change, error):
+    with pytest.raises(QuantityError, match=error):
+        block(**change)
+
+
+def test_occupancy_of_another_shape_is_refused():
+    with pytest.raises(GeometryError, match="occupancy has shape"):
+        Roi("a", "tumor", np.ones((2, 2, 2)), GRID)
+
+
+def test_two_regions_of_one_name_are_refused():
+    with pytest.raises(QuantityError, match="same name: a"):
+        RoiSet((block(), block()))
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(QuantityError, match=r"no ROI 'b'; there are a"):
+        RoiSet((block(),))["b"]
+
+
+def test_union_counts_a_shared_voxel_once():
+    np.testing.assert_allclose(union([np.array([1, 0.5, 0.0]), np.array([1, 0.25, 0.0])]), [1, 0.75, 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("liver", "liver"),
+        ("Lesion_2", "tumor"),
+        ("GTV_1", "tumor"),
+        ("liver_tumor", "tumor"),
+        ("Liver-GTV", "normal_liver"),
+        ("normal_liver", "normal_liver"),
+        ("lung_upper_lobe_left", "lung"),
+        ("Lungs", "lung"),
+        ("liver_segment_4", "segment"),
+        ("perfused_left", "perfused"),
+        ("spleen", "other"),
+        ("plunger", "other"),
+    ],
+)
+def test_roles_follow_from_usual_names(name, role):
+    assert role_from_name(name) == role

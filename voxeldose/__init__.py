@@ -1,0 +1,86 @@
+"""voxeldose: voxel-based absorbed dose for Y-90 radioembolization.
+
+The public names are loaded when first used, so that importing the package costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from voxeldose._version import __version__
+
+_HOMES = {
+    "Absolute": "case",
+    "ActivityMap": "volume",
+    "Administered": "case",
+    "Administration": "case",
+    "Assessment": "case",
+    "Case": "case",
+    "Convolution": "engines.convolution",
+    "CountMap": "volume",
+    "CtImage": "volume",
+    "DensityMap": "volume",
+    "DoseMap": "volume",
+    "Dvh": "dvh",
+    "GeometryError": "errors",
+    "Grid": "grid",
+    "InputError": "errors",
+    "LocalDeposition": "engines.convolution",
+    "PointKernel": "dpk",
+    "QuantityError": "errors",
+    "Radionuclide": "radionuclide",
+    "Roi": "roi",
+    "RoiSet": "roi",
+    "TC99M": "radionuclide",
+    "VoxelKernel": "dpk",
+    "VoxeldoseError": "errors",
+    "Y90": "radionuclide",
+    "administration_from_assays": "quantify",
+    "assess": "pipeline",
+    "point_kernel": "dpk",
+    "read_ct": "io.dicom_series",
+    "read_image": "io.images",
+    "read_labels": "io.labels",
+    "read_pet": "io.dicom_series",
+    "read_rtdose": "io.dicom_rt",
+    "read_spect": "io.dicom_series",
+    "voxelise": "dpk",
+    "write_nifti": "io.nifti",
+    "write_rtdose": "io.dicom_rt",
+    "write_seg": "io.dicom_seg",
+    "y90_constants": "radionuclide",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        msg = f"module 'voxeldose' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"voxeldose.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+if TYPE_CHECKING:
+    from voxeldose.case import Absolute, Administered, Administration, Assessment, Case
+    from voxeldose.dpk import PointKernel, VoxelKernel, point_kernel, voxelise
+    from voxeldose.dvh import Dvh
+    from voxeldose.engines.convolution import Convolution, LocalDeposition
+    from voxeldose.errors import GeometryError, InputError, QuantityError, VoxeldoseError
+    from voxeldose.grid import Grid
+    from voxeldose.io.dicom_rt import read_rtdose, write_rtdose
+    from voxeldose.io.dicom_seg import write_seg
+    from voxeldose.io.dicom_series import read_ct, read_pet, read_spect
+    from voxeldose.io.images import read_image
+    from voxeldose.io.labels import read_labels
+    from voxeldose.io.nifti import write_nifti
+    from voxeldose.pipeline import assess
+    from voxeldose.quantify import administration_from_assays
+    from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants
+    from voxeldose.roi import Roi, RoiSet
+    from voxeldose.volume import ActivityMap, CountMap, CtImage, DensityMap, DoseMap

@@ -1,0 +1,5 @@
+"""``python -m voxeldose``."""
+
+from voxeldose.cli import main
+
+main()

@@ -1,0 +1,256 @@
+"""DICOM files on disk, sorted into series; what the headers say about instants and nuclides."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from typing import TYPE_CHECKING
+
+from voxeldose.errors import InputError
+from voxeldose.radionuclide import Radionuclide, known_radionuclide
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from pydicom.dataset import Dataset
+
+__all__ = ["Series", "find_series", "is_dicom", "only_series"]
+
+#: File names that may be DICOM without the preamble that the standard asks for.
+_BARE_SUFFIXES = {"", ".dcm", ".ima", ".img"}
+_ELEMENTS = {
+    "yttrium": "Y",
+    "technetium": "Tc",
+    "fluorine": "F",
+    "gallium": "Ga",
+    "germanium": "Ge",
+    "zirconium": "Zr",
+    "lutetium": "Lu",
+    "holmium": "Ho",
+    "sodium": "Na",
+    "indium": "In",
+    "iodine": "I",
+    "copper": "Cu",
+    "carbon": "C",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """The files of one series, in no order yet; headers without pixels."""
+
+    uid: str
+    paths: tuple[Path, ...]
+    headers: tuple[Dataset, ...]
+
+    @property
+    def first(self) -> Dataset:
+        """One header, for what all files share."""
+        return self.headers[0]
+
+    @property
+    def modality(self) -> str:
+        """As the header says: CT, PT, NM and so on."""
+        return str(self.first.get("Modality", "") or "unknown")
+
+    @property
+    def folder(self) -> Path:
+        """Where its first file lies."""
+        return self.paths[0].parent
+
+    def __str__(self) -> str:
+        return f"{self.modality}, {len(self.paths)} file{'s' * (len(self.paths) > 1)}, series {self.uid}"
+
+
+def read_header(path: Path) -> Dataset | None:
+    """The header of a DICOM file, or ``None`` if it is not one."""
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # values that break the standard are judged where they are used
+        try:
+            return dcmread(path, stop_before_pixels=True)
+        except InvalidDicomError:
+            if path.suffix.casefold() not in _BARE_SUFFIXES:
+                return None
+        except (OSError, EOFError):
+            return None
+        try:
+            bare = dcmread(path, stop_before_pixels=True, force=True)
+        except Exception:  # noqa: BLE001 - a file that is no DICOM may fail in any way when read as one
+            return None
+        return bare if "SOPClassUID" in bare and "Modality" in bare else None
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM, or a folder holds a DICOM file."""
+    if path.is_file():
+        return read_header(path) is not None
+    return any(read_header(p) is not None for p in _files(path))
+
+
+def _files(path: Path) -> Iterable[Path]:
+    if path.is_file():
+        return [path]
+    return (p for p in sorted(path.rglob("*")) if p.is_file() and not p.name.startswith(".") and p.name != "DICOMDIR")
+
+
+def find_series(path: Path) -> list[Series]:
+    """Every series in a file or folder (subfolders included), by Series Instance UID.
+
+    Raises
+    ------
+    InputError
+        If there is nothing at ``path``, or nothing in it.
+    """
+    if not path.exists():
+        msg = f"{path}: there is no such file or folder."
+        raise InputError(msg)
+    groups: dict[str, list[tuple[Path, Dataset]]] = {}
+    count = 0
+    for file in _files(path):
+        count += 1
+        header = read_header(file)
+        if header is not None and "SOPClassUID" in header:
+            groups.setdefault(str(header.get("SeriesInstanceUID", "") or "none"), []).append((file, header))
+    if count == 0:
+        msg = f"{path}: the folder is empty; give the folder that holds the series."
+        raise InputError(msg)
+    return [Series(uid, tuple(p for p, _ in found), tuple(h for _, h in found)) for uid, found in groups.items()]
+
+
+def only_series(path: Path, modalities: Sequence[str] = (), series_uid: str | None = None) -> Series:
+    """The one series meant by ``path``.
+
+    Parameters
+    ----------
+    path : Path
+        A folder, or a file.
+    modalities : sequence of str
+        Those looked for; none means images of any modality.
+    series_uid : str, optional
+        Which one, where the folder holds several.
+
+    Raises
+    ------
+    InputError
+        If there is none, or more than one and nothing says which.
+    """
+    found = find_series(path)
+    if not found:
+        msg = f"{path}: no DICOM file was found; give a folder with DICOM files, or a NIfTI, NRRD or MHA file."
+        raise InputError(msg)
+    if series_uid is not None:
+        found = [s for s in found if s.uid == series_uid]
+        if not found:
+            msg = f"{path}: there is no series {series_uid} here."
+            raise InputError(msg)
+    wanted = [s for s in found if s.modality in modalities] if modalities else [s for s in found if "Rows" in s.first]
+    if len(wanted) == 1:
+        return wanted[0]
+    listed = "; ".join(str(s) for s in (wanted or found))
+    sought = " or ".join(modalities) or "image"
+    if not wanted:
+        msg = f"{path}: no {sought} series here, but: {listed}."
+        raise InputError(msg)
+    msg = (
+        f"{path}: {len(wanted)} {sought} series are mixed here ({listed}). Give a folder with only the one wanted, or "
+        "name it by series_uid in the case file."
+    )
+    raise InputError(msg)
+
+
+def instant(header: Dataset, date_key: str, time_key: str, zone: tzinfo) -> datetime | None:
+    """Date and time of a header as one instant, ``None`` if either is missing or unreadable."""
+    date = re.sub(r"[.\-]", "", str(header.get(date_key, "") or ""))
+    time = str(header.get(time_key, "") or "").replace(":", "")
+    match = re.fullmatch(r"(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6}))?\s*", time)
+    if not re.fullmatch(r"\d{8}", date) or not match:
+        return None
+    hour, minute, second, part = match.groups()
+    try:
+        return datetime(
+            int(date[:4]),
+            int(date[4:6]),
+            int(date[6:]),
+            int(hour),
+            int(minute or 0),
+            int(second or 0),
+            int((part or "0").ljust(6, "0")),
+            tzinfo=stated_zone(header) or zone,
+        )
+    except ValueError:
+        return None
+
+
+def stated_zone(header: Dataset) -> tzinfo | None:
+    """Timezone Offset From UTC (0008,0201), if the header has it."""
+    match = re.fullmatch(r"([+-])(\d{2})(\d{2})", str(header.get("TimezoneOffsetFromUTC", "") or "").strip())
+    if not match:
+        return None
+    sign, hours, minutes = match.groups()
+    offset = timedelta(hours=int(hours), minutes=int(minutes))
+    return timezone(offset if sign == "+" else -offset)
+
+
+def whole_instant(value: object, zone: tzinfo) -> datetime | None:
+    """A DICOM DT value as an instant, ``None`` if it is missing or unreadable."""
+    match = re.fullmatch(r"(\d{14})(?:\.\d+)?([+-]\d{4})?", str(value or "").strip())
+    if not match:
+        return None
+    stamp, offset = match.groups()
+    try:
+        if offset:
+            return datetime.strptime(stamp + offset, "%Y%m%d%H%M%S%z")
+        return datetime.strptime(stamp, "%Y%m%d%H%M%S").replace(tzinfo=zone)
+    except ValueError:
+        return None
+
+
+def zone_note(header: Dataset, zone: tzinfo) -> tuple[str, ...]:
+    """What is assumed about the time zone of a header."""
+    if stated_zone(header) is not None:
+        return ()
+    name = "UTC" if zone is UTC else str(zone)
+    return (f"The {header.get('Modality', '')} header states no time zone; its times are taken as {name}.",)
+
+
+def nuclide_of(header: Dataset) -> Radionuclide | None:
+    """What the Radiopharmaceutical Information Sequence says was imaged; ``None`` if it says nothing usable."""
+    sequence = header.get("RadiopharmaceuticalInformationSequence")
+    if not sequence:
+        return None
+    item = sequence[0]
+    half_life = float(item.get("RadionuclideHalfLife", 0) or 0) / 3600
+    texts = [str(c.get("CodeMeaning", "") or "") for c in item.get("RadionuclideCodeSequence") or []]
+    texts.append(str(item.get("Radiopharmaceutical", "") or ""))
+    for text in texts:
+        name = nuclide_name(text)
+        if name:
+            known = known_radionuclide(name)
+            if known is not None:
+                return known
+            if half_life > 0:
+                return Radionuclide(name, half_life, None, "DICOM header")
+    return None
+
+
+def nuclide_name(text: str) -> str | None:
+    """``Y-90`` from ``^90^Yttrium``, ``Yttrium-90``, ``90Y``, ``Y90 microspheres`` and the like."""
+    plain = text.replace("^", "")
+    symbols = "|".join(sorted(_ELEMENTS.values(), key=len, reverse=True))
+    element = "|".join(_ELEMENTS) + "|" + symbols
+    match = re.search(rf"\b(\d{{2,3}}m?)\s*-?\s*({element})\b", plain, re.IGNORECASE) or None
+    if match:
+        mass, word = match.groups()
+    else:
+        match = re.search(rf"\b({element})\s*-?\s*(\d{{2,3}}m?)(?!\d)", plain, re.IGNORECASE)
+        if not match:
+            return None
+        word, mass = match.groups()
+    symbol = _ELEMENTS.get(word.casefold(), word.capitalize())
+    return f"{symbol}-{mass.lower()}"

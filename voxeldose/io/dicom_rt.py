@@ -1,0 +1,238 @@
+"""RTDOSE out and in. RTSTRUCT comes here too."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxeldose._version import __version__
+from voxeldose.errors import GeometryError, InputError, QuantityError
+from voxeldose.grid import Grid, towards_lps
+from voxeldose.io.dicom_files import find_series, read_header
+from voxeldose.io.dicom_series import image_axes, pixel_spacing, stored_pixels, vector
+from voxeldose.volume import DoseMap
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from pydicom.dataset import Dataset
+
+__all__ = ["read_rtdose", "write_rtdose"]
+
+_RTDOSE = "1.2.840.10008.5.1.4.1.1.481.2"
+_RTPLAN = "1.2.840.10008.5.1.4.1.1.481.5"
+
+#: What an RTDOSE shares with the images it belongs to.
+_PATIENT_AND_STUDY = (
+    "PatientName",
+    "PatientID",
+    "PatientBirthDate",
+    "PatientSex",
+    "StudyInstanceUID",
+    "StudyDate",
+    "StudyTime",
+    "StudyID",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "PositionReferenceIndicator",
+    "SpecificCharacterSet",
+    "TimezoneOffsetFromUTC",
+)
+
+
+def write_rtdose(dose: DoseMap, path: str | Path, *, reference: str | Path, bits: int = 32) -> None:
+    """Write a dose map as RTDOSE, in the patient, study and frame of reference of an image series.
+
+    The dose is physical, in Gy, to total decay. Values below zero (noise) are stored as zero, since RTDOSE is unsigned.
+    Dose Summation Type is PLAN; the standard then wants a reference to a plan, and as radioembolization has none, the
+    reference names a plan UID that does not exist.
+
+    Parameters
+    ----------
+    dose : DoseMap
+        On a grid with perpendicular axes; oblique is right.
+    path : path
+        File to write.
+    reference : path
+        Folder or file of the series whose patient, study and frame of reference the dose takes.
+    bits : int
+        32 or 16 bits a voxel. Rounding is at most half of maximum/(2^bits - 2).
+
+    Raises
+    ------
+    GeometryError
+        If the grid is sheared, or lies in another frame of reference than the reference.
+    QuantityError
+        If ``bits`` is neither 16 nor 32.
+    """
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.sequence import Sequence
+    from pydicom.tag import Tag
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    if bits not in (16, 32):
+        msg = f"RTDOSE holds 16 or 32 bits a voxel, found {bits}."
+        raise QuantityError(msg)
+    dose.require_finite()
+    source = _reference_header(Path(reference))
+    values, grid = _right_handed(dose)
+    frame = str(source.get("FrameOfReferenceUID", "") or "") or grid.frame_uid
+    if grid.frame_uid is not None and frame != grid.frame_uid:
+        msg = f"The dose lies in the frame of reference {grid.frame_uid} but the reference series in {frame}."
+        raise GeometryError(msg)
+    stored, scaling = _scaled(values, bits)
+    now = datetime.now(UTC)
+
+    ds = Dataset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
+        for key in _PATIENT_AND_STUDY:
+            if key in source:
+                ds[key] = source[key]
+    for key in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"):
+        if key not in ds:
+            setattr(ds, key, "")
+    for key in ("AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator", "OperatorsName"):
+        if key not in ds:
+            setattr(ds, key, "")
+    ds.SOPClassUID = _RTDOSE
+    ds.SOPInstanceUID = generate_uid()
+    ds.SeriesInstanceUID = generate_uid()
+    ds.FrameOfReferenceUID = frame or generate_uid()
+    ds.Modality = "RTDOSE"
+    ds.SeriesDescription = "voxeldose absorbed dose"
+    ds.SeriesNumber = None
+    ds.InstanceNumber = 1
+    ds.Manufacturer = "voxeldose"
+    ds.ManufacturerModelName = "voxeldose"
+    ds.SoftwareVersions = __version__
+    ds.InstanceCreationDate = ds.ContentDate = now.strftime("%Y%m%d")
+    ds.InstanceCreationTime = ds.ContentTime = now.strftime("%H%M%S")
+    row, column = grid.directions[:, 2], grid.directions[:, 1]
+    ds.ImageOrientationPatient = [_coordinate(v) for v in (*row, *column)]
+    ds.ImagePositionPatient = [_coordinate(v) for v in grid.points_lps_mm((0, 0, 0))]
+    ds.PixelSpacing = [_decimal(grid.spacing_mm[1]), _decimal(grid.spacing_mm[2])]
+    ds.SliceThickness = _decimal(grid.spacing_mm[0])
+    ds.NumberOfFrames, ds.Rows, ds.Columns = grid.shape
+    ds.FrameIncrementPointer = Tag("GridFrameOffsetVector")
+    ds.GridFrameOffsetVector = [_decimal(n * grid.spacing_mm[0]) for n in range(grid.shape[0])]
+    ds.SamplesPerPixel = 1
+    ds.PhotometricInterpretation = "MONOCHROME2"
+    ds.BitsAllocated = ds.BitsStored = bits
+    ds.HighBit = bits - 1
+    ds.PixelRepresentation = 0
+    ds.DoseUnits = "GY"
+    ds.DoseType = "PHYSICAL"
+    ds.DoseSummationType = "PLAN"
+    ds.DoseComment = "Absorbed dose to total decay, voxel means"
+    ds.DoseGridScaling = scaling
+    plan = Dataset()
+    plan.ReferencedSOPClassUID = _RTPLAN
+    plan.ReferencedSOPInstanceUID = generate_uid()
+    ds.ReferencedRTPlanSequence = Sequence([plan])
+    ds.PixelData = stored.tobytes()
+    ds["PixelData"].VR = "OW"
+    ds.file_meta = FileMetaDataset()
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
+    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds.save_as(path, enforce_file_format=True)
+
+
+def read_rtdose(path: str | Path) -> DoseMap:
+    """Physical dose in Gy of an RTDOSE file.
+
+    Raises
+    ------
+    InputError
+        If it is no RTDOSE in Gy with a geometry.
+    """
+    path = Path(path)
+    header = read_header(path) if path.is_file() else None
+    if header is None or str(header.get("SOPClassUID", "")) != _RTDOSE:
+        msg = f"{path}: not an RTDOSE file."
+        raise InputError(msg)
+    if header.get("DoseUnits") != "GY":
+        msg = f"{path}: Dose Units (3004,0002) is {header.get('DoseUnits')}, not GY; relative dose cannot be used."
+        raise InputError(msg)
+    if header.get("DoseType", "PHYSICAL") != "PHYSICAL":
+        msg = f"{path}: Dose Type (3004,0004) is {header.get('DoseType')}, not PHYSICAL; it is no absorbed dose."
+        raise InputError(msg)
+    scaling = header.get("DoseGridScaling")
+    if scaling is None:
+        msg = f"{path}: Dose Grid Scaling (3004,000E) is missing, so stored values have no unit."
+        raise InputError(msg)
+    where = str(path)
+    offsets = np.array([float(v) for v in header.get("GridFrameOffsetVector") or [0.0]])
+    gaps = np.diff(offsets)
+    frames = int(header.get("NumberOfFrames", 1) or 1)
+    if gaps.size == 0 or np.abs(gaps - gaps[0]).max() > 0.01 or abs(gaps[0]) < 1e-3 or offsets.size != frames:
+        msg = f"{path}: Grid Frame Offset Vector (3004,000C) must hold an even step for each of {frames} frames, two or more."
+        raise InputError(msg)
+    row, column = image_axes(header, where)
+    spacing = pixel_spacing(header, where)
+    affine = np.eye(4)
+    affine[:3, 0] = np.cross(row, column) * gaps[0]
+    affine[:3, 1] = column * spacing[0]
+    affine[:3, 2] = row * spacing[1]
+    affine[:3, 3] = vector(header, "ImagePositionPatient", 3, where)
+    gy = (stored_pixels(path) * float(scaling)).astype(np.float32)
+    frame = header.get("FrameOfReferenceUID")
+    turned, grid = towards_lps(gy, Grid((gy.shape[0], gy.shape[1], gy.shape[2]), affine, str(frame) if frame else None))
+    return DoseMap(turned, grid, method=str(header.get("DoseComment", "") or "RTDOSE"))
+
+
+def _reference_header(path: Path) -> Dataset:
+    found = find_series(path)
+    images = [s for s in found if "Rows" in s.first] or found
+    if not images:
+        msg = f"{path}: no DICOM file to take patient and study from."
+        raise InputError(msg)
+    return images[0].first
+
+
+def _right_handed(dose: DoseMap) -> tuple[npt.NDArray[np.float64], Grid]:
+    """Dose and grid with frames stacked along row x column, as rising offsets need."""
+    grid = dose.grid
+    if not grid.is_right_angled:
+        msg = "RTDOSE needs perpendicular axes; this grid is sheared. Resample the dose first."
+        raise GeometryError(msg)
+    values = np.maximum(dose.gy.astype(np.float64), 0)
+    normal = np.cross(grid.directions[:, 2], grid.directions[:, 1])
+    if normal @ grid.directions[:, 0] > 0:
+        return values, grid
+    affine = grid.affine_lps_mm.copy()
+    affine[:3, 3] += affine[:3, 0] * (grid.shape[0] - 1)
+    affine[:3, 0] *= -1
+    return values[::-1], Grid(grid.shape, affine, grid.frame_uid)
+
+
+def _scaled(gy: npt.NDArray[np.float64], bits: int) -> tuple[npt.NDArray[np.unsignedinteger], str]:
+    """Integers and the scaling that turns them back, rounded up to the 16 characters that a DS may have."""
+    highest = float(gy.max())
+    step = highest / (2**bits - 2) if highest > 0 else 1.0
+    text = _decimal(step * (1 + 1e-9))
+    while highest / float(text) > 2**bits - 1:
+        text = _decimal(float(text) * (1 + 1e-8))
+    return np.rint(gy / float(text)).astype(np.uint32 if bits == 32 else np.uint16), text
+
+
+def _coordinate(value: float) -> str:
+    """A decimal string, with what is left of rounding around zero written as zero."""
+    return "0" if abs(value) < 1e-12 else _decimal(value)
+
+
+def _decimal(value: float) -> str:
+    """A DICOM decimal string: as many digits as 16 characters hold."""
+    if not math.isfinite(value):
+        msg = f"{value} cannot be written to DICOM."
+        raise QuantityError(msg)
+    for digits in range(15, 5, -1):
+        text = f"{value:.{digits}g}"
+        if len(text) <= 16:
+            return text
+    return f"{value:.6g}"

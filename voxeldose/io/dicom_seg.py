@@ -1,0 +1,200 @@
+"""DICOM SEG out: regions as binary segments on the frames of an image series.
+
+Reading (``read_seg``) belongs here too and comes later. What it needs to give a region its name and role back is
+written: the name is the Segment Label, the role stands in the Segment Description as ``role=tumor``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from voxeldose._version import __version__
+from voxeldose.errors import GeometryError, InputError, QuantityError
+from voxeldose.io.dicom_series import read_dicom_volume
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy.typing as npt
+    from highdicom.seg import SegmentDescription
+    from pydicom.dataset import Dataset
+
+    from voxeldose.grid import Grid
+    from voxeldose.roi import Roi, RoiSet
+
+__all__ = ["write_seg"]
+
+#: A voxel belongs to a segment if at least this part of it belongs to the region.
+OCCUPIED = 0.5
+
+
+class _Coded(NamedTuple):
+    """SNOMED CT codes of a role (PS3.16 CID 7150 and 7166) and the colour viewers are asked to use (RGB)."""
+
+    category: tuple[str, str]
+    kind: tuple[str, str]
+    rgb: tuple[int, int, int]
+
+
+_ANATOMY = ("123037004", "Anatomical Structure")
+_LIVER = ("10200004", "Liver")
+_CODES = {
+    "tumor": _Coded(("49755003", "Morphologically Abnormal Structure"), ("108369006", "Neoplasm"), (215, 48, 39)),
+    "liver": _Coded(_ANATOMY, _LIVER, (221, 130, 101)),
+    "normal_liver": _Coded(_ANATOMY, _LIVER, (190, 150, 110)),
+    "perfused": _Coded(_ANATOMY, _LIVER, (254, 196, 79)),
+    "segment": _Coded(_ANATOMY, _LIVER, (217, 180, 140)),
+    "lung": _Coded(_ANATOMY, ("39607008", "Lung"), (116, 173, 209)),
+    "other": _Coded(("85756007", "Tissue"), ("85756007", "Tissue"), (128, 174, 128)),
+}
+#: Type 2 attributes that de-identified files may lack and a SEG must have, empty if nobody knows.
+_MAY_BE_EMPTY = (
+    "AccessionNumber",
+    "PatientBirthDate",
+    "PatientID",
+    "PatientName",
+    "PatientSex",
+    "ReferringPhysicianName",
+    "StudyDate",
+    "StudyID",
+    "StudyTime",
+)
+
+
+def write_seg(rois: RoiSet, path: str | Path, *, reference: str | Path) -> None:
+    """Write regions as a DICOM SEG (BINARY) on the voxels of an image series.
+
+    A voxel is in a segment if its occupancy is 0.5 or more, so a region that was resampled to the series loses its
+    partial border voxels here: volumes in the SEG may differ a little from the ones that voxeldose reports. Regions may
+    overlap. Frames without any voxel of a segment are left out. How the regions were drawn is not known here; segments
+    are marked MANUAL, that is as given by the user.
+
+    Parameters
+    ----------
+    rois : RoiSet
+        Each on a window of the series' grid, as the readers order it (k to the head, j to the back, i to the left); a
+        grid without a frame of reference is accepted.
+    path : path
+        Of the file to write.
+    reference : path
+        Folder of the single-frame CT or PET series whose patient, study, frame of reference and voxels the SEG takes.
+
+    Raises
+    ------
+    GeometryError
+        If a region lies on another lattice, reaches out of the series, or is in another frame of reference.
+    QuantityError
+        If there is no region, or one fills no voxel by half.
+    InputError
+        If the reference is not one single-frame series with a frame of reference.
+    """
+    import highdicom as hd
+    from pydicom.uid import generate_uid
+
+    if not len(rois):
+        msg = "A DICOM SEG needs at least one region; this set has none."
+        raise QuantityError(msg)
+    image, series = read_dicom_volume(reference)
+    header = series.first
+    if int(header.get("NumberOfFrames", 1) or 1) > 1 or image.grid.frame_uid is None:
+        msg = f"{reference}: a SEG needs a single-frame CT or PET series with a Frame of Reference UID (0020,0052)."
+        raise InputError(msg)
+    for key in _MAY_BE_EMPTY:
+        if key not in header:
+            setattr(header, key, None)
+    order, flipped = _axes_in_files(image.grid, header)
+    masks, part = _masks(rois, image.grid, slice_axis=order[0])
+    volume = hd.Volume(
+        masks,
+        part.affine_lps_mm,
+        "PATIENT",
+        frame_of_reference_uid=image.grid.frame_uid,
+        channels={"SegmentNumber": list(range(1, len(rois) + 1))},
+    )
+    volume = volume.permute_spatial_axes(order)
+    if flipped:
+        volume = volume.flip_spatial(flipped)
+    made = hd.seg.Segmentation(
+        source_images=series.headers,
+        pixel_array=volume,
+        segmentation_type="BINARY",
+        segment_descriptions=[_segment(number, roi) for number, roi in enumerate(rois, 1)],
+        series_instance_uid=generate_uid(),
+        series_number=int(header.get("SeriesNumber", 0) or 0) + 900,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="voxeldose",
+        manufacturer_model_name="voxeldose",
+        software_versions=__version__,
+        device_serial_number=__version__,
+        content_label="ROIS",
+        content_description="Regions of interest",
+        series_description="voxeldose regions",
+    )
+    for item, roi in zip(made.SegmentSequence, rois, strict=True):
+        item.SegmentDescription = f"role={roi.role}"
+    made.save_as(path)
+
+
+def _segment(number: int, roi: Roi) -> SegmentDescription:
+    from highdicom.color import CIELabColor
+    from highdicom.seg import SegmentDescription
+    from pydicom.sr.coding import Code
+
+    coded = _CODES[roi.role]
+    return SegmentDescription(
+        number,
+        roi.name[:64],
+        Code(coded.category[0], "SCT", coded.category[1]),
+        Code(coded.kind[0], "SCT", coded.kind[1]),
+        "MANUAL",
+        display_color=CIELabColor.from_rgb(*coded.rgb),
+    )
+
+
+def _axes_in_files(grid: Grid, header: Dataset) -> tuple[tuple[int, int, int], list[int]]:
+    """Which axis of ``grid`` is slice, row and column in the files, and which of those run the other way there.
+
+    Readers turn images towards LPS; a SEG has the orientation of its source images, as viewers expect.
+    """
+    both = np.array([float(v) for v in header.ImageOrientationPatient])
+    row, column = both[:3], both[3:]
+    cosines = grid.directions.T @ np.stack([np.cross(row, column), column, row], axis=1)
+    order = np.abs(cosines).argmax(axis=0)
+    flipped = [n for n in range(3) if cosines[order[n], n] < 0]
+    return (int(order[0]), int(order[1]), int(order[2])), flipped
+
+
+def _masks(rois: RoiSet, grid: Grid, *, slice_axis: int) -> tuple[npt.NDArray[np.uint8], Grid]:
+    """Masks (nk, nj, ni, n) on whole slices of ``grid``, from the first to the last slice that holds a region."""
+    boxes = [_box(roi, grid) for roi in rois]
+    low = min(box[slice_axis].start for box in boxes)
+    high = max(box[slice_axis].stop for box in boxes)
+    start, shape = [0, 0, 0], list(grid.shape)
+    start[slice_axis], shape[slice_axis] = low, high - low
+    masks = np.zeros((*shape, len(rois)), np.uint8)
+    for n, (roi, box) in enumerate(zip(rois, boxes, strict=True)):
+        inside = roi.occupancy >= OCCUPIED
+        if not inside.any():
+            msg = (
+                f"ROI {roi.name!r} fills no voxel by half (at most {roi.occupancy.max():.2f}), so it would be empty in "
+                "a SEG; write it on a series with smaller voxels, or leave it out."
+            )
+            raise QuantityError(msg)
+        k, j, i = (slice(s.start - first, s.stop - first) for s, first in zip(box, start, strict=True))
+        masks[k, j, i, n] = inside
+    return masks, grid.window(start, shape)
+
+
+def _box(roi: Roi, grid: Grid) -> tuple[slice, slice, slice]:
+    grid.require_same_frame(roi.grid, f"ROI {roi.name!r} and the reference series")
+    try:
+        return grid.slices_of(roi.grid)
+    except GeometryError as error:
+        msg = (
+            f"ROI {roi.name!r} (spacing {roi.grid.spacing_mm} mm in k, j, i) does not lie on voxels of the reference "
+            f"series ({grid.spacing_mm} mm, shape {grid.shape}); resample it first with resample.roi_onto(roi, grid)."
+        )
+        raise GeometryError(msg) from error

@@ -1,0 +1,179 @@
+"""Label maps to regions: NIfTI, NRRD, ``.seg.nrrd`` with its names, a folder of one mask a file.
+
+A region gets its name and role from the user where given, else from the file, and the results say which.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voxeldose.errors import InputError
+from voxeldose.io.nifti import SUFFIXES, read_array, stem
+from voxeldose.roi import ROLES, Roi, RoiSet, role_from_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy.typing as npt
+
+    from voxeldose.grid import Grid
+
+    Labels = Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]] | Mapping[int | str, tuple[str, str]]
+
+__all__ = ["read_labels", "read_rois"]
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """One region as it stands in a file: the keys it may be called by, and its voxels."""
+
+    keys: tuple[str, ...]
+    own_name: str | None
+    occupancy: npt.NDArray[Any]
+    grid: Grid
+    notes: tuple[str, ...]
+
+
+def read_labels(path: str | Path, labels: Labels | None = None) -> RoiSet:
+    """Regions of one label map, mask, or folder of masks.
+
+    Parameters
+    ----------
+    path : path
+        ``.nii``, ``.nii.gz``, ``.nrrd``, ``.seg.nrrd``, ``.mha``, or a folder with one mask a file.
+    labels : mapping, optional
+        Label value or name in the file -> (name, role). Only regions in it are read. Without it every region is read
+        under the name that the file or its file name gives, with the role that the name suggests.
+
+    Returns
+    -------
+    RoiSet
+        Each region on its own grid, without a frame of reference.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, a label is not there, or values are neither labels nor fractions.
+    """
+    return read_rois([Path(path)], labels)
+
+
+def read_rois(paths: list[Path], labels: Labels | None = None) -> RoiSet:
+    """Regions of several files, with one mapping for all of them."""
+    found = [region for path in paths for region in _regions(path)]
+    if labels is None:
+        return RoiSet(tuple(_named_by_file(region, paths) for region in found), found[0].grid)
+    wanted = {str(key): value for key, value in labels.items()}
+    used: set[str] = set()
+    rois = []
+    for region in found:
+        key = next((k for k in region.keys if k in wanted), None)
+        if key is None:
+            continue
+        used.add(key)
+        name, role = wanted[key]
+        if role not in ROLES:
+            msg = f"The label {key!r} has the unknown role {role!r}; roles are {', '.join(ROLES)}."
+            raise InputError(msg)
+        rois.append(Roi(name, role, region.occupancy, region.grid, region.notes))
+    missing = [k for k in wanted if k not in used]
+    if missing:
+        there = ", ".join(sorted({k for region in found for k in region.keys}))
+        files = ", ".join(p.name for p in paths)
+        msg = f"{files}: no label {', '.join(missing)} here; there are {there or 'none'}."
+        raise InputError(msg)
+    left = [region.keys[0] for region in found if not set(region.keys) & used]
+    if left and rois:
+        note = f"Labels without a name in the case are not used: {', '.join(left)}."
+        first = rois[0]
+        rois[0] = Roi(first.name, first.role, first.occupancy, first.grid, (*first.notes, note))
+    return RoiSet(tuple(rois), found[0].grid)
+
+
+def _named_by_file(region: _Found, paths: list[Path]) -> Roi:
+    if region.own_name is None:
+        files = ", ".join(p.name for p in paths)
+        msg = f"{files}: label {region.keys[0]} has no name; give names and roles with labels (label = name and role)."
+        raise InputError(msg)
+    role = role_from_name(region.own_name)
+    note = f"ROI {region.own_name} has the role {role}, taken from its name."
+    return Roi(region.own_name, role, region.occupancy, region.grid, (*region.notes, note))
+
+
+def _regions(path: Path) -> list[_Found]:
+    if not path.exists():
+        msg = f"{path}: there is no such file or folder."
+        raise InputError(msg)
+    if not path.is_dir():
+        return _in_file(path, whole_file_is_one=False)
+    files = sorted(p for p in path.iterdir() if p.name.casefold().endswith(SUFFIXES) and not p.name.startswith("."))
+    if not files:
+        msg = f"{path}: no mask ({', '.join(SUFFIXES)}) in this folder. DICOM SEG and RTSTRUCT are not read yet."
+        raise InputError(msg)
+    return [region for file in files for region in _in_file(file, whole_file_is_one=True)]
+
+
+def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_Found]:
+    if not path.name.casefold().endswith(SUFFIXES):
+        msg = f"{path}: regions are read from {', '.join(SUFFIXES)}; DICOM SEG and RTSTRUCT are not read yet."
+        raise InputError(msg)
+    values, grid, texts = read_array(path)
+    notes = (texts["note"],) if "note" in texts else ()
+    if not np.isfinite(values).all():
+        msg = f"{path}: holds values that are not numbers; labels must be whole numbers."
+        raise InputError(msg)
+    segments = _slicer_segments(texts)
+    if segments:
+        return [
+            _Found((name, str(value)), name, _layer(values, layer) == value, grid, notes)
+            for name, value, layer in segments
+            if (_layer(values, layer) == value).any()
+        ]
+    if values.ndim != 3:
+        msg = f"{path}: holds {values.shape[-1]} components a voxel but no segment names; one label a voxel is needed."
+        raise InputError(msg)
+    present = np.unique(values)
+    if not np.array_equal(present, np.rint(present)):
+        if present[0] < 0 or present[-1] > 1:
+            msg = f"{path}: values from {present[0]:g} to {present[-1]:g} are neither whole labels nor fractions from 0 to 1."
+            raise InputError(msg)
+        return [_Found((stem(path), "1"), stem(path), values, grid, notes)]
+    if present[0] < 0:
+        msg = f"{path}: a label is negative ({present[0]:g}); labels must be 0 (background) or above."
+        raise InputError(msg)
+    marked = [int(v) for v in present if v != 0]
+    if not marked:
+        msg = f"{path}: every voxel is 0, so the file holds no region."
+        raise InputError(msg)
+    names = {int(k.removeprefix("label:")): v for k, v in texts.items() if k.startswith("label:") and k[6:].isdigit()}
+    if len(marked) == 1 and (whole_file_is_one or marked[0] not in names):
+        return [_Found((stem(path), str(marked[0])), stem(path), values == marked[0], grid, notes)]
+    if whole_file_is_one:
+        msg = f"{path}: {len(marked)} labels in a folder of masks; give one mask a file, or this file alone."
+        raise InputError(msg)
+    if len(marked) > 1:
+        notes = (*notes, f"In {path.name} a voxel has one label: a liver label there does not hold its tumors.")
+    return [
+        _Found((str(v), names[v]) if v in names else (str(v),), names.get(v), values == v, grid, notes) for v in marked
+    ]
+
+
+def _slicer_segments(texts: dict[str, str]) -> list[tuple[str, int, int]]:
+    """Name, label value and layer of the segments of a 3D Slicer ``.seg.nrrd``."""
+    found = []
+    for n in range(len(texts)):
+        value = texts.get(f"Segment{n}_LabelValue")
+        if value is None:
+            break
+        found.append(
+            (texts.get(f"Segment{n}_Name", f"Segment_{n}"), int(value), int(texts.get(f"Segment{n}_Layer", "0")))
+        )
+    return found
+
+
+def _layer(values: npt.NDArray[Any], layer: int) -> npt.NDArray[Any]:
+    return values if values.ndim == 3 else values[..., layer]

@@ -1,0 +1,320 @@
+"""``assess``: the order of the steps, once."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from voxeldose import metrics
+from voxeldose._version import __version__
+from voxeldose.case import Assessment, Case, Overlap, RunRecord, Totals
+from voxeldose.dpk import PointKernel, point_kernel
+from voxeldose.engines.convolution import Convolution, LocalDeposition
+from voxeldose.quantify import Quantified, count_decays, quantify
+from voxeldose.radionuclide import JOULE_PER_MEV
+from voxeldose.resample import onto, roi_onto
+from voxeldose.roi import Roi, RoiSet, union
+from voxeldose.volume import DensityMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voxeldose.grid import Grid
+    from voxeldose.volume import DecayMap, DoseMap
+
+__all__ = ["Engine", "assess"]
+
+#: A region with more than this part outside the dose grid gets a warning.
+OUTSIDE_WARNING = 0.01
+
+#: Lungs weigh about 0.26 g/mL (ICRU 44); in a uniform medium denser than this their dose would be a lie.
+LUNG_DENSITY_LIMIT = 0.5
+
+
+class Engine(Protocol):
+    """What an engine offers."""
+
+    @property
+    def name(self) -> str:
+        """``dpk``, ``local`` and so on."""
+
+    def describe(self) -> str:
+        """One sentence for the report."""
+
+    def dose(self, decays: DecayMap, density: DensityMap | float) -> DoseMap:
+        """Dose on the grid of the decays."""
+
+
+def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str], None] | None = None) -> Assessment:
+    """Absorbed dose, DVHs and metrics of one case.
+
+    The steps: activity at the infusion, all its decays on the dose grid, dose by the engine (and by local deposition
+    beside it), regions on the dose grid, metrics.
+
+    Parameters
+    ----------
+    case : Case
+        Images, regions, administration.
+    engine : Engine, optional
+        ``Convolution(point_kernel("y90-water"))`` without it.
+    progress : callable, optional
+        Called with a few words before each step.
+
+    Returns
+    -------
+    Assessment
+        With every assumption made, as a sentence, in ``record``.
+
+    Raises
+    ------
+    VoxeldoseError
+        If anything in the case cannot be used; the message says what was found, what is needed and the way out.
+    """
+    engine = engine or Convolution(point_kernel())
+    given = case.administration
+    watch = _Watch(progress)
+    watch.step("quantifying activity")
+    if case.ct is not None:
+        case.ct.grid.require_same_frame(case.activity.grid, "CT and activity image")
+    found = quantify(case)
+    assumptions = [*_what_was_assumed(case), *found.assumptions]
+    warnings = list(found.warnings)
+
+    watch.step("placing activity on the dose grid")
+    grid, decays = _decays_on_grid(case, found, assumptions)
+    density = _density_on_grid(case, decays.grid, warnings)
+
+    watch.step("computing dose")
+    dose = engine.dose(decays, density)
+    local = LocalDeposition().dose(decays, density)
+    if not decays.grid.matches(grid):
+        dose, local, decays = dose.window(grid), local.window(grid), decays.window(grid)
+        density = density.window(grid) if isinstance(density, DensityMap) else density
+    energy = _energy_j(dose, density)
+    emitted = count_decays(found.activity, given.radionuclide).total() * given.radionuclide.energy_mev * JOULE_PER_MEV
+    if energy < (1 - 1e-6) * emitted:
+        assumptions.append(
+            f"{1 - energy / emitted:.2%} of the emitted energy is not in the dose map: it leaves the kernel's reach (0.39 % at "
+            "12 mm of water, bremsstrahlung), the image or the dose grid, or is emitted in air."
+        )
+
+    watch.step("measuring regions")
+    regions, outside = _regions(case, grid, assumptions, warnings)
+    measured = {}
+    for region in regions:
+        known = region.role != "lung" or isinstance(density, DensityMap) or density < LUNG_DENSITY_LIMIT
+        if not known:
+            warnings.append(
+                f"ROI {region.name} has no dose: at a uniform {density:g} g/mL it would come out several times too low. Use "
+                'engine = "local" with density = "ct", or a density for lungs alone.'
+            )
+        measured[region.name] = metrics.roi_metrics(
+            region, outside[region.name], dose, local, decays, density, dose_is_known=known
+        )
+    shared = metrics.overlaps([r for r in regions if r.name in case.rois], grid.voxel_volume_ml)
+    warnings += _overlap_warnings(regions, shared)
+    totals = Totals(
+        activity_mbq=found.activity.total_mbq(),
+        administered_mbq=given.administered_mbq,
+        net_mbq=given.net_mbq if given.administered_mbq is not None else None,
+        recovered_fraction=found.recovered_fraction,
+        energy_j=energy,
+        energy_emitted_j=emitted,
+    )
+    record = RunRecord(
+        version=__version__,
+        engine=engine.name,
+        method=dose.method,
+        kernel=_kernel_facts(engine),
+        constants=given.radionuclide,
+        calibration=found.calibration,
+        assumptions=tuple(dict.fromkeys(assumptions)),
+        warnings=tuple(dict.fromkeys(warnings)),
+        timings_s=watch.done(),
+    )
+    return Assessment(
+        case=case,
+        activity=found.activity,
+        dose=dose,
+        rois=measured,
+        regions=regions,
+        tumor_to_normal_ratio=metrics.tumor_to_normal(measured),
+        totals=totals,
+        thresholds=metrics.thresholds_met(measured, given.device),
+        overlaps=shared,
+        record=record,
+    )
+
+
+class _Watch:
+    """Seconds of each step, and a word to whoever waits."""
+
+    def __init__(self, progress: Callable[[str], None] | None) -> None:
+        self._progress = progress
+        self._seconds: dict[str, float] = {}
+        self._now: tuple[str, float] | None = None
+
+    def step(self, words: str) -> None:
+        self.done()
+        if self._progress:
+            self._progress(words)
+        self._now = (words, time.perf_counter())
+
+    def done(self) -> dict[str, float]:
+        if self._now:
+            words, start = self._now
+            self._seconds[words] = round(time.perf_counter() - start, 4)
+            self._now = None
+        return self._seconds
+
+
+def _what_was_assumed(case: Case) -> list[str]:
+    given, image = case.administration, case.activity
+    said = [*image.notes, *(case.ct.notes if case.ct else ()), *(n for r in case.rois for n in r.notes)]
+    if isinstance(case.density, DensityMap):
+        said += case.density.notes
+    said.append("Microspheres do not move: all activity decays where it is (time-integrated activity = A T½/ln 2).")
+    nuclide = given.radionuclide
+    said.append(
+        f"One set of constants: {nuclide.name} T½ {nuclide.half_life_h:g} h, {nuclide.energy_mev:.4f} MeV a decay, "
+        f"K = {nuclide.gy_kg_per_gbq:.2f} Gy kg/GBq ({nuclide.source}); kernels keep their shape and take this energy."
+    )
+    if given.lung_shunt_fraction is None:
+        said.append("No lung shunt fraction was given: 0 is taken.")
+    if given.at is None:
+        said.append("The instant of the infusion was not given; the administered activity is taken as of then.")
+    if given.device is None:
+        said.append("No device was given, so no published threshold is compared.")
+    if not isinstance(case.density, DensityMap):
+        said.append(
+            f"Uniform density {case.density:g} g/mL everywhere, lungs and bone included; the water kernel is scaled by it, "
+            "the 1.2 % longer mass range of soft tissue is not modelled."
+        )
+    frames = [v.grid.frame_uid for v in (case.ct, *case.rois) if v is not None]
+    if image.grid.frame_uid is None or None in frames:
+        said.append(
+            "Not every image states its frame of reference; positions are taken to be in the same patient frame."
+        )
+    if any(r.role in ("tumor", "liver", "normal_liver") for r in case.rois):
+        for role in ("tumor", "liver"):
+            tissue = metrics.RADIOBIOLOGY[role]
+            said.append(
+                f"BED and EUD of {tissue.name}: α/β {tissue.alpha_beta_gy:g} Gy, repair half-time "
+                f"{tissue.repair_half_time_h:g} h, α {tissue.alpha_per_gy:g} per Gy ({tissue.source})."
+            )
+    return said
+
+
+def _decays_on_grid(case: Case, found: Quantified, assumptions: list[str]) -> tuple[Grid, DecayMap]:
+    """The grid the dose is wanted on, and the decays on it or, for another grid than the image's, a little beyond.
+
+    Activity outside the wanted grid but within the kernel's reach gives dose inside it.
+    """
+    image_grid = found.activity.grid
+    grid = case.dose_grid or image_grid
+    decays = count_decays(found.activity, case.administration.radionuclide)
+    if grid.matches(image_grid):
+        return image_grid, decays
+    reach = 15.0 / (min(1.0, case.density) if isinstance(case.density, float) else 0.25)
+    margin = [math.ceil(reach / s) for s in grid.spacing_mm]
+    wide = grid.window([-m for m in margin], [n + 2 * m for n, m in zip(grid.shape, margin, strict=True)])
+    moved = onto(decays, wide)
+    inside = float(moved.window(grid).total() / decays.total())
+    assumptions.append(
+        f"Dose is computed on a grid of {grid.shape} voxels of {_mm(grid)} mm (k, j, i); activity is spread evenly over each "
+        f"image voxel, its total kept; {inside:.2%} of it lies inside that grid."
+    )
+    return grid, moved
+
+
+def _density_on_grid(case: Case, grid: Grid, warnings: list[str]) -> DensityMap | float:
+    if not isinstance(case.density, DensityMap):
+        return case.density
+    density = onto(case.density, grid)
+    missing = float((density.g_per_ml <= 0).mean())
+    if missing > 0:
+        warnings.append(
+            f"The density image does not reach {missing:.1%} of the dose grid; there is no dose and no mass there."
+        )
+    return density
+
+
+def _energy_j(dose: DoseMap, density: DensityMap | float) -> float:
+    kg = dose.grid.voxel_volume_ml * 1e-3
+    if isinstance(density, DensityMap):
+        return float((dose.gy * density.g_per_ml).sum(dtype=np.float64)) * kg
+    return dose.total() * density * kg
+
+
+def _regions(case: Case, grid: Grid, assumptions: list[str], warnings: list[str]) -> tuple[RoiSet, dict[str, float]]:
+    """Every region on the dose grid, with the part of it outside; makes normal liver where there is none."""
+    moved, outside = [], {}
+    for roi in case.rois:
+        region, beyond = roi_onto(roi, grid)
+        if beyond > OUTSIDE_WARNING:
+            warnings.append(
+                f"{beyond:.1%} of ROI {roi.name} lies outside the dose grid; its numbers are those of the part inside."
+            )
+        moved.append(region)
+        outside[roi.name] = beyond
+    regions = RoiSet(tuple(moved))
+    livers, tumors = regions.with_role("liver"), regions.with_role("tumor")
+    if livers and not regions.with_role("normal_liver"):
+        normal = _without(livers, tumors, "normal_liver" if "normal_liver" not in regions else "normal_liver_derived")
+        if normal is None:
+            warnings.append("Nothing of the liver is left outside the tumors, so there is no normal liver.")
+        else:
+            regions += RoiSet((normal,))
+            outside[normal.name] = max(outside[r.name] for r in livers)
+            assumptions.append(
+                f"{normal.name} is {', '.join(livers.names())} minus {', '.join(tumors.names()) or 'nothing'}."
+            )
+    return regions, outside
+
+
+def _without(livers: RoiSet, tumors: RoiSet, name: str) -> Roi | None:
+    ends = [r.grid.points_lps_mm(np.array([(0, 0, 0), [n - 1 for n in r.grid.shape]])) for r in livers]
+    frame = livers.rois[0].grid.extended_to(np.concatenate(ends))
+    liver = union([r.on_window(frame) for r in livers])
+    if tumors:  # only what both fill beyond one voxel: a label map's border voxels hold some of each, side by side
+        liver = np.clip(liver - np.clip(liver + union([t.on_window(frame) for t in tumors]) - 1, 0, 1), 0, 1)
+    if not (liver > 0).any():
+        return None
+    return Roi(name, "normal_liver", liver, frame)
+
+
+def _overlap_warnings(regions: RoiSet, shared: tuple[Overlap, ...]) -> list[str]:
+    """Overlap that nobody expects: among tumors, or of lung with liver; tumors in liver are as they should be."""
+    said = []
+    for pair in shared:
+        roles = {regions[pair.first].role, regions[pair.second].role}
+        if roles == {"tumor"} or ("lung" in roles and roles & {"liver", "normal_liver", "tumor"}):
+            said.append(
+                f"ROIs {pair.first} and {pair.second} overlap by {pair.volume_ml:.2f} mL; each keeps its own voxels, so sums "
+                "over ROIs count that part twice."
+            )
+        elif "normal_liver" in roles and "tumor" in roles:
+            said.append(f"Normal liver {pair.first}/{pair.second} holds {pair.volume_ml:.2f} mL of tumor.")
+    return said
+
+
+def _kernel_facts(engine: Engine) -> dict[str, object]:
+    if not isinstance(engine, Convolution):
+        return {}
+    kernel = engine.kernel
+    facts: dict[str, object] = {
+        "source": kernel.source,
+        "own_mev_per_decay": kernel.mev_per_decay,
+        "reach_mm": engine.reach_mm,
+    }
+    if isinstance(kernel, PointKernel):
+        facts["sha256"] = kernel.sha256
+        facts["energy_fraction_beyond_reach"] = 1 - kernel.within(engine.reach_mm)
+    return facts
+
+
+def _mm(grid: Grid) -> str:
+    return " x ".join(f"{s:.4g}" for s in grid.spacing_mm)

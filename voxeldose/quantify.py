@@ -1,0 +1,327 @@
+"""Scanner numbers to physical ones: counts to Bq/mL, decay, lung shunt, total decays; HU to g/mL."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxeldose.case import Absolute, Administered, Administration
+from voxeldose.errors import QuantityError
+from voxeldose.radionuclide import TC99M, known_radionuclide
+from voxeldose.resample import roi_onto
+from voxeldose.roi import union
+from voxeldose.volume import ActivityMap, CountMap, CtImage, DecayMap, DensityMap
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from voxeldose.case import Case
+    from voxeldose.grid import Grid
+    from voxeldose.radionuclide import Radionuclide
+    from voxeldose.roi import RoiSet
+    from voxeldose.volume import FloatArray
+
+__all__ = ["Quantified", "administration_from_assays", "count_decays", "decay_to", "hu_to_density", "quantify"]
+
+#: HU and g/mL, linear in between, flat beyond. Schneider, Bortfeld, Schlegel, Phys. Med. Biol. 45 (2000) 459-478
+#: (its air-lung-fat line, soft-tissue and bone fits), with the breakpoints in use by GATE.
+HU_TABLE = (
+    (-1000.0, 0.00121),
+    (-98.0, 0.93),
+    (-97.0, 0.930486),
+    (14.0, 1.03),
+    (23.0, 1.031),
+    (100.0, 1.1199),
+    (101.0, 1.0762),
+    (1600.0, 1.9642),
+    (3000.0, 2.8),
+)
+
+#: By how much the default calibration region is larger than its ROIs: the blur of the scanner and breathing carry
+#: activity across their edges.
+REGION_MARGIN_MM = 10.0
+REGION_ROLES = ("liver", "normal_liver", "tumor", "segment", "perfused")
+
+#: The ratio of image to administered activity outside which something is likely wrong (judgement; QUEST phantom
+#: studies find most sites within 10-20 %).
+RECOVERY_LIMITS = (0.8, 1.2)
+
+
+@dataclass(frozen=True, eq=False)
+class Quantified:
+    """Activity at the infusion, and how it was found."""
+
+    activity: ActivityMap
+    recovered_fraction: float | None
+    calibration: str
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def decay_to(activity: ActivityMap, at: datetime, radionuclide: Radionuclide) -> ActivityMap:
+    """The same activity at another instant, ``C(t) = C · 2^(-Δt/T½)``, with the dates counted and not the clock alone.
+
+    Raises
+    ------
+    QuantityError
+        If the image does not know its instant.
+    """
+    if activity.at is None:
+        msg = "The instant of the activity image is not known; say it with measured_at."
+        raise QuantityError(msg)
+    factor = radionuclide.decay_factor((at - activity.at).total_seconds())
+    return ActivityMap(
+        activity.bq_per_ml * np.float32(factor), activity.grid, at=at, radionuclide=radionuclide, notes=activity.notes
+    )
+
+
+def administration_from_assays(
+    radionuclide: Radionuclide,
+    *,
+    at: datetime,
+    vial: tuple[float, datetime],
+    residual: tuple[float, datetime] | None = None,
+    lung_shunt_fraction: float | None = None,
+) -> Administration:
+    """Bring the assays of vial and residual, each with its own instant, to the infusion.
+
+    ``A(t) = A_ref · 2^(-(t - t_ref)/T½)`` for both: the vial decays forward to the infusion, the residual back to it.
+
+    Parameters
+    ----------
+    radionuclide : Radionuclide
+        With the run's constants.
+    at : datetime
+        The infusion.
+    vial, residual : (float, datetime)
+        MBq and the instant of the assay.
+    lung_shunt_fraction : float, optional
+        0 to 1.
+    """
+
+    def at_infusion(assay: tuple[float, datetime]) -> float:
+        return assay[0] * radionuclide.decay_factor((at - assay[1]).total_seconds())
+
+    left = at_infusion(residual) if residual else 0.0
+    return Administration(radionuclide, at_infusion(vial), at, left, lung_shunt_fraction)
+
+
+def count_decays(activity: ActivityMap, radionuclide: Radionuclide) -> DecayMap:
+    """Count all decays in each voxel from ``activity.at`` on.
+
+    Microspheres are taken not to move: activity leaves a voxel by physical decay alone.
+
+    Parameters
+    ----------
+    activity : ActivityMap
+        Concentration in Bq/mL at the infusion, on any grid.
+    radionuclide : Radionuclide
+        With the run's half-life.
+
+    Returns
+    -------
+    DecayMap
+        ``bq_per_ml * voxel_volume_ml * half_life_s / ln 2``, on the same grid.
+
+    Raises
+    ------
+    QuantityError
+        If a voxel is not finite. Negative voxels (noise) are kept: clipping them biases means upward.
+
+    References
+    ----------
+    Dezarn et al., AAPM, Med. Phys. 38 (2011) 4824-4845, doi:10.1118/1.3608909.
+    """
+    activity.require_finite()
+    decays = activity.bq_per_ml * np.float32(activity.grid.voxel_volume_ml * radionuclide.decays_per_bq())
+    return DecayMap(decays, activity.grid, radionuclide=radionuclide)
+
+
+def hu_to_density(ct: CtImage) -> DensityMap:
+    """Mass density from CT numbers by :data:`HU_TABLE`; below -1000 HU (padding) it is air."""
+    hu, density = zip(*HU_TABLE, strict=True)
+    note = "Mass density from CT numbers by the table of Schneider et al. 2000 (doi:10.1088/0031-9155/45/2/314)."
+    values = np.interp(ct.hu, hu, density).astype(np.float32)
+    return DensityMap(values, ct.grid, notes=(*ct.notes, note))
+
+
+def quantify(case: Case) -> Quantified:
+    """Activity of the run's nuclide at the infusion, by the calibration that the case asks for.
+
+    Raises
+    ------
+    QuantityError
+        If nothing was counted, an instant is missing or impossible, or counts are to be taken as Bq/mL.
+    """
+    image, given = case.activity, case.administration
+    image.require_finite()
+    if image.total() <= 0:
+        msg = f"The activity image holds no activity: its voxels add up to {image.total():g}. Check path and quantity."
+        raise QuantityError(msg)
+    shown = image_nuclide(case)
+    _require_scan_after_infusion(case, shown)
+    negative = image.values < 0
+    assumptions: list[str] = []
+    if negative.any():
+        assumptions.append(
+            f"{int(negative.sum())} negative voxels (noise) are kept, since clipping them would bias means upward."
+        )
+    assumptions += filter(None, [_shown(shown, case)])
+    as_stored, why_not = _absolute_at_infusion(case, shown)
+    if isinstance(case.calibration, Absolute):
+        if as_stored is None:
+            msg = f'Absolute calibration is not possible: {why_not} Use calibration = "administered".'
+            raise QuantityError(msg)
+        region, where = _reference_region(case.rois, image.grid, Administered())
+        recovered = _recovered(as_stored, region, given)
+        text = "absolute: the image's Bq/mL, decayed to the infusion"
+        return _checked(as_stored, recovered, text, where, assumptions)
+    region, where = _reference_region(case.rois, image.grid, case.calibration)
+    in_region = float((image.values * region).sum(dtype=np.float64)) if region is not None else image.total()
+    if in_region <= 0:
+        msg = f"The calibration region ({where}) holds no activity ({in_region:g}), so the image cannot be scaled."
+        raise QuantityError(msg)
+    scale = given.liver_mbq * 1e6 / (in_region * image.grid.voxel_volume_ml)
+    scaled = ActivityMap(
+        image.values * np.float32(scale), image.grid, at=given.at, radionuclide=given.radionuclide, notes=image.notes
+    )
+    recovered = _recovered(as_stored, region, given) if as_stored is not None else None
+    if as_stored is None:
+        assumptions.append(f"The image's own activity cannot be compared with the administered one: {why_not}")
+    text = "administered: the image is scaled so that the activity in the region equals net × (1 - lung shunt)"
+    return _checked(scaled, recovered, text, where, assumptions)
+
+
+def _checked(
+    activity: ActivityMap, recovered: float | None, text: str, where: str, assumptions: list[str]
+) -> Quantified:
+    warnings = []
+    if recovered is not None:
+        low, high = RECOVERY_LIMITS
+        said = f"The image shows {recovered:.3g} of the net administered activity less lung shunt in {where}"
+        if low <= recovered <= high:
+            assumptions.append(f"{said}.")
+        else:
+            warnings.append(
+                f"{said}, outside {low}-{high}: check nuclide, units, decay reference, residual and field of view."
+            )
+    assumptions.append(f"Calibration {text}; calibration region: {where}.")
+    return Quantified(activity, recovered, text, tuple(assumptions), tuple(warnings))
+
+
+def image_nuclide(case: Case) -> str | None:
+    """The nuclide that the image shows, by its header and the user's word; refused where the two do not settle it.
+
+    Raises
+    ------
+    QuantityError
+        If the header names a nuclide that is neither the administration's nor Tc-99m and the user has not said to go
+        on, or if the user names a third one.
+    """
+    given = case.administration.radionuclide.name
+    header = case.activity.radionuclide.name if case.activity.radionuclide else None
+    said = _spelled(case.image_nuclide)
+    if header is None:
+        return said
+    if said is None and header not in (given, TC99M.name):
+        msg = (
+            f"The header says that the image shows {header}, not {given}. If {given} was scanned under that name, say "
+            f"image_nuclide = {given}; if the {header} image stands for where the microspheres lie, say image_nuclide = "
+            f"{header} (--image-nuclide). Either way it is used as a relative image."
+        )
+        raise QuantityError(msg)
+    if said not in (None, header, given):
+        msg = f"image_nuclide = {said} contradicts the header, which says {header}."
+        raise QuantityError(msg)
+    return said or header
+
+
+def _spelled(name: str | None) -> str | None:
+    """The usual spelling of a nuclide's name, so that Y90 is Y-90."""
+    known = known_radionuclide(name) if name else None
+    return known.name if known else name
+
+
+def _require_scan_after_infusion(case: Case, shown: str | None) -> None:
+    image, given = case.activity, case.administration
+    if image.at is None or given.at is None or shown not in (None, given.radionuclide.name):
+        return
+    if image.at < given.at:
+        msg = (
+            f"The image is dated {image.at.isoformat()}, before the infusion at {given.at.isoformat()}. Check the dates "
+            "(de-identification shifts them) and the time zones; a planning scan needs image_nuclide = Tc-99m."
+        )
+        raise QuantityError(msg)
+
+
+def _shown(shown: str | None, case: Case) -> str:
+    """What is assumed about the image's nuclide."""
+    given = case.administration.radionuclide.name
+    header = case.activity.radionuclide.name if case.activity.radionuclide else None
+    if shown is None:
+        return f"The image does not say which nuclide it shows; {given} is taken to lie where it shows activity."
+    if shown != given:
+        return f"The image shows {shown}; {given} microspheres are taken to lie where it lies."
+    if header != given:
+        said = f"names {header}" if header else "names no nuclide"
+        return f"The header {said}; the image is taken to show {given}, as the user says."
+    return ""
+
+
+def _absolute_at_infusion(case: Case, shown: str | None) -> tuple[ActivityMap | None, str]:
+    """The image's own Bq/mL at the infusion, or why that cannot be known."""
+    image, given = case.activity, case.administration
+    if isinstance(image, CountMap):
+        return None, "it holds counts, not Bq/mL."
+    if shown not in (None, given.radionuclide.name):
+        return None, f"it shows {shown}, not {given.radionuclide.name}."
+    if image.radionuclide is not None and image.radionuclide.name != given.radionuclide.name:
+        return None, f"the scanner corrected it for {image.radionuclide.name} (branching and decay)."
+    if image.at is None:
+        return None, "the instant of its Bq/mL is not known; say it with measured_at."
+    if given.at is None:
+        return None, "the instant of the infusion is not known; say it with at."
+    return decay_to(image, given.at, given.radionuclide), ""
+
+
+def _recovered(activity: ActivityMap, region: FloatArray | None, given: Administration) -> float | None:
+    if given.administered_mbq is None:
+        return None
+    values = activity.bq_per_ml if region is None else activity.bq_per_ml * region
+    found = float(values.sum(dtype=np.float64)) * activity.grid.voxel_volume_ml / 1e6
+    return found / given.liver_mbq
+
+
+def _reference_region(rois: RoiSet, grid: Grid, calibration: Administered) -> tuple[FloatArray | None, str]:
+    """Weights of the calibration region on ``grid`` (``None`` for the whole image) and its description."""
+    if calibration.region is not None:
+        roi, _ = roi_onto(rois[calibration.region], grid)
+        return roi.on_window(grid), f"ROI {calibration.region}"
+    chosen = rois.with_role(*REGION_ROLES)
+    if not chosen:
+        return None, "the whole image"
+    merged = union([roi_onto(roi, grid)[0].on_window(grid) for roi in chosen])
+    names = ", ".join(chosen.names())
+    return _grown(merged, grid), f"the union of {names}, grown by {REGION_MARGIN_MM:g} mm"
+
+
+def _grown(occupancy: FloatArray, grid: Grid) -> FloatArray:
+    """1 in every voxel whose centre lies within the margin of the centre of an occupied voxel, 0 elsewhere.
+
+    Only the box around the region is searched, so large images cost no more than small ones.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    filled = occupancy > 0
+    box = []
+    for axis, (n, step) in enumerate(zip(grid.shape, grid.spacing_mm, strict=True)):
+        rows = np.flatnonzero(filled.any(axis=tuple(a for a in range(3) if a != axis)))
+        reach = math.ceil(REGION_MARGIN_MM / step)
+        box.append(slice(max(0, int(rows[0]) - reach), min(n, int(rows[-1]) + reach + 1)))
+    near = distance_transform_edt(~filled[tuple(box)], sampling=grid.spacing_mm) <= REGION_MARGIN_MM
+    result = np.zeros(grid.shape, np.float32)
+    result[tuple(box)] = near
+    return result

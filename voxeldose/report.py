@@ -1,0 +1,400 @@
+"""An ``Assessment`` as one HTML file that opens offline, and its two figures; computes nothing.
+
+Every number comes from the ``Assessment``. Images are sampled on planes of the patient, so that oblique grids are drawn
+where they lie; the report turns fractions into percent and leaves the rest as it is.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from voxeldose.errors import InputError
+from voxeldose.volume import Volume
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
+
+    from voxeldose.case import Assessment, RoiMetrics
+    from voxeldose.roi import Roi
+
+    Array = npt.NDArray[np.float64]
+
+__all__ = ["plot_dvh", "plot_slices", "write_report"]
+
+#: Okabe and Ito (2008), told apart with any colour vision; black is left out because it is lost on the CT.
+_COLOURS = ("#009E73", "#56B4E9", "#CC79A7", "#E69F00", "#0072B2", "#D55E00", "#F0E442")
+#: More regions than colours begin again with another dash.
+_DASHES = ("solid", "dashed", "dotted")
+_DPI = 110
+_EDGE_IN, _GAP_IN, _WIDE_IN, _TALL_IN = 0.08, 0.34, 9.0, 11.5
+_MARGIN_MM = 40.0
+_LOW_HU, _HIGH_HU = -160.0, 240.0  # window 400, level 40
+_MARK_GY = 400.0
+#: What the view is cut to where it exists; a lung or body outline would make the liver small.
+_LIVER_ROLES = ("tumor", "liver", "normal_liver", "perfused", "segment")
+
+
+class _Plane(NamedTuple):
+    """A section of the patient, by the LPS axes drawn to the right and upward, in radiological convention."""
+
+    name: str
+    across: int
+    up: int
+    letters: str  # at left, right, top, bottom
+
+    @property
+    def through(self) -> int:
+        return 3 - self.across - self.up
+
+
+_PLANES = (_Plane("Axial", 0, 1, "RLAP"), _Plane("Coronal", 0, 2, "RLHF"), _Plane("Sagittal", 1, 2, "APHF"))
+#: Where the letters stand in a panel, and how they are aligned there.
+_PLACES = (
+    (0.02, 0.5, "left", "center"),
+    (0.98, 0.5, "right", "center"),
+    (0.5, 0.98, "center", "top"),
+    (0.5, 0.02, "center", "bottom"),
+)
+
+
+class _Focus(NamedTuple):
+    """The voxel that the slices pass through."""
+
+    roi: str | None
+    point_lps_mm: Array
+    dose_gy: float
+
+
+class _View(NamedTuple):
+    """The box of the patient that the slices show, and the dose at the top of the colour bar."""
+
+    low_lps_mm: Array
+    high_lps_mm: Array
+    top_gy: float
+
+
+def write_report(result: Assessment, path: str | Path) -> None:
+    """Write one self-contained HTML file.
+
+    Parameters
+    ----------
+    result : Assessment
+        Nothing else is read.
+    path : path-like
+        The file to write; what is there is replaced.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    house = Environment(
+        loader=PackageLoader("voxeldose", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    house.filters.update(number=_number, percent=_percent, fact=_fact, times=_times)
+    page = house.get_template("report.html.j2").render(
+        result=result,
+        record=result.record,
+        totals=result.totals,
+        tumors=_with_role(result, "tumor"),
+        normals=_with_role(result, "normal_liver"),
+        focus=_focus(result),
+        styles=_styles(result),
+        slices=_cells(plot_slices(result)),
+        dvh=_image(plot_dvh(result), "svg"),
+    )
+    try:
+        Path(path).write_text(page, encoding="utf-8", errors="replace")
+    except OSError as failure:
+        msg = f"Cannot write the report to {path}: {failure.strerror}. Name a file in a folder that exists."
+        raise InputError(msg) from failure
+
+
+def plot_dvh(result: Assessment) -> Figure:
+    """Draw the cumulative DVHs: percent of each region's volume against dose in Gy.
+
+    The dose axis ends a little beyond the highest D2, so that a few hot voxels do not press the curves together.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 3.7), layout="constrained")
+    axes = figure.add_subplot()
+    known = {name: roi for name, roi in result.rois.items() if math.isfinite(roi.mean_dose_gy)}
+    highest = max((roi.d2_gy for roi in known.values()), default=0.0)
+    last = 1.1 * highest if highest > 0 else 1.0
+    styles = _styles(result)
+    for name, roi in known.items():
+        doses, volumes_ml = roi.dvh.curve(last / 600)
+        shown = doses <= last
+        colour, dash = styles[name]
+        axes.plot(doses[shown], 100 * volumes_ml[shown] / roi.dvh.total_ml, color=colour, linestyle=dash, linewidth=1.6)
+    if last >= _MARK_GY:
+        axes.axvline(_MARK_GY, color="#777", linewidth=0.7, linestyle=(0, (4, 3)), zorder=1)
+        axes.text(_MARK_GY, 2, f"{_MARK_GY:g} Gy ", ha="right", fontsize=7, color="#555")
+    axes.set(xlim=(0, last), ylim=(0, 102))
+    axes.set_xlabel("Absorbed dose (Gy)", fontsize=9)
+    axes.set_ylabel("Volume (%)", fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.grid(color="#e3e6ea", linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    _legend(axes, {name: styles[name] for name in known}, "upper right", (1.0, 1.0))
+    return figure
+
+
+def plot_slices(result: Assessment) -> Figure:
+    """Draw axial, coronal and sagittal planes through the hottest voxel of the tumor with the highest mean dose.
+
+    Radiological convention: the patient's right is at the left of axial and coronal planes, the front at the left of
+    sagittal ones. The planes share one scale in mm, and axes continue from one to the next. Without tumors they pass
+    through the maximum of the dose map.
+    """
+    from matplotlib.figure import Figure
+
+    focus = _focus(result)
+    view = _view(result, focus)
+    box_mm = wide, deep, tall = [float(n) for n in view.high_lps_mm - view.low_lps_mm]
+    edge, gap = _EDGE_IN, _GAP_IN
+    second = max(deep, 0.45 * wide)  # the free corner keeps room for names
+    scale = min((_WIDE_IN - gap - 2 * edge) / (wide + second), (_TALL_IN - 2 * gap - edge) / (deep + tall))
+    column, row = edge + scale * wide + gap, edge + scale * tall + gap
+    size = (column + scale * second + edge, row + scale * deep + gap)
+    figure = Figure(figsize=size, dpi=_DPI)
+    colours = _wash(opaque=result.case.ct is None)
+
+    def cell(left: float, bottom: float, width: float, height: float) -> Axes:
+        return figure.add_axes((left / size[0], bottom / size[1], width * scale / size[0], height * scale / size[1]))
+
+    for plane, place in zip(_PLANES, ((edge, row), (edge, edge), (column, edge)), strict=True):
+        axes = cell(*place, box_mm[plane.across], box_mm[plane.up])
+        _draw_plane(axes, result, plane, focus.point_lps_mm, view)
+        _draw_frame(axes, plane, focus.point_lps_mm)
+        axes.images[-1].set_cmap(colours)
+    _draw_key(cell(column, row, second, deep), result, view, colours)
+    return figure
+
+
+def _draw_plane(axes: Axes, result: Assessment, plane: _Plane, point_lps_mm: Array, view: _View) -> None:
+    """Draw CT, dose and outlines of one plane, in millimetres of the patient; the dose is the last image."""
+    ends = [(float(view.low_lps_mm[a]), float(view.high_lps_mm[a])) for a in (plane.across, plane.up)]
+    step = float(np.clip((view.high_lps_mm - view.low_lps_mm).max() / 320, 1.0, 1.5))
+    right, up = (_centres(low, high, step) for low, high in ends)
+    points = np.broadcast_to(point_lps_mm, (up.size, right.size, 3)).copy()
+    points[..., plane.across] = right
+    points[..., plane.up] = up[:, None]
+    extent = (*ends[0], *ends[1])
+    axes.set_facecolor("black")
+    if result.case.ct is not None:
+        hu = result.case.ct.sampled_at(points, outside=-1000.0)
+        axes.imshow(hu, "gray", vmin=_LOW_HU, vmax=_HIGH_HU, extent=extent, origin="lower", interpolation="bilinear")
+    gy = result.dose.sampled_at(points)
+    axes.imshow(gy, vmin=0, vmax=view.top_gy, extent=extent, origin="lower", interpolation="bilinear")
+    styles = _styles(result)
+    for roi in result.case.rois:
+        inside = _cut(roi, points, plane)
+        if inside is not None:
+            colour, dash = styles[roi.name]
+            axes.contour(right, up, inside, levels=[0.5], colors="black", linewidths=2.4, alpha=0.7)
+            axes.contour(right, up, inside, levels=[0.5], colors=colour, linewidths=1.3, linestyles=dash)
+    # LPS y grows to the back, and the front is drawn on top.
+    axes.set(xlim=ends[0], ylim=ends[1][::-1] if plane.up == 1 else ends[1], aspect="auto")
+
+
+def _draw_frame(axes: Axes, plane: _Plane, point_lps_mm: Array) -> None:
+    """Draw crosshair, letters, scale bar and title of one plane."""
+    from matplotlib.patheffects import withStroke
+
+    halo = [withStroke(linewidth=2, foreground="black")]
+    axes.axvline(point_lps_mm[plane.across], color="white", linewidth=0.5, alpha=0.55)
+    axes.axhline(point_lps_mm[plane.up], color="white", linewidth=0.5, alpha=0.55)
+    style: dict[str, Any] = {"transform": axes.transAxes, "color": "white", "path_effects": halo}
+    for letter, (x, y, ha, va) in zip(plane.letters, _PLACES, strict=True):
+        axes.text(x, y, letter, ha=ha, va=va, size=12, weight="bold", **style)
+    left, right = axes.get_xlim()
+    bar_mm = 50.0 if right - left > 120.0 else 10.0
+    ends = (0.03, 0.03 + bar_mm / (right - left))
+    axes.plot(ends, (0.045, 0.045), linewidth=2, **style)
+    axes.text(0.03, 0.06, f"{bar_mm:g} mm", size=8, **style)
+    at = f"{'xyz'[plane.through]} = {point_lps_mm[plane.through]:.1f} mm"
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(f"{plane.name}   {at}", fontsize=9, loc="left", pad=4)
+
+
+def _draw_key(cell: Axes, result: Assessment, view: _View, colours: Colormap) -> None:
+    """Draw colour bar and names in the free corner."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    cell.set_axis_off()
+    bar = cell.inset_axes((0.04, 0.87, 0.92, 0.06))
+    bar.set_facecolor("black" if result.case.ct is None else "#606060")
+    beyond = "max" if result.dose.gy.max() > view.top_gy else "neither"
+    dose = ScalarMappable(Normalize(0, view.top_gy), colours)
+    shown = cell.figure.colorbar(dose, cax=bar, orientation="horizontal", extend=beyond)
+    shown.set_label("Absorbed dose (Gy)", fontsize=9)
+    shown.ax.tick_params(labelsize=8)
+    outlined = {name: style for name, style in _styles(result).items() if name in result.case.rois}
+    _legend(cell, outlined, "upper left", (0.0, 0.68))
+
+
+def _legend(axes: Axes, styles: dict[str, tuple[str, str]], place: str, anchor: tuple[float, float]) -> None:
+    """Draw names beside their lines; as plain text, so that neither ``$`` nor a leading ``_`` means anything."""
+    from matplotlib.lines import Line2D
+
+    if not styles:
+        return
+    lines = [Line2D([], [], color=colour, linestyle=dash, linewidth=2) for colour, dash in styles.values()]
+    size, columns, longest = (8.0, 1, 36) if len(lines) < 10 else (6.5, 2, 22)
+    legend = axes.legend(
+        lines, [""] * len(lines), loc=place, bbox_to_anchor=anchor, fontsize=size, ncols=columns, edgecolor="none"
+    )
+    for text, name in zip(legend.get_texts(), styles, strict=True):
+        text.set_parse_math(False)
+        text.set_text(_short(name, longest))
+
+
+def _wash(*, opaque: bool) -> Colormap:
+    """Make inferno; over a CT without its black end, and transparent where there is no dose."""
+    import matplotlib as mpl
+    from matplotlib.colors import ListedColormap
+
+    place = np.linspace(0, 1, 256)
+    table = np.array(mpl.colormaps["inferno"](place if opaque else 0.17 + 0.83 * place))
+    if not opaque:
+        table[:, 3] = np.interp(place, (0.005, 0.04, 0.4), (0.0, 0.3, 0.7))
+    return ListedColormap(table)
+
+
+def _centres(low: float, high: float, step: float) -> Array:
+    """Divide a length into equal parts of at most ``step``, and give their centres."""
+    half = (high - low) / max(2, math.ceil((high - low) / step)) / 2
+    return np.arange(low + half, high, 2 * half)
+
+
+def _cut(roi: Roi, points_lps_mm: Array, plane: _Plane) -> npt.NDArray[np.float32] | None:
+    """Sample a region's occupancy on a plane; ``None`` where there is nothing to outline."""
+    wider = roi.grid.window([-1, -1, -1], [n + 2 for n in roi.grid.shape])
+    level, ends = points_lps_mm[0, 0, plane.through], wider.corners()[:, plane.through]
+    if not ends.min() <= level <= ends.max():
+        return None
+    inside = Volume(roi.on_window(wider), wider).sampled_at(points_lps_mm)
+    return inside if inside.min() < 0.5 <= inside.max() else None
+
+
+def _focus(result: Assessment) -> _Focus:
+    """Find the hottest voxel of the tumor with the highest mean dose, or of the dose map."""
+    dose = result.dose
+    tumors = _with_role(result, "tumor")
+    name = max(tumors, key=lambda n: tumors[n].mean_dose_gy) if tumors else None
+    part = dose.grid if name is None else result.regions[name].grid
+    gy = dose.grid.cut(dose.gy, part)
+    if name is not None:
+        gy = np.where(result.regions[name].occupancy > 0, gy, -np.inf)
+    index = np.unravel_index(int(gy.argmax()), gy.shape)
+    return _Focus(name, part.points_lps_mm(index), float(gy[index]))
+
+
+def _view(result: Assessment, focus: _Focus) -> _View:
+    """Frame the liver's regions with a margin, no larger than the images; the top dose is that tumor's D2."""
+    images = (result.dose, result.case.ct) if result.case.ct is not None else (result.dose,)
+    ends = np.concatenate([image.grid.corners() for image in images])
+    rois = result.case.rois.with_role(*_LIVER_ROLES) or result.case.rois
+    shown = [roi.grid.corners() for roi in rois]
+    if not shown:
+        shown = [result.dose.grid.points_lps_mm(np.argwhere(result.dose.gy >= 0.02 * focus.dose_gy))]
+    corners = np.concatenate([focus.point_lps_mm[None], *shown])
+    low = np.maximum(ends.min(axis=0), corners.min(axis=0) - _MARGIN_MM)
+    high = np.minimum(ends.max(axis=0), corners.max(axis=0) + _MARGIN_MM)
+    top_gy = focus.dose_gy if focus.roi is None else result.rois[focus.roi].d2_gy
+    return _View(low, high, top_gy if top_gy > 0 else 1.0)
+
+
+def _styles(result: Assessment) -> dict[str, tuple[str, str]]:
+    """Give each region a colour and a dash, the same in slices, DVH and tables."""
+    names = dict.fromkeys([*result.rois, *result.case.rois.names()])
+    count = len(_COLOURS)
+    return {name: (_COLOURS[n % count], _DASHES[n // count % len(_DASHES)]) for n, name in enumerate(names)}
+
+
+def _with_role(result: Assessment, role: str) -> dict[str, RoiMetrics]:
+    return {name: roi for name, roi in result.rois.items() if roi.role == role}
+
+
+def _cells(figure: Figure) -> dict[str, str]:
+    """Cut the slices into four images, which the page may place below each other, and say how wide its columns are."""
+    from matplotlib.transforms import Bbox
+
+    wide, tall = figure.get_size_inches()
+    axial, _, sagittal, key = figure.axes[:4]
+    column = sagittal.get_position().x0 * wide - _EDGE_IN
+    row = axial.get_position().y0 * tall - _EDGE_IN
+    names = key.get_legend()
+    key_ends = names.get_window_extent().y0 / figure.dpi - _EDGE_IN if names else (row + tall) / 2
+    boxes = {
+        "axial": (0, row, column, tall),
+        "key": (column, max(row, key_ends), wide, tall),
+        "coronal": (0, 0, column, row),
+        "sagittal": (column, 0, wide, row),
+    }
+    images = {name: _image(figure, "png", Bbox.from_extents(*box)) for name, box in boxes.items()}
+    return {**images, "columns": f"{column:.3f}fr {wide - column:.3f}fr", "width": f"{wide * _DPI:.0f}px"}
+
+
+def _image(figure: Figure, kind: str, box: Bbox | None = None) -> str:
+    """Write a figure as a data URI; an SVG inside an image runs no script, whatever a region is called."""
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if kind == "svg" else None
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # names in scripts that matplotlib's font lacks
+        figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata, bbox_inches=box)
+    mime = "image/svg+xml" if kind == "svg" else "image/png"
+    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def _number(number: float | None) -> str:
+    """Write four significant digits, ``-`` where there is no number."""
+    if number is None or not math.isfinite(number):
+        return "-"
+    size = abs(number)
+    if size >= 999.95:
+        return f"{number:.0f}" if size < 1e7 else f"{number:.3e}"
+    return f"{number:#.4g}" if size >= 1e-3 else f"{number:.3g}"
+
+
+def _percent(fraction: float | None) -> str:
+    return "-" if fraction is None or not math.isfinite(fraction) else f"{100 * fraction:.1f}"
+
+
+def _fact(value: object) -> str:
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+def _times(numbers: Iterable[float]) -> str:
+    return " \u00d7 ".join(f"{n:.4g}" for n in numbers)
+
+
+def _short(name: str, longest: int) -> str:
+    """Shorten a name until it fits a legend, without what XML cannot hold."""
+    words = "".join(c if c.isprintable() else "?" for c in " ".join(name.split()))
+    return words if len(words) <= longest else f"{words[: longest - 1]}…"

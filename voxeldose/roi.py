@@ -1,0 +1,186 @@
+"""Regions of interest as fractional occupancy of voxels.
+
+A label map is the case 0/1. Regions may overlap; each lies on its own grid, cropped to where it is not zero.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voxeldose.errors import GeometryError, QuantityError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import numpy.typing as npt
+
+    from voxeldose.grid import Grid
+
+    FloatArray = npt.NDArray[np.float32]
+
+__all__ = ["ROLES", "Roi", "RoiSet", "role_from_name"]
+
+#: What a region may be. ``normal_liver`` is liver without tumors; ``perfused`` is what one infusion reaches.
+ROLES = ("tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other")
+
+_ROLE_PATTERNS = (
+    ("tumor", r"tumou?r|lesion|gtv|metasta|\bhcc\b|\bmass\b"),
+    ("normal_liver", r"normal.?liver|liver.?normal|liver.?-.?gtv|nontumou?r|parenchyma"),
+    ("segment", r"segment"),
+    ("perfused", r"perfused|territor"),
+    ("lung", r"\blungs?\b|lung_"),
+    ("liver", r"\bliver\b"),
+)
+
+
+def role_from_name(name: str) -> str:
+    """The role that a region's name suggests, ``other`` if none; whoever uses this says so to the user."""
+    words = name.casefold().replace("_", " ")
+    for role, pattern in (_ROLE_PATTERNS[1], _ROLE_PATTERNS[0], *_ROLE_PATTERNS[2:]):
+        if re.search(pattern, words) or re.search(pattern, name.casefold()):
+            return role
+    return "other"
+
+
+@dataclass(frozen=True, eq=False)
+class Roi:
+    """A named region.
+
+    Parameters
+    ----------
+    name : str
+        The user's name for it, unique in a set.
+    role : str
+        One of :data:`ROLES`.
+    occupancy : array_like, grid.shape
+        Fraction of each voxel that belongs to the region, 0 to 1; cropped to the box where it is not zero.
+    grid : Grid
+        Where it lies; need not be the grid of any image.
+    notes : tuple of str
+        What was assumed to make it.
+
+    Raises
+    ------
+    QuantityError
+        For an unknown role, an occupancy outside 0–1, or an empty region.
+    """
+
+    name: str
+    role: str
+    occupancy: FloatArray
+    grid: Grid
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            msg = f"ROI {self.name!r} has the unknown role {self.role!r}; roles are {', '.join(ROLES)}."
+            raise QuantityError(msg)
+        occupancy = np.asarray(self.occupancy)
+        if occupancy.shape != self.grid.shape:
+            msg = f"ROI {self.name!r}: occupancy has shape {occupancy.shape} but its grid has {self.grid.shape}."
+            raise GeometryError(msg)
+        box = _box(occupancy)
+        if box is None:
+            msg = f"ROI {self.name!r} is empty: no voxel belongs to it. Check its label, or leave it out."
+            raise QuantityError(msg)
+        part = np.array(occupancy[box], np.float32, order="C")
+        if not (np.isfinite(part).all() and part.min() >= 0 and part.max() <= 1 + 1e-6):
+            msg = f"ROI {self.name!r}: occupancy must lie between 0 and 1, found {part.min()} to {part.max()}."
+            raise QuantityError(msg)
+        np.minimum(part, 1, out=part)
+        part.setflags(write=False)
+        object.__setattr__(self, "occupancy", part)
+        object.__setattr__(self, "grid", self.grid.window([s.start for s in box], part.shape))
+
+    @property
+    def volume_ml(self) -> float:
+        """Occupied volume."""
+        return float(self.occupancy.sum(dtype=np.float64)) * self.grid.voxel_volume_ml
+
+    def on_window(self, part: Grid) -> FloatArray:
+        """Occupancy on another window of the same lattice, zero where the region does not reach."""
+        return self.grid.cut(self.occupancy, part)
+
+
+def _box(occupancy: npt.NDArray[Any]) -> tuple[slice, slice, slice] | None:
+    filled = occupancy > 0
+    found = []
+    for axis in range(3):
+        rows = np.flatnonzero(filled.any(axis=tuple(a for a in range(3) if a != axis)))
+        if rows.size == 0:
+            return None
+        found.append(slice(int(rows[0]), int(rows[-1]) + 1))
+    return found[0], found[1], found[2]
+
+
+@dataclass(frozen=True, eq=False)
+class RoiSet:
+    """Regions in the order given, each with its own name.
+
+    Parameters
+    ----------
+    rois : tuple of Roi
+        In any order.
+    grid : Grid, optional
+        The whole grid of the label map they were read from, where there is one.
+
+    Raises
+    ------
+    QuantityError
+        If two regions share a name.
+    """
+
+    rois: tuple[Roi, ...] = ()
+    grid: Grid | None = None
+
+    def __post_init__(self) -> None:
+        rois = tuple(self.rois)
+        object.__setattr__(self, "rois", rois)
+        names = [r.name for r in rois]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            msg = f"Two ROIs have the same name: {', '.join(twice)}. Give each its own name with labels."
+            raise QuantityError(msg)
+
+    def __iter__(self) -> Iterator[Roi]:
+        return iter(self.rois)
+
+    def __len__(self) -> int:
+        return len(self.rois)
+
+    def __contains__(self, name: object) -> bool:
+        return any(r.name == name for r in self.rois)
+
+    def __getitem__(self, name: str) -> Roi:
+        for roi in self.rois:
+            if roi.name == name:
+                return roi
+        msg = f"There is no ROI {name!r}; there are {', '.join(self.names()) or 'none'}."
+        raise QuantityError(msg)
+
+    def __add__(self, other: RoiSet) -> RoiSet:
+        return RoiSet(self.rois + other.rois, self.grid or other.grid)
+
+    def names(self) -> list[str]:
+        """All names, in order."""
+        return [r.name for r in self.rois]
+
+    def with_role(self, *roles: str) -> RoiSet:
+        """The regions that have one of these roles."""
+        return RoiSet(tuple(r for r in self.rois if r.role in roles), self.grid)
+
+
+def union(occupancies: Sequence[FloatArray]) -> FloatArray:
+    """Occupancy of the union of regions on one grid, at most 1 in a voxel.
+
+    Within a voxel the parts are taken as disjoint (neighbouring regions share a border voxel far more often than they
+    lie on top of each other in it); voxels filled by more than one region count once either way.
+    """
+    total = np.zeros_like(occupancies[0])
+    for occupancy in occupancies:
+        total += occupancy
+    return np.minimum(total, 1, out=total)

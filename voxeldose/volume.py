@@ -1,0 +1,223 @@
+"""Volumes: an array and its grid, with the unit as the name of its property.
+
+The wrong quantity is then a type error before anything runs. Values are stored as float32 and read-only; sums are made
+in float64. Counts and decays are *extensive* (their total is conserved), all else is *intensive*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from voxeldose.errors import GeometryError, QuantityError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from voxeldose.grid import Grid
+    from voxeldose.radionuclide import Radionuclide
+
+__all__ = [
+    "ActivityMap",
+    "CountMap",
+    "CtImage",
+    "DecayMap",
+    "DensityMap",
+    "DoseMap",
+    "FloatArray",
+    "Volume",
+]
+
+FloatArray = npt.NDArray[np.float32]
+
+
+def _frozen(values: npt.ArrayLike) -> FloatArray:
+    """A read-only, C-contiguous float32 array; copied unless it already is one that nobody can write."""
+    array = np.asarray(values)
+    if array.dtype == np.float32 and array.flags.c_contiguous and not array.flags.writeable and array.base is None:
+        return array
+    copy = np.array(array, np.float32, order="C")
+    copy.setflags(write=False)
+    return copy
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """Values on a grid.
+
+    Parameters
+    ----------
+    values : array_like, (nk, nj, ni)
+        Stored as float32, read-only.
+    grid : Grid
+        Where the voxels lie.
+    notes : tuple of str
+        What had to be assumed to make these values; shown in every result.
+
+    Raises
+    ------
+    GeometryError
+        If values and grid differ in shape.
+    """
+
+    values: FloatArray
+    grid: Grid
+    notes: tuple[str, ...] = field(default=(), kw_only=True)
+    quantity: ClassVar[str] = "unspecified"
+    is_extensive: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", _frozen(self.values))
+        if self.values.shape != self.grid.shape:
+            msg = f"{type(self).__name__}: values have shape {self.values.shape} but the grid has {self.grid.shape}."
+            raise GeometryError(msg)
+
+    def total(self) -> float:
+        """Sum of all voxels in float64."""
+        return float(self.values.sum(dtype=np.float64))
+
+    def require_finite(self) -> None:
+        """Refuse values that are not numbers, naming where the first one lies."""
+        bad = ~np.isfinite(self.values)
+        if bad.any():
+            first = tuple(int(n) for n in np.argwhere(bad)[0])
+            msg = (
+                f"{int(bad.sum())} voxels of the {self.quantity} image are not finite (the first at k, j, i = {first}); "
+                "a dose needs a number in every voxel. Write 0 where nothing was measured."
+            )
+            raise QuantityError(msg)
+
+    def window(self, part: Grid) -> Self:
+        """The voxels of ``part``, a window of this volume's grid; what lies outside is zero."""
+        return self.replaced(self.grid.cut(self.values, part), part)
+
+    def replaced(self, values: npt.ArrayLike, grid: Grid | None = None, notes: tuple[str, ...] = ()) -> Self:
+        """The same quantity with other values, on another grid if given, with further notes."""
+        changes: dict[str, Any] = {"values": values, "grid": grid or self.grid, "notes": self.notes + notes}
+        return replace(self, **changes)
+
+    def sampled_at(self, points_lps_mm: npt.ArrayLike, outside: float = 0.0) -> FloatArray:
+        """Values at points ``(…, 3)``, linear between voxel centres; ``outside`` beyond the voxels' edges."""
+        from scipy.ndimage import map_coordinates
+
+        index = self.grid.indices(points_lps_mm)
+        limits = np.array(self.grid.shape) - 0.5
+        inside = ((index >= -0.5) & (index <= limits)).all(axis=-1)
+        found = map_coordinates(self.values, np.moveaxis(index, -1, 0), order=1, mode="nearest", output=np.float32)
+        return np.where(inside, found, np.float32(outside)).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class CtImage(Volume):
+    """CT numbers in Hounsfield units."""
+
+    quantity: ClassVar[str] = "CT number"
+
+    @property
+    def hu(self) -> FloatArray:
+        """Hounsfield units, (nk, nj, ni)."""
+        return self.values
+
+
+@dataclass(frozen=True, eq=False)
+class DensityMap(Volume):
+    """Mass density in g/mL."""
+
+    quantity: ClassVar[str] = "mass density"
+
+    @property
+    def g_per_ml(self) -> FloatArray:
+        """Grams a millilitre, (nk, nj, ni)."""
+        return self.values
+
+
+@dataclass(frozen=True, eq=False)
+class CountMap(Volume):
+    """Relative uptake: counts, or any unit proportional to activity.
+
+    ``at`` and ``radionuclide`` say what was imaged and when, where the file knows.
+    """
+
+    radionuclide: Radionuclide | None = field(default=None, kw_only=True)
+    at: datetime | None = field(default=None, kw_only=True)
+    quantity: ClassVar[str] = "counts"
+    is_extensive: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_zone(self.at, "CountMap.at")
+
+    @property
+    def counts(self) -> FloatArray:
+        """Counts in each voxel, (nk, nj, ni)."""
+        return self.values
+
+
+@dataclass(frozen=True, eq=False)
+class ActivityMap(Volume):
+    """Activity concentration in Bq/mL at one instant.
+
+    Parameters
+    ----------
+    at : datetime or None
+        The instant to which the values are decay-corrected, with its time zone; ``None`` if nobody knows it.
+    radionuclide : Radionuclide or None
+        What was imaged.
+    """
+
+    at: datetime | None = field(default=None, kw_only=True)
+    radionuclide: Radionuclide | None = field(default=None, kw_only=True)
+    quantity: ClassVar[str] = "activity"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require_zone(self.at, "ActivityMap.at")
+
+    @property
+    def bq_per_ml(self) -> FloatArray:
+        """Becquerels a millilitre, (nk, nj, ni)."""
+        return self.values
+
+    def total_mbq(self) -> float:
+        """Activity in the whole image in MBq."""
+        return self.total() * self.grid.voxel_volume_ml / 1e6
+
+
+@dataclass(frozen=True, eq=False)
+class DecayMap(Volume):
+    """Number of decays in each voxel, from the infusion to total decay (MIRD 21: time-integrated activity in Bq·s)."""
+
+    radionuclide: Radionuclide = field(kw_only=True)
+    quantity: ClassVar[str] = "decays"
+    is_extensive: ClassVar[bool] = True
+
+    @property
+    def decays(self) -> FloatArray:
+        """Decays in each voxel, (nk, nj, ni)."""
+        return self.values
+
+
+@dataclass(frozen=True, eq=False)
+class DoseMap(Volume):
+    """Absorbed dose in Gy, mean over each voxel, with the method that made it."""
+
+    method: str = field(default="", kw_only=True)
+    energy_lost_fraction: float = field(default=0.0, kw_only=True)
+    quantity: ClassVar[str] = "absorbed dose"
+
+    @property
+    def gy(self) -> FloatArray:
+        """Gray, (nk, nj, ni)."""
+        return self.values
+
+
+def require_zone(at: datetime | None, what: str) -> None:
+    """Refuse an instant without a time zone: an hour is 1.1 % of Y-90's activity."""
+    if at is not None and at.utcoffset() is None:
+        msg = (
+            f"{what} = {at.isoformat()} has no time zone; write it as {at.isoformat()}+00:00 or with the local offset."
+        )
+        raise QuantityError(msg)

@@ -256,10 +256,22 @@ def test_a_grid_that_is_no_word_and_no_number_is_wrong_usage(study):
     assert run("assess", study / "case.toml", "--grid", "fine").exit_code == 2
 
 
-def test_labels_for_two_files_at_once_are_refused(study):
-    result = by_flags(study, "--rois", study / "labels.nii.gz")
-    assert result.exit_code == 2
-    assert "one --rois file" in result.stderr
+def test_one_labels_file_names_the_regions_of_several_files(study):
+    labels, grid, _ = read_array(study / "labels.nii.gz")
+    for name, value in (("whole", labels > 0), ("spot", labels == 2)):
+        write_labels(value.astype(np.uint8), grid, study / f"{name}.nii.gz")
+    names = {"whole": {"name": "liver", "role": "liver"}, "spot": {"name": "lesion", "role": "tumor"}}
+    (study / "labels.json").write_text(json.dumps(names))
+    words = ("--rois", study / "whole.nii.gz", "--rois", study / "spot.nii.gz", "--labels", study / "labels.json")
+    image = ("--activity", study / "pet.nii.gz", "--quantity", "bq_per_ml", "--administered-mbq", 60)
+    result = run("assess", *image, *words, "--out", study / "out", "--json")
+    assert result.exit_code == 0, result.output
+    rois = json.loads(result.stdout)["rois"]
+    assert rois["normal_liver"]["volume_ml"] == pytest.approx(rois["liver"]["volume_ml"] - rois["lesion"]["volume_ml"])
+
+
+def test_two_regions_of_one_name_are_refused(study):
+    refused(by_flags(study, "--rois", study / "labels.nii.gz"), "same name", out=study / "out")
 
 
 def test_labels_that_are_no_json_are_refused(study):

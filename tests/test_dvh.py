@@ -51,6 +51,41 @@ def test_curve_starts_at_zero_with_the_whole_and_ends_with_nothing():
     np.testing.assert_allclose(volumes[:3], [10, 10, 9])
 
 
+def test_doses_and_volumes_stay_together_when_sorted():
+    rng = np.random.default_rng(3)
+    dose = np.r_[rng.normal(0, 100, 1000), -0.0, 1e-40, -1e-40, 3e38].astype(np.float32)
+    volume = rng.random(dose.size).astype(np.float32)
+    dvh = Dvh.from_voxels(dose, volume)
+    order = np.argsort(dose, kind="stable")[::-1]
+    np.testing.assert_array_equal(dvh.dose_gy, dose[order].astype(float) + 0.0)
+    np.testing.assert_allclose(dvh.volume_ml, np.cumsum(volume[order], dtype=float), rtol=1e-6)
+
+
+def test_negative_zero_is_not_below_zero():
+    assert Dvh.from_voxels([-0.0, 0.0, -1.0, 1.0], np.ones(4)).coverage(0.0) == 0.75
+
+
+def test_many_answers_at_once_are_those_given_one_by_one_and_those_of_the_sorted_voxels():
+    rng = np.random.default_rng(5)
+    dose = rng.gamma(2, 60, (11, 13, 17)).astype(np.float32) - 20
+    occupancy = rng.random(dose.shape).astype(np.float32) * (rng.random(dose.shape) < 0.7)
+    dvh = Dvh(dose[::1], occupancy.astype(np.float32), 0.02)
+    levels, parts = [-30.0, 0.0, 55.5, 100.0, 1e4], [0.98, 0.9, 0.5, 0.02, 1.0]
+    coverages, doses = dvh.at(levels, parts)
+    assert coverages == [dvh.coverage(d) for d in levels]
+    assert doses == [dvh.dose_to_fraction_gy(p) for p in parts]
+    for level, found in zip(levels, coverages, strict=True):
+        expected = occupancy[dose >= level].sum(dtype=float) / occupancy.sum(dtype=float)
+        assert found == pytest.approx(expected, abs=1e-12)
+    for part, found in zip(parts, doses, strict=True):
+        rank = np.searchsorted(dvh.volume_ml, part * dvh.volume_ml[-1] * (1 - 1e-9))
+        assert found == dvh.dose_gy[rank]
+    assert dvh.mean_gy == pytest.approx(np.average(dose, weights=occupancy), rel=1e-6)
+    spread = np.average((dose - dvh.mean_gy) ** 2, weights=occupancy)
+    assert dvh.sd_gy == pytest.approx(np.sqrt(spread), rel=1e-6)
+    assert dvh.range_gy == (dose[occupancy > 0].min(), dose[occupancy > 0].max())
+
+
 def test_doses_that_are_not_known_answer_nan():
     dvh = Dvh.from_voxels([np.nan, np.nan], [1.0, 1.0])
     assert np.isnan(dvh.coverage(100))

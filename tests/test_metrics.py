@@ -99,6 +99,18 @@ def test_tumor_to_normal_is_activity_a_gram_pooled():
     assert tumor_to_normal({"n": metrics["n"]}) is None
 
 
+def test_worked_example_24():
+    # 3.6e6 counts in 120 mL of tumor, 6.0e6 in 800 mL of normal liver: 4.00
+    grid = Grid.from_axes((1, 1, 2), (10, 10, 10), (0, 0, 0))
+    decays = DecayMap([[[3.6e6 / 120, 6.0e6 / 800]]], grid, radionuclide=Y90)
+    dose = DoseMap(np.ones(grid.shape), grid)
+    metrics = {
+        role: roi_metrics(Roi(role, role, [[occupancy]], grid), 0.0, dose, dose, decays, 1.05)
+        for role, occupancy in (("tumor", [1, 0]), ("normal_liver", [0, 1]))
+    }
+    assert tumor_to_normal(metrics) == pytest.approx(4.00, rel=1e-6)
+
+
 def test_overlap_is_reported_in_ml_and_neighbours_in_one_voxel_do_not_overlap():
     def roi(name, values):
         return Roi(name, "tumor", np.reshape(values, GRID.shape), GRID)

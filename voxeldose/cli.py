@@ -183,6 +183,11 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
     for flag in ("activity", "ct"):
         if flags[flag] is not None:
             tables[flag] = {**tables.get(flag, {}), "path": str(flags[flag].absolute())}
+    dose = tables.get("dose", {})
+    if flags["density"] is not None and flags["density_g_per_ml"] is None:
+        dose.pop("density_g_per_ml", None)
+    if flags["density_g_per_ml"] is not None and flags["density"] is None:
+        dose["density"] = "uniform"
     if flags["density"] not in (None, "ct", "uniform"):
         tables["dose"]["density"] = str(Path(flags["density"]).absolute())
     if flags["grid"] is not None:
@@ -195,13 +200,9 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
     if flags["rois"]:
         tables["rois"] = [{"path": str(p.absolute())} for p in flags["rois"]]
     if flags["labels"] is not None:
-        labels = _read_labels_json(flags["labels"])
-        if len(tables.get("rois", [])) != 1:
-            msg = (
-                "--labels names the labels of one --rois file; for several files use a case file with labels for each."
-            )
-            raise click.UsageError(msg)
-        tables["rois"][0]["labels"] = labels
+        paths = [t["path"] for t in tables.get("rois", []) if isinstance(t, dict) and "path" in t]
+        files = [p for path in paths for p in ([path] if isinstance(path, str) else path)]
+        tables["rois"] = [{"path": files, "labels": _read_labels_json(flags["labels"])}]
 
 
 def _read_labels_json(path: Path) -> Any:

@@ -147,7 +147,7 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
     for table in config.rois:
         named = table.labels
         labels = {k: (v.name, str(v.role)) for k, v in named.items()} if named is not None else None
-        rois += read_rois([Path(table.path)], labels)
+        rois += read_rois([Path(p) for p in _listed(table.path)], labels)
     case = Case(
         activity,
         rois,
@@ -159,7 +159,7 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         image_nuclide=wanted.image_nuclide,
         id=config.case.id,
     )
-    paths = [wanted.path, *([config.ct.path] if config.ct else []), *(t.path for t in config.rois)]
+    paths = [wanted.path, *([config.ct.path] if config.ct else []), *(p for t in config.rois for p in _listed(t.path))]
     if config.dose.density not in ("uniform", "ct"):
         paths.append(config.dose.density)
     images = [Path(p) for p in ([config.ct.path] if config.ct else []) + [wanted.path]]
@@ -292,6 +292,10 @@ def _engine(config: CaseFile) -> Engine:
         msg = "dose.engine = 'density' is not built yet; use dpk (one uniform density) or local (with a density image)."
         raise InputError(msg)
     return Convolution(point_kernel()) if config.dose.engine == "dpk" else LocalDeposition()
+
+
+def _listed(path: str | list[str]) -> list[str]:
+    return [path] if isinstance(path, str) else path
 
 
 def _files(path: Path) -> list[Path]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from voxeldose.radionuclide import Radionuclide
     from voxeldose.roi import Roi
-    from voxeldose.volume import DecayMap, DoseMap
+    from voxeldose.volume import DecayMap, DoseMap, FloatArray
 
 __all__ = [
     "RADIOBIOLOGY",
@@ -55,6 +55,10 @@ class Radiobiology:
     source: str
 
 
+#: Doses of the coverages and fractions of the doses that every region is given.
+COVERAGES_GY = (100.0, 190.0, 205.0, 400.0, 446.0)
+FRACTIONS = (0.98, 0.95, 0.90, 0.70, 0.50, 0.02)
+
 _CREMONESI = (
     "α/β and repair half-time: Cremonesi 2008; α: values in public Y-90 code, apparent and far below in-vitro ones "
     "(J. Nucl. Med. 61 (2020) 104), good for ranking plans and not for absolute effect"
@@ -70,8 +74,12 @@ def bed_gy(
     dose_gy: npt.NDArray[np.float64], tissue: Radiobiology, radionuclide: Radionuclide
 ) -> npt.NDArray[np.float64]:
     """Biologically effective dose of a permanent implant, voxel by voxel."""
-    repair = tissue.repair_half_time_h / (tissue.repair_half_time_h + radionuclide.half_life_h)
-    return np.asarray(dose_gy * (1 + repair * dose_gy / tissue.alpha_beta_gy))
+    return np.asarray(dose_gy * (1 + _repair(tissue, radionuclide) * dose_gy / tissue.alpha_beta_gy))
+
+
+def _repair(tissue: Radiobiology, radionuclide: Radionuclide) -> float:
+    """The Lea-Catcheside factor G of an implant that decays away."""
+    return tissue.repair_half_time_h / (tissue.repair_half_time_h + radionuclide.half_life_h)
 
 
 def eud_gy(dose_gy: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], alpha_per_gy: float) -> float:
@@ -109,43 +117,46 @@ def roi_metrics(
         False where the run's medium does not fit the region: every dose is then NaN (``null`` in files).
     """
     part = dose.grid.slices_of(roi.grid)
-    filled = roi.occupancy > 0
-    weights = roi.occupancy[filled].astype(np.float64)
-    gy = dose.gy[part][filled].astype(np.float64) if dose_is_known else np.full(weights.size, np.nan)
-    near_gy = local.gy[part][filled] if dose_is_known else gy
-    volume = weights * dose.grid.voxel_volume_ml
-    rho = density.g_per_ml[part][filled] if isinstance(density, DensityMap) else density
-    whole = weights.sum()
-    mean = float((weights * gy).sum() / whole)
-    per_bq = decays.radionuclide.decays_per_bq()
+    voxel_ml = dose.grid.voxel_volume_ml
+    gy = dose.gy[part] if dose_is_known else np.full(roi.grid.shape, np.nan, np.float32)
+    near_gy = local.gy[part] if dose_is_known else gy
+    whole = roi.occupancy.sum(dtype=np.float64)
+    if isinstance(density, DensityMap):
+        mass_g = _product(roi.occupancy, density.g_per_ml[part]) * voxel_ml
+    else:
+        mass_g = float(whole) * voxel_ml * density
     tissue = RADIOBIOLOGY.get(roi.role)
-    dvh = Dvh.from_voxels(gy, volume)
+    dvh = Dvh(gy, roi.occupancy, voxel_ml)
+    coverages, doses = dvh.at(COVERAGES_GY, FRACTIONS)
+    mean, sd = dvh.mean_gy, dvh.sd_gy
+    lowest, highest = dvh.range_gy
+    filled = roi.occupancy > 0
     return RoiMetrics(
         role=roi.role,
-        volume_ml=float(volume.sum()),
-        mass_g=float((volume * rho).sum()),
-        activity_mbq=float((weights * decays.decays[part][filled]).sum() / per_bq / 1e6),
+        volume_ml=float(whole) * voxel_ml,
+        mass_g=mass_g,
+        activity_mbq=_product(roi.occupancy, decays.decays[part]) / decays.radionuclide.decays_per_bq() / 1e6,
         mean_dose_gy=mean,
-        min_dose_gy=float(gy.min()),
-        max_dose_gy=float(gy.max()),
-        sd_dose_gy=float(np.sqrt((weights * (gy - mean) ** 2).sum() / whole)),
-        d98_gy=dvh.dose_to_fraction_gy(0.98),
-        d95_gy=dvh.dose_to_fraction_gy(0.95),
-        d90_gy=dvh.dose_to_fraction_gy(0.90),
-        d70_gy=dvh.dose_to_fraction_gy(0.70),
-        d50_gy=dvh.dose_to_fraction_gy(0.50),
-        d2_gy=dvh.dose_to_fraction_gy(0.02),
-        v100_fraction=dvh.coverage(100),
-        v190_fraction=dvh.coverage(190),
-        v205_fraction=dvh.coverage(205),
-        v400_fraction=dvh.coverage(400),
-        v446_fraction=dvh.coverage(446),
-        bed_gy=float((weights * bed_gy(gy, tissue, decays.radionuclide)).sum() / whole) if tissue else None,
-        eud_gy=eud_gy(gy, weights, tissue.alpha_per_gy) if tissue else None,
-        mean_dose_local_gy=float((weights * near_gy).sum() / whole),
+        min_dose_gy=lowest,
+        max_dose_gy=highest,
+        sd_dose_gy=sd,
+        **dict(zip(("d98_gy", "d95_gy", "d90_gy", "d70_gy", "d50_gy", "d2_gy"), doses, strict=True)),
+        **{f"v{dose:g}_fraction": value for dose, value in zip(COVERAGES_GY, coverages, strict=True)},
+        bed_gy=mean + _repair(tissue, decays.radionuclide) / tissue.alpha_beta_gy * (sd**2 + mean**2)
+        if tissue
+        else None,
+        eud_gy=eud_gy(gy[filled].astype(np.float64), roi.occupancy[filled].astype(np.float64), tissue.alpha_per_gy)
+        if tissue
+        else None,
+        mean_dose_local_gy=_product(roi.occupancy, near_gy) / float(whole),
         outside_fraction=outside_fraction,
         dvh=dvh,
     )
+
+
+def _product(weights: FloatArray, values: FloatArray) -> float:
+    """Sum of weight times value, in float64."""
+    return float(np.einsum("kji,kji->", weights, values, dtype=np.float64))
 
 
 def tumor_to_normal(metrics: Mapping[str, RoiMetrics]) -> float | None:

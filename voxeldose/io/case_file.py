@@ -56,9 +56,9 @@ class CtTable(_Table):
 
 
 class RoisTable(_Table):
-    """``[[rois]]``."""
+    """``[[rois]]``: one file, or several that share their labels."""
 
-    path: str
+    path: str | list[str]
     labels: dict[str, LabelTable] | None = None
 
 
@@ -118,6 +118,8 @@ def read_case_file(path: Path) -> dict[str, Any]:
     for table in (tables.get("activity"), tables.get("ct"), *_listed(tables.get("rois"))):
         if isinstance(table, dict) and isinstance(table.get("path"), str):
             table["path"] = str(path.parent / table["path"])
+        elif isinstance(table, dict) and isinstance(table.get("path"), list):
+            table["path"] = [str(path.parent / p) if isinstance(p, str) else p for p in table["path"]]
     dose = tables.get("dose")
     if isinstance(dose, dict) and isinstance(dose.get("density"), str) and dose["density"] not in ("uniform", "ct"):
         dose["density"] = str(path.parent / dose["density"])

@@ -272,6 +272,13 @@ def _load(series: Series) -> tuple[FloatArray, Grid, tuple[str, ...]]:
     if len(series.paths) < 2:
         msg = f"{series.paths[0]}: one slice is not a volume; give the folder that holds the whole series."
         raise InputError(msg)
+    stated = int(header.get("NumberOfSlices", 0) or 0) if series.modality == "PT" else 0
+    if len(series.paths) < stated:
+        msg = (
+            f"{where}: Number of Slices (0054,0081) says {stated} but {len(series.paths)} are here; the export is not "
+            "complete. Export the whole series again."
+        )
+        raise InputError(msg)
     row, column = image_axes(header, where)
     spacing = pixel_spacing(header, where)
     shape = (int(header.Rows), int(header.Columns))

@@ -1,0 +1,103 @@
+"""The command line on real files, from the folder of public test data."""
+
+import json
+import tarfile
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from voxeldose.cli import main
+from voxeldose.io.dicom_series import read_ct, read_dicom_volume
+from voxeldose.io.nifti import write_labels
+from voxeldose.resample import onto
+from voxeldose.volume import CountMap
+
+pytestmark = pytest.mark.data
+FILES = {"assessment.json", "rois.csv", "dvh.csv", "dose.nii.gz", "dose.dcm", "report.html", "run.json"}
+
+
+def run(*words):
+    return CliRunner().invoke(main, [str(w) for w in words])
+
+
+@pytest.fixture(scope="module")
+def sirt(data_folder, tmp_path_factory):
+    """CT and SPECT of an internal radiotherapy example, with a label map made from them."""
+    folder = tmp_path_factory.mktemp("sirt")
+    with tarfile.open(data_folder / "y90_sirt_penred" / "dicoms.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    spect, _ = read_dicom_volume(folder / "SPECT")
+    ct = read_ct(folder / "CT")
+    counts = onto(CountMap(spect.values, spect.grid), ct.grid).counts
+    labels = np.zeros(ct.grid.shape, np.uint8)
+    labels[(counts > 0.002 * counts.max()) & (ct.hu > -100) & (ct.hu < 300)] = 1
+    labels[counts > 0.15 * counts.max()] = 2
+    write_labels(labels, ct.grid, folder / "labels.nii.gz")
+    names = {"1": {"name": "liver", "role": "liver"}, "2": {"name": "lesion", "role": "tumor"}}
+    (folder / "labels.json").write_text(json.dumps(names))
+    return folder
+
+
+def assess_sirt(sirt, out, *more):
+    words = ("--activity", sirt / "SPECT", "--ct", sirt / "CT", "--rois", sirt / "labels.nii.gz")
+    return run("assess", *words, "--labels", sirt / "labels.json", "--administered-mbq", 1000, "--out", out, *more)
+
+
+def test_an_emission_image_that_says_it_is_a_ct_needs_the_users_word(sirt, tmp_path):
+    result = assess_sirt(sirt, tmp_path / "out")
+    assert result.exit_code == 3
+    assert "--quantity" in result.stderr or "quantity" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("more", [(), ("--grid", "ct"), ("--engine", "local", "--density", "ct")])
+def test_the_sirt_example_gives_every_result(sirt, tmp_path, more):
+    result = assess_sirt(sirt, tmp_path / "out", "--quantity", "counts", "--json", *more)
+    assert result.exit_code == 0, result.output
+    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES
+    content = json.loads(result.stdout)
+    assert content["rois"]["lesion"]["mean_dose_gy"] > 20 * content["rois"]["liver"]["mean_dose_gy"]
+    assert content["totals"]["recovered_fraction"] is None
+    assert any("counts" in a for a in content["assumptions"])
+
+
+def test_an_fdg_pet_goes_on_only_when_told_to(data_folder, tmp_path):
+    folder = data_folder / "sts001_ge_petct"
+    mask = folder / "cropped_ct" / "nifti" / "mask" / "mask.nii.gz"
+    words = (
+        "assess",
+        "--activity",
+        folder / "pet",
+        "--rois",
+        mask,
+        "--administered-mbq",
+        388,
+        "--out",
+        tmp_path / "out",
+    )
+    result = run(*words)
+    assert result.exit_code == 3
+    assert "F-18" in result.stderr
+    assert not (tmp_path / "out").exists()
+    result = run(*words, "--image-nuclide", "F-18", "--json")
+    assert result.exit_code == 0, result.output
+    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES
+    content = json.loads(result.stdout)
+    assert content["rois"]["mask"]["volume_ml"] == pytest.approx(365.32, abs=0.01)  # 117145 voxels of the mask
+    assert any("F-18" in a for a in content["assumptions"])
+
+
+def test_a_pet_in_suv_is_refused_as_activity(data_folder, tmp_path):
+    folder = data_folder / "sts001_ge_petct"
+    mask = folder / "cropped_pet" / "nifti" / "mask" / "mask.nii.gz"
+    words = ("--rois", mask, "--administered-mbq", 388, "--image-nuclide", "F-18", "--out", tmp_path / "out")
+    result = run("assess", "--activity", folder / "cropped_pet", *words)
+    assert result.exit_code == 3
+    assert "GML" in result.stderr
+
+
+def test_a_missing_slice_in_a_real_ct_is_refused(data_folder):
+    rows = json.loads(run("inspect", data_folder / "ct_quirk_missing_slice" / "dicom", "--json").stdout)
+    assert "refused" in rows[0]["verdict"]
+    assert "evenly spaced" in rows[0]["verdict"]

@@ -44,6 +44,8 @@ _HOMES = {
     "read_labels": "io.labels",
     "read_pet": "io.dicom_series",
     "read_rtdose": "io.dicom_rt",
+    "read_rtstruct": "io.labels",
+    "read_seg": "io.labels",
     "read_spect": "io.dicom_series",
     "voxelise": "dpk",
     "write_nifti": "io.nifti",
@@ -77,7 +79,7 @@ if TYPE_CHECKING:
     from voxeldose.io.dicom_seg import write_seg
     from voxeldose.io.dicom_series import read_ct, read_pet, read_spect
     from voxeldose.io.images import read_image
-    from voxeldose.io.labels import read_labels
+    from voxeldose.io.labels import read_labels, read_rtstruct, read_seg
     from voxeldose.io.nifti import write_nifti
     from voxeldose.pipeline import assess
     from voxeldose.quantify import administration_from_assays

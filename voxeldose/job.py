@@ -278,6 +278,9 @@ def _dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Gri
     if wanted == "activity":
         return None
     if wanted == "rois":
+        if rois.grid is None:
+            msg = "dose.grid = 'rois' needs regions on one grid (a label map or SEG); give ct, activity or a spacing in mm."
+            raise InputError(msg)
         return rois.grid
     if wanted != "ct":
         return activity.with_spacing(float(wanted))

@@ -241,7 +241,7 @@ def test_a_label_map_in_a_folder_of_masks_is_refused(tmp_path, refused):
 
 def test_a_folder_without_masks_is_refused(tmp_path, refused):
     (tmp_path / "notes.txt").write_text("notes")
-    refused(lambda: read_labels(tmp_path), str(tmp_path), "no mask")
+    refused(lambda: read_labels(tmp_path), str(tmp_path), "one SEG or RTSTRUCT")
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path, refused):

@@ -1,4 +1,4 @@
-"""RTDOSE out and in. RTSTRUCT comes here too."""
+"""RTDOSE out and in, RTSTRUCT in."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 import warnings
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,14 +15,16 @@ from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.grid import Grid, towards_lps
 from voxeldose.io.dicom_files import find_series, read_header
 from voxeldose.io.dicom_series import image_axes, pixel_spacing, stored_pixels, vector
+from voxeldose.roi import from_contours
 from voxeldose.volume import DoseMap
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from pydicom.dataset import Dataset
 
-__all__ = ["read_rtdose", "write_rtdose"]
+__all__ = ["StructureFound", "find_structures", "read_rtdose", "write_rtdose"]
 
+_RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 _RTDOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 _RTPLAN = "1.2.840.10008.5.1.4.1.1.481.5"
 
@@ -184,6 +186,69 @@ def read_rtdose(path: str | Path) -> DoseMap:
     frame = header.get("FrameOfReferenceUID")
     turned, grid = towards_lps(gy, Grid((gy.shape[0], gy.shape[1], gy.shape[2]), affine, str(frame) if frame else None))
     return DoseMap(turned, grid, method=str(header.get("DoseComment", "") or "RTDOSE"))
+
+
+class StructureFound(NamedTuple):
+    """One drawn region of an RTSTRUCT, on a grid of its own."""
+
+    number: int
+    name: str
+    occupancy: npt.NDArray[np.float32]
+    grid: Grid
+    notes: tuple[str, ...]
+
+
+def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
+    """Every region of a structure set that has closed contours, and the names of those without.
+
+    Contours are used where they lie, with no image: see :func:`voxeldose.roi.from_contours`.
+
+    Raises
+    ------
+    InputError
+        If it is no RTSTRUCT, has no contours, or a region's contours are not planar and parallel.
+    """
+    header = read_header(path)
+    if header is None or str(header.get("SOPClassUID", "")) != _RTSTRUCT:
+        msg = f"{path}: not an RTSTRUCT file."
+        raise InputError(msg)
+    names = {int(r.ROINumber): r for r in header.get("StructureSetROISequence") or []}
+    drawn: dict[int, list[npt.NDArray[np.float64]]] = {}
+    for roi in header.get("ROIContourSequence") or []:
+        loops = [
+            np.array([float(v) for v in c.ContourData]).reshape(-1, 3)
+            for c in roi.get("ContourSequence") or []
+            if c.get("ContourGeometricType") == "CLOSED_PLANAR" and len(c.ContourData) >= 9
+        ]
+        if loops:
+            drawn.setdefault(int(roi.ReferencedROINumber), []).extend(loops)
+    thickness = _usual_distance(list(drawn.values()))
+    found = []
+    for number, loops in drawn.items():
+        item = names.get(number)
+        name = str(item.get("ROIName", "") or number) if item is not None else str(number)
+        frame = str(item.get("ReferencedFrameOfReferenceUID", "") or "") if item is not None else ""
+        try:
+            occupancy, grid, notes = from_contours(loops, thickness_mm=thickness, frame_uid=frame or None)
+        except GeometryError as error:
+            msg = f"{path}: ROI {name}: {error} Correct it in the contouring system, or leave it out of the export."
+            raise InputError(msg) from error
+        found.append(StructureFound(number, name, occupancy, grid, tuple(f"ROI {name}: {n}." for n in notes)))
+    if not found:
+        msg = f"{path}: no ROI here has closed planar contours."
+        raise InputError(msg)
+    return found, [str(r.get("ROIName", "") or n) for n, r in names.items() if n not in drawn]
+
+
+def _usual_distance(rois: list[list[npt.NDArray[np.float64]]]) -> float | None:
+    """The usual distance of axial planes over a whole structure set; ``None`` if no region has two."""
+    gaps = [
+        gap
+        for loops in rois
+        for gap in np.diff(np.unique(np.round([float(c[:, 2].mean()) for c in loops], 2)))
+        if gap > 0.1
+    ]
+    return float(np.median(gaps)) if gaps else None
 
 
 def _reference_header(path: Path) -> Dataset:

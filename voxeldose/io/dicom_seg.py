@@ -1,18 +1,20 @@
-"""DICOM SEG out: regions as binary segments on the frames of an image series.
+"""DICOM SEG in and out: regions as segments on the frames of an image series.
 
-Reading (``read_seg``) belongs here too and comes later. What it needs to give a region its name and role back is
-written: the name is the Segment Label, the role stands in the Segment Description as ``role=tumor``.
+The name of a region is the Segment Label; its role stands in the Segment Description as ``role=tumor``.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from voxeldose._version import __version__
 from voxeldose.errors import GeometryError, InputError, QuantityError
+from voxeldose.grid import Grid, towards_lps
 from voxeldose.io.dicom_series import read_dicom_volume
+from voxeldose.roi import ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,10 +23,9 @@ if TYPE_CHECKING:
     from highdicom.seg import SegmentDescription
     from pydicom.dataset import Dataset
 
-    from voxeldose.grid import Grid
     from voxeldose.roi import Roi, RoiSet
 
-__all__ = ["write_seg"]
+__all__ = ["SegmentFound", "find_segments", "write_seg"]
 
 #: A voxel belongs to a segment if at least this part of it belongs to the region.
 OCCUPIED = 0.5
@@ -198,3 +199,55 @@ def _box(roi: Roi, grid: Grid) -> tuple[slice, slice, slice]:
             f"series ({grid.spacing_mm} mm, shape {grid.shape}); resample it first with resample.roi_onto(roi, grid)."
         )
         raise GeometryError(msg) from error
+
+
+class SegmentFound(NamedTuple):
+    """One segment of a file, in the house's order of axes."""
+
+    number: int
+    label: str
+    role: str | None
+    occupancy: npt.NDArray[np.float32]
+    grid: Grid
+
+
+def find_segments(path: Path) -> list[SegmentFound]:
+    """Every segment of a SEG: binary, fractional (scaled to 0-1) or label map; overlap is kept.
+
+    Frames that the file leaves out, as writers do for empty slices, are empty.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read or decoded, or its frames do not lie in one regular volume.
+    """
+    import warnings
+
+    import highdicom
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            seg = highdicom.seg.segread(path)
+            numbers = [int(n) for n in seg.segment_numbers if int(n) > 0]
+            found = []
+            for number in numbers:
+                volume = seg.get_volume(segment_numbers=[number], combine_segments=False, rescale_fractional=True)
+                values = np.asarray(volume.array)[..., 0].astype(np.float32)
+                if not values.any():
+                    continue
+                uid = volume.frame_of_reference_uid
+                lattice = Grid(values.shape, np.asarray(volume.affine), str(uid) if uid else None)
+                turned, grid = towards_lps(values, lattice)
+                description = seg.get_segment_description(number)
+                said = re.search(r"role=(\w+)", str(description.get("SegmentDescription", "")))
+                role = said.group(1) if said and said.group(1) in ROLES else None
+                found.append(SegmentFound(number, str(description.segment_label), role, turned, grid))
+        except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError, OSError) as error:
+            why = str(error).splitlines()[0]
+            msg = f"{path}: cannot be read as DICOM SEG ({why}). Export it uncompressed, or as a label map in NIfTI."
+            raise InputError(msg) from error
+    if not found:
+        msg = f"{path}: every segment is empty."
+        raise InputError(msg)
+    return found

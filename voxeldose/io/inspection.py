@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["inspect"]
 
 _READERS: dict[str, Callable[..., Volume]] = {"CT": read_ct, "PT": read_pet, "NM": read_spect}
-_LATER = {"SEG": "DICOM SEG is not read yet", "RTSTRUCT": "RTSTRUCT is not read yet", "RTDOSE": "read with read_rtdose"}
+_LATER = {"RTDOSE": "a dose; read with read_rtdose"}
 
 
 def inspect(path: str | Path) -> list[dict[str, object]]:
@@ -69,6 +69,9 @@ def _series_row(series: Series, looked_in: Path) -> dict[str, object]:
         "grid": None,
         "use": None,
     }
+    if series.modality in ("SEG", "RTSTRUCT"):
+        row["use"], row["verdict"] = _regions_verdict(series.paths)
+        return row
     reader = _READERS.get(series.modality)
     if reader is None:
         row["verdict"] = _LATER.get(series.modality, f"{series.modality} is not used")
@@ -100,13 +103,18 @@ def _file_row(path: Path) -> dict[str, object]:
         row["use"] = "activity (say its quantity), ct or density"
         row["verdict"] = f"values from {values.min():g} to {values.max():g}; the file does not say what they are"
         return row
-    row["use"] = "rois"
-    try:
-        rois = read_labels(path)
-        row["verdict"] = "regions: " + ", ".join(f"{r.name} ({r.role}, {r.volume_ml:.1f} mL)" for r in rois)
-    except VoxeldoseError as error:
-        row["verdict"] = f"labels need names: {error}"
+    row["use"], row["verdict"] = _regions_verdict((path,))
     return row
+
+
+def _regions_verdict(paths: tuple[Path, ...]) -> tuple[str | None, str]:
+    """Use and verdict of files of regions."""
+    try:
+        rois = [roi for path in paths for roi in read_labels(path)]
+    except VoxeldoseError as error:
+        needs_names = "has no name" in str(error)
+        return ("rois", f"labels need names: {error}") if needs_names else (None, f"refused: {error}")
+    return "rois", "regions: " + ", ".join(f"{r.name} ({r.role}, {r.volume_ml:.1f} mL)" for r in rois)
 
 
 def _grid_text(grid: Grid) -> str:

@@ -1,4 +1,4 @@
-"""Label maps to regions: NIfTI, NRRD, ``.seg.nrrd`` with its names, a folder of one mask a file.
+"""Regions of any format: label maps, ``.seg.nrrd``, folders of one mask a file, DICOM SEG and RTSTRUCT.
 
 A region gets its name and role from the user where given, else from the file, and the results say which.
 """
@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose.errors import InputError
+from voxeldose.io.dicom_files import find_series
+from voxeldose.io.dicom_rt import find_structures
+from voxeldose.io.dicom_seg import find_segments
 from voxeldose.io.nifti import SUFFIXES, read_array, stem
 from voxeldose.roi import ROLES, Roi, RoiSet, role_from_name
 
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
 
     Labels = Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]] | Mapping[int | str, tuple[str, str]]
 
-__all__ = ["read_labels", "read_rois"]
+__all__ = ["read_labels", "read_rois", "read_rtstruct", "read_seg"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,7 @@ class _Found:
     occupancy: npt.NDArray[Any]
     grid: Grid
     notes: tuple[str, ...]
+    role: str | None = None
 
 
 def read_labels(path: str | Path, labels: Labels | None = None) -> RoiSet:
@@ -62,11 +66,30 @@ def read_labels(path: str | Path, labels: Labels | None = None) -> RoiSet:
     return read_rois([Path(path)], labels)
 
 
+def read_seg(path: str | Path, labels: Labels | None = None) -> RoiSet:
+    """Regions of a DICOM SEG; ``labels`` as in :func:`read_labels`, by segment number or label."""
+    return RoiSet(*_named(_in_seg(Path(path)), [Path(path)], labels))
+
+
+def read_rtstruct(path: str | Path, labels: Labels | None = None) -> RoiSet:
+    """Regions of an RTSTRUCT; ``labels`` as in :func:`read_labels`, by ROI number or name.
+
+    Each region is rasterised on a grid of its own in the planes of its contours, by the even-odd rule over all contours
+    of a plane, with exact coverage of border pixels; no image is needed.
+    """
+    return RoiSet(*_named(_in_rtstruct(Path(path)), [Path(path)], labels))
+
+
 def read_rois(paths: list[Path], labels: Labels | None = None) -> RoiSet:
     """Regions of several files, with one mapping for all of them."""
-    found = [region for path in paths for region in _regions(path)]
+    return RoiSet(*_named([region for path in paths for region in _regions(path)], paths, labels))
+
+
+def _named(found: list[_Found], paths: list[Path], labels: Labels | None) -> tuple[tuple[Roi, ...], Grid | None]:
+    """Regions with the user's names and roles, or the file's, and their grid if all have the same."""
+    shared = found[0].grid if all(region.grid.matches(found[0].grid) for region in found) else None
     if labels is None:
-        return RoiSet(tuple(_named_by_file(region, paths) for region in found), found[0].grid)
+        return tuple(_named_by_file(region, paths) for region in found), shared
     wanted = {str(key): value for key, value in labels.items()}
     used: set[str] = set()
     rois = []
@@ -91,7 +114,7 @@ def read_rois(paths: list[Path], labels: Labels | None = None) -> RoiSet:
         note = f"Labels without a name in the case are not used: {', '.join(left)}."
         first = rois[0]
         rois[0] = Roi(first.name, first.role, first.occupancy, first.grid, (*first.notes, note))
-    return RoiSet(tuple(rois), found[0].grid)
+    return tuple(rois), shared
 
 
 def _named_by_file(region: _Found, paths: list[Path]) -> Roi:
@@ -99,6 +122,8 @@ def _named_by_file(region: _Found, paths: list[Path]) -> Roi:
         files = ", ".join(p.name for p in paths)
         msg = f"{files}: label {region.keys[0]} has no name; give names and roles with labels (label = name and role)."
         raise InputError(msg)
+    if region.role is not None:
+        return Roi(region.own_name, region.role, region.occupancy, region.grid, region.notes)
     role = role_from_name(region.own_name)
     note = f"ROI {region.own_name} has the role {role}, taken from its name."
     return Roi(region.own_name, role, region.occupancy, region.grid, (*region.notes, note))
@@ -109,18 +134,38 @@ def _regions(path: Path) -> list[_Found]:
         msg = f"{path}: there is no such file or folder."
         raise InputError(msg)
     if not path.is_dir():
-        return _in_file(path, whole_file_is_one=False)
+        if path.name.casefold().endswith(SUFFIXES):
+            return _in_file(path, whole_file_is_one=False)
+        return _in_dicom(path)
     files = sorted(p for p in path.iterdir() if p.name.casefold().endswith(SUFFIXES) and not p.name.startswith("."))
     if not files:
-        msg = f"{path}: no mask ({', '.join(SUFFIXES)}) in this folder. DICOM SEG and RTSTRUCT are not read yet."
-        raise InputError(msg)
+        return _in_dicom(path)
     return [region for file in files for region in _in_file(file, whole_file_is_one=True)]
 
 
-def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_Found]:
-    if not path.name.casefold().endswith(SUFFIXES):
-        msg = f"{path}: regions are read from {', '.join(SUFFIXES)}; DICOM SEG and RTSTRUCT are not read yet."
+def _in_dicom(path: Path) -> list[_Found]:
+    """Regions of the one SEG or RTSTRUCT in a folder, or of that file."""
+    series = find_series(path)
+    files = [(s.modality, p) for s in series for p in s.paths if s.modality in ("SEG", "RTSTRUCT")]
+    if len(files) != 1:
+        listed = "; ".join(str(s) for s in series) or "no DICOM file"
+        msg = f"{path}: one SEG or RTSTRUCT, or masks ({', '.join(SUFFIXES)}), are needed, found {listed}. Name the one file."
         raise InputError(msg)
+    modality, file = files[0]
+    return _in_seg(file) if modality == "SEG" else _in_rtstruct(file)
+
+
+def _in_seg(path: Path) -> list[_Found]:
+    return [_Found((s.label, str(s.number)), s.label, s.occupancy, s.grid, (), s.role) for s in find_segments(path)]
+
+
+def _in_rtstruct(path: Path) -> list[_Found]:
+    found, empty = find_structures(path)
+    notes = (f"ROIs without closed contours are left out: {', '.join(empty)}.",) if empty else ()
+    return [_Found((s.name, str(s.number)), s.name, s.occupancy, s.grid, s.notes + notes) for s in found]
+
+
+def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_Found]:
     values, grid, texts = read_array(path)
     notes = (texts["note"],) if "note" in texts else ()
     if not np.isfinite(values).all():

@@ -9,7 +9,7 @@ from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.grid import Grid
-from voxeldose.pipeline import assess
+from voxeldose.pipeline import assess, what_if
 from voxeldose.radionuclide import JOULE_PER_MEV, TC99M, Y90, Y90_VENDOR
 from voxeldose.roi import Roi, RoiSet
 from voxeldose.volume import ActivityMap, CtImage, DensityMap
@@ -215,3 +215,43 @@ def test_results_do_not_change_the_inputs():
     before = activity.values.copy()
     assess(Case(activity, RoiSet((LIVER, TUMOR)), Administration(Y90, 300.0, AT)))
     np.testing.assert_array_equal(activity.values, before)
+
+
+def test_what_if_all_activity_doubles_is_twice_the_dose():
+    own = assess(case())
+    twice = what_if(own, activity_factor=2)
+    assert twice.rois["lesion"].mean_dose_gy == pytest.approx(2 * own.rois["lesion"].mean_dose_gy, rel=1e-6)
+    assert twice.rois["lesion"].activity_mbq == pytest.approx(2 * own.rois["lesion"].activity_mbq, rel=1e-6)
+    assert twice.totals.energy_j == pytest.approx(2 * own.totals.energy_j, rel=1e-6)
+    assert any("times 2" in a for a in twice.record.assumptions)
+
+
+@pytest.mark.parametrize("grid", [None, GRID.window((3, 3, 4), (18, 20, 22))])
+def test_what_if_in_one_territory_is_a_new_run_with_that_activity(grid):
+    own = assess(case(dose_grid=grid))
+    changed = what_if(own, activity_factor=3, territory="lesion")
+    values = own.activity.bq_per_ml.copy()
+    values[9:14, 9:14, 10:16] *= 3
+    again = ActivityMap(values, GRID, at=AT, radionuclide=Y90)
+    fresh = assess(Case(again, RoiSet((LIVER, TUMOR)), case().administration, calibration=Absolute(), dose_grid=grid))
+    np.testing.assert_allclose(changed.dose.gy, fresh.dose.gy, atol=2e-6 * fresh.dose.gy.max())
+    assert changed.rois["liver"].mean_dose_gy == pytest.approx(fresh.rois["liver"].mean_dose_gy, rel=1e-5)
+
+
+def test_what_if_regions_change_the_dose_does_not():
+    own = assess(case())
+    half = roi("half", "tumor", (slice(9, 14), slice(9, 14), slice(10, 13)))
+    other = what_if(own, rois=RoiSet((LIVER, half)))
+    assert set(other.rois) == {"liver", "half", "normal_liver"}
+    np.testing.assert_array_equal(other.dose.gy, own.dose.gy)
+
+
+@pytest.mark.parametrize("factor", [-1, np.nan, np.inf])
+def test_what_if_refuses_an_impossible_factor(factor):
+    with pytest.raises(QuantityError, match="activity_factor"):
+        what_if(assess(case()), activity_factor=factor)
+
+
+def test_what_if_refuses_another_engine_for_a_territory():
+    with pytest.raises(QuantityError, match="engine"):
+        what_if(assess(case()), LocalDeposition(), activity_factor=2, territory="lesion")

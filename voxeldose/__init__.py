@@ -51,6 +51,7 @@ _HOMES = {
     "write_nifti": "io.nifti",
     "write_rtdose": "io.dicom_rt",
     "write_seg": "io.dicom_seg",
+    "what_if": "pipeline",
     "y90_constants": "radionuclide",
 }
 
@@ -81,7 +82,7 @@ if TYPE_CHECKING:
     from voxeldose.io.images import read_image
     from voxeldose.io.labels import read_labels, read_rtstruct, read_seg
     from voxeldose.io.nifti import write_nifti
-    from voxeldose.pipeline import assess
+    from voxeldose.pipeline import assess, what_if
     from voxeldose.quantify import administration_from_assays
     from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants
     from voxeldose.roi import Roi, RoiSet

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -13,22 +14,21 @@ from voxeldose._version import __version__
 from voxeldose.case import Assessment, Case, Overlap, RunRecord, Totals
 from voxeldose.dpk import PointKernel, point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
+from voxeldose.errors import QuantityError
 from voxeldose.quantify import Quantified, count_decays, quantify
 from voxeldose.radionuclide import JOULE_PER_MEV
+from voxeldose.regions import regions_on
 from voxeldose.resample import onto, roi_onto
-from voxeldose.roi import Roi, RoiSet, union
 from voxeldose.volume import DensityMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voxeldose.grid import Grid
+    from voxeldose.roi import RoiSet
     from voxeldose.volume import DecayMap, DoseMap
 
-__all__ = ["Engine", "assess"]
-
-#: A region with more than this part outside the dose grid gets a warning.
-OUTSIDE_WARNING = 0.01
+__all__ = ["Engine", "assess", "what_if"]
 
 #: Lungs weigh about 0.26 g/mL (ICRU 44); in a uniform medium denser than this their dose would be a lie.
 LUNG_DENSITY_LIMIT = 0.5
@@ -74,7 +74,6 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
         If anything in the case cannot be used; the message says what was found, what is needed and the way out.
     """
     engine = engine or Convolution(point_kernel())
-    given = case.administration
     watch = _Watch(progress)
     watch.step("quantifying activity")
     if case.ct is not None:
@@ -88,11 +87,108 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
     density = _density_on_grid(case, decays.grid, warnings)
 
     watch.step("computing dose")
-    dose = engine.dose(decays, density)
+    placed = _Placed(decays, density, engine.dose(decays, density), LocalDeposition().dose(decays, density)).within(
+        grid
+    )
+    return _measured(case, engine, found, placed, (assumptions, warnings), watch)
+
+
+def what_if(
+    result: Assessment,
+    engine: Engine | None = None,
+    *,
+    activity_factor: float = 1.0,
+    territory: str | None = None,
+    rois: RoiSet | None = None,
+) -> Assessment:
+    """The same case with another activity, in one territory or in all, or with other regions, without a new dose run.
+
+    Dose is linear in activity: the whole map scales at once; a territory's change is computed for its own voxels and
+    added.
+
+    Parameters
+    ----------
+    result : Assessment
+        Of :func:`assess`.
+    engine : Engine, optional
+        That of the result; needed for a territory (``Convolution(point_kernel())`` without it).
+    activity_factor : float
+        By which activity changes, 0 or more.
+    territory : str, optional
+        Name of the ROI whose activity changes; the whole image without it.
+    rois : RoiSet, optional
+        Regions to measure instead of the case's.
+
+    Returns
+    -------
+    Assessment
+        With the change as an assumption. Its calibration is that of ``result``, changed; no longer the administered
+        activity.
+
+    Raises
+    ------
+    QuantityError
+        If the factor is negative or not finite, or the engine is not that of the result.
+    """
+    engine = engine or Convolution(point_kernel())
+    if not (math.isfinite(activity_factor) and activity_factor >= 0):
+        msg = f"activity_factor must be 0 or more, found {activity_factor}."
+        raise QuantityError(msg)
+    if territory is not None and engine.name != result.record.engine:
+        msg = f"The result was made by the engine {result.record.engine!r}; give the same to what_if, not {engine.name!r}."
+        raise QuantityError(msg)
+    watch = _Watch(None)
+    watch.step("changing activity")
+    case = result.case if rois is None else replace(result.case, rois=rois)
+    change = result.activity.bq_per_ml * np.float32(activity_factor - 1)
+    if territory is not None:
+        change *= roi_onto(result.case.rois[territory], result.activity.grid)[0].on_window(result.activity.grid)
+    activity = result.activity.replaced(result.activity.bq_per_ml + change)
+    text = f"What if: activity{f' in {territory}' if territory else ''} times {activity_factor:g}."
+    found = Quantified(activity, result.totals.recovered_fraction, result.record.calibration, (), ())
+    assumptions, warnings = [*result.record.assumptions, text], list(result.record.warnings) if rois is None else []
+    grid, decays = _decays_on_grid(case, found, [])
+    density = _density_on_grid(case, decays.grid, [])
+    if territory is None:
+        dose = result.dose.replaced(result.dose.gy * np.float32(activity_factor))
+    else:
+        delta = Quantified(result.activity.replaced(change), None, "", (), ())
+        added = engine.dose(_decays_on_grid(case, delta, [])[1], density).window(result.dose.grid)
+        dose = result.dose.replaced(result.dose.gy + added.gy)
     local = LocalDeposition().dose(decays, density)
-    if not decays.grid.matches(grid):
-        dose, local, decays = dose.window(grid), local.window(grid), decays.window(grid)
-        density = density.window(grid) if isinstance(density, DensityMap) else density
+    placed = _Placed(decays, density, dose.window(decays.grid), local).within(grid)
+    return _measured(case, engine, found, placed, (assumptions, warnings), watch)
+
+
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """Decays, density and doses on one grid."""
+
+    decays: DecayMap
+    density: DensityMap | float
+    dose: DoseMap
+    local: DoseMap
+
+    def within(self, grid: Grid) -> _Placed:
+        """All of it on a window of that grid."""
+        if self.decays.grid.matches(grid):
+            return self
+        density = self.density.window(grid) if isinstance(self.density, DensityMap) else self.density
+        return _Placed(self.decays.window(grid), density, self.dose.window(grid), self.local.window(grid))
+
+
+def _measured(
+    case: Case,
+    engine: Engine,
+    found: Quantified,
+    placed: _Placed,
+    said: tuple[list[str], list[str]],
+    watch: _Watch,
+) -> Assessment:
+    """Regions on the dose grid and everything that is measured in them; ``said`` are assumptions and warnings."""
+    watch.step("measuring regions")
+    assumptions, warnings = said
+    given, dose, density = case.administration, placed.dose, placed.density
     energy = _energy_j(dose, density)
     emitted = count_decays(found.activity, given.radionuclide).total() * given.radionuclide.energy_mev * JOULE_PER_MEV
     if energy < (1 - 1e-6) * emitted:
@@ -100,21 +196,19 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
             f"{1 - energy / emitted:.2%} of the emitted energy is not in the dose map: it leaves the kernel's reach (0.39 % at "
             "12 mm of water, bremsstrahlung), the image or the dose grid, or is emitted in air."
         )
-
-    watch.step("measuring regions")
-    regions, outside = _regions(case, grid, assumptions, warnings)
+    regions, outside = regions_on(case.rois, dose.grid, assumptions, warnings)
     measured = {}
     for region in regions:
         known = region.role != "lung" or isinstance(density, DensityMap) or density < LUNG_DENSITY_LIMIT
         if not known:
             warnings.append(
                 f"ROI {region.name} has no dose: at a uniform {density:g} g/mL it would come out several times too low. Use "
-                'engine = "local" with density = "ct", or a density for lungs alone.'
+                'engine = "density" with density = "ct", or a density for lungs alone.'
             )
         measured[region.name] = metrics.roi_metrics(
-            region, outside[region.name], dose, local, decays, density, dose_is_known=known
+            region, outside[region.name], dose, placed.local, placed.decays, density, dose_is_known=known
         )
-    shared = metrics.overlaps([r for r in regions if r.name in case.rois], grid.voxel_volume_ml)
+    shared = metrics.overlaps([r for r in regions if r.name in case.rois], dose.grid.voxel_volume_ml)
     warnings += _overlap_warnings(regions, shared)
     totals = Totals(
         activity_mbq=found.activity.total_mbq(),
@@ -247,43 +341,6 @@ def _energy_j(dose: DoseMap, density: DensityMap | float) -> float:
     if isinstance(density, DensityMap):
         return float((dose.gy * density.g_per_ml).sum(dtype=np.float64)) * kg
     return dose.total() * density * kg
-
-
-def _regions(case: Case, grid: Grid, assumptions: list[str], warnings: list[str]) -> tuple[RoiSet, dict[str, float]]:
-    """Every region on the dose grid, with the part of it outside; makes normal liver where there is none."""
-    moved, outside = [], {}
-    for roi in case.rois:
-        region, beyond = roi_onto(roi, grid)
-        if beyond > OUTSIDE_WARNING:
-            warnings.append(
-                f"{beyond:.1%} of ROI {roi.name} lies outside the dose grid; its numbers are those of the part inside."
-            )
-        moved.append(region)
-        outside[roi.name] = beyond
-    regions = RoiSet(tuple(moved))
-    livers, tumors = regions.with_role("liver"), regions.with_role("tumor")
-    if livers and not regions.with_role("normal_liver"):
-        normal = _without(livers, tumors, "normal_liver" if "normal_liver" not in regions else "normal_liver_derived")
-        if normal is None:
-            warnings.append("Nothing of the liver is left outside the tumors, so there is no normal liver.")
-        else:
-            regions += RoiSet((normal,))
-            outside[normal.name] = max(outside[r.name] for r in livers)
-            assumptions.append(
-                f"{normal.name} is {', '.join(livers.names())} minus {', '.join(tumors.names()) or 'nothing'}."
-            )
-    return regions, outside
-
-
-def _without(livers: RoiSet, tumors: RoiSet, name: str) -> Roi | None:
-    ends = [r.grid.points_lps_mm(np.array([(0, 0, 0), [n - 1 for n in r.grid.shape]])) for r in livers]
-    frame = livers.rois[0].grid.extended_to(np.concatenate(ends))
-    liver = union([r.on_window(frame) for r in livers])
-    if tumors:  # only what both fill beyond one voxel: a label map's border voxels hold some of each, side by side
-        liver = np.clip(liver - np.clip(liver + union([t.on_window(frame) for t in tumors]) - 1, 0, 1), 0, 1)
-    if not (liver > 0).any():
-        return None
-    return Roi(name, "normal_liver", liver, frame)
 
 
 def _overlap_warnings(regions: RoiSet, shared: tuple[Overlap, ...]) -> list[str]:

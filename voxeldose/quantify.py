@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.case import Absolute, Administered, Administration
+from voxeldose.case import Absolute, Administration
 from voxeldose.errors import QuantityError
 from voxeldose.radionuclide import TC99M, known_radionuclide
-from voxeldose.resample import roi_onto
-from voxeldose.roi import union
+from voxeldose.regions import reference_region
 from voxeldose.volume import ActivityMap, CountMap, CtImage, DecayMap, DensityMap
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from voxeldose.case import Case
-    from voxeldose.grid import Grid
     from voxeldose.radionuclide import Radionuclide
-    from voxeldose.roi import RoiSet
     from voxeldose.volume import FloatArray
 
 __all__ = ["Quantified", "administration_from_assays", "count_decays", "decay_to", "hu_to_density", "quantify"]
@@ -39,11 +35,6 @@ HU_TABLE = (
     (1600.0, 1.9642),
     (3000.0, 2.8),
 )
-
-#: By how much the default calibration region is larger than its ROIs: the blur of the scanner and breathing carry
-#: activity across their edges.
-REGION_MARGIN_MM = 10.0
-REGION_ROLES = ("liver", "normal_liver", "tumor", "segment", "perfused")
 
 #: The ratio of image to administered activity outside which something is likely wrong (judgement; QUEST phantom
 #: studies find most sites within 10-20 %).
@@ -175,11 +166,11 @@ def quantify(case: Case) -> Quantified:
         if as_stored is None:
             msg = f'Absolute calibration is not possible: {why_not} Use calibration = "administered".'
             raise QuantityError(msg)
-        region, where = _reference_region(case.rois, image.grid, Administered())
+        region, where = reference_region(case.rois, image.grid)
         recovered = _recovered(as_stored, region, given)
         text = "absolute: the image's Bq/mL, decayed to the infusion"
         return _checked(as_stored, recovered, text, where, assumptions)
-    region, where = _reference_region(case.rois, image.grid, case.calibration)
+    region, where = reference_region(case.rois, image.grid, case.calibration.region)
     in_region = float((image.values * region).sum(dtype=np.float64)) if region is not None else image.total()
     if in_region <= 0:
         msg = f"The calibration region ({where}) holds no activity ({in_region:g}), so the image cannot be scaled."
@@ -293,35 +284,3 @@ def _recovered(activity: ActivityMap, region: FloatArray | None, given: Administ
     values = activity.bq_per_ml if region is None else activity.bq_per_ml * region
     found = float(values.sum(dtype=np.float64)) * activity.grid.voxel_volume_ml / 1e6
     return found / given.liver_mbq
-
-
-def _reference_region(rois: RoiSet, grid: Grid, calibration: Administered) -> tuple[FloatArray | None, str]:
-    """Weights of the calibration region on ``grid`` (``None`` for the whole image) and its description."""
-    if calibration.region is not None:
-        roi, _ = roi_onto(rois[calibration.region], grid)
-        return roi.on_window(grid), f"ROI {calibration.region}"
-    chosen = rois.with_role(*REGION_ROLES)
-    if not chosen:
-        return None, "the whole image"
-    merged = union([roi_onto(roi, grid)[0].on_window(grid) for roi in chosen])
-    names = ", ".join(chosen.names())
-    return _grown(merged, grid), f"the union of {names}, grown by {REGION_MARGIN_MM:g} mm"
-
-
-def _grown(occupancy: FloatArray, grid: Grid) -> FloatArray:
-    """1 in every voxel whose centre lies within the margin of the centre of an occupied voxel, 0 elsewhere.
-
-    Only the box around the region is searched, so large images cost no more than small ones.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    filled = occupancy > 0
-    box = []
-    for axis, (n, step) in enumerate(zip(grid.shape, grid.spacing_mm, strict=True)):
-        rows = np.flatnonzero(filled.any(axis=tuple(a for a in range(3) if a != axis)))
-        reach = math.ceil(REGION_MARGIN_MM / step)
-        box.append(slice(max(0, int(rows[0]) - reach), min(n, int(rows[-1]) + reach + 1)))
-    near = distance_transform_edt(~filled[tuple(box)], sampling=grid.spacing_mm) <= REGION_MARGIN_MM
-    result = np.zeros(grid.shape, np.float32)
-    result[tuple(box)] = near
-    return result

@@ -1,0 +1,99 @@
+"""Regions made from regions: on the dose grid, normal liver, the region that calibrates the image."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxeldose.resample import roi_onto
+from voxeldose.roi import Roi, RoiSet, union
+
+if TYPE_CHECKING:
+    from voxeldose.grid import Grid
+    from voxeldose.volume import FloatArray
+
+__all__ = ["reference_region", "regions_on"]
+
+#: A region with more than this part outside the dose grid gets a warning.
+OUTSIDE_WARNING = 0.01
+
+#: By how much the default calibration region is larger than its ROIs: the blur of the scanner and breathing carry
+#: activity across their edges.
+REGION_MARGIN_MM = 10.0
+REGION_ROLES = ("liver", "normal_liver", "tumor", "segment", "perfused")
+
+
+def regions_on(
+    rois: RoiSet, grid: Grid, assumptions: list[str], warnings: list[str]
+) -> tuple[RoiSet, dict[str, float]]:
+    """Every region on the dose grid, with the part of it outside; makes normal liver where there is none."""
+    moved, outside = [], {}
+    for roi in rois:
+        region, beyond = roi_onto(roi, grid)
+        if beyond > OUTSIDE_WARNING:
+            warnings.append(
+                f"{beyond:.1%} of ROI {roi.name} lies outside the dose grid; its numbers are those of the part inside."
+            )
+        moved.append(region)
+        outside[roi.name] = beyond
+    regions = RoiSet(tuple(moved))
+    livers, tumors = regions.with_role("liver"), regions.with_role("tumor")
+    if livers and not regions.with_role("normal_liver"):
+        normal = _without(livers, tumors, "normal_liver" if "normal_liver" not in regions else "normal_liver_derived")
+        if normal is None:
+            warnings.append("Nothing of the liver is left outside the tumors, so there is no normal liver.")
+        else:
+            regions += RoiSet((normal,))
+            outside[normal.name] = max(outside[r.name] for r in livers)
+            assumptions.append(
+                f"{normal.name} is {', '.join(livers.names())} minus {', '.join(tumors.names()) or 'nothing'}."
+            )
+    return regions, outside
+
+
+def _without(livers: RoiSet, tumors: RoiSet, name: str) -> Roi | None:
+    ends = [r.grid.points_lps_mm(np.array([(0, 0, 0), [n - 1 for n in r.grid.shape]])) for r in livers]
+    frame = livers.rois[0].grid.extended_to(np.concatenate(ends))
+    liver = union([r.on_window(frame) for r in livers])
+    if tumors:  # only what both fill beyond one voxel: a label map's border voxels hold some of each, side by side
+        liver = np.clip(liver - np.clip(liver + union([t.on_window(frame) for t in tumors]) - 1, 0, 1), 0, 1)
+    if not (liver > 0).any():
+        return None
+    return Roi(name, "normal_liver", liver, frame)
+
+
+def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tuple[FloatArray | None, str]:
+    """Weights of the calibration region on ``grid`` (``None`` for the whole image) and its description.
+
+    ``region`` names an ROI; without it the union of all that lie in the liver, grown by 10 mm, or the whole image.
+    """
+    if region is not None:
+        roi, _ = roi_onto(rois[region], grid)
+        return roi.on_window(grid), f"ROI {region}"
+    chosen = rois.with_role(*REGION_ROLES)
+    if not chosen:
+        return None, "the whole image"
+    merged = union([roi_onto(roi, grid)[0].on_window(grid) for roi in chosen])
+    names = ", ".join(chosen.names())
+    return _grown(merged, grid), f"the union of {names}, grown by {REGION_MARGIN_MM:g} mm"
+
+
+def _grown(occupancy: FloatArray, grid: Grid) -> FloatArray:
+    """1 in every voxel whose centre lies within the margin of the centre of an occupied voxel, 0 elsewhere.
+
+    Only the box around the region is searched, so large images cost no more than small ones.
+    """
+    from scipy.ndimage import distance_transform_edt
+
+    filled = occupancy > 0
+    box = []
+    for axis, (n, step) in enumerate(zip(grid.shape, grid.spacing_mm, strict=True)):
+        rows = np.flatnonzero(filled.any(axis=tuple(a for a in range(3) if a != axis)))
+        reach = math.ceil(REGION_MARGIN_MM / step)
+        box.append(slice(max(0, int(rows[0]) - reach), min(n, int(rows[-1]) + reach + 1)))
+    near = distance_transform_edt(~filled[tuple(box)], sampling=grid.spacing_mm) <= REGION_MARGIN_MM
+    result = np.zeros(grid.shape, np.float32)
+    result[tuple(box)] = near
+    return result

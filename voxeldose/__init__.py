@@ -43,6 +43,7 @@ _HOMES = {
     "read_image": "io.images",
     "read_labels": "io.labels",
     "read_pet": "io.dicom_series",
+    "read_point_kernel": "io.point_kernel_file",
     "read_rtdose": "io.dicom_rt",
     "read_rtstruct": "io.labels",
     "read_seg": "io.labels",
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
     from voxeldose.io.images import read_image
     from voxeldose.io.labels import read_labels, read_rtstruct, read_seg
     from voxeldose.io.nifti import write_nifti
+    from voxeldose.io.point_kernel_file import read_point_kernel
     from voxeldose.pipeline import assess, what_if
     from voxeldose.quantify import administration_from_assays
     from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants

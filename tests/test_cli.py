@@ -183,7 +183,6 @@ CASES = {
     "not toml": ({"[activity]": "[activity"}, ("case.toml", "TOML")),
     "quantity not said": ({'quantity = "bq_per_ml"': ""}, ("pet.nii.gz", "quantity")),
     "wrong type": ({"administered_mbq = 60.0": 'administered_mbq = "60"'}, ("administered_mbq", "'60'")),
-    "engine to come": ({"[[rois]]": '[dose]\nengine = "density"\n[[rois]]'}, ("density", "local")),
     "ct grid without ct": ({"[[rois]]": '[dose]\ngrid = "ct"\n[[rois]]'}, ("[ct]",)),
     "ct density without ct": ({"[[rois]]": '[dose]\ndensity = "ct"\n[[rois]]'}, ("[ct]",)),
     "density said twice": (

@@ -141,6 +141,19 @@ def test_local_deposition_with_density_from_ct_gives_the_lungs_a_dose(study):
     assert truth["mird_dose_gy"] < lungs["mean_dose_gy"] < 1.5 * truth["mird_dose_gy"]
 
 
+def test_the_density_engine_gives_liver_as_dpk_and_lungs_a_dose(study, demo):
+    result = assess(study, "--engine", "density", "--density", "ct", "--json")
+    assert result.exit_code == 0, result.output
+    rois = json.loads(result.stdout)["rois"]
+    # CT numbers of 58 HU make the liver 1.07 g/mL where dpk has 1.04
+    assert rois["liver"]["mean_dose_gy"] == pytest.approx(
+        found(demo)["rois"]["liver"]["mean_dose_gy"] * 1.04 / 1.07, rel=0.02
+    )
+    truth = json.loads((study / "truth.json").read_text())["rois"]["lungs"]
+    assert 0.8 * truth["mird_dose_gy"] < rois["lungs"]["mean_dose_gy"] < 1.5 * truth["mird_dose_gy"]
+    assert rois["lesion_1"]["mean_dose_gy"] < rois["lesion_1"]["mean_dose_local_gy"]
+
+
 def test_absolute_calibration_agrees_with_administered(study):
     rois = json.loads(assess(study, "--calibration", "absolute", "--json").stdout)["rois"]
     assert rois["liver"]["activity_mbq"] == pytest.approx(1838 * 0.96, rel=0.35)

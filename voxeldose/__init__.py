@@ -29,6 +29,7 @@ _HOMES = {
     "LocalDeposition": "engines.convolution",
     "PointKernel": "dpk",
     "QuantityError": "errors",
+    "RayTransport": "engines.density",
     "Radionuclide": "radionuclide",
     "Roi": "roi",
     "RoiSet": "roi",
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
     from voxeldose.dpk import PointKernel, VoxelKernel, point_kernel, voxelise
     from voxeldose.dvh import Dvh
     from voxeldose.engines.convolution import Convolution, LocalDeposition
+    from voxeldose.engines.density import RayTransport
     from voxeldose.errors import GeometryError, InputError, QuantityError, VoxeldoseError
     from voxeldose.grid import Grid
     from voxeldose.io.dicom_rt import read_rtdose, write_rtdose

@@ -18,6 +18,7 @@ from voxeldose._version import __version__
 from voxeldose.case import DEFAULT_DENSITY_G_PER_ML, Absolute, Administered, Administration, Case
 from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
+from voxeldose.engines.density import RayTransport
 from voxeldose.errors import InputError
 from voxeldose.io.dicom_files import is_dicom
 from voxeldose.io.dicom_rt import write_rtdose
@@ -292,8 +293,7 @@ def _dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Gri
 
 def _engine(config: CaseFile) -> Engine:
     if config.dose.engine == "density":
-        msg = "dose.engine = 'density' is not built yet; use dpk (one uniform density) or local (with a density image)."
-        raise InputError(msg)
+        return RayTransport(point_kernel())
     return Convolution(point_kernel()) if config.dose.engine == "dpk" else LocalDeposition()
 
 

@@ -12,8 +12,9 @@ import numpy as np
 from voxeldose import metrics
 from voxeldose._version import __version__
 from voxeldose.case import Assessment, Case, Overlap, RunRecord, Totals
-from voxeldose.dpk import PointKernel, point_kernel
+from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel, point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
+from voxeldose.engines.density import RayTransport
 from voxeldose.errors import QuantityError
 from voxeldose.quantify import Quantified, count_decays, quantify
 from voxeldose.radionuclide import JOULE_PER_MEV
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "assess", "what_if"]
 
+#: Part of the activity outside the density image that earns a warning.
+MISSING_WARNING = 0.001
+
 #: Lungs weigh about 0.26 g/mL (ICRU 44); in a uniform medium denser than this their dose would be a lie.
 LUNG_DENSITY_LIMIT = 0.5
 
@@ -43,6 +47,9 @@ class Engine(Protocol):
 
     def describe(self) -> str:
         """One sentence for the report."""
+
+    def margin_mm(self, density: DensityMap | float) -> float:
+        """How far beyond a grid activity gives dose inside it."""
 
     def dose(self, decays: DecayMap, density: DensityMap | float) -> DoseMap:
         """Dose on the grid of the decays."""
@@ -79,12 +86,12 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
     if case.ct is not None:
         case.ct.grid.require_same_frame(case.activity.grid, "CT and activity image")
     found = quantify(case)
-    assumptions = [*_what_was_assumed(case), *found.assumptions]
+    assumptions = [*_what_was_assumed(case, engine), *found.assumptions]
     warnings = list(found.warnings)
 
     watch.step("placing activity on the dose grid")
-    grid, decays = _decays_on_grid(case, found, assumptions)
-    density = _density_on_grid(case, decays.grid, warnings)
+    grid, decays = _decays_on_grid(case, found, engine, assumptions)
+    density = _density_on_grid(case, decays, (assumptions, warnings))
 
     watch.step("computing dose")
     placed = _Placed(decays, density, engine.dose(decays, density), LocalDeposition().dose(decays, density)).within(
@@ -147,13 +154,13 @@ def what_if(
     text = f"What if: activity{f' in {territory}' if territory else ''} times {activity_factor:g}."
     found = Quantified(activity, result.totals.recovered_fraction, result.record.calibration, (), ())
     assumptions, warnings = [*result.record.assumptions, text], list(result.record.warnings) if rois is None else []
-    grid, decays = _decays_on_grid(case, found, [])
-    density = _density_on_grid(case, decays.grid, [])
+    grid, decays = _decays_on_grid(case, found, engine, [])
+    density = _density_on_grid(case, decays, ([], []))
     if territory is None:
         dose = result.dose.replaced(result.dose.gy * np.float32(activity_factor))
     else:
         delta = Quantified(result.activity.replaced(change), None, "", (), ())
-        added = engine.dose(_decays_on_grid(case, delta, [])[1], density).window(result.dose.grid)
+        added = engine.dose(_decays_on_grid(case, delta, engine, [])[1], density).window(result.dose.grid)
         dose = result.dose.replaced(result.dose.gy + added.gy)
     local = LocalDeposition().dose(decays, density)
     placed = _Placed(decays, density, dose.window(decays.grid), local).within(grid)
@@ -265,7 +272,7 @@ class _Watch:
         return self._seconds
 
 
-def _what_was_assumed(case: Case) -> list[str]:
+def _what_was_assumed(case: Case, engine: Engine) -> list[str]:
     given, image = case.administration, case.activity
     said = [*image.notes, *(case.ct.notes if case.ct else ()), *(n for r in case.rois for n in r.notes)]
     if isinstance(case.density, DensityMap):
@@ -283,10 +290,10 @@ def _what_was_assumed(case: Case) -> list[str]:
     if given.device is None:
         said.append("No device was given, so no published threshold is compared.")
     if not isinstance(case.density, DensityMap):
-        said.append(
-            f"Uniform density {case.density:g} g/mL everywhere, lungs and bone included; the water kernel is scaled by it, "
-            "the 1.2 % longer mass range of soft tissue is not modelled."
-        )
+        said.append(f"Uniform density {case.density:g} g/mL everywhere, lungs and bone included.")
+    if isinstance(engine, Convolution):
+        said.append("The water kernel is scaled by density; soft tissue's 1.2 % longer range in mass is not modelled.")
+
     frames = [v.grid.frame_uid for v in (case.ct, *case.rois) if v is not None]
     if image.grid.frame_uid is None or None in frames:
         said.append(
@@ -302,7 +309,7 @@ def _what_was_assumed(case: Case) -> list[str]:
     return said
 
 
-def _decays_on_grid(case: Case, found: Quantified, assumptions: list[str]) -> tuple[Grid, DecayMap]:
+def _decays_on_grid(case: Case, found: Quantified, engine: Engine, assumptions: list[str]) -> tuple[Grid, DecayMap]:
     """The grid the dose is wanted on, and the decays on it or, for another grid than the image's, a little beyond.
 
     Activity outside the wanted grid but within the kernel's reach gives dose inside it.
@@ -312,8 +319,7 @@ def _decays_on_grid(case: Case, found: Quantified, assumptions: list[str]) -> tu
     decays = count_decays(found.activity, case.administration.radionuclide)
     if grid.matches(image_grid):
         return image_grid, decays
-    reach = 15.0 / (min(1.0, case.density) if isinstance(case.density, float) else 0.25)
-    margin = [math.ceil(reach / s) for s in grid.spacing_mm]
+    margin = [math.ceil(engine.margin_mm(case.density) / s) for s in grid.spacing_mm]
     wide = grid.window([-m for m in margin], [n + 2 * m for n, m in zip(grid.shape, margin, strict=True)])
     moved = onto(decays, wide)
     inside = float(moved.window(grid).total() / decays.total())
@@ -324,14 +330,19 @@ def _decays_on_grid(case: Case, found: Quantified, assumptions: list[str]) -> tu
     return grid, moved
 
 
-def _density_on_grid(case: Case, grid: Grid, warnings: list[str]) -> DensityMap | float:
+def _density_on_grid(case: Case, decays: DecayMap, said: tuple[list[str], list[str]]) -> DensityMap | float:
+    """Density on the grid of the decays; ``said`` (assumptions, warnings) learns where the image does not reach."""
     if not isinstance(case.density, DensityMap):
         return case.density
-    density = onto(case.density, grid)
-    missing = float((density.g_per_ml <= 0).mean())
-    if missing > 0:
-        warnings.append(
-            f"The density image does not reach {missing:.1%} of the dose grid; there is no dose and no mass there."
+    density = onto(case.density, decays.grid)
+    missing = density.g_per_ml <= 0
+    if missing.any():
+        total = decays.total()
+        part = float(decays.decays[missing].sum(dtype=np.float64)) / total if total else 0.0
+        assumptions, warnings = said
+        (warnings if abs(part) > MISSING_WARNING else assumptions).append(
+            f"The density image does not reach {missing.mean():.1%} of the dose grid, with {part:.2%} of the activity; there "
+            "is no dose and no mass there."
         )
     return density
 
@@ -359,17 +370,14 @@ def _overlap_warnings(regions: RoiSet, shared: tuple[Overlap, ...]) -> list[str]
 
 
 def _kernel_facts(engine: Engine) -> dict[str, object]:
-    if not isinstance(engine, Convolution):
+    if not isinstance(engine, (Convolution, RayTransport)):
         return {}
     kernel = engine.kernel
-    facts: dict[str, object] = {
-        "source": kernel.source,
-        "own_mev_per_decay": kernel.mev_per_decay,
-        "reach_mm": engine.reach_mm,
-    }
+    reach = engine.reach_mm if isinstance(engine, Convolution) else DEFAULT_REACH_MM
+    facts: dict[str, object] = {"source": kernel.source, "own_mev_per_decay": kernel.mev_per_decay, "reach_mm": reach}
     if isinstance(kernel, PointKernel):
         facts["sha256"] = kernel.sha256
-        facts["energy_fraction_beyond_reach"] = 1 - kernel.within(engine.reach_mm)
+        facts["energy_fraction_beyond_reach"] = 1 - kernel.within(reach)
     return facts
 
 

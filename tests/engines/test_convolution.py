@@ -1,7 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from scipy import ndimage
 
+from voxeldose._compiled.convolve import find_reach
 from voxeldose.dpk import point_kernel, voxelise
+from voxeldose.engines import convolution
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.grid import Grid
@@ -184,3 +189,123 @@ def test_a_voxel_that_is_no_number_is_refused():
     for engine in (Convolution(KERNEL), LocalDeposition()):
         with pytest.raises(QuantityError, match="not finite"):
             engine.dose(decay_map(values), 1.0)
+
+
+SPACINGS = ((3.0, 4.0, 2.5), (6.0, 1.9, 3.1), (2.5, 5.0, 13.0), (30.0, 4.0, 4.0))
+METHODS = ("direct", "planes")
+
+
+def kernel_for(spacing):
+    return voxelise(KERNEL, spacing).energy_fraction
+
+
+def spread(values, kernel, **how):
+    return convolution._convolve(values, kernel, find_reach(values, kernel.shape), **how)
+
+
+def reference(values, kernel):
+    return ndimage.convolve(values.astype(float), kernel, mode="constant")
+
+
+def lumps(shape, seed=0):
+    """Two separate boxes of noise, one at the image's edge."""
+    rng = np.random.default_rng(seed)
+    values = np.zeros(shape, np.float32)
+    for part in ((slice(0, 3), slice(2, 9), slice(30, None)), (slice(9, 14), slice(15, 20), slice(5, 22))):
+        values[part] = rng.random(values[part].shape, np.float32)
+    return values
+
+
+@pytest.mark.parametrize("spacing", SPACINGS)
+@pytest.mark.parametrize("shape", [(17, 29, 41), (1, 29, 41), (17, 1, 41), (17, 29, 1), (2, 3, 1)])
+def test_both_methods_agree_with_a_direct_sum_in_float64(spacing, shape):
+    kernel = kernel_for(spacing)
+    dense = np.random.default_rng(3).random(shape, np.float32)
+    for values in (dense, lumps(shape) if lumps(shape).any() else -dense, dense - np.float32(0.6)):
+        expected = reference(values, kernel)
+        largest = np.abs(expected).max()
+        direct, planes = (spread(values, kernel, method=m) for m in METHODS)
+        np.testing.assert_allclose(direct, expected, rtol=2e-6, atol=1e-6 * largest if values.min() < 0 else 0)
+        np.testing.assert_allclose(planes, expected, rtol=0, atol=1e-6 * largest)  # float32 FFT
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_any_number_of_threads_gives_the_same_bits(method):
+    for values in (np.random.default_rng(5).random((37, 30, 45), np.float32), lumps((37, 30, 45))):
+        one = spread(values, kernel_for((3, 4, 2.5)), method=method, threads=1)
+        for threads in (2, 3, 4):
+            several = spread(values, kernel_for((3, 4, 2.5)), method=method, threads=threads)
+            np.testing.assert_array_equal(several.view(np.int32), one.view(np.int32))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_dose_is_zero_beyond_reach_and_never_negative(method):
+    kernel = kernel_for((3, 4, 2.5))
+    for at in ((8, 14, 20), (0, 0, 0), (16, 28, 40)):
+        values = np.zeros((17, 29, 41), np.float32)
+        values[at] = 1e9
+        dose = spread(values, kernel, method=method)
+        inside = tuple(slice(max(0, c - n // 2), c + n // 2 + 1) for c, n in zip(at, kernel.shape, strict=True))
+        assert dose[inside].min() >= 0
+        dose[inside] = 0
+        assert not dose.any()
+    dose = spread(lumps((17, 29, 41)), kernel, method=method)
+    assert dose.min() == 0
+    assert not dose[reference((lumps((17, 29, 41)) > 0).astype(float), np.ones(kernel.shape)) == 0].any()
+
+
+def test_direct_sum_has_no_noise_where_the_dose_is_small():
+    values = np.zeros((1, 1, 40), np.float32)
+    values[0, 0, 20] = 1e12
+    kernel = kernel_for((1.0, 1.0, 1.0))
+    line = kernel[kernel.shape[0] // 2, kernel.shape[1] // 2]
+    assert line.min() < 1e-4 * line.max()
+    dose = spread(values, kernel, method="direct")[0, 0, 20 - line.size // 2 :][: line.size]
+    np.testing.assert_allclose(dose, line * 1e12, rtol=3e-7)
+
+
+def test_large_voxels_are_summed_directly_and_small_ones_by_fft():
+    for spacing, is_direct in (((4.8, 4.8, 4.8), True), ((3, 4.07, 4.07), True), ((1, 1, 1), False)):
+        kernel = kernel_for(spacing)
+        octant = kernel[tuple(slice(n // 2, None) for n in kernel.shape)]
+        values = np.broadcast_to(np.float32(1), (100, 120, 110))
+        direct, planes = convolution._cost_ns(octant, find_reach(values, kernel.shape))
+        assert (direct < planes) is is_direct
+
+
+def test_an_asymmetric_voxel_kernel_is_convolved_and_not_mirrored():
+    fit = voxelise(KERNEL, GRID.spacing_mm)
+    lopsided = fit.energy_fraction * np.random.default_rng(7).uniform(0.5, 1.5, fit.energy_fraction.shape)
+    values = np.random.default_rng(8).random(GRID.shape).astype(np.float32)
+    dose = Convolution(replace(fit, energy_fraction=lopsided)).dose(decay_map(values * 1e10), 1.0).gy
+    expected = reference(values, lopsided)
+    np.testing.assert_allclose(dose / dose.max(), expected / expected.max(), rtol=1e-6)
+    point = Convolution(replace(fit, energy_fraction=lopsided)).dose(point_source(), 1.0).gy
+    half = [n // 2 for n in lopsided.shape]
+    part = tuple(slice(c - h, c + h + 1) for c, h in zip((10, 9, 11), half, strict=True))
+    np.testing.assert_allclose(point[part] / point.max(), lopsided / lopsided.max(), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_stated_loss_is_the_energy_that_is_missing(method, monkeypatch):
+    plain = convolution._convolve
+    monkeypatch.setattr(convolution, "_convolve", lambda *given: plain(*given, method=method))
+    grid = Grid.from_axes((17, 29, 41), (3.0, 4.0, 2.5), (0, 0, 0))
+    decays = decay_map(lumps(grid.shape) * 1e9, grid)
+    lost = 1 - reference(decays.decays, kernel_for(grid.spacing_mm)).sum() / decays.decays.sum(dtype=float)
+    assert Convolution(KERNEL).dose(decays, 1.0).energy_lost_fraction == pytest.approx(lost, abs=1e-6)
+
+
+def test_values_whose_sum_exceeds_float32_are_not_refused():
+    grid = Grid.from_axes((1, 1, 500), (4.0, 4.0, 4.0), (0, 0, 0))
+    dose = Convolution(KERNEL).dose(decay_map(np.full(grid.shape, 1e36), grid), 1.0)
+    assert np.isfinite(dose.gy).all()
+    assert 0 < dose.energy_lost_fraction < 1
+
+
+def test_the_dose_is_read_only_and_the_decays_are_as_they_were():
+    decays = point_source()
+    before = decays.decays.copy()
+    dose = Convolution(KERNEL).dose(decays, 1.0)
+    assert not dose.gy.flags.writeable
+    np.testing.assert_array_equal(decays.decays, before)

@@ -1,0 +1,293 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from voxeldose.dpk import point_kernel
+from voxeldose.engines.convolution import Convolution
+from voxeldose.engines.density import RayTransport
+from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.grid import Grid
+from voxeldose.radionuclide import JOULE_PER_MEV, Y90
+from voxeldose.volume import DecayMap, DensityMap
+
+KERNEL = point_kernel()
+GRID = Grid.from_axes((19, 17, 21), (4.0, 5.0, 3.5), (5, 6, 7))
+
+
+def engine(**options):
+    """Without the tail, which the exact kernel of 12 mm has not either."""
+    return RayTransport(KERNEL, **{"tail_mm": 0, **options})
+
+
+def decay_map(values, grid=GRID):
+    return DecayMap(values, grid, radionuclide=Y90)
+
+
+def blob(grid=GRID):
+    """Sharp edges, a hot voxel and a cold one."""
+    values = np.zeros(grid.shape, np.float32)
+    part = tuple(slice(n // 3, n - n // 3) for n in grid.shape)
+    values[part] = 1e11
+    values[tuple(n // 2 for n in grid.shape)] = 1e12
+    values[tuple(n // 2 + 1 for n in grid.shape)] = 0
+    return decay_map(values, grid)
+
+
+def density_map(value, grid=GRID):
+    return DensityMap(np.broadcast_to(np.asarray(value, np.float32), grid.shape), grid)
+
+
+def nearly_uniform(value, grid=GRID):
+    """Uniform but for one far corner voxel, so that rays are taken."""
+    values = np.full(grid.shape, value, np.float32)
+    values[0, 0, 0] *= 0.9
+    return DensityMap(values, grid)
+
+
+def liver_and_lung(grid=GRID):
+    values = np.full(grid.shape, 1.05, np.float32)
+    values[: grid.shape[0] // 2] = 0.26
+    values[:, : grid.shape[1] // 4] = 1.6
+    return DensityMap(values, grid)
+
+
+def energy_j(dose, density):
+    rho = density.g_per_ml if isinstance(density, DensityMap) else density
+    return float((dose.gy.astype(np.float64) * rho).sum()) * dose.grid.voxel_volume_ml * 1e-3
+
+
+@pytest.mark.parametrize("density", [0.26, 1.0, 1.05, 1.9])
+@pytest.mark.parametrize("given", [lambda rho: rho, density_map])
+def test_uniform_density_gives_exactly_the_dose_of_the_exact_kernel(density, given):
+    dose = engine(soft_tissue_range=1.0).dose(blob(), given(density))
+    exact = Convolution(KERNEL).dose(blob(), float(np.float32(density)))
+    np.testing.assert_allclose(
+        dose.gy, exact.gy, atol=1e-6 * exact.gy.max()
+    )  # the same code; density stored as float32
+
+
+@pytest.mark.parametrize("density", [0.26, 1.0, 1.05, 1.9])
+def test_rays_in_a_uniform_medium_agree_with_the_exact_kernel(density):
+    exact = Convolution(KERNEL).dose(blob(), density).gy
+    part = np.ones(GRID.shape, bool)
+    part[:4, :4, :4] = False  # the corner voxel's shadow
+    # A hot voxel among sharp edges is the worst case for one table of rays: the default's 1024 err by up to 4e-3 there.
+    for rays, tolerance in ((1024, 5e-3), (16384, 2e-3)):
+        dose = engine(soft_tissue_range=1.0, rays=rays).dose(blob(), nearly_uniform(density)).gy
+        assert np.abs(dose - exact)[part].max() < tolerance * exact.max()
+
+
+def test_soft_tissue_stretches_the_kernel_and_lung_does_not():
+    from dataclasses import replace
+
+    stretched = replace(KERNEL, radius_mm=KERNEL.radius_mm * 1.0122)
+    exact = Convolution(stretched, 12 * 1.0122).dose(blob(), 1.05).gy
+    np.testing.assert_allclose(engine().dose(blob(), 1.05).gy, exact, atol=1e-6 * exact.max())
+    rays = engine(rays=4096).dose(blob(), nearly_uniform(1.05)).gy
+    assert np.abs(rays - exact).max() < 2e-3 * exact.max()
+    lung = Convolution(KERNEL).dose(blob(), 0.26).gy
+    np.testing.assert_allclose(engine().dose(blob(), 0.26).gy, lung, atol=1e-6 * lung.max())
+
+
+@pytest.mark.parametrize("at", [(9, 8, 10), (5, 8, 10), (0, 0, 20)])
+def test_energy_in_is_energy_out_plus_the_stated_loss(at):
+    values = np.zeros(GRID.shape)
+    values[at] = 1e12
+    decays, density = decay_map(values), liver_and_lung()
+    for options in ({}, {"tail_mm": 100}):
+        dose = engine(**options).dose(decays, density)
+        emitted = decays.total() * Y90.energy_mev * JOULE_PER_MEV
+        assert energy_j(dose, density) == pytest.approx(emitted * (1 - dose.energy_lost_fraction), rel=1e-5)
+
+
+def test_where_all_rays_end_inside_only_the_kernels_tail_is_lost():
+    grid = Grid.from_axes((33, 31, 35), (4.0, 4.0, 4.0), (0, 0, 0))
+    values = np.zeros(grid.shape)
+    values[14:17, 14:17, 16:19] = 1e12
+    rho = np.full(grid.shape, 1.0)
+    rho[17:] = 0.3
+    dose = engine().dose(decay_map(values, grid), DensityMap(rho, grid))
+    assert dose.energy_lost_fraction == pytest.approx(1 - KERNEL.within(12), abs=1e-6)
+
+
+def test_the_tail_is_that_of_the_exact_kernel():
+    grid = Grid.from_axes((50, 48, 46), (4.0, 4.0, 4.0), (0, 0, 0))
+    values = np.zeros(grid.shape)
+    values[23:27, 22:26, 21:25] = 1e12
+    decays = decay_map(values, grid)
+    dose = RayTransport(KERNEL, soft_tissue_range=1.0).dose(decays, 1.0)
+    exact = Convolution(KERNEL, 100.0).dose(decays, 1.0)
+    far = np.zeros(grid.shape, bool)
+    far[24, 24, 29:43] = True  # 18 to 75 mm from the surface, where there is only the tail
+    np.testing.assert_allclose(dose.gy[far], exact.gy[far], rtol=0.1)  # voxels of 8 mm, linear between
+    assert dose.energy_lost_fraction == pytest.approx(exact.energy_lost_fraction, abs=1e-5)
+    assert engine(soft_tissue_range=1.0).dose(decays, 1.0).gy[far].max() == 0
+
+
+def test_transposed_problem_has_the_transposed_dose():
+    density, decays = liver_and_lung(), blob()
+    straight = engine(rays=16384).dose(decays, density).gy
+    for order in ((1, 2, 0), (2, 1, 0)):
+        shape = [GRID.shape[a] for a in order]
+        turned = Grid.from_axes(shape, [GRID.spacing_mm[a] for a in order], (0, 0, 0))
+        dose = engine(rays=16384).dose(
+            decay_map(decays.decays.transpose(order), turned), DensityMap(density.g_per_ml.transpose(order), turned)
+        )
+        # The table of rays treats the axes differently: its discretisation error, as in uniform media.
+        assert np.abs(dose.gy - straight.transpose(order)).max() < 3e-3 * straight.max()
+
+
+def test_mirrored_problem_has_the_mirrored_dose():
+    density, decays = liver_and_lung(), blob()
+    straight = engine().dose(decays, density).gy
+    mirrored = engine().dose(decay_map(decays.decays[::-1, :, ::-1]), DensityMap(density.g_per_ml[::-1, :, ::-1], GRID))
+    np.testing.assert_allclose(mirrored.gy[::-1, :, ::-1], straight, atol=1e-6 * straight.max())  # order of sums
+
+
+def test_finer_anisotropic_voxels_give_the_same_mean_dose():
+    coarse = Grid.from_axes((14, 12, 12), (4.0, 4.0, 4.0), (0, 0, 0))
+    fine = coarse.with_spacing((2.0, 4.0, 4.0))
+    values = np.zeros(coarse.shape)
+    values[5:8, 4:8, 4:8] = 1e11
+    rho = np.full(coarse.shape, 1.05)
+    rho[8:] = 0.26
+    dose = engine(rays=4096).dose(decay_map(values, coarse), DensityMap(rho, coarse)).gy
+    split = engine(rays=4096).dose(
+        decay_map(values.repeat(2, 0) / 2, fine), DensityMap(rho.repeat(2, 0), fine)
+    ).gy  # fmt: skip
+    assert np.abs(split.reshape(14, 2, 12, 12).mean(1) - dose).max() < 3e-3 * dose.max()  # ray tables of two spacings
+
+
+def test_any_number_of_threads_gives_the_same_bits(monkeypatch):
+    one = engine(threads=1).dose(blob(), liver_and_lung()).gy
+    for threads in (2, 4):
+        np.testing.assert_array_equal(engine(threads=threads).dose(blob(), liver_and_lung()).gy, one)
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    np.testing.assert_array_equal(engine().dose(blob(), liver_and_lung()).gy, one)
+
+
+def test_dose_is_linear_in_negative_and_positive_decays():
+    rng = np.random.default_rng(3)
+    positive, noise = rng.random(GRID.shape) * 1e10, rng.normal(0, 1e10, GRID.shape)
+    density = liver_and_lung()
+    parts = [engine().dose(decay_map(v), density).gy.astype(float) for v in (positive, noise, positive + noise)]
+    assert parts[1].min() < 0
+    np.testing.assert_allclose(parts[0] + parts[1], parts[2], atol=3e-6 * parts[0].max())  # decays stored as float32
+
+
+def test_activity_beside_and_in_air_does_not_explode():
+    rho = np.full(GRID.shape, 1.05)
+    rho[10:] = 0.0012
+    inside = blob().decays.copy()
+    inside[10:] = 0
+    tissue_only = engine().dose(decay_map(inside), DensityMap(rho, GRID))
+    equilibrium = inside.max() * Y90.energy_mev * JOULE_PER_MEV / (1.05 * GRID.voxel_volume_ml * 1e-3)
+    assert tissue_only.gy[10:].max() == 0
+    assert tissue_only.gy.max() < equilibrium
+    assert (
+        0.03 < tissue_only.energy_lost_fraction < 0.3
+    )  # 1 of 3 layers; a half-space of them loses 14 % a layer of 4 mm
+    in_air = np.zeros(GRID.shape)
+    in_air[11, 8, 10] = 1e12
+    dose = engine().dose(decay_map(in_air), DensityMap(rho, GRID))
+    assert dose.gy[:10].max() > 0  # rays from air reach the tissue
+    assert dose.gy.max() < 0.1 * 1e12 * Y90.energy_mev * JOULE_PER_MEV / (1.05 * GRID.voxel_volume_ml * 1e-3)
+
+
+def test_rays_end_where_there_is_no_density():
+    rho = np.full(GRID.shape, 1.05)
+    rho[12] = 0  # a wall
+    values = np.zeros(GRID.shape)
+    values[11, 8, 10] = values[12, 3, 3] = 1e12
+    dose = engine().dose(decay_map(values), DensityMap(rho, GRID))
+    assert dose.gy[12:].max() == 0
+    assert dose.gy[11, 8, 10] > 0
+    assert dose.gy[:, 3, 3].max() == 0
+    assert dose.energy_lost_fraction > 0.5
+
+
+def test_no_activity_gives_no_dose():
+    dose = RayTransport(KERNEL).dose(decay_map(np.zeros(GRID.shape)), liver_and_lung())
+    assert dose.gy.max() == dose.gy.min() == dose.energy_lost_fraction == 0
+
+
+def test_only_air_takes_no_dose():
+    dose = engine().dose(blob(), density_map(0.0012))
+    assert dose.gy.max() == 0
+    assert dose.energy_lost_fraction == 1
+
+
+def test_an_image_of_one_slice_works():
+    grid = Grid.from_axes((1, 9, 8), (3.0, 4.0, 5.0), (0, 0, 0))
+    rho = np.full(grid.shape, 1.0)
+    rho[:, :4] = 0.3
+    values = np.zeros(grid.shape)
+    values[0, 4, 4] = 1e12
+    dose = RayTransport(KERNEL).dose(decay_map(values, grid), DensityMap(rho, grid))
+    assert dose.gy[0, 4, 4] == dose.gy.max() > 0
+
+
+def test_sheared_grids_and_densities_on_another_grid_are_refused():
+    affine = GRID.affine_lps_mm.copy()
+    affine[:3, 0] += 0.3 * affine[:3, 2]
+    sheared = Grid(GRID.shape, affine)
+    with pytest.raises(GeometryError, match="sheared"):
+        engine().dose(blob(sheared), density_map(1.0, sheared))
+    with pytest.raises(GeometryError, match="resample"):
+        engine().dose(blob(), density_map(1.0, GRID.window((1, 0, 0), GRID.shape)))
+
+
+def test_what_is_no_number_or_no_matter_is_refused():
+    values = np.ones(GRID.shape)
+    values[1, 2, 3] = np.nan
+    with pytest.raises(QuantityError, match="not finite"):
+        engine().dose(decay_map(values), 1.0)
+    with pytest.raises(QuantityError, match="not finite"):
+        engine().dose(blob(), DensityMap(values, GRID))
+    with pytest.raises(QuantityError, match="kg/m³"):
+        engine().dose(blob(), density_map(1050))
+    for air in (0.0, -1.0, 0.01, np.nan):
+        with pytest.raises(QuantityError):
+            engine().dose(blob(), air)
+
+
+@pytest.mark.parametrize(
+    "options", [{"rays": 100}, {"rays": 8}, {"soft_tissue_range": 2.0}, {"tail_mm": -1.0}, {"threads": 0}]
+)
+def test_options_without_meaning_are_refused(options):
+    with pytest.raises(QuantityError):
+        RayTransport(KERNEL, **options)
+
+
+def test_the_report_says_what_was_done():
+    said = RayTransport(KERNEL).dose(blob(), liver_and_lung()).method
+    for word in ("rays", "12 mm", "100 mm", "1.0122", KERNEL.source):
+        assert word in said
+    assert "counted as lost" in engine(rays=256).describe()
+    assert "256 rays a voxel" in engine(rays=256).describe()
+
+
+def small_case():
+    grid = Grid.from_axes((5, 4, 6), (4.0, 5.0, 3.0), (0, 0, 0))
+    rho = np.full(grid.shape, 1.05)
+    rho[3:] = 0.26
+    rho[0, 0, 0] = 0.001
+    values = np.zeros(grid.shape)
+    values[2, 2, 3], values[3, 1, 2] = 1e12, -1e11
+    return engine(rays=64).dose(decay_map(values, grid), DensityMap(rho, grid)).gy
+
+
+def test_the_loop_without_compilation_gives_the_same_dose(tmp_path):
+    code = (
+        "import runpy, sys, numpy as np\n"
+        f"np.save(sys.argv[1], runpy.run_path({__file__!r})['small_case']())\n"
+    )  # fmt: skip
+    path = tmp_path / "plain.npy"
+    subprocess.run(
+        [sys.executable, "-c", code, str(path)], check=True, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, timeout=60
+    )
+    compiled = small_case()
+    np.testing.assert_allclose(np.load(path), compiled, atol=1e-6 * np.abs(compiled).max())  # float32 storage

@@ -107,7 +107,7 @@ def with_simpleitk(values: Image, weights: Image) -> Image:
 
 def with_torch(values: Image, weights: Image) -> Image:
     """The conv3d of torch (a correlation; the kernel is symmetric)."""
-    import torch  # type: ignore[import-not-found]
+    import torch
 
     given, kernel = (torch.from_numpy(a.copy())[None, None] for a in (values, weights))
     found = torch.nn.functional.conv3d(given, kernel, padding=tuple(n // 2 for n in weights.shape))
@@ -195,7 +195,7 @@ def compare(name: str, *, dense: bool) -> None:
     slow = {who: work_of(who, decays, engine, weights) for who in peers if who not in fast}
     found |= times(slow, 1 if runs == 3 else 3)
     kernel = engine.kernel
-    exact = fftconvolve(decays.decays.astype(float), kernel.energy_fraction, "same")  # type: ignore[union-attr]
+    exact = fftconvolve(decays.decays.astype(float), kernel.energy_fraction, "same")
     dose = engine.dose(decays, DENSITY).gy
     scale = float(dose.sum(dtype=float)) / float(exact.sum())
     exact *= scale

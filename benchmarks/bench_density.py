@@ -94,8 +94,8 @@ def main() -> None:
             decays = DecayMap(activity * 1e9, grid, radionuclide=Y90)
             rho = DensityMap(density, grid)
             engine = RayTransport(kernel)
-            cpu, wall, dose = seconds(lambda e=engine, d=decays, r=rho: e.dose(d, r))  # type: ignore[misc]
-            plain, _, _ = seconds(lambda d=decays: Convolution(kernel).dose(d, 1.05))  # type: ignore[misc]
+            cpu, wall, dose = seconds(lambda e=engine, d=decays, r=rho: e.dose(d, r))
+            plain, _, _ = seconds(lambda d=decays: Convolution(kernel).dose(d, 1.05))
             line = f"{name:18s} {'10 mm FWHM' if fwhm else 'sharp     '} {cpu:5.2f} s CPU, {wall:5.2f} s wall"
             if not quick:
                 many = RayTransport(kernel, rays=FINER * RAYS_BY_SIZE[spacing])

@@ -61,7 +61,7 @@ def main() -> None:
     apart = np.abs(np.array(ours(whole)) - np.array(peer())).max()
     base = seconds(peer)
     for name, regions in (("whole voxels", whole), ("fractional voxels", partial)):
-        took = seconds(lambda r=regions: ours(r))  # type: ignore[misc]
+        took = seconds(lambda r=regions: ours(r))
         ratio = f"numpy.percentile {base:.2f} s, ratio {base / took:.1f}"
         print(f"12 regions, {np.prod(SHAPE):,} voxels, {name}: {took:.2f} s; {ratio}")  # noqa: T201
     print(f"largest difference {apart:.1e} Gy (numpy interpolates between two voxels)")  # noqa: T201

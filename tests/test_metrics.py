@@ -135,3 +135,27 @@ def test_thresholds_are_those_of_the_device_and_name_source_and_method():
 
 def test_parameter_sets_say_where_they_come_from():
     assert all(isinstance(t, Radiobiology) and t.source for t in RADIOBIOLOGY.values())
+
+
+def test_part_of_a_voxel_gets_the_dose_where_it_lies_but_not_in_local_deposition():
+    grid = Grid.from_axes((1, 1, 3), (10, 10, 10), (0, 0, 0))
+    occupancy = np.reshape([0, 0.5, 0], grid.shape).astype(np.float32)
+    offset = np.zeros((3, *grid.shape), np.float32)
+    offset[2, 0, 0, 1] = 0.25  # the half towards +x
+    roi = Roi("half", "tumor", occupancy, grid, (), offset)
+    decays = DecayMap(np.ones(grid.shape), grid, radionuclide=Y90)
+    for even, expected in ((False, 20 + 0.25 * 10), (True, 20)):
+        dose = DoseMap(np.reshape([10.0, 20.0, 30.0], grid.shape), grid, is_even_in_voxels=even)
+        m = roi_metrics(roi, 0.0, dose, dose, decays, 1.0)
+        assert m.mean_dose_gy == pytest.approx(expected)
+        assert m.mean_dose_local_gy == pytest.approx(20)
+
+
+def test_the_dose_to_part_of_a_voxel_stays_within_what_its_neighbours_have():
+    grid = Grid.from_axes((1, 1, 3), (10, 10, 10), (0, 0, 0))
+    offset = np.zeros((3, *grid.shape), np.float32)
+    offset[2, 0, 0, 1] = -0.5
+    roi = Roi("edge", "tumor", np.reshape([0, 0.1, 0], grid.shape).astype(np.float32), grid, (), offset)
+    dose = DoseMap(np.reshape([0.0, 0.1, 30.0], grid.shape), grid)
+    m = roi_metrics(roi, 0.0, dose, dose, DecayMap(np.ones(grid.shape), grid, radionuclide=Y90), 1.0)
+    assert m.mean_dose_gy == 0

@@ -103,8 +103,8 @@ def test_dose_on_another_grid_gives_the_same_means(grid):
     own, other = assess(case(blurred=True)), assess(case(dose_grid=grid, blurred=True))
     assert other.dose.grid.matches(grid)
     for name in ("liver", "lesion"):
-        # a border voxel gives its mean dose to the part of it inside, which is hotter: up to 5 % for a 17 mm lesion here
-        assert other.rois[name].mean_dose_gy == pytest.approx(own.rois[name].mean_dose_gy, rel=0.05)
+        # activity is spread evenly over border voxels of the other grid: up to 3 % for a 17 mm lesion here
+        assert other.rois[name].mean_dose_gy == pytest.approx(own.rois[name].mean_dose_gy, rel=0.03)
         assert other.rois[name].volume_ml == pytest.approx(own.rois[name].volume_ml, rel=0.005)
 
 

@@ -2,6 +2,8 @@
 
 Definitions (weights ``w`` are occupied volumes, doses ``D`` voxel means):
 
+- the dose of a voxel is its mean; a part of a voxel gets the dose at that part's middle (slope of the dose map), except
+  in local deposition, which has none;
 - mean and standard deviation are volume-weighted, negative voxels included; min and max are over occupied voxels;
 - ``Vd`` is the fraction of the volume with dose >= d, ``Dx`` the highest dose that at least x % of the volume receives;
 - ``bed_gy`` is the mean over the region of ``BED = D (1 + G D / (α/β))``, ``G = T_rep/(T_rep + T½)``: all decays, repair
@@ -118,7 +120,7 @@ def roi_metrics(
     """
     part = dose.grid.slices_of(roi.grid)
     voxel_ml = dose.grid.voxel_volume_ml
-    gy = dose.gy[part] if dose_is_known else np.full(roi.grid.shape, np.nan, np.float32)
+    gy = _inside(roi, dose) if dose_is_known else np.full(roi.grid.shape, np.nan, np.float32)
     near_gy = local.gy[part] if dose_is_known else gy
     whole = roi.occupancy.sum(dtype=np.float64)
     if isinstance(density, DensityMap):
@@ -152,6 +154,37 @@ def roi_metrics(
         outside_fraction=outside_fraction,
         dvh=dvh,
     )
+
+
+def _inside(roi: Roi, dose: DoseMap) -> FloatArray:
+    """Dose to the part of each voxel that the region holds.
+
+    A voxel's dose is its mean. Where the region fills only a part of it, that part gets the mean plus the slope of the
+    dose (central differences) times how far the part's middle lies from the centre, within what the neighbours have. Local
+    deposition is even in a voxel by its definition and stays so.
+    """
+    part = dose.grid.slices_of(roi.grid)
+    gy = dose.gy[part]
+    if roi.offset is None or dose.is_even_in_voxels:
+        return gy
+    cut = (np.abs(roi.offset).max(axis=0) > 1e-4) & (roi.occupancy > 0)
+    if not cut.any():
+        return gy
+    at = np.argwhere(cut) + [s.start for s in part]
+    centre = dose.gy[tuple(at.T)]
+    change = np.zeros(len(at), np.float32)
+    lowest, highest = centre.copy(), centre.copy()
+    for axis, size in enumerate(dose.grid.shape):
+        before, after = at.copy(), at.copy()
+        before[:, axis] = np.maximum(before[:, axis] - 1, 0)
+        after[:, axis] = np.minimum(after[:, axis] + 1, size - 1)
+        less, more = dose.gy[tuple(before.T)], dose.gy[tuple(after.T)]
+        steps = np.maximum(after[:, axis] - before[:, axis], 1)
+        change += (more - less) / steps * roi.offset[axis][cut]
+        lowest, highest = np.minimum(lowest, np.minimum(less, more)), np.maximum(highest, np.maximum(less, more))
+    result = gy.copy()
+    result[cut] = np.clip(centre + change, lowest, highest)
+    return result
 
 
 def _product(weights: FloatArray, values: FloatArray) -> float:

@@ -87,9 +87,8 @@ def roi_onto(roi: Roi, grid: Grid) -> tuple[Roi, float]:
     low = np.floor(index.min(axis=0) + 0.5 - 1e-6).astype(int)
     high = np.ceil(index.max(axis=0) - 0.5 + 1e-6).astype(int) + 1
     lattice = grid.window(low.tolist(), (high - low).tolist())
-    occupancy = _restore_total(
-        _mean_over_voxels(roi.occupancy, roi.grid, lattice), roi.volume_ml / lattice.voxel_volume_ml
-    )
+    mean, middle = _mean_and_middle(roi.occupancy, roi.grid, lattice)
+    occupancy = _restore_total(mean, roi.volume_ml / lattice.voxel_volume_ml)
     start, stop = np.maximum(low, 0), np.minimum(high, grid.shape)
     part = grid.window(start.tolist(), np.maximum(stop - start, 1).tolist())
     inside = lattice.cut(occupancy.astype(np.float32), part)
@@ -99,7 +98,8 @@ def roi_onto(roi: Roi, grid: Grid) -> tuple[Roi, float]:
             "(x, y, z in LPS mm). Give ROIs of the same study, or register the images first."
         )
         raise GeometryError(msg)
-    moved = Roi(roi.name, roi.role, np.minimum(inside, 1), part, roi.notes)
+    offset = np.stack([lattice.cut(m.astype(np.float32), part) for m in middle])
+    moved = Roi(roi.name, roi.role, np.minimum(inside, 1), part, roi.notes, offset)
     return moved, max(0.0, 1 - moved.volume_ml / roi.volume_ml)
 
 
@@ -124,22 +124,68 @@ def _restore_total(occupancy: npt.NDArray[np.float64], wanted: float) -> npt.NDA
 def _mean_over_voxels(values: npt.NDArray[np.float32], old: Grid, new: Grid) -> npt.NDArray[np.float64]:
     """Mean of ``values``, even in each old voxel and zero outside, over every voxel of ``new``."""
     matrix, offset = new.to_index_of(old)
-    drift = np.abs(matrix - np.diag(np.diag(matrix))) @ np.array(new.shape)
-    if drift.max() < _PARALLEL_VOXELS and (np.diag(matrix) > 0).all():
-        result = values.astype(np.float64)
+    if _are_parallel(matrix, new):
+        return _apply([_overlaps(new, old, matrix, offset, axis) for axis in range(3)], values)
+    return _probed(values, matrix, offset, new.shape)[0]
+
+
+def _mean_and_middle(
+    values: npt.NDArray[np.float32], old: Grid, new: Grid
+) -> tuple[npt.NDArray[np.float64], list[npt.NDArray[np.float64]]]:
+    """As :func:`_mean_over_voxels`, and where in each new voxel the mean comes from, in voxels from its centre."""
+    matrix, offset = new.to_index_of(old)
+    if _are_parallel(matrix, new):
+        weights = [_overlaps(new, old, matrix, offset, axis) for axis in range(3)]
+        mean = _apply(weights, values)
+        moments = []
         for axis in range(3):
-            weights = _overlaps(new.shape[axis], old.shape[axis], matrix[axis, axis], offset[axis])
-            result = np.moveaxis(np.tensordot(weights, result, axes=(1, axis)), 0, axis)
-        return result
-    return _probed(values, matrix, offset, new.shape)
+            along = list(weights)
+            along[axis] = weights[axis] * _middles(new, old, matrix, offset, axis)
+            moments.append(_apply(along, values))
+    else:
+        mean, *moments = _probed(values, matrix, offset, new.shape, moments=True)
+    filled = mean > 1e-9
+    return mean, [np.where(filled, m / np.where(filled, mean, 1), 0) for m in moments]
 
 
-def _overlaps(new_size: int, old_size: int, scale: float, offset: float) -> npt.NDArray[np.float64]:
+def _are_parallel(matrix: npt.NDArray[np.float64], new: Grid) -> bool:
+    drift = np.abs(matrix - np.diag(np.diag(matrix))) @ np.array(new.shape)
+    return bool(drift.max() < _PARALLEL_VOXELS and (np.diag(matrix) > 0).all())
+
+
+def _apply(weights: list[npt.NDArray[np.float64]], values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Weigh old voxels along each axis in turn."""
+    result = values.astype(np.float64)
+    for axis in range(3):
+        result = np.moveaxis(np.tensordot(weights[axis], result, axes=(1, axis)), 0, axis)
+    return result
+
+
+def _edges(
+    new: Grid, old: Grid, matrix: npt.NDArray[np.float64], offset: npt.NDArray[np.float64], axis: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
+    """Ends of the overlap of every new with every old voxel along an axis, (new, old), new centres, and the scale."""
+    scale = float(matrix[axis, axis])
+    centre = (np.arange(new.shape[axis]) * scale + offset[axis])[:, None]
+    cells = np.arange(old.shape[axis])
+    low, high = np.maximum(centre - scale / 2, cells - 0.5), np.minimum(centre + scale / 2, cells + 0.5)
+    return low, high, centre, scale
+
+
+def _overlaps(
+    new: Grid, old: Grid, matrix: npt.NDArray[np.float64], offset: npt.NDArray[np.float64], axis: int
+) -> npt.NDArray[np.float64]:
     """Fraction of each new voxel's length that lies in each old voxel, (new, old)."""
-    centre = np.arange(new_size) * scale + offset
-    low, high = centre[:, None] - scale / 2, centre[:, None] + scale / 2
-    cells = np.arange(old_size)
-    return np.asarray(np.clip(np.minimum(high, cells + 0.5) - np.maximum(low, cells - 0.5), 0, None) / scale)
+    low, high, _, scale = _edges(new, old, matrix, offset, axis)
+    return np.asarray(np.clip(high - low, 0, None) / scale)
+
+
+def _middles(
+    new: Grid, old: Grid, matrix: npt.NDArray[np.float64], offset: npt.NDArray[np.float64], axis: int
+) -> npt.NDArray[np.float64]:
+    """Middle of each overlap in new voxels from the new voxel's centre, (new, old)."""
+    low, high, centre, scale = _edges(new, old, matrix, offset, axis)
+    return np.asarray(((low + high) / 2 - centre) / scale)
 
 
 def _probed(
@@ -147,23 +193,27 @@ def _probed(
     matrix: npt.NDArray[np.float64],
     offset: npt.NDArray[np.float64],
     shape: tuple[int, int, int],
-) -> npt.NDArray[np.float64]:
-    """Mean of the nearest old voxel's value at a lattice of points in every new voxel."""
+    *,
+    moments: bool = False,
+) -> list[npt.NDArray[np.float64]]:
+    """Mean of the nearest old voxel's value at a lattice of points in every new voxel, and its moments if asked."""
     from scipy.ndimage import affine_transform
 
     padded = np.pad(values, 1)  # so that points beyond the edge find zero
     size = np.linalg.norm(matrix, axis=0)  # of a new voxel along each axis, in old voxels
     probes = [int(np.clip(np.ceil(1.5 * s), *_PROBES)) for s in size]
-    result = np.zeros(shape)
+    results = [np.zeros(shape) for _ in range(4 if moments else 1)]
     rows = max(1, _POINTS_AT_ONCE // (shape[1] * shape[2]))
     for start in range(0, shape[0], rows):
         stop = min(shape[0], start + rows)
-        part = np.zeros((stop - start, shape[1], shape[2]))
+        part = (stop - start, shape[1], shape[2])
         for probe in itertools.product(*(range(n) for n in probes)):
             inside = np.array([(p + 0.5) / n - 0.5 for p, n in zip(probe, probes, strict=True)])
             origin = matrix @ (inside + np.array([start, 0, 0])) + offset + 1
-            part += affine_transform(
-                padded, matrix, origin, output_shape=part.shape, order=0, mode="constant", output=np.float32
+            found = affine_transform(
+                padded, matrix, origin, output_shape=part, order=0, mode="constant", output=np.float32
             )
-        result[start:stop] = part
-    return result / np.prod(probes)
+            results[0][start:stop] += found
+            for result, place in zip(results[1:], inside, strict=False):
+                result[start:stop] += found * place
+    return [result / np.prod(probes) for result in results]

@@ -69,6 +69,9 @@ class Roi:
         Where it lies; need not be the grid of any image.
     notes : tuple of str
         What was assumed to make it.
+    offset : array_like, (3, *grid.shape), optional
+        Where the occupied part of each voxel lies: its middle along k, j and i in voxels from the voxel's centre. Without
+        it the middle is the centre.
 
     Raises
     ------
@@ -81,6 +84,7 @@ class Roi:
     occupancy: FloatArray
     grid: Grid
     notes: tuple[str, ...] = ()
+    offset: FloatArray | None = None
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -100,6 +104,10 @@ class Roi:
             raise QuantityError(msg)
         np.minimum(part, 1, out=part)
         part.setflags(write=False)
+        if self.offset is not None:
+            offset = np.array(np.asarray(self.offset)[:, *box], np.float32, order="C")
+            offset.setflags(write=False)
+            object.__setattr__(self, "offset", offset)
         object.__setattr__(self, "occupancy", part)
         object.__setattr__(self, "grid", self.grid.window([s.start for s in box], part.shape))
 

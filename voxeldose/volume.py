@@ -202,10 +202,14 @@ class DecayMap(Volume):
 
 @dataclass(frozen=True, eq=False)
 class DoseMap(Volume):
-    """Absorbed dose in Gy, mean over each voxel, with the method that made it."""
+    """Absorbed dose in Gy, mean over each voxel, with the method that made it.
+
+    ``is_even_in_voxels`` holds for local deposition, whose dose has no slope inside a voxel.
+    """
 
     method: str = field(default="", kw_only=True)
     energy_lost_fraction: float = field(default=0.0, kw_only=True)
+    is_even_in_voxels: bool = field(default=False, kw_only=True)
     quantity: ClassVar[str] = "absorbed dose"
 
     @property

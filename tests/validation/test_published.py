@@ -198,3 +198,31 @@ def test_nema_spheres_have_their_volumes():
     # worked example 11
     volumes = [np.pi * d**3 / 6 / 1000 for d in (10, 13, 17, 22, 28, 37)]
     np.testing.assert_allclose(volumes, [0.524, 1.150, 2.572, 5.575, 11.494, 26.522], atol=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("radius", "shift", "d95", "d70"),
+    # dose = x in Gy for x in mm over a sphere: closed form, from the cap of height h with (3R - h) h² / 4R³ of the volume
+    [(20.0, 0.0, 145.41, 154.53), (20.0, 1.1, 145.41, 154.53), (6.0, 0.0, 155.62, 158.36), (6.0, 1.1, 155.62, 158.36)],
+)
+def test_a_sphere_in_a_sloping_dose_has_its_closed_form_dvh(radius, shift, d95, d70):
+    from voxeldose.metrics import roi_metrics
+    from voxeldose.resample import roi_onto
+    from voxeldose.roi import Roi
+    from voxeldose.volume import DoseMap
+
+    grid = Grid.from_axes((30, 30, 30), (2.5, 2.5, 2.5), (160 - 36.25 + shift, -36.25, -36.25))
+    x = grid.points_lps_mm(np.stack(np.meshgrid(*[np.arange(30)] * 3, indexing="ij"), -1))[..., 0]
+    fine = Grid.from_axes((180, 180, 180), (0.25,) * 3, (160 - 22.375, -22.375, -22.375))
+    index = np.stack(np.meshgrid(*[np.arange(180)] * 3, indexing="ij"), -1)
+    mask = np.linalg.norm(fine.points_lps_mm(index) - [160, 0, 0], axis=-1) <= radius
+    roi, _ = roi_onto(Roi("ball", "tumor", mask, fine), grid)
+    dose = DoseMap(x, grid)
+    m = roi_metrics(roi, 0.0, dose, dose, DecayMap(np.ones(grid.shape), grid, radionuclide=Y90), 1.0)
+    assert m.volume_ml == pytest.approx(4 / 3 * np.pi * radius**3 / 1000, rel=0.005)
+    assert m.mean_dose_gy == pytest.approx(
+        160, abs=0.02
+    )  # exact for a dose that is linear; the fine mask is a staircase
+    # a whole voxel has one dose, 2.5 mm wide here: half of that is the most a Dx can be off
+    assert m.d95_gy == pytest.approx(d95, abs=1.25)
+    assert m.d70_gy == pytest.approx(d70, abs=1.25)

@@ -81,9 +81,15 @@ class LocalDeposition:
             dose = np.where(tissue, energy_j / np.where(tissue, rho, 1.0), 0.0) / (decays.grid.voxel_volume_ml * 1e-3)
             emitted = energy_j.sum()
             lost = float(energy_j[~tissue].sum() / emitted) if emitted else 0.0
-            return DoseMap(dose.astype(np.float32), decays.grid, method=self.describe(), energy_lost_fraction=lost)
+            return DoseMap(
+                dose.astype(np.float32),
+                decays.grid,
+                method=self.describe(),
+                is_even_in_voxels=True,
+                energy_lost_fraction=lost,
+            )
         gy = (energy_j / _voxel_kg(decays, density)).astype(np.float32)
-        return DoseMap(gy, decays.grid, method=self.describe())
+        return DoseMap(gy, decays.grid, method=self.describe(), is_even_in_voxels=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -273,6 +273,18 @@ def test_two_regions_of_one_name_are_refused(study):
     refused(by_flags(study, "--rois", study / "labels.nii.gz"), "same name", out=study / "out")
 
 
+@pytest.mark.parametrize("text", ["dose = 3\n", "administration = [1]\n", "activity = 'pet'\n"])
+def test_a_case_file_whose_tables_are_none_is_refused(study, text):
+    (study / "case.toml").write_text(text)
+    refused(run("assess", study / "case.toml", "--density", "ct", "--device", "glass"), out=study / "case-results")
+
+
+def test_labels_without_a_file_of_regions_are_refused(study):
+    (study / "case.toml").write_text('[activity]\npath = "pet.nii.gz"\n')
+    words = ("assess", study / "case.toml", "--labels", study / "labels.json")
+    refused(run(*words), "rois", out=study / "case-results")
+
+
 def test_labels_that_are_no_json_are_refused(study):
     (study / "labels.json").write_text("{1: liver}")
     refused(by_flags(study), "labels.json", "JSON", out=study / "out")

@@ -255,3 +255,29 @@ def test_what_if_refuses_an_impossible_factor(factor):
 def test_what_if_refuses_another_engine_for_a_territory():
     with pytest.raises(QuantityError, match="engine"):
         what_if(assess(case()), LocalDeposition(), activity_factor=2, territory="lesion")
+
+
+def test_what_if_keeps_the_engine_that_made_the_dose():
+    own = assess(case(), LocalDeposition())
+    twice = what_if(own, activity_factor=2)
+    assert twice.record.engine == "local"
+    assert twice.record.method == own.record.method
+    assert twice.record.kernel == own.record.kernel == {}
+
+
+def test_what_if_says_once_what_energy_is_missing():
+    changed = what_if(assess(case()), activity_factor=3, territory="lesion")
+    assert len([a for a in changed.record.assumptions if "of the emitted energy" in a]) == 1
+
+
+@pytest.mark.parametrize("nested", [True, False])
+def test_normal_liver_on_another_grid_has_the_dose_of_the_same_region_drawn_by_hand(nested):
+    by_hand = LIVER.on_window(GRID) - TUMOR.on_window(GRID)
+    drawn = Roi("drawn", "normal_liver", by_hand, GRID)
+    liver = LIVER if nested else Roi("liver", "liver", by_hand, GRID)
+    coarse = Grid.from_axes((20, 22, 20), (4.9, 4.3, 4.7), (-44, -52, -64))
+    made = assess(case((liver, TUMOR), dose_grid=coarse, blurred=True)).rois["normal_liver"]
+    given = assess(case((drawn, TUMOR), dose_grid=coarse, blurred=True)).rois["drawn"]
+    # the calibration region is the same union; offsets are exact where one region is taken out of whole voxels
+    assert made.volume_ml == pytest.approx(given.volume_ml, rel=1e-3)
+    assert made.mean_dose_gy == pytest.approx(given.mean_dose_gy, rel=2e-3)

@@ -176,7 +176,9 @@ _KEYS = {
 
 
 def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
-    """Put the flags that were given into the tables of the case file."""
+    """Put the flags that were given into the tables of the case file; tables that are none are left to its check."""
+    if not all(isinstance(tables.get(t, {}), dict) for t in ("case", "activity", "ct", "administration", "dose")):
+        return
     for flag, (table, key) in _KEYS.items():
         if flags[flag] is not None:
             tables.setdefault(table, {})[key] = flags[flag]

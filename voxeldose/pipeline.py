@@ -34,6 +34,8 @@ __all__ = ["Engine", "assess", "what_if"]
 #: Part of the activity outside the density image that earns a warning.
 MISSING_WARNING = 0.001
 
+ENERGY_MISSING = "of the emitted energy is not in the dose map"
+
 #: Lungs weigh about 0.26 g/mL (ICRU 44); in a uniform medium denser than this their dose would be a lie.
 LUNG_DENSITY_LIMIT = 0.5
 
@@ -153,7 +155,8 @@ def what_if(
     activity = result.activity.replaced(result.activity.bq_per_ml + change)
     text = f"What if: activity{f' in {territory}' if territory else ''} times {activity_factor:g}."
     found = Quantified(activity, result.totals.recovered_fraction, result.record.calibration, (), ())
-    assumptions, warnings = [*result.record.assumptions, text], list(result.record.warnings) if rois is None else []
+    kept = [a for a in result.record.assumptions if ENERGY_MISSING not in a]  # said anew below
+    assumptions, warnings = [*kept, text], list(result.record.warnings) if rois is None else []
     grid, decays = _decays_on_grid(case, found, engine, [])
     density = _density_on_grid(case, decays, ([], []))
     if territory is None:
@@ -164,7 +167,10 @@ def what_if(
         dose = result.dose.replaced(result.dose.gy + added.gy)
     local = LocalDeposition().dose(decays, density)
     placed = _Placed(decays, density, dose.window(decays.grid), local).within(grid)
-    return _measured(case, engine, found, placed, (assumptions, warnings), watch)
+    changed = _measured(case, engine, found, placed, (assumptions, warnings), watch)
+    made_by = result.record  # the dose is still that run's, whatever engine came along
+    record = replace(changed.record, engine=made_by.engine, method=made_by.method, kernel=made_by.kernel)
+    return replace(changed, record=record)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,7 +206,7 @@ def _measured(
     emitted = count_decays(found.activity, given.radionuclide).total() * given.radionuclide.energy_mev * JOULE_PER_MEV
     if energy < (1 - 1e-6) * emitted:
         assumptions.append(
-            f"{1 - energy / emitted:.2%} of the emitted energy is not in the dose map: it leaves the kernel's reach (0.39 % at "
+            f"{1 - energy / emitted:.2%} {ENERGY_MISSING}: it leaves the kernel's reach (0.39 % at "
             "12 mm of water, bremsstrahlung), the image or the dose grid, or is emitted in air."
         )
     regions, outside = regions_on(case.rois, dose.grid, assumptions, warnings)

@@ -56,12 +56,26 @@ def regions_on(
 def _without(livers: RoiSet, tumors: RoiSet, name: str) -> Roi | None:
     ends = [r.grid.points_lps_mm(np.array([(0, 0, 0), [n - 1 for n in r.grid.shape]])) for r in livers]
     frame = livers.rois[0].grid.extended_to(np.concatenate(ends))
-    liver = union([r.on_window(frame) for r in livers])
+    liver, moment = _merged(livers, frame)
     if tumors:  # only what both fill beyond one voxel: a label map's border voxels hold some of each, side by side
-        liver = np.clip(liver - np.clip(liver + union([t.on_window(frame) for t in tumors]) - 1, 0, 1), 0, 1)
+        tumor, tumor_moment = _merged(tumors, frame)
+        taken = np.clip(liver + tumor - 1, 0, None)
+        moment = moment - tumor_moment * np.where(tumor > 0, taken / np.maximum(tumor, 1e-6), 0)
+        liver = np.clip(liver - taken, 0, 1)
     if not (liver > 0).any():
         return None
-    return Roi(name, "normal_liver", liver, frame)
+    offset = np.clip(np.where(liver > 1e-3, moment / np.maximum(liver, 1e-3), 0), -0.5, 0.5)
+    return Roi(name, "normal_liver", liver, frame, (), offset)
+
+
+def _merged(rois: RoiSet, frame: Grid) -> tuple[FloatArray, FloatArray]:
+    """Occupancy of the union on a window of their lattice, and occupancy times offset, (3, nk, nj, ni)."""
+    occupancy = union([r.on_window(frame) for r in rois])
+    moment = np.zeros((3, *frame.shape), np.float32)
+    for roi in rois:
+        if roi.offset is not None:
+            moment += np.stack([roi.grid.cut(roi.occupancy * along, frame) for along in roi.offset])
+    return occupancy, moment
 
 
 def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tuple[FloatArray | None, str]:

@@ -167,6 +167,12 @@ def test_contours_that_cannot_be_used_name_their_roi_and_no_patient(structures):
     assert "Secret" not in str(refusal.value)
 
 
+def test_contour_data_that_are_no_points_are_refused(structures):
+    path = structures({"Odd": [("CLOSED_PLANAR", np.arange(10.0))]})
+    with pytest.raises(InputError, match=r"Contour Data .* are no points"):
+        read_rtstruct(path)
+
+
 def test_another_dicom_file_is_no_structure_set_and_no_seg(structures, tmp_path):
     with pytest.raises(InputError, match="SEG"):
         read_seg(structures())

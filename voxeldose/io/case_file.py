@@ -58,7 +58,7 @@ class CtTable(_Table):
 class RoisTable(_Table):
     """``[[rois]]``: one file, or several that share their labels."""
 
-    path: str | list[str]
+    path: str | Annotated[list[str], Field(min_length=1)]
     labels: dict[str, LabelTable] | None = None
 
 

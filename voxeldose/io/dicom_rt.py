@@ -215,11 +215,15 @@ def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
     names = {int(r.ROINumber): r for r in header.get("StructureSetROISequence") or []}
     drawn: dict[int, list[npt.NDArray[np.float64]]] = {}
     for roi in header.get("ROIContourSequence") or []:
-        loops = [
-            np.array([float(v) for v in c.ContourData]).reshape(-1, 3)
-            for c in roi.get("ContourSequence") or []
-            if c.get("ContourGeometricType") == "CLOSED_PLANAR" and len(c.ContourData) >= 9
-        ]
+        try:
+            loops = [
+                np.array([float(v) for v in c.ContourData]).reshape(-1, 3)
+                for c in roi.get("ContourSequence") or []
+                if c.get("ContourGeometricType") == "CLOSED_PLANAR" and len(c.get("ContourData") or ()) >= 9
+            ]
+        except (TypeError, ValueError) as error:
+            msg = f"{path}: Contour Data (3006,0050) of ROI {roi.ReferencedROINumber} are no points; export it again."
+            raise InputError(msg) from error
         if loops:
             drawn.setdefault(int(roi.ReferencedROINumber), []).extend(loops)
     thickness = _usual_distance(list(drawn.values()))

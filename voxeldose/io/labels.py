@@ -87,6 +87,9 @@ def read_rois(paths: list[Path], labels: Labels | None = None) -> RoiSet:
 
 def _named(found: list[_Found], paths: list[Path], labels: Labels | None) -> tuple[tuple[Roi, ...], Grid | None]:
     """Regions with the user's names and roles, or the file's, and their grid if all have the same."""
+    if not found:
+        msg = f"{', '.join(str(p) for p in paths) or 'no file'}: no region that is not empty is here."
+        raise InputError(msg)
     shared = found[0].grid if all(region.grid.matches(found[0].grid) for region in found) else None
     if labels is None:
         return tuple(_named_by_file(region, paths) for region in found), shared

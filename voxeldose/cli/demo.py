@@ -1,0 +1,31 @@
+"""``voxeldose demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from voxeldose.cli.tables import print_rows, print_table
+from voxeldose.cli.words import PATH, progress
+
+__all__ = ["demo"]
+
+
+@click.command()
+@click.option("--out", type=PATH, default=Path("voxeldose-demo"), show_default=True, help="Folder of the study.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier demo.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def demo(out: Path, overwrite: bool, quiet: bool) -> None:
+    """Build a digital liver phantom as a DICOM study, assess it, and compare with its truth."""
+    from voxeldose.demo.run import run_demo
+
+    with progress(quiet) as tell:
+        shown = run_demo(out, overwrite=overwrite, progress=tell)
+    click.echo("\nPlanned on the Tc-99m MAA SPECT:")
+    print_table(shown.planned)
+    click.echo("\nDelivered, from the Y-90 PET:")
+    print_table(shown.delivered)
+    click.echo("\nAgainst the truth the phantom was made with (sharp activity, fine grid):")
+    print_rows(shown.against_truth)
+    click.echo(f"\nStudy: {out}   Report: {out / 'results' / 'report.html'}   Picture: {out / 'picture.png'}")

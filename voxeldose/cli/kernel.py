@@ -1,0 +1,58 @@
+"""``voxeldose kernel``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from voxeldose.cli.words import PATH
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["kernel"]
+
+
+@click.command()
+@click.option(
+    "--spacing-mm", type=float, nargs=3, required=True, metavar="K J I", help="Voxel: slice, row, column spacing."
+)
+@click.option("--density-g-per-ml", type=float, default=1.0, show_default=True, help="Of the medium.")
+@click.option("--reach-mm", type=float, default=12.0, show_default=True, help="Where the kernel ends, in water.")
+@click.option(
+    "--constants",
+    type=click.Choice(["ddep", "icrp107", "vendor"]),
+    help="Energy per decay (default: the kernel's own).",
+)
+@click.option("--out", type=PATH, required=True, help=".csv, .npz or .nii.gz")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier file.")
+def kernel(
+    spacing_mm: tuple[float, float, float],
+    density_g_per_ml: float,
+    reach_mm: float,
+    constants: str | None,
+    out: Path,
+    overwrite: bool,
+) -> None:
+    """Voxel S values of the Y-90 point kernel for one voxel size."""
+    from voxeldose.dpk import point_kernel, voxelise
+    from voxeldose.errors import InputError
+    from voxeldose.io.kernel_file import write_kernel
+    from voxeldose.radionuclide import y90_constants
+
+    if out.exists() and not overwrite:
+        msg = f"{out}: already exists; choose another --out or add --overwrite."
+        raise InputError(msg)
+    if not out.absolute().parent.is_dir():
+        msg = f"{out}: there is no folder {out.absolute().parent}; make it first."
+        raise InputError(msg)
+    point = point_kernel()
+    if constants:
+        point = point.with_energy(y90_constants(constants).energy_mev)
+    made = voxelise(point, spacing_mm, density_g_per_ml=density_g_per_ml, reach_mm=reach_mm)
+    write_kernel(made, out)
+    click.echo(
+        f"self-dose {made.gy_per_decay.max() * 1e9:.5g} mGy/(MBq s), {' x '.join(map(str, made.energy_fraction.shape))} voxels, "
+        f"{made.mev_per_decay:g} MeV a decay, {made.fraction_outside:.3%} of the energy outside: {out}"
+    )

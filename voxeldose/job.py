@@ -24,6 +24,7 @@ from voxeldose.io.dicom_files import is_dicom
 from voxeldose.io.dicom_rt import write_rtdose
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
 from voxeldose.io.labels import read_rois
+from voxeldose.io.limits_file import read_limits
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results import assessment_dict, write_json, write_tables
 from voxeldose.pipeline import Engine, assess
@@ -31,11 +32,12 @@ from voxeldose.quantify import administration_from_assays, hu_to_density
 from voxeldose.radionuclide import y90_constants
 from voxeldose.report import write_report
 from voxeldose.roi import RoiSet
+from voxeldose.thresholds import merged, published_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from voxeldose.case import Assessment
+    from voxeldose.case import Assessment, Limit
     from voxeldose.grid import Grid
     from voxeldose.io.case_file import AdministrationTable, CaseFile
     from voxeldose.volume import CtImage, DensityMap
@@ -159,10 +161,13 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         dose_grid=_dose_grid(config, ct, rois, activity.grid),
         image_nuclide=wanted.image_nuclide,
         id=config.case.id,
+        limits=_limits(config),
     )
     paths = [wanted.path, *([config.ct.path] if config.ct else []), *(p for t in config.rois for p in _listed(t.path))]
     if config.dose.density not in ("uniform", "ct"):
         paths.append(config.dose.density)
+    if config.dose.thresholds:
+        paths.append(config.dose.thresholds)
     images = [Path(p) for p in ([config.ct.path] if config.ct else []) + [wanted.path]]
     reference = next((p for p in images if not is_plain_file(p) and is_dicom(p)), None)
     inputs = tuple(dict.fromkeys(f for p in paths for f in _files(Path(p))))
@@ -272,6 +277,14 @@ def _density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
         msg = "dose.density = 'ct' needs a CT; give [ct] path (--ct)."
         raise InputError(msg)
     return hu_to_density(ct)
+
+
+def _limits(config: CaseFile) -> tuple[Limit, ...] | None:
+    """The site's own limits in place of published ones of the same name, role and device; ``None`` without a file."""
+    if config.dose.thresholds is None:
+        return None
+    own, with_published = read_limits(Path(config.dose.thresholds))
+    return merged(published_limits() if with_published else (), own)
 
 
 def _dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Grid) -> Grid | None:

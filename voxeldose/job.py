@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from voxeldose.io.case_file import AdministrationTable, CaseFile
     from voxeldose.volume import CtImage, DensityMap
 
-__all__ = ["Opened", "open_case", "results_folder", "run_case"]
+__all__ = ["Opened", "open_case", "predict_case", "results_folder", "run_case"]
 
 #: What the results record of the machine: the libraries that make numbers.
 _LIBRARIES = ("numpy", "scipy", "SimpleITK", "nibabel", "pydicom")
@@ -119,6 +119,30 @@ def run_case(
         }
         write_json(manifest, folder / "run.json")
     return result
+
+
+def predict_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Assessment:
+    """The dose of a pre-treatment image, for planning; nothing is written.
+
+    The image is scaled to the case's activity whatever its calibration says, or to 1000 MBq where the case gives none: a plan
+    scales it anyway.
+
+    Raises
+    ------
+    VoxeldoseError
+        If anything in the case cannot be used.
+    """
+    given, said = config.administration, []
+    if given.administered_mbq is None:
+        unit = {"administered_mbq": 1000.0, "residual_mbq": 0.0, "at": None, "assayed_at": None, "residual_at": None}
+        given = given.model_copy(update=unit)
+        said.append("The case gives no administered activity; the map was made for 1000 MBq and scaled.")
+    if config.dose.calibration == "absolute":
+        said.append("For planning the image is relative: calibration by administered activity, not absolute.")
+    dose = config.dose.model_copy(update={"calibration": "administered"})
+    opened = open_case(config.model_copy(update={"administration": given, "dose": dose}), progress=progress)
+    result = assess(opened.case, opened.engine, progress=progress)
+    return replace(result, record=replace(result.record, assumptions=(*said, *result.record.assumptions)))
 
 
 def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Opened:

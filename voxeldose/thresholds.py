@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
     from voxeldose.case import RoiMetrics
 
-__all__ = ["merged", "published_limits", "thresholds_met"]
+__all__ = ["beside", "differences", "merged", "published_limits", "thresholds_met"]
 
-#: A dose model of a limit -> the engine whose mean dose is the same quantity, if any.
-_SAME_ENGINE = {"local deposition": "local", "kernel": "dpk", "Monte Carlo": "montecarlo"}
+#: A dose model of a limit -> what gives the same quantity: an engine, or a plan by compartments.
+_SAME = {"local deposition": "local", "kernel": "dpk", "Monte Carlo": "montecarlo"}
 
-#: What such a limit is, for the sentence that says how a dose map's value differs from it.
+#: What a dose by each model is, for the sentence that says how two differ.
 _IS = {
     "single compartment": "K A / m of the whole volume (single compartment)",
     "partition": "the partition model's, even in each compartment",
@@ -69,34 +69,58 @@ def thresholds_met(
         The nuclide that the run's image shows.
     """
     found = []
-    for limit in published_limits() if limits is None else limits:
-        if limit.device not in (None, device):
-            continue
+    for limit in _of_device(device, limits):
         for name, roi in metrics.items():
             value = getattr(roi, limit.metric) if roi.role == limit.role else None
-            if value is None or not math.isfinite(value):
-                continue
-            found.append(
-                Threshold(
-                    f"{limit.name} ({limit.sense} {_amount(limit)})",
-                    name,
-                    limit.metric,
-                    limit.limit,
-                    float(value),
-                    value >= limit.limit if limit.sense == "at least" else value < limit.limit,
-                    limit.source,
-                    limit.method,
-                    differences(limit, engine, image),
-                )
-            )
+            if value is not None and math.isfinite(value):
+                found.append(_compared(limit, name, float(value), differences(limit, engine, image)))
     return tuple(found)
 
 
-def differences(limit: Limit, engine: str, image: str | None) -> str:
-    """Where a value of this engine and image is not the quantity that the limit was derived for; empty if it is."""
+def beside(
+    mean_gy: Mapping[str, float | None],
+    device: str | None,
+    limits: tuple[Limit, ...] | None = None,
+    *,
+    method: str = "",
+) -> tuple[Threshold, ...]:
+    """Limits for mean doses beside those of a plan by compartments.
+
+    Parameters
+    ----------
+    mean_gy : mapping
+        Role to mean dose; ``None`` where it is not known.
+    device, limits
+        As in :func:`thresholds_met`.
+    method : str
+        One of :data:`voxeldose.case.DOSE_MODELS`; the lungs' dose is always from the lung shunt.
+    """
+    return tuple(
+        _compared(limit, limit.role, value, differences(limit, "lung shunt" if limit.role == "lung" else method, None))
+        for limit in _of_device(device, limits)
+        if limit.metric == "mean_dose_gy" and (value := mean_gy.get(limit.role)) is not None
+    )
+
+
+def _of_device(device: str | None, limits: tuple[Limit, ...] | None) -> list[Limit]:
+    return [r for r in (published_limits() if limits is None else limits) if r.device in (None, device)]
+
+
+def _compared(limit: Limit, roi: str, value: float, differs: str) -> Threshold:
+    met = value >= limit.limit if limit.sense == "at least" else value < limit.limit
+    name = f"{limit.name} ({limit.sense} {_amount(limit)})"
+    return Threshold(name, roi, limit.metric, limit.limit, value, met, limit.source, limit.method, differs)
+
+
+def differences(limit: Limit, method: str, image: str | None) -> str:
+    """Where a value is not the quantity that the limit was derived for; empty if it is.
+
+    ``method`` is the run's engine, or one of :data:`voxeldose.case.DOSE_MODELS`; ``image`` the nuclide that the image shows.
+    """
     said = []
-    if limit.dose is not None and engine and _SAME_ENGINE.get(limit.dose) != engine:
-        said.append(f"the limit is {_IS[limit.dose]}; here it is the dose map's ({engine})")
+    if limit.dose is not None and method and method not in (limit.dose, _SAME.get(limit.dose)):
+        here = _IS.get(method) or f"the dose map's ({method})"
+        said.append(f"the limit is {_IS[limit.dose]}; here it is {here}")
     if limit.image is not None and image is not None and limit.image != image:
         said.append(f"the limit comes from {limit.image} images; here {image} was imaged")
     text = "; ".join(said)

@@ -127,9 +127,8 @@ def answer(found: Plan, inputs: dict[str, Any], shared: dict[str, Any], method: 
                 for t in limits
             ]
         )
-        for t in limits:
-            if t["differs"]:
-                click.echo(f"  {t['name']}: {t['differs']}")
+        for said in dict.fromkeys(f"  {t['name']}: {t['differs']}" for t in limits if t["differs"]):
+            click.echo(said)
     print_notes(content)
 
 

@@ -25,6 +25,9 @@ __all__ = ["CURIE_BQ", "Product", "VialOption", "VialPlan", "bq_per_sphere_at", 
 #: Exact by definition.
 CURIE_BQ = 3.7e10
 
+#: A vial this old (about 27 half-lives) holds less than a hundred-millionth; such a date is a mistake.
+DECAYED_H = 24.0 * 73
+
 
 @dataclass(frozen=True)
 class Product:
@@ -227,6 +230,8 @@ def _usable(
                 f"the vial of {calibrated_at.isoformat()} expired: {age_h:.1f} h old at the infusion, shelf life "
                 f"{product.shelf_life_h:g} h"
             )
+        elif age_h > DECAYED_H:
+            reasons.append(f"the vial of {calibrated_at.isoformat()} is {age_h / 24:.0f} days old and has decayed away")
         else:
             usable.append(calibrated_at)
     if expires_at is not None:

@@ -112,7 +112,7 @@ def plan_voxels(
     lungs = lungs or Lungs()
     if lungs.shunt_fraction is None:
         lungs = replace(lungs, shunt_fraction=given.lung_shunt_fraction)
-    said: list[str] = []
+    said = ["One factor scales the whole dose map: every infusion that the image shows gets the same."]
     asked = [
         (wish, kind, target)
         for wishes, kind in ((goals, "goal"), (limits, "limit"))

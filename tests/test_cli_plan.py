@@ -158,6 +158,14 @@ def test_voxel_planning_of_a_case_without_an_activity(case):
     assert any(t["roi"] == "lung" for t in found["thresholds"])
 
 
+def test_the_planned_activity_gives_the_goal_when_it_is_assessed(case, tmp_path):
+    plan = asked("voxel", case, "--goal", "lesion_1.D70=205")
+    flags = ("--administered-mbq", plan["activity_mbq"], "--out", tmp_path / "out", "--json", "--quiet")
+    delivered = json.loads(run("assess", case, *flags).stdout)
+    assert delivered["rois"]["lesion_1"]["d70_gy"] == pytest.approx(205, rel=1e-6)  # float32 voxels
+    assert delivered["rois"]["normal_liver"]["mean_dose_gy"] == pytest.approx(plan["normal_gy"], rel=1e-6)
+
+
 def test_flags_come_before_the_case(case):
     found = asked(
         "voxel", case, "--goal", "lesion_1.V300=90%", "--lung-shunt", 0.1, "--constants", "vendor", "--device", "resin"

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from voxeldose.io.case_file import AdministrationTable, CaseFile
     from voxeldose.volume import CtImage, DensityMap
 
-__all__ = ["Opened", "open_case", "predict_case", "results_folder", "run_case"]
+__all__ = ["Opened", "input_files", "named_inputs", "open_case", "predict_case", "results_folder", "run_case"]
 
 #: What the results record of the machine: the libraries that make numbers.
 _LIBRARIES = ("numpy", "scipy", "SimpleITK", "nibabel", "pydicom")
@@ -59,7 +59,12 @@ class Opened:
 
 
 def run_case(
-    config: CaseFile, out: Path, *, overwrite: bool = False, progress: Callable[[str], None] | None = None
+    config: CaseFile,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    report: bool = True,
+    progress: Callable[[str], None] | None = None,
 ) -> Assessment:
     """Assess a case and write every result file.
 
@@ -71,6 +76,8 @@ def run_case(
         The results folder; appears when everything is written.
     overwrite : bool
         Replace an earlier results folder.
+    report : bool
+        Draw the report for people as well; half of a small case's time.
     progress : callable, optional
         Called with a few words before each step.
 
@@ -96,8 +103,9 @@ def run_case(
         write_nifti(result.dose, folder / "dose.nii.gz", description="absorbed dose in Gy")
         if opened.reference is not None:
             write_rtdose(result.dose, folder / "dose.dcm", reference=opened.reference)
-        tell("drawing the report")
-        write_report(result, folder / "report.html")
+        if report:
+            tell("drawing the report")
+            write_report(result, folder / "report.html")
         tell("hashing inputs")
         manifest = {
             "schema": "voxeldose/run/1",
@@ -187,15 +195,25 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         id=config.case.id,
         limits=_limits(config),
     )
-    paths = [wanted.path, *([config.ct.path] if config.ct else []), *(p for t in config.rois for p in _listed(t.path))]
+    images = [Path(p) for p in ([config.ct.path] if config.ct else []) + [wanted.path]]
+    reference = next((p for p in images if not is_plain_file(p) and is_dicom(p)), None)
+    return Opened(case, _engine(config), input_files(config), reference)
+
+
+def input_files(config: CaseFile) -> tuple[Path, ...]:
+    """Every file that a case reads, or might read in the folders that it names."""
+    return tuple(dict.fromkeys(f for p in named_inputs(config) for f in _files(Path(p))))
+
+
+def named_inputs(config: CaseFile) -> list[str]:
+    """The files and folders that a case names."""
+    paths = [config.activity.path, *([config.ct.path] if config.ct else [])]
+    paths += [p for t in config.rois for p in _listed(t.path)]
     if config.dose.density not in ("uniform", "ct"):
         paths.append(config.dose.density)
     if config.dose.thresholds:
         paths.append(config.dose.thresholds)
-    images = [Path(p) for p in ([config.ct.path] if config.ct else []) + [wanted.path]]
-    reference = next((p for p in images if not is_plain_file(p) and is_dicom(p)), None)
-    inputs = tuple(dict.fromkeys(f for p in paths for f in _files(Path(p))))
-    return Opened(case, _engine(config), inputs, reference)
+    return paths
 
 
 @contextmanager

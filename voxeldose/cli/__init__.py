@@ -13,6 +13,7 @@ import click
 from voxeldose._version import __version__
 from voxeldose.cli.assess import assess
 from voxeldose.cli.card import card
+from voxeldose.cli.cohort import cohort
 from voxeldose.cli.demo import demo
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
@@ -63,5 +64,5 @@ def main(debug: bool) -> None:
     """
 
 
-for _command in (assess, card, demo, inspect, kernel, plan):
+for _command in (assess, card, cohort, demo, inspect, kernel, plan):
     main.add_command(_command)

@@ -270,6 +270,9 @@ def _cost_ns(octant: npt.NDArray[np.float64], reach: Reach) -> tuple[float, floa
 
 
 def _processors() -> int:
+    """As many as NUMBA_NUM_THREADS says, as for the other engines, else all that this process may use."""
+    if os.environ.get("NUMBA_NUM_THREADS"):
+        return int(os.environ["NUMBA_NUM_THREADS"])
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -13,7 +13,7 @@ from voxeldose.io.toml_file import checked, read_toml
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CaseFile", "case_file_from", "read_case_file"]
+__all__ = ["CaseFile", "case_file_from", "read_case_file", "resolve_paths"]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -103,7 +103,11 @@ def read_case_file(path: Path) -> dict[str, Any]:
         If there is no such file or it is not TOML.
     """
     path = path.absolute()
-    tables = read_toml(path, "case file")
+    return resolve_paths(read_toml(path, "case file"), path)
+
+
+def resolve_paths(tables: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The same tables, with paths made absolute from the folder that ``path``, a file's absolute path, lies in."""
     for table in (tables.get("activity"), tables.get("ct"), *_listed(tables.get("rois"))):
         if isinstance(table, dict) and isinstance(table.get("path"), str):
             table["path"] = str(path.parent / table["path"])

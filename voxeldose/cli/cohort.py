@@ -1,0 +1,222 @@
+"""``voxeldose cohort``."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from voxeldose.cli.words import PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from voxeldose.cohort.run import Counts
+
+__all__ = ["cohort"]
+
+#: Seconds between two lines of a log that say where the run stands.
+LOG_EVERY_S = 30.0
+
+
+@click.command()
+@click.argument("source", type=PATH)
+@click.option("--out", type=PATH, help="Folder of the cohort: tables, report, and a results folder a case.")
+@click.option(
+    "--template", type=PATH, help="Case file with what all cases share; a folder then holds one study a folder."
+)
+@click.option("--workers", type=click.IntRange(1), help="Cases at a time on this machine (default: its processors).")
+@click.option(
+    "--memory-gb", type=click.FloatRange(0.1), help="Most that one worker may use (default: its share of 90 %)."
+)
+@click.option(
+    "--scheduler",
+    help="Address of your Dask scheduler (tcp://host:8786) or its file (.json); local for Dask on this machine, processes for none "
+    "of Dask. Default: local where Dask is installed.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with the cohort in --out; complete cases are checked, not computed."
+)
+@click.option("--fail-fast", is_flag=True, help="Stop at the first case that fails.")
+@click.option("--plan-only", is_flag=True, help="Print what would run and what would be refused; compute nothing.")
+@click.option("--no-report", is_flag=True, help="No report of each case's own.")
+@click.option("--identifiers", is_flag=True, help="Show labels in the report; label unlabelled cases by their path.")
+@click.option("--quiet", is_flag=True, help="No progress.")
+def cohort(source: Path, out: Path | None, **flags: Any) -> None:
+    """Assess many cases: one table, one folder of results.
+
+    SOURCE is a table (CSV or Parquet) with one case a row - a column case with case files, or columns such as activity.path,
+    rois.path, administration.administered_mbq; paths from the table's folder - or a folder that is searched for case files, or with
+    --template for studies.
+    """
+    from voxeldose.cohort.plan import Source
+
+    if out is None and not flags["plan_only"]:
+        msg = "give --out, the folder for the cohort."
+        raise click.UsageError(msg)
+    for flag in ("workers", "memory_gb"):
+        if flags[flag] is not None and flags["scheduler"] not in (None, "local", "processes"):
+            msg = f"--{flag.replace('_', '-')} is of use on this machine only; the cluster at --scheduler has its own workers."
+            raise click.UsageError(msg)
+    wanted = Source(source, flags["template"], flags["identifiers"])
+    if flags["plan_only"]:
+        _print_plan(wanted, out, report=not flags["no_report"])
+        return
+    assert out is not None  # noqa: S101 - asked above
+    from voxeldose.cohort.run import Options, run_cohort
+
+    options = Options(resume=flags["resume"], fail_fast=flags["fail_fast"], report=not flags["no_report"])
+    with _progress(flags["quiet"]) as tell, _stopping_by_signal():
+        counts = run_cohort(wanted, out, lambda: _workers(flags), options, tell)
+    _conclude(counts, out)
+
+
+def _workers(flags: dict[str, Any]) -> Any:
+    """The workers asked for; said on stderr, with the address of the dashboard."""
+    from importlib.util import find_spec
+
+    from voxeldose.cohort.workers import Processes, share_of
+
+    where = flags["scheduler"] or ("local" if find_spec("distributed") else "processes")
+    share = share_of(flags["workers"], flags["memory_gb"])
+    of_each = f"{share.workers} workers of {share.threads} thread{'s' * (share.threads > 1)}"
+    if share.memory_bytes is not None:
+        of_each += f" and {share.memory_bytes / 1e9:.1f} GB"
+    if where == "processes":
+        _say(f"{of_each}, plain processes.", flags["quiet"])
+        return Processes(share)
+    from voxeldose.cohort.dask_workers import DaskWorkers
+
+    workers = DaskWorkers(share, None if where == "local" else where)
+    shown = f"dashboard {workers.dashboard}" + ("" if find_spec("bokeh") else " (shows more with bokeh installed)")
+    _say(f"{of_each}, Dask; {shown}." if where == "local" else f"Dask at {where}; {shown}.", flags["quiet"])
+    return workers
+
+
+def _conclude(counts: Counts, out: Path) -> None:
+    """The last line, and the exit code: of a run that was stopped, or of which nothing came."""
+    ended = counts.done + counts.kept
+    parts = [f"{ended} of {counts.total} cases have results"]
+    parts += [f"{counts.kept} of them from before"] if counts.kept else []
+    parts += [f"{counts.failed} failed (failures.csv)"] if counts.failed else []
+    parts += [f"{counts.open} not finished"] if counts.open else []
+    click.echo(f"{'; '.join(parts)}: {out}")
+    if counts.without_parquet:
+        click.echo(
+            "Only CSV was written, and no table of DVHs: Parquet needs pip install 'voxeldose[cohort]'.", err=True
+        )
+    if counts.stopped is not None:
+        words = [w for w in sys.argv[1:] if w != "--resume"]
+        again = (
+            f"voxeldose {shlex.join(words)} --resume" if words[:1] == ["cohort"] else "the same command with --resume"
+        )
+        click.echo(f"voxeldose: stopped: {counts.stopped}. To go on: {again}", err=True)
+        raise click.exceptions.Exit(1)
+    if counts.total and counts.failed == counts.total:
+        click.echo("voxeldose: every case failed; failures.csv says why.", err=True)
+        raise click.exceptions.Exit(3 if counts.failed_codes == {3} else 1)
+
+
+def _print_plan(source: Any, out: Path | None, *, report: bool) -> None:
+    from collections import Counter
+
+    from voxeldose.cohort.run import look_through
+
+    verdicts: Counter[str] = Counter()
+    for one in look_through(source, out, report=report):
+        verdicts[one.verdict] += 1
+        click.echo(f"{one.row}\t{one.name}\t{one.verdict}\t{one.said}")
+    said = [f"{verdicts['run']} would run", f"{verdicts['refused']} would be refused"]
+    said += [f"{verdicts['complete']} are complete"] if verdicts["complete"] else []
+    click.echo("; ".join(said) + ".", err=True)
+
+
+def _say(words: str, quiet: bool) -> None:
+    if not quiet:
+        click.echo(words, err=True)
+
+
+@contextlib.contextmanager
+def _stopping_by_signal() -> Iterator[None]:
+    """A request to end (SIGTERM, as batch systems send) stops as cleanly as Ctrl-C."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def _progress(quiet: bool) -> Iterator[Callable[[Counts], None]]:
+    """One live line on a terminal; elsewhere a line for each failure and one now and then."""
+    if quiet:
+        yield lambda _: None
+        return
+    if not sys.stderr.isatty():
+        yield _Log()
+        return
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    with console.status("starting") as status:
+
+        def tell(counts: Counts) -> None:
+            status.update(_standing(counts))
+            if _is_worth_a_line(counts.news):
+                console.print(counts.news, markup=False, highlight=False)
+
+        yield tell
+
+
+class _Log:
+    """Plain lines."""
+
+    def __init__(self) -> None:
+        self._last_s = time.monotonic()
+
+    def __call__(self, counts: Counts) -> None:
+        if _is_worth_a_line(counts.news):
+            click.echo(counts.news, err=True)
+        if time.monotonic() - self._last_s > LOG_EVERY_S or counts.news == "writing the tables":
+            self._last_s = time.monotonic()
+            click.echo(_standing(counts), err=True)
+
+
+def _is_worth_a_line(news: str) -> bool:
+    return ": failed (" in news or "tried once more" in news
+
+
+def _standing(counts: Counts) -> str:
+    parts = [
+        f"{counts.done + counts.kept} of {counts.total} done",
+        f"{counts.failed} failed",
+        f"{counts.running} running",
+    ]
+    if counts.kept:
+        parts[0] += f" ({counts.kept} from before)"
+    if counts.per_hour is not None:
+        parts.append(f"{counts.per_hour:.0f} per hour")
+    if counts.seconds_left is not None and counts.open:
+        minutes = counts.seconds_left / 60
+        parts.append(
+            f"{minutes / 60:.1f} h left"
+            if minutes > 90
+            else f"{minutes:.0f} min left"
+            if minutes >= 1
+            else "under 1 min left"
+        )
+    return ", ".join(parts)

@@ -1,0 +1,175 @@
+"""One entry of a cohort's list to a checked case file: cells to values, templates filled from what a study holds."""
+
+from __future__ import annotations
+
+import json
+import types
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from voxeldose.errors import InputError
+from voxeldose.io.case_file import CaseFile, case_file_from, read_case_file, resolve_paths
+from voxeldose.io.toml_file import read_toml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from voxeldose.cohort.plan import Entry
+
+__all__ = ["configured", "known_columns"]
+
+
+def known_columns() -> dict[str, Any]:
+    """Columns of a table as ``table.key`` of the case file, with the type of each."""
+    return dict(_leaves(CaseFile, ""))
+
+
+def configured(entry: Entry) -> CaseFile:
+    """The case file of an entry, as if the user had written it; its label is the entry's name where it has none.
+
+    Raises
+    ------
+    InputError
+        If the entry is refused, or its case file, template, study or cells cannot be used.
+    """
+    if entry.refused is not None:
+        raise InputError(entry.refused)
+    tables: dict[str, Any] = {}
+    if entry.study is not None and entry.template is not None:
+        tables = _filled(read_toml(Path(entry.template), "template"), Path(entry.study))
+    elif entry.template is not None:
+        tables = read_case_file(Path(entry.template))
+    where = entry.where
+    if entry.case_file is not None:
+        _put(tables, read_case_file(Path(entry.case_file)))
+        where = entry.case_file
+    if entry.cells:
+        _put(tables, resolve_paths(_tables_of(entry.cells), Path(entry.base)))
+    case = tables.setdefault("case", {})
+    if isinstance(case, dict):
+        case["id"] = case.get("id") or entry.name
+    return case_file_from(tables, where)
+
+
+def _leaves(model: type[BaseModel], above: str) -> Iterator[tuple[str, Any]]:
+    """Keys with a value of their own; of lists of tables only the first of ``rois``."""
+    for name, field in model.model_fields.items():
+        inner = next((a for a in _parts(field.annotation) if isinstance(a, type) and issubclass(a, BaseModel)), None)
+        is_list = any(get_origin(a) is list for a in _parts(field.annotation, deep=False))
+        if above == "" and name == "rois" and inner is not None:
+            yield from ((f"rois.{key}", sub.annotation) for key, sub in inner.model_fields.items())
+        elif inner is None:
+            yield f"{above}{name}", field.annotation
+        elif not is_list:
+            yield from _leaves(inner, f"{above}{name}.")
+
+
+def _parts(annotation: Any, *, deep: bool = True) -> Iterator[Any]:
+    """The types that a union offers; of lists also what they hold."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        for part in get_args(annotation):
+            yield from _parts(part, deep=deep)
+        return
+    yield annotation
+    if deep and get_origin(annotation) is list:
+        yield from _parts(get_args(annotation)[0])
+    if hasattr(annotation, "__metadata__"):  # Annotated[float, Field(gt=0)]
+        yield from _parts(get_args(annotation)[0], deep=deep)
+
+
+def _tables_of(cells: dict[str, Any]) -> dict[str, Any]:
+    tables: dict[str, Any] = {}
+    known = known_columns()
+    for column, cell in cells.items():
+        *above, key = column.split(".")
+        table = tables
+        for name in above:
+            table = table.setdefault(name, {})
+        table[key] = _value(cell, known[column])
+    if "rois" in tables:
+        tables["rois"] = [tables["rois"]]
+    return tables
+
+
+def _value(cell: Any, annotation: Any) -> Any:
+    """A cell as the case file would hold it; what fits no type stays as it is, for the check to name."""
+    parts = list(_parts(annotation, deep=False))
+    if not isinstance(cell, str):
+        return float(cell) if isinstance(cell, int) and not isinstance(cell, bool) and float in parts else cell
+    if cell[0] in "[{" and any(get_origin(a) in (list, dict) for a in parts):
+        return _json(cell)
+    if str in parts:
+        return cell
+    if bool in parts and cell.casefold() in ("true", "false"):
+        return cell.casefold() == "true"
+    for kind, read in ((int, int), (float, float), (datetime, datetime.fromisoformat)):
+        if kind in parts:
+            try:
+                return read(cell)
+            except ValueError:
+                continue
+    return cell
+
+
+def _json(cell: str) -> Any:
+    try:
+        return json.loads(cell)
+    except json.JSONDecodeError as error:
+        msg = f'{cell!r} is not JSON ({error}); labels are written {{"1": {{"name": "liver", "role": "liver"}}}}.'
+        raise InputError(msg) from error
+
+
+def _put(tables: dict[str, Any], more: dict[str, Any]) -> None:
+    """Put tables over others, key by key; the regions are those of one of them, with labels from below where it has none."""
+    for name, table in more.items():
+        below = tables.get(name)
+        if isinstance(table, dict) and isinstance(below, dict):
+            _put(below, table)
+        elif name == "rois" and isinstance(below, list) and _has_one_table(below) and _has_one_table(table):
+            tables[name] = [{**below[0], **table[0]}]
+        else:
+            tables[name] = table
+
+
+def _has_one_table(value: object) -> bool:
+    return isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict)
+
+
+def _filled(tables: dict[str, Any], study: Path) -> dict[str, Any]:
+    """A template with the paths it leaves out found in a study: the one series or file that can be each."""
+    activity = tables.setdefault("activity", {})
+    rois = tables.setdefault("rois", [{}])
+    ct = tables.get("ct")
+    tables = resolve_paths(tables, study / "case.toml")
+    lacks = [
+        what
+        for what, table in (("activity", activity), ("ct", ct), ("rois", rois[0] if _has_one_table(rois) else None))
+        if isinstance(table, dict) and "path" not in table
+    ]
+    if not lacks:
+        return tables
+    from voxeldose.io.inspection import inspect
+
+    found = inspect(study)
+    for what in lacks:
+        fitting = [row for row in found if row["use"] == what]
+        if what == "activity" and not fitting and "quantity" in activity:
+            fitting = [row for row in found if str(row["use"]).startswith("activity (")]
+        if len(fitting) != 1:
+            kinds = "; ".join(
+                f"{Path(str(row['path'])).relative_to(study).as_posix()} ({row['kind']})" for row in fitting
+            )
+            msg = (
+                f"{study}: {len(fitting)} series or files can be the {what}{': ' + kinds if kinds else ''}; one is needed. Give "
+                f"its path within each study in the template, or list the cases in a table."
+            )
+            raise InputError(msg)
+        table = {"activity": activity, "ct": ct, "rois": rois[0]}[what]
+        assert isinstance(table, dict)  # noqa: S101 - it lacks a path, see above
+        table["path"] = str(fitting[0]["path"])
+        if fitting[0]["series_uid"] is not None and what != "rois":
+            table["series_uid"] = fitting[0]["series_uid"]
+    return tables

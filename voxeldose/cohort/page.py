@@ -1,0 +1,268 @@
+"""``cohort.html``: how doses, coverage and T/N are distributed, what stands out, what failed; one file that opens offline.
+
+Cases go by their row in the list; their labels are shown when the user asks for identifiers. Numbers are those of the
+table; only medians, quartiles and outliers are computed here.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from statistics import median, quantiles
+from typing import TYPE_CHECKING, Any
+
+from voxeldose._version import __version__
+from voxeldose.cohort.plan import read_plan
+from voxeldose.cohort.store import replacing
+from voxeldose.cohort.tables import facts_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from voxeldose.cohort.store import Store
+
+__all__ = ["FEWEST", "find_outliers", "write_page"]
+
+#: Modified z-score beyond which a value stands out, and the factor that makes the MAD one: Iglewicz and Hoaglin, How to
+#: Detect and Handle Outliers, ASQC (1993).
+OUTLYING = 3.5
+MAD_FACTOR = 0.6745
+
+#: With fewer values of a kind nothing is called an outlier.
+FEWEST = 10
+
+_COLOURS = {"Y-90": "#0072B2", "Tc-99m": "#D55E00"}
+_OTHER = "#009E73"
+
+
+@dataclass
+class _Line:
+    """One case on the page."""
+
+    row: int
+    title: str
+    link: str
+    nuclide: str
+    tumors: dict[str, dict[str, float]]
+    normal_gy: float | None
+    ratio: float | None
+    recovered: float | None
+    warnings: list[str]
+    pair: str
+    seconds: float
+    outlying: list[str] = field(default_factory=list)
+
+    @property
+    def tumor_gy(self) -> float | None:
+        """Mean over all tumors, by their mass."""
+        mass = sum(t["mass_g"] for t in self.tumors.values())
+        return sum(t["mass_g"] * t["mean_dose_gy"] for t in self.tumors.values()) / mass if mass else None
+
+
+def write_page(store: Store, *, identifiers: bool) -> None:
+    """Write the page from what the cases' folders hold."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    lines, failures, open_cases = [], [], 0
+    for entry in read_plan(store.plan):
+        facts = facts_of(store, entry)
+        title = entry.name if identifiers else f"row {entry.row}"
+        if facts is None:
+            open_cases += 1
+        elif "failure" in facts:
+            shown = facts["failure"]["message"] if identifiers else "see failures.csv"
+            failures.append({"title": title, "kind": facts["failure"]["exit_class"], "message": shown})
+        else:
+            has_report = (store.case(entry.name) / "report.html").is_file()
+            file = "report.html" if has_report else "assessment.json"
+            lines.append(_line(entry.row, title, f"cases/{entry.name}/{file}", entry.pair, facts))
+    _mark_outliers(lines)
+    pairs, apart = _pairs(lines)
+    lines.sort(key=lambda one: (not one.outlying, not one.warnings, one.row))
+    house = Environment(
+        loader=PackageLoader("voxeldose", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    house.filters.update(number=_number)
+    text = house.get_template("cohort.html.j2").generate(
+        lines=lines,
+        failures=failures,
+        open_cases=open_cases,
+        version=__version__,
+        spreads=_spreads(lines),
+        histograms=_picture(_histograms(lines)) if any(one.tumors for one in lines) else None,
+        pairs=_picture(_scatter(pairs)) if pairs else None,
+        pair_count=len(pairs),
+        unpaired=apart,
+        fewest=FEWEST,
+        identifiers=identifiers,
+        warned=_common_warnings(lines),
+    )
+    with replacing(store.out / "cohort.html") as partial, partial.open("w", encoding="utf-8", errors="replace") as page:
+        page.writelines(text)
+
+
+def find_outliers(values: list[float]) -> list[bool]:
+    """Which values stand out by the modified z-score of their logarithm: 0.6745 (x - median) / MAD beyond 3.5.
+
+    Values that are not above 0 have no logarithm and stand out; with fewer than ten values, or half of them equal, none
+    does.
+    """
+    logs = [math.log(v) if v > 0 else -math.inf for v in values]
+    finite = [v for v in logs if math.isfinite(v)]
+    if len(finite) < FEWEST:
+        return [False] * len(values)
+    middle = median(finite)
+    spread = median(abs(v - middle) for v in finite)
+    return [not math.isfinite(v) or (spread > 0 and MAD_FACTOR * abs(v - middle) / spread > OUTLYING) for v in logs]
+
+
+def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> _Line:
+    content, task = facts["assessment"], facts["task"]
+    rois = content["rois"]
+    tumors = {n: r for n, r in rois.items() if r["role"] == "tumor" and r["mean_dose_gy"] is not None}
+    keys = ("mean_dose_gy", "v205_fraction", "v400_fraction", "mass_g")
+    normal = [r["mean_dose_gy"] for r in rois.values() if r["role"] == "normal_liver" and r["mean_dose_gy"] is not None]
+    return _Line(
+        row,
+        title,
+        link,
+        task["image_nuclide"] or content["constants"]["radionuclide"],
+        {name: {key: r[key] for key in keys} for name, r in tumors.items()},
+        normal[0] if len(normal) == 1 else None,
+        content["tumor_to_normal_ratio"],
+        content["totals"]["recovered_fraction"],
+        content["warnings"],
+        pair,
+        task["seconds"],
+    )
+
+
+def _mark_outliers(lines: list[_Line]) -> None:
+    """Among images of the same nuclide: tumor dose, normal liver dose, T/N, recovered activity."""
+    kinds: dict[str, list[_Line]] = defaultdict(list)
+    for line in lines:
+        kinds[line.nuclide].append(line)
+    quantities = (
+        ("mean tumor dose", "tumor_gy"),
+        ("mean normal liver dose", "normal_gy"),
+        ("T/N", "ratio"),
+        ("image/administered activity", "recovered"),
+    )
+    for same in kinds.values():
+        for words, key in quantities:
+            known = [line for line in same if getattr(line, key) is not None]
+            for line, stands_out in zip(known, find_outliers([getattr(k, key) for k in known]), strict=True):
+                if stands_out:
+                    line.outlying.append(words)
+
+
+def _pairs(lines: list[_Line]) -> tuple[list[tuple[float, float]], int]:
+    """Mean dose of tumors of one name by Tc-99m and by Y-90 in cases of one pair, and pairs that are not of two such cases."""
+    by_pair: dict[str, list[_Line]] = defaultdict(list)
+    for line in lines:
+        if line.pair:
+            by_pair[line.pair].append(line)
+    found, apart = [], 0
+    for together in by_pair.values():
+        if len(together) < 2:
+            continue
+        images = {line.nuclide: line for line in together}
+        if len(together) != 2 or set(images) != {"Tc-99m", "Y-90"}:
+            apart += 1
+            continue
+        before, after = images["Tc-99m"].tumors, images["Y-90"].tumors
+        found += [(before[n]["mean_dose_gy"], after[n]["mean_dose_gy"]) for n in before if n in after]
+    return found, apart
+
+
+def _values(lines: list[_Line]) -> dict[str, dict[str, list[float]]]:
+    """Quantity -> nuclide -> values."""
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        for tumor in line.tumors.values():
+            values["Mean dose of each tumor (Gy)"][line.nuclide].append(tumor["mean_dose_gy"])
+            values["V205 of each tumor (%)"][line.nuclide].append(100 * tumor["v205_fraction"])
+            values["V400 of each tumor (%)"][line.nuclide].append(100 * tumor["v400_fraction"])
+        if line.ratio is not None:
+            values["T/N of each case"][line.nuclide].append(line.ratio)
+    return values
+
+
+def _spreads(lines: list[_Line]) -> list[dict[str, Any]]:
+    rows = []
+    for quantity, kinds in _values(lines).items():
+        for nuclide, values in sorted(kinds.items()):
+            low, middle, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
+            numbers = {"low": low, "median": middle, "high": high, "least": min(values), "most": max(values)}
+            rows.append({"quantity": quantity, "nuclide": nuclide, "count": len(values), **numbers})
+    return rows
+
+
+def _common_warnings(lines: list[_Line]) -> list[tuple[str, int]]:
+    """The first words of warnings, and in how many cases they stand."""
+    counts: dict[str, int] = defaultdict(int)
+    for line in lines:
+        for words in {" ".join(w.split()[:12]) for w in line.warnings}:
+            counts[words] += 1
+    return sorted(counts.items(), key=lambda item: -item[1])[:12]
+
+
+def _histograms(lines: list[_Line]) -> Figure:
+    from matplotlib.figure import Figure
+
+    values = _values(lines)
+    figure = Figure(figsize=(9.6, 2.5), layout="constrained")
+    for axes, (quantity, kinds) in zip(figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True):
+        every = [v for one in kinds.values() for v in one]
+        low, high = min(*every, 0.0), max(every)
+        high = high if high > low else low + 1
+        edges = [low + (high - low) * n / 20 for n in range(21)]
+        for nuclide, some in sorted(kinds.items()):
+            colour = _COLOURS.get(nuclide, _OTHER)
+            axes.hist(some, edges, histtype="stepfilled", alpha=0.35, color=colour)
+            axes.hist(some, edges, histtype="step", color=colour, label=f"{nuclide} ({len(some)})")
+        axes.set_xlabel(quantity, fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(fontsize=6.5, frameon=False)
+    return figure
+
+
+def _scatter(pairs: list[tuple[float, float]]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.0, 3.7), layout="constrained")
+    axes = figure.add_subplot()
+    most = 1.05 * max(max(pair) for pair in pairs) or 1.0
+    axes.plot([0, most], [0, most], color="#999", linewidth=0.8, linestyle="dashed")
+    axes.scatter(
+        [before for before, _ in pairs], [after for _, after in pairs], s=12, color=_COLOURS["Y-90"], alpha=0.7
+    )
+    axes.set(xlim=(0, most), ylim=(0, most), aspect="equal")
+    axes.set_xlabel("Mean tumor dose by Tc-99m MAA (Gy)", fontsize=8)
+    axes.set_ylabel("Mean tumor dose by Y-90 (Gy)", fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _picture(figure: Figure) -> str:
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

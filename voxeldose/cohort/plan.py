@@ -1,0 +1,297 @@
+"""A table or a folder to the list of cases: names, no images. The list is a file, so that its length costs no memory."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import re
+import tomllib
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from voxeldose.cohort.store import MARKER, replacing
+from voxeldose.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Entry", "Source", "needs", "read_plan", "write_plan"]
+
+#: Tables of which a TOML file must have one to be taken for a case file.
+_OF_A_CASE = frozenset({"activity", "rois", "administration"})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One case as listed; nothing of it has been checked but its name.
+
+    Parameters
+    ----------
+    row : int
+        Its place in the list, from 1.
+    name : str
+        Its folder: the label that the user gave, else made from where it was found, never a name of a folder or file.
+    where : str
+        What messages call it.
+    pair : str
+        Cases with the same word belong to one patient.
+    case_file, template, study : str, optional
+        Absolute paths: a case file, a case file with what all cases share, the folder of a study.
+    base : str
+        The file from whose folder paths in ``cells`` are meant.
+    cells : dict
+        Keys of the case file as ``table.key``, with text or numbers.
+    refused : str, optional
+        Why it cannot run, known from the list alone.
+    """
+
+    row: int
+    name: str
+    where: str
+    pair: str = ""
+    case_file: str | None = None
+    template: str | None = None
+    study: str | None = None
+    base: str = ""
+    cells: dict[str, Any] = field(default_factory=dict)
+    refused: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the user named: a table, or a folder; and how to read it.
+
+    Parameters
+    ----------
+    path : path
+        CSV, TSV or Parquet; or a folder of case files, or with a template of studies.
+    template : path, optional
+        A case file with what all cases share.
+    identifiers : bool
+        Cases without a label take the path of their case file or study as one.
+    """
+
+    path: Path
+    template: Path | None = None
+    identifiers: bool = False
+
+
+def write_plan(source: Source, out: Path, plan: Path) -> int:
+    """List the cases into a file, and count them; names are unique on any file system.
+
+    Raises
+    ------
+    InputError
+        If there is no such table or folder, it cannot be read, or there is no case in it.
+    """
+    seen: dict[str, int] = {}
+    count = 0
+    with replacing(plan) as partial, partial.open("w", encoding="utf-8") as file:
+        for count, entry in enumerate(_named(source, out, seen), 1):  # noqa: B007 - counted
+            file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+        if not count:
+            raise InputError(_nothing(source))
+    return count
+
+
+def read_plan(plan: Path) -> Iterator[Entry]:
+    """The cases of a list, one by one."""
+    with plan.open(encoding="utf-8") as file:
+        for line in file:
+            yield Entry(**json.loads(line))
+
+
+def _nothing(source: Source) -> str:
+    if source.path.is_file():
+        return f"{source.path}: the table has no rows."
+    if source.template is not None:
+        return f"{source.path}: there is no folder in it; with a template each folder directly below is one study."
+    return (
+        f"{source.path}: there is no case file (TOML with [activity], [[rois]], [administration]) in it. For folders of images "
+        "give --template CASE.toml; or list the cases in a table."
+    )
+
+
+def _named(source: Source, out: Path, seen: dict[str, int]) -> Iterator[Entry]:
+    """The entries, with a second one of the same name refused."""
+    for entry in _listed(source, out):
+        key = entry.name.casefold()
+        first = seen.setdefault(key, entry.row)
+        if first == entry.row:
+            yield entry
+            continue
+        message = f"has the same label, or is the same case, as row {first}; give each case its own case.id."
+        yield Entry(
+            entry.row, f"{entry.name}-row{entry.row}", entry.where, entry.pair, refused=f"{entry.where}: {message}"
+        )
+
+
+def _listed(source: Source, out: Path) -> Iterator[Entry]:
+    path = source.path.absolute()
+    template = str(source.template.absolute()) if source.template is not None else None
+    if source.template is not None and not source.template.is_file():
+        msg = f"{source.template}: there is no such template (a case file)."
+        raise InputError(msg)
+    if path.is_dir():
+        yield from _from_studies(path, out, template, source) if template else _from_case_files(path, out, source)
+    elif path.is_file():
+        yield from _from_table(path, template)
+    else:
+        msg = f"{source.path}: there is no such table or folder."
+        raise InputError(msg)
+
+
+def _from_table(path: Path, template: str | None) -> Iterator[Entry]:
+    for row, cells in enumerate(_rows(path), 1):
+        pair = str(cells.pop("pair", "") or "")
+        wrong = cells.pop("", None)
+        where = f"{path.name}, row {row}"
+        given = cells.pop("case", None)
+        case_file = str(path.parent / str(given)) if given is not None else None
+        label = cells.get("case.id") or _label_of(case_file)
+        name = _name(str(label) if label else None, json.dumps([given, cells], sort_keys=True, default=str))
+        refused = None
+        if wrong is not None:
+            refused = f"{where}: has more cells than the table has columns."
+        elif case_file is None and template is None and not cells:
+            refused = f"{where}: is empty."
+        yield Entry(row, name, where, pair, case_file, template, base=str(path), cells=cells, refused=refused)
+
+
+def _rows(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows without their empty cells; ``""`` holds what lies beyond the last column."""
+    if path.suffix.casefold() in (".parquet", ".pq"):
+        yield from _parquet_rows(path)
+        return
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            head = file.readline()
+            file.seek(0)
+            mark = max(",;\t", key=head.count)
+            table = csv.reader(file, delimiter=mark, strict=True)
+            names = [name.strip() for name in next(table, [])]
+            _check_columns(names, path)
+            for cells in table:
+                row: dict[str, Any] = {n: c.strip() for n, c in zip(names, cells, strict=False) if c.strip()}
+                if any(c.strip() for c in cells[len(names) :]):
+                    row[""] = True
+                if row:
+                    yield row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        msg = f"{path}: cannot be read as CSV in UTF-8 ({error})."
+        raise InputError(msg) from error
+
+
+def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
+    parquet = needs("pyarrow.parquet", f"{path}: to read Parquet")
+    try:
+        file = parquet.ParquetFile(path)
+        _check_columns(file.schema_arrow.names, path)
+        for batch in file.iter_batches(batch_size=500):
+            for row in batch.to_pylist():
+                yield {
+                    n: v if isinstance(v, (str, int, float)) else v.isoformat() for n, v in row.items() if v is not None
+                }
+    except (OSError, AttributeError, parquet.core.ArrowException) as error:
+        msg = f"{path}: cannot be read as Parquet of text, numbers and instants ({error})."
+        raise InputError(msg) from error
+
+
+def needs(module: str, what: str) -> Any:
+    """A module of the extra ``cohort``.
+
+    Raises
+    ------
+    InputError
+        If it is not installed; names the extra.
+    """
+    from importlib import import_module
+
+    try:
+        return import_module(module)
+    except ImportError as error:
+        package = module.partition(".")[0]
+        msg = f"{what}, {package} is needed, and it is not installed: pip install 'voxeldose[cohort]'."
+        raise InputError(msg) from error
+
+
+def _check_columns(names: list[str], path: Path) -> None:
+    import difflib
+
+    from voxeldose.cohort.entry import known_columns
+
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        msg = f"{path}: column {twice[0]!r} stands there twice."
+        raise InputError(msg)
+    known = ["case", "pair", *known_columns()]
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.4)
+            hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
+            msg = f"{path}: unknown column {name!r}; {hint} Other facts are joined to the cohort's table by case."
+            raise InputError(msg)
+    if "case" not in names and not any(n.startswith(("activity.", "rois.")) for n in names):
+        msg = f"{path}: no column 'case' (case files) and none like 'activity.path', 'rois.path'; found {', '.join(names)}."
+        raise InputError(msg)
+
+
+def _from_case_files(folder: Path, out: Path, source: Source) -> Iterator[Entry]:
+    row = 0
+    for here, below, files in os.walk(folder):
+        place = folder.__class__(here)
+        below[:] = sorted(d for d in below if not d.startswith(".") and place / d != out)
+        if "run.json" in files or MARKER in files:
+            below.clear()
+            continue
+        for file in sorted(f for f in files if f.endswith(".toml") and not f.startswith(".")):
+            path = place / file
+            if not _is_case_file(path):
+                continue
+            row += 1
+            relative = path.relative_to(folder).as_posix()
+            label = _label_of(str(path)) or (relative.removesuffix(".toml") if source.identifiers else None)
+            pair = f"pair-{_digest(path.parent.relative_to(folder).as_posix())}"
+            yield Entry(row, _name(label, relative), f"case file {row}", pair, str(path))
+
+
+def _from_studies(folder: Path, out: Path, template: str, source: Source) -> Iterator[Entry]:
+    studies = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and p != out)
+    for row, study in enumerate(studies, 1):
+        name = _name(study.name if source.identifiers else None, study.name)
+        yield Entry(row, name, f"study {row}", template=template, study=str(study))
+
+
+def _is_case_file(path: Path) -> bool:
+    """Whether it is one, or might be: what cannot be read is to be refused by name, not passed over."""
+    try:
+        return bool(_OF_A_CASE & set(tomllib.loads(path.read_text("utf-8"))))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return True
+
+
+def _label_of(case_file: str | None) -> str | None:
+    """``case.id`` of a case file, if it can be read and has one."""
+    if case_file is None:
+        return None
+    try:
+        with open(case_file, "rb") as file:  # noqa: PTH123 - text from a table
+            label = tomllib.load(file).get("case", {}).get("id")
+    except (OSError, UnicodeDecodeError, ValueError, AttributeError):
+        return None
+    return label if isinstance(label, str) and label else None
+
+
+def _name(label: str | None, otherwise: str) -> str:
+    """A folder's name: the label where any file system takes it, else with a mark that tells it from its like."""
+    if label is None:
+        return f"case-{_digest(otherwise)}"
+    plain = re.sub(r"[^A-Za-z0-9._-]+", "_", label).strip("._-")[:80]
+    return plain if plain == label else f"{plain}-{_digest(label)}".lstrip("-")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

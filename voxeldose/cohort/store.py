@@ -1,0 +1,135 @@
+"""Where a cohort's files lie, and how they appear whole: the folder, its lock, and what is kept of a failure.
+
+Results of a case are made in a folder of their own under ``.cohort/work`` and take their name by one ``rename``; tables are
+written beside their name and replace the earlier ones. Whatever is killed leaves whole files or none.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from voxeldose.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["MARKER", "Store", "replacing"]
+
+MARKER = "cohort.json"
+
+
+@dataclass(frozen=True)
+class Store:
+    """The folder of a cohort.
+
+    Parameters
+    ----------
+    out : path
+        Absolute; the same for the driver and every worker.
+    """
+
+    out: Path
+
+    @property
+    def hidden(self) -> Path:
+        """What the run needs and nobody reads."""
+        return self.out / ".cohort"
+
+    @property
+    def plan(self) -> Path:
+        """One JSON line a case."""
+        return self.hidden / "plan.jsonl"
+
+    @property
+    def failures(self) -> Path:
+        """One JSON file a case without result."""
+        return self.hidden / "failures"
+
+    def case(self, name: str) -> Path:
+        """The results folder of a case."""
+        return self.out / "cases" / name
+
+    def failure(self, name: str) -> Path:
+        """What is known of a case that failed."""
+        return self.failures / f"{name}.json"
+
+    def prepare(self, *, resume: bool) -> None:
+        """Make the folders, or take those of an earlier run; called by whoever holds the lock.
+
+        Raises
+        ------
+        InputError
+            If there are results and nobody asked to resume, or the folder is not a cohort's, or cannot be written.
+        """
+        found = [p for p in self.out.iterdir() if p.name != ".cohort"]
+        if found and not (self.out / MARKER).is_file():
+            msg = f"{self.out}: is not empty and no cohort (no {MARKER} in it); choose another --out."
+            raise InputError(msg)
+        if found and not resume:
+            msg = f"{self.out}: holds a cohort already; add --resume to go on with it, or choose another --out."
+            raise InputError(msg)
+        shutil.rmtree(self.hidden / "work", ignore_errors=True)
+        for folder in (self.out / "cases", self.failures, self.hidden / "work"):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Nobody else runs this cohort; the lock goes with the process, however that ends.
+
+        Raises
+        ------
+        InputError
+            If another run holds it, or the folder cannot be made.
+        """
+        from filelock import FileLock, Timeout
+
+        try:
+            self.hidden.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.hidden / "lock")
+            lock.acquire(timeout=0)
+        except Timeout:
+            msg = f"{self.out}: another run of this cohort is at work; wait for it, or choose another --out."
+            raise InputError(msg) from None
+        except OSError as error:
+            msg = f"{self.out}: cannot be written ({error.strerror or error}). Choose another --out."
+            raise InputError(msg) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    @contextmanager
+    def staged(self, name: str) -> Iterator[Path]:
+        """A path in a folder of its own; what lies there at the end becomes the results folder of the case."""
+        work = self.hidden / "work" / f"{name[:40]}-{uuid.uuid4().hex[:12]}"
+        work.mkdir()
+        try:
+            yield work / "results"
+            final = self.case(name)
+            if final.exists():
+                final.rename(work / "earlier")
+            (work / "results").rename(final)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+    def write_failure(self, name: str, content: dict[str, Any]) -> None:
+        """Keep what is known of a failure, whole or not at all."""
+        with replacing(self.failure(name)) as path:
+            path.write_text(json.dumps(content, ensure_ascii=False) + "\n", "utf-8")
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A neighbour of ``path`` to write, which takes its name when the block ends without error."""
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

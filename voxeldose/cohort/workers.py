@@ -1,0 +1,230 @@
+"""Plain processes that work off tasks, one at a time each; one that dies takes no other with it.
+
+Every worker is a process of its own on a pipe of its own, so that the task a killed one had is known, and its exit
+code. (``concurrent.futures`` ends all its workers when one dies, and tells neither.) Nothing heavy is imported here: threads are
+set in a worker before the libraries that read them.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from multiprocessing.connection import Connection
+    from multiprocessing.process import BaseProcess
+
+__all__ = ["Died", "Lost", "Processes", "Share", "Workers", "in_a_process", "share_of", "thread_environment"]
+
+#: What the libraries under a case read, each once, when they are loaded.
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+)
+
+#: What is left to the system and the driver.
+_FOR_WORKERS = 0.9
+
+
+@dataclass(frozen=True)
+class Died:
+    """A worker ended in the middle of a task; ``again`` says whether the task may be given to another."""
+
+    message: str
+    again: bool = True
+
+
+class Lost(Exception):  # noqa: N818 - a thing that happened
+    """There is nobody left to work: the scheduler is gone, or the workers cannot run this."""
+
+
+class Workers(Protocol):
+    """What the driver asks of whoever works."""
+
+    def room(self) -> int:
+        """How many more tasks can be taken now."""
+
+    def start(self, task: dict[str, Any]) -> None:
+        """Take a task."""
+
+    def finished(self, timeout_s: float) -> list[tuple[dict[str, Any], dict[str, Any] | Died]]:
+        """Tasks that have ended since the last call, with what became of each; waits for the first one at most so long."""
+
+    def close(self) -> None:
+        """End, whatever is at work."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one worker may use of the machine: threads, and memory in bytes where it can be limited."""
+
+    workers: int
+    threads: int
+    memory_bytes: int | None
+
+
+def share_of(workers: int | None, memory_gb: float | None) -> Share:
+    """Divide this machine's processors and memory between workers; as many workers as processors without a number."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = workers or cores
+    memory = int(memory_gb * 1e9) if memory_gb is not None else None
+    if memory is None and (whole := _memory_bytes()) is not None:
+        memory = int(_FOR_WORKERS * whole / count)
+    return Share(count, max(1, cores // count), memory)
+
+
+def thread_environment(threads: int) -> dict[str, str]:
+    """The variables that keep every library under a case to so many threads."""
+    return dict.fromkeys(_THREAD_VARIABLES, str(threads))
+
+
+def _memory_bytes() -> int | None:
+    """Of the machine, or of the container if that has less."""
+    try:
+        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+    try:
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:  # noqa: PTH123 - one word of the kernel's
+            return min(whole, int(file.read()))
+    except (OSError, ValueError):
+        return whole
+
+
+@dataclass(eq=False)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    task: dict[str, Any] | None = None
+
+
+class Processes:
+    """So many processes on this machine."""
+
+    def __init__(self, share: Share) -> None:
+        self._share = share
+        self._workers: list[_Worker] = []
+
+    def room(self) -> int:
+        """How many more tasks can be taken now."""
+        return self._share.workers - sum(w.task is not None for w in self._workers)
+
+    def start(self, task: dict[str, Any]) -> None:
+        """Give a task to a worker that has none."""
+        worker = next((w for w in self._workers if w.task is None and w.process.is_alive()), None)
+        if worker is None:
+            self._workers = [w for w in self._workers if w.task is not None]
+            worker = self._spawned()
+        worker.task = task
+        try:
+            worker.pipe.send(task)
+        except OSError:  # it has just died; ``finished`` will find that
+            return
+
+    def finished(self, timeout_s: float) -> list[tuple[dict[str, Any], dict[str, Any] | Died]]:
+        """Outcomes, and deaths with their exit code."""
+        ended: list[tuple[dict[str, Any], dict[str, Any] | Died]] = []
+        busy = {w.pipe: w for w in self._workers if w.task is not None}
+        for pipe in wait(list(busy), timeout_s):
+            worker = busy[pipe]  # type: ignore[index]
+            task = worker.task
+            assert task is not None  # noqa: S101 - it is busy
+            try:
+                outcome: dict[str, Any] | Died = worker.pipe.recv()
+            except (EOFError, OSError):
+                worker.process.join()
+                outcome = Died(f"the worker process ended in the middle of it ({_how(worker.process.exitcode)})")
+                self._workers.remove(worker)
+                worker.pipe.close()
+            worker.task = None
+            ended.append((task, outcome))
+        return ended
+
+    def close(self) -> None:
+        """Let idle workers go, end the others."""
+        for worker in self._workers:
+            worker.pipe.close()
+            if worker.task is not None:
+                worker.process.kill()
+        for worker in self._workers:
+            worker.process.join()
+        self._workers = []
+
+    def _spawned(self) -> _Worker:
+        context = get_context("spawn")
+        here, there = context.Pipe()
+        process = context.Process(target=_serve, args=(there, self._share), name="voxeldose-worker", daemon=True)
+        process.start()
+        there.close()
+        worker = _Worker(process, here)
+        self._workers.append(worker)
+        return worker
+
+
+def in_a_process(work: Callable[..., Any], *words: Any) -> Any:
+    """What ``work`` returns, made in a process of its own, whose libraries and memory go with it.
+
+    Raises
+    ------
+    Lost
+        If that process is killed.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn"), _prepare, (Share(1, 1, None),)) as pool:
+        try:
+            return pool.submit(work, *words).result()
+        except BrokenProcessPool as error:
+            msg = "the process that writes the tables was killed"
+            raise Lost(msg) from error
+
+
+def _serve(pipe: Connection, share: Share) -> None:
+    """A worker: tasks in, outcomes out, until the pipe ends."""
+    _prepare(share)
+    from voxeldose.cohort.task import run_task
+
+    while True:
+        try:
+            task = pipe.recv()
+        except EOFError:
+            return
+        pipe.send(run_task(task))
+
+
+def _prepare(share: Share) -> None:
+    """Ctrl-C is the driver's affair; threads and memory are this worker's share; without the driver there is nothing to do."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(thread_environment(share.threads))
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    if share.memory_bytes is not None:
+        try:
+            import resource
+
+            resource.setrlimit(resource.RLIMIT_DATA, (share.memory_bytes, share.memory_bytes))
+        except (ImportError, OSError, ValueError):
+            return  # the system cannot limit it
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _how(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        return f"{name}; often the system's answer to too little memory" if name == "SIGKILL" else name
+    return f"exit code {exitcode}"

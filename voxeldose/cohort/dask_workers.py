@@ -6,6 +6,7 @@ cluster the driver keeps two cases a worker in flight.
 
 from __future__ import annotations
 
+import logging
 import queue
 import signal
 import threading
@@ -47,10 +48,11 @@ class DaskWorkers:
         distributed = needs("distributed", "for a cluster")
         import dask
 
+        _keep_quiet()
         self._killed = distributed.scheduler.KilledWorker
         self._ended: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._tasks: dict[Any, dict[str, Any]] = {}
-        self._is_own = address is None
+        self.end_with_us = address is None
         self._slots, self._asked_at, self._heard_at = share.workers, 0.0, time.monotonic()
         self._cluster = None
         if address is None:
@@ -82,7 +84,7 @@ class DaskWorkers:
 
     def room(self) -> int:
         """How many more tasks can be taken now."""
-        if not self._is_own and time.monotonic() - self._asked_at > 5:
+        if not self.end_with_us and time.monotonic() - self._asked_at > 5:
             self._asked_at = time.monotonic()
             try:
                 self._slots = max(1, 2 * len(self._client.nthreads()))
@@ -136,7 +138,7 @@ class DaskWorkers:
             fault = future.exception(timeout=60)
             if isinstance(fault, self._killed):
                 message = "the worker process ended in the middle of it, killed or out of memory"
-                return Died(message, again=self._is_own)
+                return Died(message, again=self.end_with_us)
             msg = f"the workers cannot run cases ({type(fault).__name__}: {fault}); they need this voxeldose installed"
             raise Lost(msg)
         raise Lost(_GONE)
@@ -153,6 +155,13 @@ class DaskWorkers:
         self._client.close(timeout=2)
         if self._cluster is not None:
             self._cluster.close(timeout=5)
+
+
+def _keep_quiet() -> None:
+    """What matters of Dask's log is said by the driver; the rest is tracebacks of connections that end."""
+    for name in list(logging.Logger.manager.loggerDict):
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 _GONE = "the Dask scheduler is gone"

@@ -238,6 +238,8 @@ class _Driver:
                 self.tell()
         finally:
             workers.close()
+            if workers.end_with_us:
+                self._store.clear_work()
             self._tables.wait()
 
     def _next(self, entries: Iterator[Entry]) -> dict[str, Any] | None:

@@ -74,9 +74,14 @@ class Store:
         if found and not resume:
             msg = f"{self.out}: holds a cohort already; add --resume to go on with it, or choose another --out."
             raise InputError(msg)
-        shutil.rmtree(self.hidden / "work", ignore_errors=True)
-        for folder in (self.out / "cases", self.failures, self.hidden / "work"):
+        self.clear_work()
+        for folder in (self.out / "cases", self.failures):
             folder.mkdir(parents=True, exist_ok=True)
+
+    def clear_work(self) -> None:
+        """Remove what was begun and not ended."""
+        shutil.rmtree(self.hidden / "work", ignore_errors=True)
+        (self.hidden / "work").mkdir(exist_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -51,7 +51,9 @@ class Lost(Exception):  # noqa: N818 - a thing that happened
 
 
 class Workers(Protocol):
-    """What the driver asks of whoever works."""
+    """What the driver asks of whoever works; ``end_with_us`` says whether nobody is at work after ``close``."""
+
+    end_with_us: bool
 
     def room(self) -> int:
         """How many more tasks can be taken now."""
@@ -112,6 +114,8 @@ class _Worker:
 
 class Processes:
     """So many processes on this machine."""
+
+    end_with_us = True
 
     def __init__(self, share: Share) -> None:
         self._share = share

@@ -1,0 +1,177 @@
+"""Cohorts: what the command costs beside its cases, whether its two engines agree, what the driver holds, how it scales.
+
+    python benchmarks/bench_cohort.py FOLDER [agree|efficiency|memory|scaling|estimate ...]
+
+``agree``: 200 synthetic cases, 10 of them broken, by Dask and by plain processes; the tables must be identical.
+``efficiency``: CPU seconds of the cohort's cases beside the same cases one by one in a warm process of this run.
+``memory``: peak memory of the driver for 50, 500 and 5000 cases; each is computed.
+``scaling``: the same cases by one worker and by two.
+``estimate``: the demonstration's study as one real case; what 10,000 of them need, and what limits them.
+
+The estimate is arithmetic on what is measured here: N workers take 10,000 x seconds / N; storage must give bytes / seconds to
+each worker, and each task is one message of a kilobyte or so to the scheduler, one to a worker and their answers, so that the
+scheduler (a few thousand tasks a second at best) limits nothing before storage and processors do.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import pickle
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from cohort_cases import make_case, make_cohort, read_table
+
+#: The driver, saying its own peak memory and the CPU seconds of all it started when it ends.
+DRIVER = """
+import resource, sys
+from voxeldose.cli import main
+try:
+    main(sys.argv[1:])
+finally:
+    lines = open("/proc/self/status").read().splitlines()
+    peak = next(int(l.split()[1]) / 1024 for l in lines if l.startswith("VmHWM"))
+    own, below = (resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print("driver", peak, own.ru_utime + own.ru_stime, below.ru_utime + below.ru_stime)
+"""
+
+
+def cohort(table: Path, out: Path, *more: object, scheduler: str = "processes") -> dict[str, float]:
+    """Run the command; its wall and CPU seconds, and the driver's peak memory in MB."""
+    shutil.rmtree(out, ignore_errors=True)
+    words = ["cohort", table, "--out", out, "--scheduler", scheduler, "--no-report", "--quiet", *more]
+    began = time.perf_counter()
+    said = subprocess.run(
+        [sys.executable, "-c", DRIVER, *(str(w) for w in words)], capture_output=True, text=True, check=True
+    ).stdout
+    _, peak, own, below = next(line for line in said.splitlines() if line.startswith("driver")).split()
+    wall = time.perf_counter() - began
+    return {"wall_s": wall, "peak_mb": float(peak), "driver_cpu_s": float(own), "workers_cpu_s": float(below)}
+
+
+def task_seconds(out: Path) -> dict[str, float]:
+    """CPU seconds of each case, as its task measured them."""
+    return {p.parent.name: json.loads(p.read_text())["cpu_seconds"] for p in out.glob("cases/*/task.json")}
+
+
+def agree(folder: Path) -> None:
+    """Dask and plain processes on 200 cases."""
+    table = make_cohort(folder / "agree", 200, broken=10)
+    for how in ("processes", "local"):
+        facts = cohort(table, folder / how, "--workers", 2, scheduler=how)
+        print(f"{how}: " + ", ".join(f"{k} {v:.1f}" for k, v in facts.items()))  # noqa: T201
+    same = {
+        n: read_table(folder / "processes" / n) == read_table(folder / "local" / n)
+        for n in ("cohort.csv", "failures.csv")
+    }
+    failed = len(read_table(folder / "local" / "failures.csv"))
+    done = len(list((folder / "local").glob("cases/*/run.json")))
+    print(f"200 cases: {done} with results, {failed} failures; identical tables: {same}")  # noqa: T201
+
+
+def efficiency(folder: Path) -> None:
+    """The cohort's cases beside the same ones in this process, both warm."""
+    for name in (
+        "OMP_NUM_THREADS",
+        "OPENBLAS_NUM_THREADS",
+        "NUMBA_NUM_THREADS",
+        "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
+    ):
+        os.environ[name] = "1"
+    from voxeldose.io.case_file import case_file_from, read_case_file
+    from voxeldose.job import run_case
+
+    count = 24
+    table = make_cohort(folder / "efficiency", count, shape=(60, 110, 128))
+    facts = cohort(table, folder / "e2", "--workers", 2)
+    inside = task_seconds(folder / "e2")
+    alone = {}
+    for n in range(-1, count):  # the first one warms up
+        file = folder / "efficiency" / f"case-{max(n, 0):04d}.toml"
+        start = time.process_time()
+        run_case(case_file_from(read_case_file(file), file.name), folder / "one", overwrite=True, report=False)
+        alone[file.stem] = time.process_time() - start
+    names = sorted(alone)[2:]  # without the first of each worker
+    mean = sum(inside[n] for n in names) / len(names), sum(alone[n] for n in names) / len(names)
+    whole = (facts["workers_cpu_s"] + facts["driver_cpu_s"]) / count
+    print(  # noqa: T201
+        f"{count} cases of 60 x 110 x 128 voxels: {mean[0]:.2f} CPU s a case in the cohort, {mean[1]:.2f} alone, ratio "
+        f"{mean[0] / mean[1]:.2f}; everything the command did, starting and tables included: {whole:.2f} CPU s a case"
+    )
+
+
+def memory(folder: Path) -> None:
+    """The driver's peak for ever more cases; one image, another label each."""
+    (folder / "memory").mkdir(parents=True, exist_ok=True)
+    make_case(folder / "memory", "case", 1, shape=(12, 14, 16))
+    for count in (50, 500, 5000):
+        table = folder / "memory" / f"{count}.csv"
+        with table.open("w", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["case", "case.id", "dose.engine"])
+            rows.writerows(["case.toml", f"case-{n:05d}", "local"] for n in range(count))
+        facts = cohort(table, folder / "m", "--workers", 2)
+        print(f"{count} cases: driver's peak {facts['peak_mb']:.1f} MB, {facts['wall_s']:.0f} s")  # noqa: T201
+
+
+def scaling(folder: Path) -> None:
+    """One worker and two; the machine's load decides how far it is true."""
+    table = make_cohort(folder / "scaling", 24, shape=(60, 110, 128))
+    walls = {n: cohort(table, folder / "s", "--workers", n)["wall_s"] for n in (1, 2)}
+    print(  # noqa: T201
+        f"24 cases: one worker {walls[1]:.1f} s, two {walls[2]:.1f} s, {walls[1] / walls[2]:.2f} times as fast; load "
+        f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    )
+
+
+def estimate(folder: Path) -> None:
+    """10,000 cases like the demonstration's."""
+    subprocess.run(
+        [sys.executable, "-m", "voxeldose", "demo", "--out", folder / "demo", "--overwrite", "--quiet"],
+        check=True,
+        capture_output=True,
+    )
+    cases = sorted(str(p) for p in (folder / "demo").glob("*.toml"))
+    table = folder / "demo.csv"
+    table.write_text(
+        "\n".join(["case,case.id", *(f"{c},{n}-{k}" for k in range(3) for n, c in enumerate(cases))]) + "\n"
+    )
+    shutil.rmtree(folder / "d", ignore_errors=True)
+    words = ["cohort", table, "--out", folder / "d", "--scheduler", "processes", "--workers", "1", "--quiet"]
+    subprocess.run([sys.executable, "-m", "voxeldose", *words], check=True)
+    runs = [json.loads(p.read_text()) for p in (folder / "d").glob("cases/*/run.json")]
+    read = sum(f["bytes"] for r in runs for f in r["inputs"]) / len(runs)
+    written = sum(p.stat().st_size for p in (folder / "d" / "cases").rglob("*") if p.is_file()) / len(runs)
+    seconds = sorted(task_seconds(folder / "d").values())[len(runs) // 2]
+    plan = (folder / "d" / ".cohort" / "plan.jsonl").read_text().splitlines()
+    message = len(pickle.dumps({"entry": json.loads(plan[0]), "out": str(folder), "run": "0" * 32, "version": "0.0.0"}))
+    hours = 10_000 * seconds / 3600
+    print(  # noqa: T201
+        f"one case like the demonstration's: {read / 1e6:.0f} MB read (twice: once to see, once to hash), {written / 1e6:.1f} MB "
+        f"written, {seconds:.1f} CPU s with its report. 10,000: {hours:.0f} CPU hours, {2 * read / 1e8:.0f} GB read, "
+        f"{written / 1e8:.0f} GB written, {10_000 * 4} messages of {message} B. 64 workers: {hours / 64:.1f} h, storage at "
+        f"{64 * 2 * read / 1e6 / seconds:.0f} MB/s, {64 * 4 / seconds:.0f} messages a second: processors limit, then storage, never "
+        "the scheduler."
+    )
+
+
+def main() -> None:
+    """Print the figures."""
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")  # noqa: T201
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = {f.__name__: f for f in (agree, efficiency, memory, scaling, estimate)}
+    for name in sys.argv[2:] or parts:
+        parts[name](folder)
+
+
+if __name__ == "__main__":
+    main()

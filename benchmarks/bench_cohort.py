@@ -49,7 +49,7 @@ def cohort(table: Path, out: Path, *more: object, scheduler: str = "processes") 
     shutil.rmtree(out, ignore_errors=True)
     words = ["cohort", table, "--out", out, "--scheduler", scheduler, "--no-report", "--quiet", *more]
     began = time.perf_counter()
-    said = subprocess.run(
+    said = subprocess.run(  # noqa: S603 - this program
         [sys.executable, "-c", DRIVER, *(str(w) for w in words)], capture_output=True, text=True, check=True
     ).stdout
     _, peak, own, below = next(line for line in said.splitlines() if line.startswith("driver")).split()
@@ -134,7 +134,7 @@ def scaling(folder: Path) -> None:
 
 def estimate(folder: Path) -> None:
     """10,000 cases like the demonstration's."""
-    subprocess.run(
+    subprocess.run(  # noqa: S603 - this program
         [sys.executable, "-m", "voxeldose", "demo", "--out", folder / "demo", "--overwrite", "--quiet"],
         check=True,
         capture_output=True,
@@ -146,7 +146,7 @@ def estimate(folder: Path) -> None:
     )
     shutil.rmtree(folder / "d", ignore_errors=True)
     words = ["cohort", table, "--out", folder / "d", "--scheduler", "processes", "--workers", "1", "--quiet"]
-    subprocess.run([sys.executable, "-m", "voxeldose", *words], check=True)
+    subprocess.run([sys.executable, "-m", "voxeldose", *words], check=True)  # noqa: S603 - this program
     runs = [json.loads(p.read_text()) for p in (folder / "d").glob("cases/*/run.json")]
     read = sum(f["bytes"] for r in runs for f in r["inputs"]) / len(runs)
     written = sum(p.stat().st_size for p in (folder / "d" / "cases").rglob("*") if p.is_file()) / len(runs)

@@ -195,7 +195,7 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
                 yield {
                     n: v if isinstance(v, (str, int, float)) else v.isoformat() for n, v in row.items() if v is not None
                 }
-    except (OSError, AttributeError, parquet.core.ArrowException) as error:
+    except (OSError, AttributeError, ValueError) as error:  # pyarrow's own are among them
         msg = f"{path}: cannot be read as Parquet of text, numbers and instants ({error})."
         raise InputError(msg) from error
 

@@ -1,0 +1,141 @@
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from voxeldose.cohort.page import FEWEST, find_outliers, write_page
+from voxeldose.cohort.plan import Source, write_plan
+from voxeldose.cohort.store import Store
+from voxeldose.cohort.tables import write_rows
+
+
+def fake_case(
+    store: Store, name: str, dose_gy: float, *, nuclide: str = "Y-90", warnings: tuple[str, ...] = ()
+) -> None:
+    """The files of a finished case, with the keys of the contract that tables and page read."""
+    folder = store.case(name)
+    folder.mkdir(parents=True)
+    roi = {"mean_dose_gy": dose_gy, "mass_g": 20.0, "v205_fraction": 0.6, "v400_fraction": 0.2}
+    content = {
+        "rois": {
+            "lesion": {"role": "tumor", **roi},
+            "normal_liver": {"role": "normal_liver", **roi, "mean_dose_gy": 40.0},
+        },
+        "tumor_to_normal_ratio": dose_gy / 40,
+        "totals": {"activity_mbq": 1800.0, "administered_mbq": 1850.0, "recovered_fraction": 0.95},
+        "administration": {"lung_shunt_fraction": 0.04, "device": "glass"},
+        "constants": {"radionuclide": "Y-90", "name": "ddep"},
+        "method": {"engine": "dpk"},
+        "thresholds": [{"roi": "lesion", "met": False}, {"roi": "lesion", "met": True}],
+        "warnings": list(warnings),
+    }
+    task = {"seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_mb": 200.0, "image_nuclide": nuclide, "run": "x"}
+    run = {"version": "0.1.0", "python": "3.11", "libraries": {"numpy": "2"}}
+    for key, value in (("assessment", content), ("task", task), ("run", run)):
+        (folder / f"{key}.json").write_text(json.dumps(value))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    """Fourteen cases: one far off, one with a warning, a pair, one failed, one open."""
+    store = Store(tmp_path / "out")
+    with store.locked():
+        store.prepare(resume=False)
+    names = [f"LIV-{n:02d}" for n in range(16)]
+    rows = [f"{n}.toml,{n},{'p1' if n in ('LIV-02', 'LIV-03') else ''}" for n in names]
+    table = tmp_path / "cases.csv"
+    table.write_text("\n".join(["case,case.id,pair", *rows]))
+    write_plan(Source(table), store.out, store.plan)
+    for n, name in enumerate(names[:14]):
+        dose = 9000.0 if n == 5 else 200.0 + 3 * n
+        warnings = ("Look <b>here</b> at this.",) if n == 7 else ()
+        fake_case(store, name, dose, nuclide="Tc-99m" if n == 2 else "Y-90", warnings=warnings)
+    store.write_failure(
+        "LIV-14", {"exit_class": "refused", "exit_code": 3, "message": "/data/Doe/pet: no", "attempts": 1}
+    )
+    return store
+
+
+class Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.outside: list[str] = []
+
+    def handle_starttag(self, tag, attrs):  # noqa: ARG002 - the parser's
+        for key, value in attrs:
+            if key == "href":
+                self.links.append(value)
+            if key == "src" and not value.startswith("data:"):
+                self.outside.append(value)
+
+
+def page_of(store: Store, **more) -> str:
+    write_page(store, identifiers=more.get("identifiers", False))
+    return (store.out / "cohort.html").read_text()
+
+
+def test_what_stands_out_comes_first_then_warnings_then_the_rest(store):
+    titles = re.findall(r'<a href="[^"]+">([^<]+)</a>', page_of(store))
+    assert titles[:3] == ["row 6", "row 8", "row 1"]
+    assert len(titles) == 14
+
+
+def test_every_link_leads_to_a_file_of_the_case_and_nothing_comes_from_outside(store):
+    parser = Links()
+    parser.feed(page_of(store))
+    assert len(parser.links) == 14
+    assert all((store.out / link).is_file() for link in parser.links)
+    assert parser.outside == []
+
+
+def test_labels_and_messages_are_shown_only_when_identifiers_are_asked_for(store):
+    shown = re.sub(r'href="[^"]*"', "", page_of(store))
+    assert "LIV-" not in shown
+    assert "Doe" not in shown
+    named = page_of(store, identifiers=True)
+    assert ">LIV-05</a>" in named
+    assert "/data/Doe/pet" in named
+
+
+def test_an_open_case_is_said(store):
+    assert "1 not finished" in page_of(store)
+
+
+def test_pairs_of_predicted_and_delivered_are_drawn(store):
+    assert "1 tumors of the same name in pairs" in page_of(store)
+
+
+def test_words_of_warnings_are_text(store):
+    page = page_of(store)
+    assert "<b>here</b>" not in page
+    assert "&lt;b&gt;here" in page
+
+
+def test_a_value_far_from_the_others_is_an_outlier_by_hand_calculation():
+    """ln of 1, 2, …: median ln 5.5-ish; 100 lies at a modified z-score above 3.5, 30 below."""
+    usual = [float(n) for n in range(1, 11)]
+    assert find_outliers([*usual, 100.0])[-1] is True
+    assert find_outliers([*usual, 30.0])[-1] is False
+
+
+def test_few_values_have_no_outliers_and_zero_is_one_among_many():
+    assert not any(find_outliers([1.0] * (FEWEST - 2) + [1e6]))
+    assert find_outliers([float(n) for n in range(10, 22)] + [0.0])[-1] is True
+
+
+def test_equal_values_have_no_outliers():
+    assert not any(find_outliers([5.0] * 20))
+
+
+def test_rows_say_how_many_limits_are_met_and_which_cases_failed(store):
+    write_rows(str(store.out))
+    with (store.out / "cohort.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 14 * 2 + 1
+    assert (rows[0]["thresholds_met"], rows[0]["thresholds_missed"], rows[0]["pair"]) == ("1", "1", "")
+    assert rows[4]["pair"] == "p1"
+    assert (rows[-1]["case"], rows[-1]["status"], rows[-1]["message"]) == ("LIV-14", "failed", "/data/Doe/pet: no")

@@ -1,12 +1,12 @@
 """Cohorts: what the command costs beside its cases, whether its two engines agree, what the driver holds, how it scales.
 
-    python benchmarks/bench_cohort.py FOLDER [agree|efficiency|memory|scaling|estimate ...]
+    python benchmarks/bench_cohort.py FOLDER [agree|efficiency|memory|scaling|estimate ...] [CASE.toml ...]
 
 ``agree``: 200 synthetic cases, 10 of them broken, by Dask and by plain processes; the tables must be identical.
 ``efficiency``: CPU seconds of the cohort's cases beside the same cases one by one in a warm process of this run.
 ``memory``: peak memory of the driver for 50, 500 and 5000 cases; each is computed.
 ``scaling``: the same cases by one worker and by two.
-``estimate``: the demonstration's study as one real case; what 10,000 of them need, and what limits them.
+``estimate``: what 10,000 cases like those named, else like the demonstration's, need, and what limits them.
 
 The estimate is arithmetic on what is measured here: N workers take 10,000 x seconds / N; storage must give bytes / seconds to
 each worker, and each task is one message of a kilobyte or so to the scheduler, one to a worker and their answers, so that the
@@ -29,6 +29,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from cohort_cases import make_case, make_cohort, read_table
+
+#: Cases of the estimate.
+MANY = 10_000
 
 #: The driver, saying its own peak memory and the CPU seconds of all it started when it ends.
 DRIVER = """
@@ -133,34 +136,35 @@ def scaling(folder: Path) -> None:
 
 
 def estimate(folder: Path) -> None:
-    """10,000 cases like the demonstration's."""
-    subprocess.run(  # noqa: S603 - this program
-        [sys.executable, "-m", "voxeldose", "demo", "--out", folder / "demo", "--overwrite", "--quiet"],
-        check=True,
-        capture_output=True,
-    )
-    cases = sorted(str(p) for p in (folder / "demo").glob("*.toml"))
-    table = folder / "demo.csv"
-    table.write_text(
-        "\n".join(["case,case.id", *(f"{c},{n}-{k}" for k in range(3) for n, c in enumerate(cases))]) + "\n"
-    )
+    """What 10,000 cases need that are like the case files named on the command line, else like the demonstration's."""
+    cases = [str(Path(word).absolute()) for word in sys.argv[2:] if word.endswith(".toml")]
+    if not cases:
+        words = ["demo", "--out", folder / "demo", "--overwrite", "--quiet"]
+        subprocess.run([sys.executable, "-m", "voxeldose", *words], check=True, capture_output=True)  # noqa: S603 - this program
+        cases = sorted(str(p) for p in (folder / "demo").glob("*.toml"))
+    table = folder / "estimate.csv"
+    rows = [f"{case},case-{n}-{again}" for again in range(3) for n, case in enumerate(cases)]
+    table.write_text("\n".join(["case,case.id", *rows]) + "\n")
     shutil.rmtree(folder / "d", ignore_errors=True)
     words = ["cohort", table, "--out", folder / "d", "--scheduler", "processes", "--workers", "1", "--quiet"]
     subprocess.run([sys.executable, "-m", "voxeldose", *words], check=True)  # noqa: S603 - this program
     runs = [json.loads(p.read_text()) for p in (folder / "d").glob("cases/*/run.json")]
-    read = sum(f["bytes"] for r in runs for f in r["inputs"]) / len(runs)
-    written = sum(p.stat().st_size for p in (folder / "d" / "cases").rglob("*") if p.is_file()) / len(runs)
+    read_mb = 2 * sum(f["bytes"] for r in runs for f in r["inputs"]) / len(runs) / 1e6
+    written_mb = sum(p.stat().st_size for p in (folder / "d" / "cases").rglob("*") if p.is_file()) / len(runs) / 1e6
     seconds = sorted(task_seconds(folder / "d").values())[len(runs) // 2]
     plan = (folder / "d" / ".cohort" / "plan.jsonl").read_text().splitlines()
     message = len(pickle.dumps({"entry": json.loads(plan[0]), "out": str(folder), "run": "0" * 32, "version": "0.0.0"}))
-    hours = 10_000 * seconds / 3600
+    hours = MANY * seconds / 3600
     print(  # noqa: T201
-        f"one case like the demonstration's: {read / 1e6:.0f} MB read (twice: once to see, once to hash), {written / 1e6:.1f} MB "
-        f"written, {seconds:.1f} CPU s with its report. 10,000: {hours:.0f} CPU hours, {2 * read / 1e8:.0f} GB read, "
-        f"{written / 1e8:.0f} GB written, {10_000 * 4} messages of {message} B. 64 workers: {hours / 64:.1f} h, storage at "
-        f"{64 * 2 * read / 1e6 / seconds:.0f} MB/s, {64 * 4 / seconds:.0f} messages a second: processors limit, then storage, never "
-        "the scheduler."
+        f"{len(cases)} case file(s): a case reads {read_mb:.0f} MB (each file twice: to see it and to hash it), writes {written_mb:.1f} MB "
+        f"and takes {seconds:.1f} CPU s with its report. {MANY:,} of them: {hours:.0f} CPU hours, {MANY * read_mb / 1e6:.2f} TB read, "
+        f"{MANY * written_mb / 1e3:.0f} GB written, {4 * MANY} messages of about {message} B."
     )
+    for workers in (2, 16, 64):
+        print(  # noqa: T201
+            f"  {workers} workers: {hours / workers:.1f} h if storage gives {workers * read_mb / seconds:.0f} MB/s; "
+            f"{4 * workers / seconds:.0f} messages a second through the scheduler, which takes thousands"
+        )
 
 
 def main() -> None:
@@ -169,7 +173,7 @@ def main() -> None:
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     parts = {f.__name__: f for f in (agree, efficiency, memory, scaling, estimate)}
-    for name in sys.argv[2:] or parts:
+    for name in [word for word in sys.argv[2:] if not word.endswith(".toml")] or parts:
         parts[name](folder)
 
 

@@ -21,6 +21,8 @@ from voxeldose.cli import main
 from voxeldose.cohort.plan import Entry, Source, read_plan, write_plan
 from voxeldose.cohort.store import Store
 from voxeldose.cohort.task import run_task
+from voxeldose.cohort.workers import in_a_process, share_of
+from voxeldose.engines import convolution
 
 COUNT, BROKEN = 12, 3
 
@@ -72,7 +74,7 @@ def table(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def undisturbed(table, tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("undisturbed") / "out"
-    result = plain(table, out)
+    result = plain(table, out, "--workers", 1)
     assert result.exit_code == 0, result.output
     assert "9 of 12 cases have results; 3 failed" in result.stdout
     return out
@@ -201,7 +203,7 @@ def test_an_address_without_dask_names_the_extra(table, tmp_path, monkeypatch):
 
 def test_resume_computes_nothing_that_is_complete_and_gives_the_same_table(undisturbed, table):
     before, rows = complete_cases(undisturbed), read_table(undisturbed / "cohort.csv")
-    result = plain(table, undisturbed, "--resume")
+    result = plain(table, undisturbed, "--resume", "--workers", 1)
     assert "9 of them from before" in result.stdout
     assert complete_cases(undisturbed) == before
     assert read_table(undisturbed / "cohort.csv") == rows
@@ -338,13 +340,13 @@ def test_a_case_whose_worker_dies_twice_is_a_failure_and_the_others_are_not(tmp_
     assert set(complete_cases(out)) == {"case-0000", "case-0002"}
 
 
-def killed_and_resumed(table: Path, out: Path, times: int, seed: int) -> int:
+def killed_and_resumed(table: Path, out: Path, times: int, *, workers: int, seed: int) -> int:
     """Kill the whole run at random moments, then let it finish; how often it was killed. Nothing complete may change."""
     rng = np.random.default_rng(seed)
     complete: dict[str, int] = {}
     kills = 0
     for _ in range(times):
-        running = start(table, out, "--resume", "--workers", 2)
+        running = start(table, out, "--resume", "--workers", workers)
         goal = len(complete) + int(rng.integers(0, 3))
         wait_until(lambda r=running, g=goal: r.poll() is not None or len(complete_cases(out)) >= g)
         time.sleep(rng.uniform(0, 0.3))
@@ -354,7 +356,7 @@ def killed_and_resumed(table: Path, out: Path, times: int, seed: int) -> int:
         now = complete_cases(out)
         assert complete.items() <= now.items(), "a complete case was computed again"
         complete = now
-    running = start(table, out, "--resume", "--workers", 2)
+    running = start(table, out, "--resume", "--workers", workers)
     log = running.communicate(timeout=300)[1]
     assert running.returncode == 0, log
     assert complete.items() <= complete_cases(out).items(), "a complete case was computed again"
@@ -363,7 +365,7 @@ def killed_and_resumed(table: Path, out: Path, times: int, seed: int) -> int:
 
 def test_a_run_killed_at_random_moments_and_resumed_ends_as_an_undisturbed_one(table, undisturbed, tmp_path):
     out = tmp_path / "out"
-    assert killed_and_resumed(table, out, 3, seed=3) >= 2
+    assert killed_and_resumed(table, out, 3, workers=1, seed=3) >= 2
     for name in ("cohort.csv", "failures.csv"):
         assert read_table(out / name) == read_table(undisturbed / name)
     assert not list((out / ".cohort/work").iterdir())
@@ -373,7 +375,7 @@ def test_a_run_killed_at_random_moments_and_resumed_ends_as_an_undisturbed_one(t
 def test_twenty_kills_leave_no_trace(tmp_path):
     table = make_cohort(tmp_path / "in", 40, broken=5)
     plain(table, tmp_path / "whole")
-    assert killed_and_resumed(table, tmp_path / "out", 20, seed=20) >= 15
+    assert killed_and_resumed(table, tmp_path / "out", 20, workers=2, seed=20) >= 15
     for name in ("cohort.csv", "failures.csv"):
         assert read_table(tmp_path / "out" / name) == read_table(tmp_path / "whole" / name)
 
@@ -402,7 +404,7 @@ def alive_in_group(group: int) -> list[int]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_signal_stops_cleanly_and_the_last_line_says_how_to_go_on(table, tmp_path, number):
-    running = start(table, tmp_path / "out", "--workers", 2)
+    running = start(table, tmp_path / "out", "--workers", 1)
     wait_until(lambda: complete_cases(tmp_path / "out"))
     if number == signal.SIGINT:
         os.killpg(running.pid, number)  # as a terminal does
@@ -411,7 +413,7 @@ def test_a_signal_stops_cleanly_and_the_last_line_says_how_to_go_on(table, tmp_p
     said, log = running.communicate(timeout=60)
     assert running.returncode == 1
     assert "Traceback" not in log
-    assert log.rstrip().endswith("--scheduler processes --no-report --workers 2 --resume")
+    assert log.rstrip().endswith("--scheduler processes --no-report --workers 1 --resume")
     assert "not finished" in said
     cases = {r["case"] for r in read_table(tmp_path / "out/cohort.csv") if r["status"] == "done"}
     assert cases == set(complete_cases(tmp_path / "out"))
@@ -540,6 +542,30 @@ def test_an_address_where_nobody_answers_is_refused(table, tmp_path):
     assert running.returncode == 3
     assert "no Dask scheduler answers" in log
     assert "Traceback" not in log
+
+
+# --- shares of the machine ---
+
+
+def test_workers_share_processors_and_memory_and_none_gets_less_than_one_thread():
+    whole = share_of(1, None)
+    assert share_of(2, None).threads == max(1, whole.threads // 2)
+    assert share_of(1000, None).threads == 1
+    assert share_of(4, None).memory_bytes == pytest.approx(whole.memory_bytes / 4, rel=1e-6)
+    assert share_of(3, 1.5).memory_bytes == 1_500_000_000
+
+
+def test_a_process_has_its_threads_set_before_anything_is_loaded(monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "7")
+    assert in_a_process(os.getenv, "NUMBA_NUM_THREADS") == "1"
+    assert in_a_process(os.getenv, "OMP_NUM_THREADS") == "1"
+
+
+def test_the_convolution_keeps_to_the_threads_of_its_worker(monkeypatch):
+    monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
+    assert convolution._processors() == 3
+    monkeypatch.delenv("NUMBA_NUM_THREADS")
+    assert convolution._processors() >= 1
 
 
 # --- what would run ---

@@ -5,7 +5,19 @@ import pytest
 
 import voxeldose
 
-HEAVY = ("numba", "scipy", "SimpleITK", "pydicom", "highdicom", "matplotlib", "nibabel")
+HEAVY = (
+    "numba",
+    "scipy",
+    "SimpleITK",
+    "pydicom",
+    "highdicom",
+    "matplotlib",
+    "nibabel",
+    "dask",
+    "distributed",
+    "pyarrow",
+    "duckdb",
+)
 
 
 def loaded_after(code: str) -> set[str]:

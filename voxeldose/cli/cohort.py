@@ -55,6 +55,9 @@ def cohort(source: Path, out: Path | None, **flags: Any) -> None:
     SOURCE is a table (CSV or Parquet) with one case a row - a column case with case files, or columns such as activity.path,
     rois.path, administration.administered_mbq; paths from the table's folder - or a folder that is searched for case files, or with
     --template for studies.
+
+    A case that fails is a row in failures.csv and ends nothing: the exit code is 0 unless the run was stopped or no case at all has
+    a result.
     """
     from voxeldose.cohort.plan import Source
 

@@ -15,8 +15,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.cohort.plan import needs
-from voxeldose.cohort.task import run_task
-from voxeldose.cohort.workers import Died, Lost, thread_environment
+from voxeldose.cohort.workers import Died, Lost, run_in_dask_worker, thread_environment
 from voxeldose.errors import InputError
 
 if TYPE_CHECKING:
@@ -95,7 +94,7 @@ class DaskWorkers:
     def start(self, task: dict[str, Any]) -> None:
         """Hand a task to the scheduler."""
         try:
-            future = self._client.submit(run_task, task, pure=False, key=f"voxeldose-{uuid.uuid4().hex}")
+            future = self._client.submit(run_in_dask_worker, task, pure=False, key=f"voxeldose-{uuid.uuid4().hex}")
         except Exception as error:
             msg = f"the scheduler takes no more cases ({error})"
             raise Lost(msg) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median, quantiles
@@ -206,10 +207,10 @@ def _spreads(lines: list[_Line]) -> list[dict[str, Any]]:
 
 
 def _common_warnings(lines: list[_Line]) -> list[tuple[str, int]]:
-    """The first words of warnings, and in how many cases they stand."""
+    """The first words of warnings without their numbers, and in how many cases they stand."""
     counts: dict[str, int] = defaultdict(int)
     for line in lines:
-        for words in {" ".join(w.split()[:12]) for w in line.warnings}:
+        for words in {" ".join(re.sub(r"\d[\d.,]*", "…", w).split()[:20]) for w in line.warnings}:
             counts[words] += 1
     return sorted(counts.items(), key=lambda item: -item[1])[:12]
 

@@ -15,7 +15,7 @@ from voxeldose._version import __version__
 from voxeldose.cohort.plan import Entry, Source, read_plan, write_plan
 from voxeldose.cohort.store import MARKER, Store, replacing
 from voxeldose.cohort.workers import Died, Lost, in_a_process
-from voxeldose.errors import VoxeldoseError
+from voxeldose.errors import InputError, VoxeldoseError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -175,10 +175,14 @@ def run_cohort(
     """
     options, store = options or Options(), Store(out.absolute())
     with store.locked():
-        store.prepare(resume=options.resume)
-        counts = Counts(total=write_plan(source, store.out, store.plan))
         started = datetime.now(UTC).isoformat()
-        _write_marker(store, source, counts, started, None)
+        try:
+            store.prepare(resume=options.resume)
+            counts = Counts(total=write_plan(source, store.out, store.plan))
+            _write_marker(store, source, counts, started, None)
+        except OSError as error:
+            msg = f"{store.out}: cannot be written ({error.strerror or error}). Make room, or choose another --out."
+            raise InputError(msg) from error
         driver = _Driver(store, options, counts, tell or (lambda _: None))
         try:
             try:
@@ -187,6 +191,8 @@ def run_cohort(
                 counts.stopped = "interrupted"
             except Lost as lost:
                 counts.stopped = str(lost)
+            except OSError as error:
+                counts.stopped = f"the folder of the cohort cannot be written ({error.strerror or error})"
             counts.running = 0
             driver.tell("writing the tables")
             from voxeldose.cohort.tables import write_all

@@ -86,6 +86,8 @@ def write_rows(out: str) -> bool:
         import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
+        for stale in ("cohort.parquet", "dvh.parquet"):
+            (store.out / stale).unlink(missing_ok=True)
         return False
     kinds = {int: pa.int64(), float: pa.float64(), str: pa.string()}
     schema = pa.schema([(name, kinds[kind]) for name, kind in columns().items()])

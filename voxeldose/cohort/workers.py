@@ -22,7 +22,17 @@ if TYPE_CHECKING:
     from multiprocessing.connection import Connection
     from multiprocessing.process import BaseProcess
 
-__all__ = ["Died", "Lost", "Processes", "Share", "Workers", "in_a_process", "share_of", "thread_environment"]
+__all__ = [
+    "Died",
+    "Lost",
+    "Processes",
+    "Share",
+    "Workers",
+    "in_a_process",
+    "run_in_dask_worker",
+    "share_of",
+    "thread_environment",
+]
 
 #: What the libraries under a case read, each once, when they are loaded.
 _THREAD_VARIABLES = (
@@ -191,6 +201,17 @@ def in_a_process(work: Callable[..., Any], *words: Any) -> Any:
         except BrokenProcessPool as error:
             msg = "the process that writes the tables was killed"
             raise Lost(msg) from error
+
+
+def run_in_dask_worker(task: dict[str, Any]) -> dict[str, Any]:
+    """One case in a worker of Dask, with as many threads as that worker has where nobody has said otherwise."""
+    from distributed import get_worker
+
+    for name, threads in thread_environment(get_worker().state.nthreads).items():
+        os.environ.setdefault(name, threads)
+    from voxeldose.cohort.task import run_task
+
+    return run_task(task)
 
 
 def _serve(pipe: Connection, share: Share) -> None:

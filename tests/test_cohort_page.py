@@ -13,7 +13,7 @@ from voxeldose.cohort.tables import write_rows
 
 
 def fake_case(
-    store: Store, name: str, dose_gy: float, *, nuclide: str = "Y-90", warnings: tuple[str, ...] = ()
+    store: Store, name: str, dose_gy: float, *, nuclide: str | None = "Y-90", warnings: tuple[str, ...] = ()
 ) -> None:
     """The files of a finished case, with the keys of the contract that tables and page read."""
     folder = store.case(name)
@@ -107,6 +107,16 @@ def test_an_open_case_is_said(store):
 
 def test_pairs_of_predicted_and_delivered_are_drawn(store):
     assert "1 tumors of the same name in pairs" in page_of(store)
+
+
+def test_a_nuclide_that_no_image_states_is_not_guessed_and_makes_no_pair(store):
+    fake_case(store, "LIV-15", 300.0, nuclide=None)
+    task = store.case("LIV-02") / "task.json"
+    task.write_text(task.read_text().replace('"Tc-99m"', "null"))
+    page = page_of(store)
+    assert page.count("<td>not stated</td>") >= 2
+    assert "of the same name in pairs" not in page
+    assert "1 pair is left out" in page
 
 
 def test_words_of_warnings_are_text(store):

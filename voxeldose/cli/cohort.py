@@ -174,11 +174,13 @@ def _progress(quiet: bool) -> Iterator[Callable[[Counts], None]]:
         return
     from rich.console import Console
 
+    from voxeldose.cohort.run import WRITING
+
     console = Console(stderr=True)
     with console.status("starting") as status:
 
         def tell(counts: Counts) -> None:
-            status.update(_standing(counts))
+            status.update(_standing(counts) + (f"; {counts.news}" if counts.news == WRITING else ""))
             if _is_worth_a_line(counts.news):
                 console.print(counts.news, markup=False, highlight=False)
 
@@ -192,9 +194,11 @@ class _Log:
         self._last_s = time.monotonic()
 
     def __call__(self, counts: Counts) -> None:
+        from voxeldose.cohort.run import WRITING
+
         if _is_worth_a_line(counts.news):
             click.echo(counts.news, err=True)
-        if time.monotonic() - self._last_s > LOG_EVERY_S or counts.news == "writing the tables":
+        if time.monotonic() - self._last_s > LOG_EVERY_S or counts.news == WRITING:
             self._last_s = time.monotonic()
             click.echo(_standing(counts), err=True)
 

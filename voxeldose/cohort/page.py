@@ -35,6 +35,9 @@ MAD_FACTOR = 0.6745
 #: With fewer values of a kind nothing is called an outlier.
 FEWEST = 10
 
+#: Files such as NIfTI do not say what they show; that is not guessed here.
+NOT_STATED = "not stated"
+
 _COLOURS = {"Y-90": "#0072B2", "Tc-99m": "#D55E00"}
 _OTHER = "#009E73"
 
@@ -134,7 +137,7 @@ def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> 
         row,
         title,
         link,
-        task["image_nuclide"] or content["constants"]["radionuclide"],
+        task["image_nuclide"] or NOT_STATED,
         {name: {key: r[key] for key in keys} for name, r in tumors.items()},
         normal[0] if len(normal) == 1 else None,
         content["tumor_to_normal_ratio"],

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
     from voxeldose.cohort.workers import Workers
 
-__all__ = ["Counts", "Options", "Verdict", "look_through", "run_cohort"]
+__all__ = ["WRITING", "Counts", "Options", "Verdict", "look_through", "run_cohort"]
+
+#: What is said when all cases have ended.
+WRITING = "writing the tables"
 
 #: Tables are written anew when this much time has passed, and no oftener than keeps it to a twentieth of the time.
 TABLES_EVERY_S = 30.0
@@ -194,7 +197,7 @@ def run_cohort(
             except OSError as error:
                 counts.stopped = f"the folder of the cohort cannot be written ({error.strerror or error})"
             counts.running = 0
-            driver.tell("writing the tables")
+            driver.tell(WRITING)
             from voxeldose.cohort.tables import write_all
 
             counts.without_parquet = not in_a_process(write_all, str(store.out), source.identifiers)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voxeldose.case import Assessment
+    from voxeldose.roi import Roi
 
 __all__ = ["SCHEMA", "assessment_dict", "write_json", "write_tables"]
 
@@ -32,7 +33,9 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
     record, given = result.record, result.case.administration
     grid = result.dose.grid
     rois = {
-        name: {key: getattr(m, key) for key in _METRICS} | {"outside_grid_fraction": m.outside_fraction}
+        name: {key: getattr(m, key) for key in _METRICS}
+        | {"outside_grid_fraction": m.outside_fraction}
+        | _origin(result.regions[name])
         for name, m in result.rois.items()
     }
     whole = {
@@ -78,6 +81,11 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
     }
     cleaned: dict[str, Any] = _clean(whole)
     return cleaned
+
+
+def _origin(roi: Roi) -> dict[str, Any]:
+    """The region's name and codes in its file, beside the user's name."""
+    return {"source_name": roi.source_name or None, "codes": [asdict(code) for code in roi.codes]}
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:

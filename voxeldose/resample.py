@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from voxeldose.grid import Grid
     from voxeldose.roi import Roi
+    from voxeldose.volume import FloatArray
 
-__all__ = ["onto", "roi_onto"]
+__all__ = ["occupancy_onto", "onto", "roi_onto"]
 
 V = TypeVar("V", bound=Volume)
 
@@ -106,6 +107,20 @@ def roi_onto(roi: Roi, grid: Grid) -> tuple[Roi, float]:
         raise GeometryError(msg)
     moved = replace(roi, occupancy=np.clip(inside, 0, 1), grid=part, offset=offset)
     return moved, max(0.0, 1 - moved.volume_ml / roi.volume_ml)
+
+
+def occupancy_onto(roi: Roi, grid: Grid) -> FloatArray:
+    """Part of every voxel of ``grid`` that belongs to a region, (nk, nj, ni); 0 where it does not reach.
+
+    Raises
+    ------
+    GeometryError
+        If the frames of reference differ.
+    """
+    roi.grid.require_same_frame(grid, f"ROI {roi.name!r} and the grid")
+    if _is_one_lattice(roi.grid, grid):
+        return roi.on_window(grid)
+    return np.clip(_mean_over_voxels(roi.occupancy, roi.grid, grid), 0, 1)
 
 
 def _is_one_lattice(old: Grid, new: Grid) -> bool:

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose._version import __version__
+from voxeldose.alignment import Placed, align
 from voxeldose.case import DEFAULT_DENSITY_G_PER_ML, Absolute, Administered, Administration, Case
+from voxeldose.derived import Derivation, Isocontour, derive
 from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
@@ -26,6 +28,7 @@ from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, rea
 from voxeldose.io.labels import read_rois
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results import assessment_dict, write_json, write_tables
+from voxeldose.io.transforms import write_itk_transform
 from voxeldose.pipeline import Engine, assess
 from voxeldose.quantify import administration_from_assays, hu_to_density
 from voxeldose.radionuclide import y90_constants
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from voxeldose.case import Assessment
     from voxeldose.grid import Grid
     from voxeldose.io.case_file import AdministrationTable, CaseFile
-    from voxeldose.volume import CtImage, DensityMap
+    from voxeldose.volume import CtImage, DensityMap, Volume
 
 __all__ = ["Opened", "open_case", "results_folder", "run_case"]
 
@@ -92,6 +95,8 @@ def run_case(
         write_json(content, folder / "assessment.json")
         write_tables(result, folder)
         write_nifti(result.dose, folder / "dose.nii.gz", description="absorbed dose in Gy")
+        if opened.case.registration is not None:
+            write_itk_transform(opened.case.registration.matrix_lps_mm, folder / "registration.tfm")
         if opened.reference is not None:
             write_rtdose(result.dose, folder / "dose.dcm", reference=opened.reference)
         tell("drawing the report")
@@ -108,6 +113,7 @@ def run_case(
             "case": config.model_dump(mode="json"),
             "inputs": [{"path": str(p), "sha256": _sha256(p), "bytes": p.stat().st_size} for p in opened.inputs],
             "constants": content["constants"],
+            "registration": content["registration"],
             "engine": result.record.engine,
             "kernel": dict(result.record.kernel),
             "assumptions": list(result.record.assumptions),
@@ -144,11 +150,18 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         tell("reading the CT")
         ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid)
     tell("reading regions")
-    rois = RoiSet()
+    sets = []
     for table in config.rois:
         named = table.labels
         labels = {k: (v.name, str(v.role)) for k, v in named.items()} if named is not None else None
-        rois += read_rois([Path(p) for p in _listed(table.path)], labels)
+        sets.append(read_rois([Path(p) for p in _listed(table.path)], labels))
+    registration = None
+    if config.registration is not None:
+        tell("registering")
+        placed = Placed(activity, ct, tuple(sets), tuple(table.drawn_on for table in config.rois))
+        placed, registration = align(placed, config.registration)
+        activity, ct, sets = placed.activity, placed.ct, list(placed.rois)
+    rois = _with_derived(config, sum(sets, RoiSet()), activity)
     case = Case(
         activity,
         rois,
@@ -159,14 +172,42 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         dose_grid=_dose_grid(config, ct, rois, activity.grid),
         image_nuclide=wanted.image_nuclide,
         id=config.case.id,
+        registration=registration,
     )
     paths = [wanted.path, *([config.ct.path] if config.ct else []), *(p for t in config.rois for p in _listed(t.path))]
     if config.dose.density not in ("uniform", "ct"):
         paths.append(config.dose.density)
+    if config.registration is not None:
+        paths += [p for p in (config.registration.path, config.registration.image) if p is not None]
+    paths += [table.image for table in config.derived if table.image is not None]
     images = [Path(p) for p in ([config.ct.path] if config.ct else []) + [wanted.path]]
+    if registration is not None and config.ct is not None and registration.moving != "rois":
+        images = [Path(config.ct.path if registration.fixed == "ct" else wanted.path)]  # the frame that stayed
     reference = next((p for p in images if not is_plain_file(p) and is_dicom(p)), None)
     inputs = tuple(dict.fromkeys(f for p in paths for f in _files(Path(p))))
     return Opened(case, _engine(config), inputs, reference)
+
+
+def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume) -> RoiSet:
+    """The regions, and those that the case makes from them."""
+    plans = []
+    for table in config.derived:
+        contour = None
+        if table.isocontour_fraction is not None or table.isocontour_bq_per_ml is not None:
+            of, _, region = table.isocontour_of.partition(" of ")
+            contour = Isocontour(table.isocontour_fraction, table.isocontour_bq_per_ml, of, region or None)
+        ways = (table.expression, table.isocontour_fraction, table.isocontour_bq_per_ml)
+        if sum(way is not None for way in ways) != 1:
+            msg = f"derived region {table.name!r}: give one of from, isocontour_fraction and isocontour_bq_per_ml."
+            raise InputError(msg)
+        image = None
+        if table.image is not None:
+            path = Path(table.image)
+            image = read_activity(path, quantity="counts" if is_plain_file(path) else None)
+        plans.append(
+            Derivation(table.name, table.role, table.expression, contour, table.margin_mm, table.within, image)
+        )
+    return derive(rois, plans, activity)
 
 
 @contextmanager

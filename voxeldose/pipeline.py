@@ -283,6 +283,8 @@ def _what_was_assumed(case: Case, engine: Engine) -> list[str]:
     said = [*image.notes, *(case.ct.notes if case.ct else ()), *(n for r in case.rois for n in r.notes)]
     if isinstance(case.density, DensityMap):
         said += case.density.notes
+    if case.registration is not None:
+        said.append(case.registration.sentence())
     said.append("Microspheres do not move: all activity decays where it is (time-integrated activity = A T½/ln 2).")
     nuclide = given.radionuclide
     said.append(

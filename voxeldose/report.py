@@ -110,7 +110,7 @@ def write_report(result: Assessment, path: str | Path) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    house.filters.update(number=_number, percent=_percent, fact=_fact, times=_times)
+    house.filters.update(number=_number, percent=_percent, fact=_fact, times=_times, join_numbers=_join)
     page = house.get_template("report.html.j2").render(
         result=result,
         record=result.record,
@@ -392,6 +392,10 @@ def _fact(value: object) -> str:
 
 def _times(numbers: Iterable[float]) -> str:
     return " \u00d7 ".join(f"{n:.4g}" for n in numbers)
+
+
+def _join(numbers: Iterable[float]) -> str:
+    return ", ".join(f"{n:.2f}" for n in numbers)
 
 
 def _short(name: str, longest: int) -> str:

@@ -19,6 +19,9 @@ __all__ = ["assess"]
 @click.option("--activity", type=PATH, help="PET or SPECT: DICOM folder or file, NIfTI, NRRD, MHA.")
 @click.option("--rois", type=PATH, multiple=True, help="Label map, or folder of masks; may be repeated.")
 @click.option("--ct", type=PATH, help="CT: DICOM folder, or a file in Hounsfield units.")
+@click.option(
+    "--registration", type=PATH, help="Rigid transform: DICOM REG, or ITK .tfm or .h5; applied to the activity."
+)
 @click.option("--labels", type=PATH, help='JSON: label value or name -> {"name": …, "role": …}.')
 @click.option("--administered-mbq", type=float, help="Activity in the vial, decayed to the infusion.")
 @click.option("--residual-mbq", type=float, help="Left in vial and tubing, at the same instant.")
@@ -116,6 +119,8 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
     for flag in ("activity", "ct"):
         if flags[flag] is not None:
             tables[flag] = {**tables.get(flag, {}), "path": str(flags[flag].absolute())}
+    if flags["registration"] is not None:
+        tables["registration"] = {"path": str(flags["registration"].absolute())}
     dose = tables.get("dose", {})
     if flags["density"] is not None and flags["density_g_per_ml"] is None:
         dose.pop("density_g_per_ml", None)

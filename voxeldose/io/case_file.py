@@ -25,11 +25,14 @@ class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
+Role = Literal["tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other"]
+
+
 class LabelTable(_Table):
     """Name and role of one label."""
 
     name: str = Field(min_length=1)
-    role: Literal["tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other"]
+    role: Role
 
 
 class CaseTable(_Table):
@@ -60,6 +63,32 @@ class RoisTable(_Table):
 
     path: str | Annotated[list[str], Field(min_length=1)]
     labels: dict[str, LabelTable] | None = None
+    drawn_on: Literal["activity", "ct"] | None = None
+
+
+class DerivedTable(_Table):
+    """``[[derived]]``: a region made from others (``from``) or from the activity (``isocontour_…``)."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    name: str = Field(min_length=1)
+    role: Role
+    expression: str | None = Field(default=None, alias="from", min_length=1)
+    isocontour_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    isocontour_bq_per_ml: Positive | None = None
+    isocontour_of: Annotated[str, Field(pattern=r"^(maximum|mean)( of \S.*)?$")] = "maximum"
+    image: str | None = None
+    margin_mm: float = 0.0
+    within: str | None = Field(default=None, min_length=1)
+
+
+class RegistrationTable(_Table):
+    """``[registration]``: a transform in a file, or how to find one."""
+
+    path: str | None = None
+    method: Literal["rigid"] | None = None
+    moving: Literal["activity", "ct", "rois"] | None = None
+    image: str | None = None
 
 
 class AdministrationTable(_Table):
@@ -94,6 +123,8 @@ class CaseFile(_Table):
     activity: ActivityTable
     ct: CtTable | None = None
     rois: list[RoisTable] = Field(min_length=1)
+    derived: list[DerivedTable] = []
+    registration: RegistrationTable | None = None
     administration: AdministrationTable = AdministrationTable()
     dose: DoseTable = DoseTable()
 
@@ -115,7 +146,10 @@ def read_case_file(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         msg = f"{path}: cannot be read as TOML ({error})."
         raise InputError(msg) from error
-    for table in (tables.get("activity"), tables.get("ct"), *_listed(tables.get("rois"))):
+    for table in (*_listed(tables.get("derived")), tables.get("registration")):
+        if isinstance(table, dict) and isinstance(table.get("image"), str):
+            table["image"] = str(path.parent / table["image"])
+    for table in (tables.get("activity"), tables.get("ct"), tables.get("registration"), *_listed(tables.get("rois"))):
         if isinstance(table, dict) and isinstance(table.get("path"), str):
             table["path"] = str(path.parent / table["path"])
         elif isinstance(table, dict) and isinstance(table.get("path"), list):
@@ -168,8 +202,10 @@ def _known_keys(place: list[str]) -> set[str]:
         "rois": RoisTable,
         "administration": AdministrationTable,
         "dose": DoseTable,
+        "derived": DerivedTable,
+        "registration": RegistrationTable,
         "labels": LabelTable,
     }
     for name in place:
         table = tables.get(name, table)
-    return set(table.model_fields)
+    return {field.alias or name for name, field in table.model_fields.items()}

@@ -76,6 +76,7 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
             "lung_shunt_fraction": given.lung_shunt_fraction,
             "device": given.device,
         },
+        "registration": result.case.registration.facts() if result.case.registration else None,
         "assumptions": list(record.assumptions),
         "warnings": list(record.warnings),
     }

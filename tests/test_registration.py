@@ -49,19 +49,27 @@ FIXED = Grid.from_axes((44, 60, 80), (5, 4, 4), (-160, -120, -110))
 MOVING = Grid.from_axes((62, 84, 84), (4, 4, 4), (-166, -160, -124))
 
 
-@pytest.mark.parametrize(("angles", "shift"), [((0, 0, 0), (3, -2, 4)), ((5, -3, 7), (12, -9, 15))])
-def test_a_known_motion_of_a_phantom_is_found_to_half_a_millimetre_and_half_a_degree(angles, shift):
-    true = motion(angles, shift, np.zeros(3))
+def test_a_known_motion_of_a_phantom_is_found_to_half_a_millimetre_and_half_a_degree():
+    true = motion((5, -3, 7), (12, -9, 15), np.zeros(3))
     moving, fixed = CtImage(on(MOVING, true), MOVING), CtImage(on(FIXED), FIXED)
     found, metric = find_rigid(moving, fixed)
     apart, angle = misfit(found, true, FIXED)
     assert apart < 0.5
     assert angle < 0.5
     assert metric["after"] > metric["before"]
-    again, _ = find_rigid(moving, fixed)
-    np.testing.assert_array_equal(again, found)
 
 
+@pytest.mark.slow
+def test_the_same_images_give_the_same_motion_to_the_last_bit():
+    true = motion((0, 0, 0), (3, -2, 4), np.zeros(3))
+    moving, fixed = CtImage(on(MOVING, true), MOVING), CtImage(on(FIXED), FIXED)
+    found, metric = find_rigid(moving, fixed)
+    np.testing.assert_array_equal(find_rigid(moving, fixed)[0], found)
+    assert find_rigid(moving, fixed)[1] == metric
+    assert misfit(found, true, FIXED)[0] < 0.5
+
+
+@pytest.mark.slow
 def test_uptake_in_organs_is_registered_to_the_ct_without_a_common_scale():
     true = motion((3, -2, 4), (8, -6, 5), np.zeros(3))
     hu = on(MOVING, true)

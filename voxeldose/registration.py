@@ -28,7 +28,7 @@ METRIC = "Mattes mutual information"
 
 #: Bins of the joint histogram; points sampled for the metric; and the seed that makes every run the same.
 _BINS = 48
-_POINTS = 60_000
+_POINTS = 80_000
 _SEED = 20240502
 #: Smoothing (mm) and shrinking from the first level to the last; voxels are not made larger than this (mm).
 _LEVELS_MM = (6.0, 3.0, 1.0)
@@ -98,7 +98,7 @@ def _search(moving: Volume, fixed: Volume) -> Matrix:
         start.SetTranslation((_centre(moving) - _centre(fixed)).tolist())
     search = _method(sitk)
     search.SetOptimizerAsRegularStepGradientDescent(
-        learningRate=2.0, minStep=1e-4, numberOfIterations=300, relaxationFactor=0.6, gradientMagnitudeTolerance=1e-8
+        learningRate=2.0, minStep=3e-4, numberOfIterations=200, relaxationFactor=0.5, gradientMagnitudeTolerance=1e-8
     )
     search.SetOptimizerScalesFromPhysicalShift()
     found = start

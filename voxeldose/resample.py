@@ -185,12 +185,17 @@ def _are_parallel(matrix: npt.NDArray[np.float64], new: Grid) -> bool:
 
 
 def _apply(weights: list[npt.NDArray[np.float64]], values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Weigh old voxels along each axis in turn, summed in float64."""
-    result = np.empty((weights[0].shape[0], *values.shape[1:]), np.float64)
-    for j in range(values.shape[1]):  # a row of the image at a time: a whole CT in float64 is large
-        result[:, j] = weights[0] @ values[:, j].astype(np.float64)
-    result = np.matmul(weights[1], result)
-    return np.asarray(np.matmul(result, weights[2].T), np.float32)
+    """Weigh old voxels along each axis in turn, summed in float64; a new voxel touches few old ones."""
+    from scipy.sparse import csr_array
+
+    k, j, i = (csr_array(w) for w in weights)
+    first = np.empty((k.shape[0], *values.shape[1:]), np.float64)
+    for row in range(values.shape[1]):  # a row at a time: a whole CT in float64 is large
+        first[:, row] = k @ values[:, row].astype(np.float64)
+    result = np.empty((k.shape[0], j.shape[0], i.shape[0]), np.float32)
+    for n, part in enumerate(first):
+        result[n] = (i @ (j @ part).T).T
+    return result
 
 
 def _edges(

@@ -54,7 +54,7 @@ def write_series(folder: Path, modality: str, values, spacing: tuple[float, floa
         ds.FrameOfReferenceUID = FRAME
         ds.Manufacturer = ds.ManufacturerModelName = "bench"
         ds.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-        ds.ImagePositionPatient = [f"{v:.6g}" for v in start + [0, 0, k * spacing[0]]]
+        ds.ImagePositionPatient = [f"{v:.6g}" for v in start + np.array([0, 0, k * spacing[0]])]
         ds.PixelSpacing, ds.SliceThickness = [spacing[1], spacing[2]], spacing[0]
         ds.Rows, ds.Columns = shape[1:]
         ds.SamplesPerPixel, ds.PhotometricInterpretation = 1, "MONOCHROME2"
@@ -164,7 +164,7 @@ def main() -> None:
 
     import voxeldose
 
-    say = print  # noqa: T202
+    say = print
     say(
         f"voxeldose {voxeldose.__version__}, SimpleITK {sitk.Version.VersionString()}, numpy {np.__version__}, "
         f"Python {platform.python_version()}, {os.cpu_count()} cores"
@@ -184,8 +184,10 @@ def main() -> None:
             worst = max(abs(ours["facts"][k] / plain["facts"][k] - 1) for k in shared)
             kept = ours["facts"]["regions moved"] / sum(ours["facts"][f"region {n}"] for n in range(1, REGIONS + 1))
             agrees = worst < 1e-5 and abs(kept - 1) < 1e-5
-            say(f"  {len(shared)} means and volumes agree to {worst:.1e}; regions keep {kept:.6f} of their volume: "
-                f"{'agree' if agrees else 'DISAGREE'}; {'under' if ours['peak_gib'] < LIMIT_GIB else 'OVER'} {LIMIT_GIB:g} GiB")
+            say(
+                f"  {len(shared)} means and volumes agree to {worst:.1e}; regions keep {kept:.6f} of their volume: "
+                f"{'agree' if agrees else 'DISAGREE'}; {'under' if ours['peak_gib'] < LIMIT_GIB else 'OVER'} {LIMIT_GIB:g} GiB"
+            )
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ The name of a region is the Segment Label; its role stands in the Segment Descri
 from __future__ import annotations
 
 import re
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -105,6 +106,9 @@ def write_seg(rois: RoiSet, path: str | Path, *, reference: str | Path) -> None:
     for key in _MAY_BE_EMPTY:
         if key not in header:
             setattr(header, key, None)
+    for each in series.headers:
+        if "SpecificCharacterSet" in each and not each.SpecificCharacterSet:
+            del each.SpecificCharacterSet  # empty means the default, which highdicom does not take
     order, flipped = _axes_in_files(image.grid, header)
     masks, part = _masks(rois, image.grid, slice_axis=order[0])
     volume = hd.Volume(
@@ -117,23 +121,25 @@ def write_seg(rois: RoiSet, path: str | Path, *, reference: str | Path) -> None:
     volume = volume.permute_spatial_axes(order)
     if flipped:
         volume = volume.flip_spatial(flipped)
-    made = hd.seg.Segmentation(
-        source_images=series.headers,
-        pixel_array=volume,
-        segmentation_type="BINARY",
-        segment_descriptions=[_segment(number, roi) for number, roi in enumerate(rois, 1)],
-        series_instance_uid=generate_uid(),
-        series_number=int(header.get("SeriesNumber", 0) or 0) + 900,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="voxeldose",
-        manufacturer_model_name="voxeldose",
-        software_versions=__version__,
-        device_serial_number=__version__,
-        content_label="ROIS",
-        content_description="Regions of interest",
-        series_description="voxeldose regions",
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # highdicom prints names of patients that it finds odd
+        made = hd.seg.Segmentation(
+            source_images=series.headers,
+            pixel_array=volume,
+            segmentation_type="BINARY",
+            segment_descriptions=[_segment(number, roi) for number, roi in enumerate(rois, 1)],
+            series_instance_uid=generate_uid(),
+            series_number=int(header.get("SeriesNumber", 0) or 0) + 900,
+            sop_instance_uid=generate_uid(),
+            instance_number=1,
+            manufacturer="voxeldose",
+            manufacturer_model_name="voxeldose",
+            software_versions=__version__,
+            device_serial_number=__version__,
+            content_label="ROIS",
+            content_description="Regions of interest",
+            series_description="voxeldose regions",
+        )
     for item, roi in zip(made.SegmentSequence, rois, strict=True):
         item.SegmentDescription = f"role={roi.role}"
     made.save_as(path)
@@ -221,8 +227,6 @@ def find_segments(path: Path) -> list[SegmentFound]:
     InputError
         If it cannot be read or decoded, or its frames do not lie in one regular volume.
     """
-    import warnings
-
     import highdicom
 
     with warnings.catch_warnings():

@@ -21,16 +21,19 @@ _HOMES = {
     "CountMap": "volume",
     "CtImage": "volume",
     "DensityMap": "volume",
+    "Derivation": "derived",
     "DoseMap": "volume",
     "Dvh": "dvh",
     "GeometryError": "errors",
     "Grid": "grid",
     "InputError": "errors",
+    "Isocontour": "derived",
     "LocalDeposition": "engines.convolution",
     "PointKernel": "dpk",
     "QuantityError": "errors",
     "RayTransport": "engines.density",
     "Radionuclide": "radionuclide",
+    "Registration": "transform",
     "Roi": "roi",
     "RoiSet": "roi",
     "TC99M": "radionuclide",
@@ -39,6 +42,8 @@ _HOMES = {
     "Y90": "radionuclide",
     "administration_from_assays": "quantify",
     "assess": "pipeline",
+    "derive": "derived",
+    "find_rigid": "registration",
     "point_kernel": "dpk",
     "read_ct": "io.dicom_series",
     "read_image": "io.images",
@@ -73,6 +78,7 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from voxeldose.case import Absolute, Administered, Administration, Assessment, Case
+    from voxeldose.derived import Derivation, Isocontour, derive
     from voxeldose.dpk import PointKernel, VoxelKernel, point_kernel, voxelise
     from voxeldose.dvh import Dvh
     from voxeldose.engines.convolution import Convolution, LocalDeposition
@@ -89,5 +95,7 @@ if TYPE_CHECKING:
     from voxeldose.pipeline import assess, what_if
     from voxeldose.quantify import administration_from_assays
     from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants
+    from voxeldose.registration import find_rigid
     from voxeldose.roi import Roi, RoiSet
+    from voxeldose.transform import Registration
     from voxeldose.volume import ActivityMap, CountMap, CtImage, DensityMap, DoseMap

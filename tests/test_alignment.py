@@ -224,6 +224,17 @@ def test_a_registered_case_gives_the_doses_of_the_case_that_needed_none(files):
     assert "ITK transform t.tfm" in page
 
 
+def test_a_transform_the_wrong_way_round_earns_a_warning(files, tmp_path):
+    away = np.eye(4)
+    away[:3, :3] = Rotation.from_euler("z", 2, degrees=True).as_matrix()
+    counts = sitk.ReadImage(str(tmp_path / "here.nii.gz"))
+    sitk.WriteImage(counts[:, :, 1:], str(tmp_path / "cut.nii.gz"))  # so that its voxels are not those of the CT
+    away[:3, 3] = (9, -8, 6)
+    write_itk_transform(away, tmp_path / "away.tfm")
+    found, _ = files("cut.nii.gz", '[registration]\npath = "away.tfm"\n')
+    assert any("less alike" in said and "inverse" in said for said in found["warnings"])
+
+
 def test_derived_regions_stand_in_the_results_with_how_they_were_made(files):
     found, _ = files("here.nii.gz")
     rois = found["rois"]

@@ -89,7 +89,7 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
         case.ct.grid.require_same_frame(case.activity.grid, "CT and activity image")
     found = quantify(case)
     assumptions = [*_what_was_assumed(case, engine), *found.assumptions]
-    warnings = list(found.warnings)
+    warnings = [*(case.registration.doubts() if case.registration is not None else ()), *found.warnings]
 
     watch.step("placing activity on the dose grid")
     grid, decays = _decays_on_grid(case, found, engine, assumptions)

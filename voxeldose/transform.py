@@ -111,6 +111,17 @@ class Registration:
         x, y, z = self.matrix_lps_mm[:3, :3] @ centre + self.matrix_lps_mm[:3, 3] - centre
         return float(x), float(y), float(z)
 
+    def doubts(self) -> tuple[str, ...]:
+        """A warning if the images are less alike than they were."""
+        if not self.metric or self.metric["after"] >= self.metric["before"]:
+            return ()
+        said = (
+            f"The registration makes the images less alike ({self.metric['name']} {self.metric['before']:.4f} before, "
+            f"{self.metric['after']:.4f} after): look at them in the report, and check that the transform is that of these "
+            "images and not its inverse."
+        )
+        return (said,)
+
     def facts(self) -> dict[str, Any]:
         """Everything about it, for results and report."""
         return {

@@ -162,8 +162,8 @@ class Grid:
         if not self.may_share_frame(other):
             msg = (
                 f"{what}: the frames of reference differ ({self.frame_uid} and {other.frame_uid}), so positions in one "
-                "say nothing about the other. Give a transform with [registration] path (DICOM REG, .tfm or .h5), let one "
-                'be found with [registration] method = "rigid", or give images and ROIs of the same study.'
+                "say nothing about the other. Register them: give [registration] path (DICOM REG, .tfm or .h5), let a transform "
+                'be found by [registration] method = "rigid", or give images and ROIs of the same study.'
             )
             raise GeometryError(msg)
 

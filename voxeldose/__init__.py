@@ -39,6 +39,8 @@ _HOMES = {
     "Y90": "radionuclide",
     "administration_from_assays": "quantify",
     "assess": "pipeline",
+    "plot_dvh": "report.plots",
+    "plot_slices": "report.plots",
     "point_kernel": "dpk",
     "read_ct": "io.dicom_series",
     "read_image": "io.images",
@@ -51,6 +53,8 @@ _HOMES = {
     "read_spect": "io.dicom_series",
     "voxelise": "dpk",
     "write_nifti": "io.nifti",
+    "write_pdf": "report.pdf",
+    "write_report": "report.page",
     "write_rtdose": "io.dicom_rt",
     "write_seg": "io.dicom_seg",
     "what_if": "pipeline",
@@ -89,5 +93,8 @@ if TYPE_CHECKING:
     from voxeldose.pipeline import assess, what_if
     from voxeldose.quantify import administration_from_assays
     from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants
+    from voxeldose.report.page import write_report
+    from voxeldose.report.pdf import write_pdf
+    from voxeldose.report.plots import plot_dvh, plot_slices
     from voxeldose.roi import Roi, RoiSet
     from voxeldose.volume import ActivityMap, CountMap, CtImage, DensityMap, DoseMap

@@ -29,7 +29,7 @@ from voxeldose.io.results import assessment_dict, write_json, write_tables
 from voxeldose.pipeline import Engine, assess
 from voxeldose.quantify import administration_from_assays, hu_to_density
 from voxeldose.radionuclide import y90_constants
-from voxeldose.report import write_report
+from voxeldose.report import draw_pictures, write_pdf, write_report
 from voxeldose.roi import RoiSet
 
 if TYPE_CHECKING:
@@ -95,7 +95,9 @@ def run_case(
         if opened.reference is not None:
             write_rtdose(result.dose, folder / "dose.dcm", reference=opened.reference)
         tell("drawing the report")
-        write_report(result, folder / "report.html")
+        pictures = draw_pictures(result)
+        write_report(result, folder / "report.html", pictures=pictures)
+        write_pdf(result, folder / "report.pdf", pictures=pictures)
         tell("hashing inputs")
         manifest = {
             "schema": "voxeldose/run/1",

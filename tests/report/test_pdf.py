@@ -1,0 +1,67 @@
+import base64
+import re
+import zlib
+
+import pytest
+from report_case import make_result
+
+from voxeldose.errors import InputError
+from voxeldose.report import Spread, draw_pictures, write_pdf
+
+
+def words(path):
+    """The text of a PDF as drawn, and its number of pages; ASCII keeps its codes in embedded fonts."""
+    content = path.read_bytes()
+    drawn = []
+    for stream in re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL):
+        if not stream.rstrip().endswith(b"~>") or len(stream) > 60_000:  # a picture
+            continue
+        page = zlib.decompress(base64.a85decode(stream.strip().removesuffix(b"~>")))
+        drawn += [
+            re.sub(rb"\\(.)", rb"\1", piece).decode("latin-1")
+            for piece in re.findall(rb"\((.*?)(?<!\\)\) Tj", page, re.DOTALL)
+        ]
+    return " ".join(drawn), len(re.findall(rb"/Type /Page\b(?!s)", content))
+
+
+def test_the_pdf_holds_answers_thresholds_method_and_assumptions(tmp_path):
+    result = make_result()
+    write_pdf(result, tmp_path / "report.pdf")
+    text, pages = words(tmp_path / "report.pdf")
+    assert 2 <= pages <= 5
+    for wanted in (
+        f"{result.rois['lesion'].mean_dose_gy:.4g}",
+        "Published thresholds",
+        "Reporting items",
+        "not given",
+        "case-7",
+    ):
+        assert wanted in text
+    assert "permanent trapping" in text
+    assert result.record.assumptions[0][:20] in text
+
+
+def test_markup_in_names_stays_text(tmp_path):
+    write_pdf(make_result("<b>lesion</b> & <font color='red'>", label="<i>x</i>"), tmp_path / "report.pdf")
+    text, _ = words(tmp_path / "report.pdf")
+    assert "<b>lesion</b>&<fontcolor='red'>" in text.replace(" ", "")
+    assert "<i>x</i>" in text
+
+
+def test_intervals_are_in_the_pdf(tmp_path):
+    spread = Spread("95 % of 500 draws.", {"lesion": {"mean_dose_gy": (11.5, 22.25)}})
+    write_pdf(make_result(), tmp_path / "report.pdf", spread=spread)
+    assert "11.50 to 22.25" in words(tmp_path / "report.pdf")[0]
+
+
+def test_the_same_result_gives_the_same_pdf(tmp_path):
+    result = make_result()
+    pictures = draw_pictures(result)
+    for name in ("a.pdf", "b.pdf"):
+        write_pdf(result, tmp_path / name, pictures=pictures)
+    assert (tmp_path / "a.pdf").read_bytes() == (tmp_path / "b.pdf").read_bytes()
+
+
+def test_an_unwritable_place_is_refused(tmp_path):
+    with pytest.raises(InputError):
+        write_pdf(make_result(), tmp_path / "no" / "report.pdf")

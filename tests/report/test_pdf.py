@@ -1,4 +1,3 @@
-import base64
 import re
 import zlib
 
@@ -13,14 +12,14 @@ def words(path):
     """The text of a PDF as drawn, and its number of pages; ASCII keeps its codes in embedded fonts."""
     content = path.read_bytes()
     drawn = []
-    for stream in re.findall(rb"stream\r?\n(.*?)endstream", content, re.DOTALL):
-        if not stream.rstrip().endswith(b"~>") or len(stream) > 60_000:  # a picture
+    for stream in re.split(rb"stream\r?\n", content)[1:]:
+        try:
+            page = zlib.decompressobj().decompress(stream, 500_000)
+        except zlib.error:  # a stream that is not packed
             continue
-        page = zlib.decompress(base64.a85decode(stream.strip().removesuffix(b"~>")))
-        drawn += [
-            re.sub(rb"\\(.)", rb"\1", piece).decode("latin-1")
-            for piece in re.findall(rb"\((.*?)(?<!\\)\) Tj", page, re.DOTALL)
-        ]
+        for line in page.splitlines() if b" Tj" in page else []:
+            pieces = re.findall(rb"\((.*?)(?<!\\)\) Tj", line)
+            drawn += [re.sub(rb"\\(.)", rb"\1", piece).decode("latin-1") for piece in pieces]
     return " ".join(drawn), len(re.findall(rb"/Type /Page\b(?!s)", content))
 
 

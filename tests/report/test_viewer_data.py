@@ -30,7 +30,7 @@ def layer(data, name):
 def grid_of(data, name):
     found = data["layers"][name]
     box = Grid(tuple(data["shape"]), np.array(data["affine_lps_mm"]))
-    return box.with_spacing(found["spacing_mm"])
+    return box if found["spacing_mm"] == data["spacing_mm"] else box.with_spacing(found["spacing_mm"])
 
 
 def places(grid):

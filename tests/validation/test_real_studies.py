@@ -14,7 +14,7 @@ from voxeldose.resample import onto
 from voxeldose.volume import CountMap
 
 pytestmark = pytest.mark.data
-FILES = {"assessment.json", "rois.csv", "dvh.csv", "dose.nii.gz", "dose.dcm", "report.html", "run.json"}
+FILES = {"assessment.json", "rois.csv", "dvh.csv", "dose.nii.gz", "dose.dcm", "report.html", "report.pdf", "run.json"}
 
 
 def run(*words):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
@@ -13,6 +14,8 @@ from voxeldose.report.plots import draw_pictures, roi_styles, rois_with_role, sl
 from voxeldose.report.wording import measure, number, percent, shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from voxeldose.case import Assessment
     from voxeldose.report.plots import Pictures
 
@@ -78,12 +81,25 @@ def write_pdf(
     footer = _Footer(
         f"{title}   voxeldose {result.record.version}. Research use; not for clinical decisions unless validated locally."
     )
-    document.build(parts, onFirstPage=footer, onLaterPages=footer)
+    with _binary_streams():
+        document.build(parts, onFirstPage=footer, onLaterPages=footer)
     try:
         Path(path).write_bytes(buffer.getvalue())
     except OSError as failure:
         msg = f"Cannot write the report to {path}: {failure.strerror}. Name a file in a folder that exists."
         raise InputError(msg) from failure
+
+
+@contextmanager
+def _binary_streams() -> Iterator[None]:
+    """Pictures as bytes and not as letters: a fifth smaller, and written in a third of the time."""
+    from reportlab import rl_config
+
+    before, rl_config.useA85 = rl_config.useA85, 0
+    try:
+        yield
+    finally:
+        rl_config.useA85 = before
 
 
 class _Footer:
@@ -276,7 +292,7 @@ def _images(result: Assessment, drawn: Pictures) -> list[Any]:
     return [
         PageBreak(),
         _heading("Images"),
-        _picture(drawn.slices_png, _WIDE_MM, 112.0),
+        _picture(drawn.slices_png, _WIDE_MM, 200.0),
         _paragraph(escape(caption), 7.5, colour=_QUIET),
     ]
 
@@ -379,4 +395,4 @@ def _side_by_side(groups: list[tuple[str, list[tuple[str, str]]]]) -> list[Any]:
         cells.append([""])
     pairs = [cells[n : n + 2] for n in range(0, len(cells), 2)]
     bare = [("LINEBELOW", (0, 0), (-1, -1), 0, "#ffffff"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]
-    return [_table(pairs, [half, half], style=bare)]
+    return [_table([pair], [half, half], style=bare) for pair in pairs]

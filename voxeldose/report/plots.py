@@ -365,7 +365,7 @@ def _cut_png(png: bytes, box_in: Bbox, tall_in: float) -> bytes:
     with Image.open(io.BytesIO(png)) as whole:
         part = whole.convert("RGB").crop(tuple(round(n * _DPI) for n in edges))
         buffer = io.BytesIO()
-        part.save(buffer, "png")
+        part.save(buffer, "png", compress_level=4)
     return buffer.getvalue()
 
 

@@ -36,7 +36,7 @@ CT_SPACING_MM = 1.5
 STEPS = 16_000
 LOWEST_HU, HIGHEST_HU = -1024.0, 3071.0
 BODY_HU = -400.0
-MARGIN_MM = 10.0
+MARGIN_MM, AROUND_MM = 10.0, 80.0
 #: Part of the highest dose that belongs into the view wherever it lies.
 SHOWN_DOSE = 0.02
 #: A grid that is turned by more than this is called oblique.
@@ -88,27 +88,33 @@ def viewer_data(result: Assessment) -> dict[str, Any]:
 
 
 def display_grid(result: Assessment) -> Grid:
-    """The window of the dose grid around regions, body and dose; another grid only where that one is sheared or huge."""
+    """The window of the dose grid around regions and dose, with what is body for some way beyond them.
+
+    Another grid only where that one is sheared or huge.
+    """
     grid = result.dose.grid
     points = [roi.grid.corners() for roi in result.case.rois]
     highest = float(result.dose.gy.max())
     if highest > 0:
         points.append(_ends(result.dose.gy >= SHOWN_DOSE * highest, grid))
+    found = grid.indices(np.concatenate(points)) if points else np.array([[0, 0, 0], np.array(grid.shape) - 1])
+    spacing = np.array(grid.spacing_mm)
+    low, high = found.min(axis=0) - MARGIN_MM / spacing, found.max(axis=0) + MARGIN_MM / spacing
     if result.case.ct is not None:
         body = result.case.ct.hu[::2, ::2, ::2] > BODY_HU
         if body.any():
-            points.append(_ends(body, result.case.ct.grid, step=2))
-    found = grid.indices(np.concatenate(points)) if points else np.array([[0, 0, 0], np.array(grid.shape) - 1])
-    margin = np.ceil(MARGIN_MM / np.array(grid.spacing_mm))
-    low = np.clip(np.floor(found.min(axis=0)) - margin, 0, np.array(grid.shape) - 1).astype(int)
-    high = np.clip(np.ceil(found.max(axis=0)) + margin, low, np.array(grid.shape) - 1).astype(int)
-    part = grid.window(low.tolist(), (high - low + 1).tolist())
+            there = grid.indices(_ends(body, result.case.ct.grid, step=2))
+            low = np.minimum(low, np.maximum(there.min(axis=0), low - AROUND_MM / spacing))
+            high = np.maximum(high, np.minimum(there.max(axis=0), high + AROUND_MM / spacing))
+    first = np.clip(np.floor(low), 0, np.array(grid.shape) - 1).astype(int)
+    last = np.clip(np.ceil(high), first, np.array(grid.shape) - 1).astype(int)
+    part = grid.window(first.tolist(), (last - first + 1).tolist())
     if not grid.is_right_angled:
         corners = part.corners()
-        first, last = corners.min(axis=0), corners.max(axis=0)
+        near, far = corners.min(axis=0), corners.max(axis=0)
         step = min(grid.spacing_mm)
-        shape = [max(1, math.ceil(n / step)) for n in (last - first)[::-1]]
-        part = Grid.from_axes(shape, (step, step, step), first + step / 2, frame_uid=grid.frame_uid)
+        shape = [max(1, math.ceil(n / step)) for n in (far - near)[::-1]]
+        part = Grid.from_axes(shape, (step, step, step), near + step / 2, frame_uid=grid.frame_uid)
     return _limited(part, MAX_VOXELS)
 
 

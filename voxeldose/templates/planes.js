@@ -198,9 +198,13 @@ function draw(plane) {
   }
   context.stroke();
   context.font = SMALL;
+  const taken = [];
   for (const [label, end] of labels) {
     const [x, y] = onScreen(end);
-    if (x > 14 && x < wide - 14 && y > 24 && y < tall - 24) text(context, label, x, y, 'center', 'middle');
+    const isClear = taken.every((other) => Math.abs(other[0] - x) > 24 || Math.abs(other[1] - y) > 12);
+    if (!isClear || x < 14 || x > wide - 14 || y < 24 || y > tall - 24) continue;
+    taken.push([x, y]);
+    text(context, label, x, y, 'center', 'middle');
   }
   frame(context, plane, wide, tall, shown);
 }

@@ -13,7 +13,7 @@ from report_case import make_result as result
 
 from voxeldose.case import RoiMetrics
 from voxeldose.errors import InputError
-from voxeldose.report import Spread, plot_dvh, plot_slices, write_report
+from voxeldose.report import Spread, plot_dvh, plot_slices, write_pdf, write_report
 from voxeldose.report.content import COLUMNS
 
 EVIL = "<script>alert(1)</script>"
@@ -102,6 +102,12 @@ def test_names_from_files_are_escaped():
     text = page(name=EVIL)
     assert EVIL not in text
     assert "&lt;script&gt;" in text
+
+
+def test_a_name_in_a_script_that_fonts_lack_is_kept(tmp_path):
+    name = "肝臓 Läsion"
+    assert name in page(name=name)  # a warning of matplotlib would be an error here
+    write_pdf(result(name=name), tmp_path / "report.pdf")
 
 
 def test_a_case_without_ct_or_device_says_so():

@@ -177,7 +177,6 @@ def facts(result: Assessment) -> Facts:
                 ),
             ],
         ),
-        ("Method", method),
         (
             "Constants",
             [
@@ -192,12 +191,16 @@ def facts(result: Assessment) -> Facts:
             "Grids, in slice × row × column",
             [(n, f"{times(v.grid.shape)} voxels of {times(v.grid.spacing_mm)} mm") for n, v in images if v is not None],
         ),
+        ("Method", method),
         (
             "Provenance",
             [
                 ("Software", f"voxeldose {record.version}"),
                 ("Inputs", "SHA-256 of every input file: run.json beside this file"),
-                *[(f"Time for {step}, s", f"{seconds:.2f}") for step, seconds in record.timings_s.items()],
+                (
+                    "Time, s",
+                    "; ".join(f"{step} {seconds:.2f}" for step, seconds in record.timings_s.items()) or "not recorded",
+                ),
             ],
         ),
     ]
@@ -274,7 +277,7 @@ def reporting_items(result: Assessment, spread: Spread | None = None) -> list[tu
         (
             "Absorbed dose",
             [
-                ("Method", record.method),
+                ("Method", f"engine {record.engine}"),
                 ("Kernel", fact(record.kernel["source"]) if "source" in record.kernel else "none: local deposition"),
                 ("Time-integrated activity", "permanent trapping, A T½/ln 2"),
                 (

@@ -63,8 +63,8 @@ def write_pdf(
         pagesize=A4,
         leftMargin=_MARGIN_MM * mm,
         rightMargin=_MARGIN_MM * mm,
-        topMargin=14 * mm,
-        bottomMargin=16 * mm,
+        topMargin=12 * mm,
+        bottomMargin=14 * mm,
         title=title,
         author="voxeldose",
         subject="Absorbed dose after radioembolization",
@@ -112,8 +112,8 @@ class _Footer:
         canvas.saveState()
         canvas.setFont(_FONT, 7)
         canvas.setFillColor(_QUIET)
-        canvas.drawString(document.leftMargin, 24, self.words)
-        canvas.drawRightString(document.pagesize[0] - document.rightMargin, 24, f"page {document.page}")
+        canvas.drawString(document.leftMargin + 6, 24, self.words)
+        canvas.drawRightString(document.pagesize[0] - document.rightMargin - 6, 24, f"page {document.page}")
         canvas.restoreState()
 
 
@@ -323,12 +323,13 @@ def _numbers(result: Assessment, spread: Spread | None) -> list[Any]:
             line = f"<font color='{styles[name][0]}'>■</font> <b>{_plain(name)}</b><br/><font color='{_QUIET}'>{roi.role.replace('_', ' ')}</font>"
             head.append(_paragraph(line, 8, align=2))
         rows = [head]
-        shading = []
+        shading: list[Any] = []
         group = ""
         for column in COLUMNS:
             if column.group != group:
                 group = column.group
                 shading.append(("BACKGROUND", (0, len(rows)), (-1, len(rows)), HexColor(_SOFT)))
+                shading.append(("SPAN", (0, len(rows)), (-1, len(rows))))
                 rows.append([_paragraph(group, 7.5, colour=_QUIET, bold=True), *[""] * len(part)])
             cells = [
                 _paragraph(
@@ -365,11 +366,6 @@ def _interval(spread: Spread | None, name: str, key: str, unit: str) -> str:
 def _words(result: Assessment, spread: Spread | None) -> list[Any]:
     """Method, assumptions and reporting items; groups stand side by side, two to a row."""
     stated = [(title, [(label, escape(words)) for label, words in rows]) for title, rows in facts(result)]
-    missing = f"<font color='{_QUIET}'>not given</font>"
-    items = [
-        (title, [(label, missing if words is None else escape(words)) for label, words in rows])
-        for title, rows in reporting_items(result, spread)
-    ]
     note = "After the EANM guidance on dosimetry reporting (Lassmann 2011, doi:10.1007/s00259-010-1549-3)."
     assumptions = [_paragraph(f"• {escape(a)}", 7.5, after=1.5) for a in result.record.assumptions]
     return [
@@ -379,8 +375,18 @@ def _words(result: Assessment, spread: Spread | None) -> list[Any]:
         *(assumptions or [_paragraph("None recorded.", colour=_QUIET)]),
         _heading("Reporting items"),
         _paragraph(note, 7.5, colour=_QUIET, after=3),
-        *_side_by_side(items),
+        *(_paragraph(_run_in(title, rows), 7.5, after=3) for title, rows in reporting_items(result, spread)),
     ]
+
+
+def _run_in(title: str, rows: list[tuple[str, str | None]]) -> str:
+    """A group of reporting items as one paragraph of markup."""
+    missing = f"<font color='{_ALERT}'>not given</font>"
+    items = [
+        f"<font color='{_QUIET}'>{escape(label)}:</font> {missing if words is None else escape(words)}"
+        for label, words in rows
+    ]
+    return f"<b>{escape(title)}.</b> {'; '.join(items)}."
 
 
 def _side_by_side(groups: list[tuple[str, list[tuple[str, str]]]]) -> list[Any]:

@@ -328,6 +328,12 @@ class Pictures:
 
 def draw_pictures(result: Assessment) -> Pictures:
     """Draw both figures as files in memory."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # names in scripts that matplotlib's font lacks
+        return _drawn(result)
+
+
+def _drawn(result: Assessment) -> Pictures:
     from matplotlib.transforms import Bbox
 
     figure = plot_slices(result)
@@ -375,7 +381,6 @@ def _written(figure: Figure, kind: str, dpi: int) -> bytes:
 
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else None
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # names in scripts that matplotlib's font lacks
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}):
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return buffer.getvalue()

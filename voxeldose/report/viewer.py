@@ -104,8 +104,9 @@ def display_grid(result: Assessment) -> Grid:
         body = result.case.ct.hu[::2, ::2, ::2] > BODY_HU
         if body.any():
             there = grid.indices(_ends(body, result.case.ct.grid, step=2))
-            low = np.minimum(low, np.maximum(there.min(axis=0), low - AROUND_MM / spacing))
-            high = np.maximum(high, np.minimum(there.max(axis=0), high + AROUND_MM / spacing))
+            margin, around = MARGIN_MM / spacing, AROUND_MM / spacing
+            low = np.minimum(low, np.maximum(there.min(axis=0) - margin, low - around))
+            high = np.maximum(high, np.minimum(there.max(axis=0) + margin, high + around))
     first = np.clip(np.floor(low), 0, np.array(grid.shape) - 1).astype(int)
     last = np.clip(np.ceil(high), first, np.array(grid.shape) - 1).astype(int)
     part = grid.window(first.tolist(), (last - first + 1).tolist())

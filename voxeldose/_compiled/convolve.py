@@ -30,7 +30,7 @@ Int64Array = npt.NDArray[np.int64]
 LANES = 16
 
 #: Called by compiled code only: without wrappers for other callers, which take half a second to compile.
-_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+_INNER = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, "error_model": "numpy"}
 
 
 class Reach(NamedTuple):
@@ -128,15 +128,7 @@ def _add_four(x: FloatArray, weight: FloatArray, use: Int64Array, c: int, parts:
         far[i] = far[i] + m0 * y0 + m1 * y1 + m2 * y2 + m3 * y3
 
 
-@njit(nogil=True, **_INNER)
-def _set_zero(parts: FloatArray, count: int, size: int) -> None:
-    for n in range(count):
-        x = parts[n]
-        for i in range(np.uintp(size)):
-            x[i] = 0
-
-
-@njit(nogil=True, cache=True)
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True, error_model="numpy")
 def fold_direct(
     source: FloatArray,
     filled: npt.NDArray[np.bool_],
@@ -217,7 +209,8 @@ def fold_direct(
                         found += 1
                 for r in range(found, found + 3):
                     use[r] = rows
-                _set_zero(parts, widest + 1, group * size)
+                for a in range(widest + 1):
+                    _sum_two(parts, len(parts) - 1, len(parts) - 1, zero, parts, a, zero, group * size)
                 for chunk in range(0, found, 4):
                     for n in range(4 if found - chunk > 4 else found - chunk):
                         b = offset[use[chunk + n], 1]
@@ -298,7 +291,7 @@ def direct_sum(
     def work(begin: int, end: int) -> None:
         use = np.zeros(len(offset) + 4, np.int64)
         planes, folded = _aligned(depth * (tile + 2 * reach_j), width), _aligned(4, group * width)
-        parts = _aligned(weight.shape[1], group * width)
+        parts = _aligned(weight.shape[1] + 1, group * width)  # the last stays zero
         fold_direct(
             source, filled, start, stop, low, high, offset, weight, layout, begin, end, use, planes, folded, parts, lines
         )  # fmt: skip
@@ -313,7 +306,7 @@ def _aligned(rows: int, columns: int) -> FloatArray:
     return buffer[skip : skip + rows * columns].reshape(rows, columns)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"})
+@njit(nogil=True, cache=True, no_cfunc_wrapper=True, fastmath={"contract"})
 def sum_spectra(spectra: FloatArray, slot: IntArray, kernel: FloatArray, total: FloatArray) -> None:
     """Write the spectra of some output slices: those of the slices around each, weighted by the kernel's.
 

@@ -238,7 +238,7 @@ def _convolve(
         _convolve_any(source, kernel, reach, result)
         return result
     octant = kernel[tuple(slice(n // 2, None) for n in kernel.shape)]
-    if method == "box" or (method is None and BOX_VOXELS[0] < math.prod(_fast_sizes(octant, reach)) <= BOX_VOXELS[1]):
+    if method == "box" or (method is None and BOX_VOXELS[0] < math.prod(_least_sizes(octant, reach)) <= BOX_VOXELS[1]):
         _convolve_box(source, octant, reach, result)
         return result
     direct, planar = _cost_ns(octant, reach)
@@ -304,14 +304,19 @@ def _convolve_direct(
     _in_threads(work, slice(0, reach.out[0].stop - reach.out[0].start), 1 if threads == 1 else 4 * threads, threads)
 
 
-def _fast_sizes(octant: npt.NDArray[np.float64], reach: Reach) -> list[int]:
-    """Lengths of the FFT along each axis: no part of the result that lies in the image is wrapped onto."""
-    from scipy import fft
-
+def _least_sizes(octant: npt.NDArray[np.float64], reach: Reach) -> list[int]:
+    """Least length of an FFT along each axis: no part of the result that lies in the image is wrapped onto."""
     return [
-        fft.next_fast_len(b.stop - b.start + n - 1 + max(b.start - o.start, o.stop - b.stop), real=True)
+        b.stop - b.start + n - 1 + max(b.start - o.start, o.stop - b.stop)
         for n, b, o in zip(octant.shape, reach.box, reach.out, strict=True)
     ]
+
+
+def _fast_sizes(octant: npt.NDArray[np.float64], reach: Reach) -> list[int]:
+    """The next lengths that are quickly transformed."""
+    from scipy import fft
+
+    return [fft.next_fast_len(n, real=True) for n in _least_sizes(octant, reach)]
 
 
 def _columns_reached(octant: npt.NDArray[np.float64], reach: Reach) -> tuple[npt.NDArray[np.int32], ...]:

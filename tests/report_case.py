@@ -1,7 +1,9 @@
 """A case whose images tell their own place in the patient, for the tests of its report."""
 
+from copy import copy
 from datetime import UTC, datetime
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -47,3 +49,19 @@ def make_result(name="lesion", *, device="glass", ct=True, degrees=0.0, label="c
     given = Administration(Y90, mbq, AT, 0.0, 0.05, device)
     activity = ActivityMap(values, grid, at=AT, radionuclide=Y90)
     return assess(Case(activity, rois, given, ct=scan, id=label))
+
+
+def uncertain(found):
+    """A copy of a result with an uncertainty, as an estimate adds it."""
+    changed = copy(found)
+    mean = SimpleNamespace(q025=11.5, q975=22.25)
+    part = SimpleNamespace(q025=0.1, q975=0.2)
+    lesion = SimpleNamespace(
+        metrics={"mean_dose_gy": mean, "v400_fraction": part},
+        budget_of="mean_dose_gy",
+        budget_sd_gy=2.5,
+        dominant="outline",
+    )
+    one = SimpleNamespace(samples=500, rois={"lesion": lesion}, probabilities=())
+    object.__setattr__(changed, "uncertainty", one)
+    return changed

@@ -20,6 +20,8 @@ __all__ = [
     "TC99M",
     "Y90",
     "Y90_ICRP107",
+    "Y90_LEGACY",
+    "Y90_SETS",
     "Y90_VENDOR",
     "ZR89",
     "Radionuclide",
@@ -99,6 +101,15 @@ Y90_VENDOR = Radionuclide(
     "TheraSphere package insert: K = 50 Gy kg/GBq, T½ 64.1 h; energy derived from the two",
     "vendor",
 )
+#: The K of older partition-model formulas ("49,670" with grams, after Ho 1996). No measured pair of half-life and energy gives
+#: it; for comparison with older plans only.
+Y90_LEGACY = Radionuclide(
+    "Y-90",
+    64.1,
+    49.67 / (1e9 * 64.1 * 3600.0 / math.log(2) * JOULE_PER_MEV),
+    "older partition-model formulas: K = 49.67 Gy kg/GBq; T½ 64.1 h as in the product inserts, energy derived from the two",
+    "legacy",
+)
 #: Only ever an image of where microspheres went; no dose is computed from it. T½ 6.0067 h, DDEP 2004.
 TC99M = Radionuclide("Tc-99m", 6.0067, None, "LNHB/DDEP Tc-99m")
 F18 = Radionuclide("F-18", 1.82890, None, "LNHB/DDEP F-18: 1.82890(23) h")
@@ -107,16 +118,17 @@ ZR89 = Radionuclide("Zr-89", 78.42, None, "LNHB/DDEP Zr-89: 3.2674(12) d")
 LU177 = Radionuclide("Lu-177", 159.53, None, "LNHB/DDEP Lu-177: 6.647(4) d")
 HO166 = Radionuclide("Ho-166", 26.795, None, "LNHB/DDEP Ho-166: 26.795(29) h")
 
-_Y90_SETS = {n.constants: n for n in (Y90, Y90_ICRP107, Y90_VENDOR)}
+#: Every set of Y-90 constants by its name; the first is the default.
+Y90_SETS = {n.constants: n for n in (Y90, Y90_ICRP107, Y90_VENDOR, Y90_LEGACY)}
 _KNOWN = {n.name: n for n in (Y90, TC99M, F18, GA68, ZR89, LU177, HO166)}
 
 
 def y90_constants(name: str) -> Radionuclide:
-    """Y-90 with the named set of constants: ``ddep``, ``icrp107`` or ``vendor``."""
-    if name not in _Y90_SETS:
-        msg = f"Unknown set of constants {name!r}; known are {', '.join(_Y90_SETS)}."
+    """Y-90 with the named set of constants: ``ddep``, ``icrp107``, ``vendor`` or ``legacy``."""
+    if name not in Y90_SETS:
+        msg = f"Unknown set of constants {name!r}; known are {', '.join(Y90_SETS)}."
         raise QuantityError(msg)
-    return _Y90_SETS[name]
+    return Y90_SETS[name]
 
 
 def known_radionuclide(name: str) -> Radionuclide | None:

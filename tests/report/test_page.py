@@ -10,10 +10,11 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pytest
 from report_case import make_result as result
+from report_case import uncertain
 
 from voxeldose.case import RoiMetrics
 from voxeldose.errors import InputError
-from voxeldose.report import Spread, plot_dvh, plot_slices, write_pdf, write_report
+from voxeldose.report import plot_dvh, plot_slices, write_pdf, write_report
 from voxeldose.report.content import COLUMNS
 
 EVIL = "<script>alert(1)</script>"
@@ -59,14 +60,11 @@ def test_the_policy_names_the_only_script_by_its_hash():
 
 def test_intervals_stand_beside_their_numbers(tmp_path):
     found = result()
-    spread = Spread(
-        "95 % intervals of 500 draws.", {"lesion": {"mean_dose_gy": (11.5, 22.25), "v400_fraction": (0.1, 0.2)}}
-    )
-    write_report(found, tmp_path / "report.html", spread=spread)
+    write_report(uncertain(found), tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text("utf-8")
     assert "11.50 to 22.25 Gy" in text
     assert "10.0 to 20.0 %" in text
-    assert text.count("95 % intervals of 500 draws.") >= 2  # first screen and reporting items
+    assert text.count("95 % of 500 samples") >= 2  # first screen and reporting items
     write_report(found, tmp_path / "plain.html")
     assert " to 22.25" not in (tmp_path / "plain.html").read_text("utf-8")
 

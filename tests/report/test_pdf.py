@@ -2,10 +2,10 @@ import re
 import zlib
 
 import pytest
-from report_case import make_result
+from report_case import make_result, uncertain
 
 from voxeldose.errors import InputError
-from voxeldose.report import Spread, draw_pictures, write_pdf
+from voxeldose.report import draw_pictures, write_pdf
 
 
 def words(path):
@@ -48,8 +48,7 @@ def test_markup_in_names_stays_text(tmp_path):
 
 
 def test_intervals_are_in_the_pdf(tmp_path):
-    spread = Spread("95 % of 500 draws.", {"lesion": {"mean_dose_gy": (11.5, 22.25)}})
-    write_pdf(make_result(), tmp_path / "report.pdf", spread=spread)
+    write_pdf(uncertain(make_result()), tmp_path / "report.pdf")
     assert "11.50 to 22.25" in words(tmp_path / "report.pdf")[0]
 
 

@@ -5,9 +5,8 @@ Every number comes from the ``Assessment``; fractions become percent here and no
 
 from __future__ import annotations
 
-from voxeldose.report.content import Spread
 from voxeldose.report.page import write_report
 from voxeldose.report.pdf import write_pdf
 from voxeldose.report.plots import Pictures, draw_pictures, plot_dvh, plot_slices
 
-__all__ = ["Pictures", "Spread", "draw_pictures", "plot_dvh", "plot_slices", "write_pdf", "write_report"]
+__all__ = ["Pictures", "draw_pictures", "plot_dvh", "plot_slices", "write_pdf", "write_report"]

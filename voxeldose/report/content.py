@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple
 
 from voxeldose.case import RoiMetrics
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from voxeldose.case import Assessment, Threshold
 
-__all__ = ["COLUMNS", "Column", "Spread", "ThresholdRow", "facts", "reporting_items", "threshold_rows"]
+__all__ = ["COLUMNS", "Column", "Intervals", "ThresholdRow", "facts", "intervals", "reporting_items", "threshold_rows"]
 
 Facts = list[tuple[str, list[tuple[str, str]]]]
 
@@ -75,24 +75,27 @@ COLUMNS: tuple[Column, ...] = _STATED + _further()
 
 
 @dataclass(frozen=True)
-class Spread:
-    """How far the numbers of regions may be off, where that was computed.
-
-    Parameters
-    ----------
-    text : str
-        What the intervals are and how they were made, in one sentence.
-    intervals : mapping
-        By region, then by metric of ``RoiMetrics``: low and high end, in the metric's own unit.
-    """
+class Intervals:
+    """How far the numbers of regions may be off, where that was computed; what they are stands in ``text``."""
 
     text: str
-    intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    ends: Mapping[tuple[str, str], tuple[float, float]]
 
     def words(self, roi: str, key: str, unit: str) -> str:
-        """``low to high`` of one number, empty where there is none."""
-        ends = self.intervals.get(roi, {}).get(key)
+        """``low to high`` of one number of a region, empty where there is none."""
+        ends = self.ends.get((roi, key))
         return "" if ends is None else f"{measure(ends[0], unit)} to {measure(ends[1], unit)}"
+
+
+def intervals(result: Assessment) -> Intervals | None:
+    """The intervals of a result that carries an ``uncertainty``; ``None`` where it was not asked for."""
+    found = getattr(result, "uncertainty", None)
+    if found is None:
+        return None
+    ends = {
+        (name, key): (one.q025, one.q975) for name, region in found.rois.items() for key, one in region.metrics.items()
+    }
+    return Intervals(f"Intervals hold 95 % of {found.samples} samples of the stated uncertainties of the input.", ends)
 
 
 class ThresholdRow(NamedTuple):
@@ -128,7 +131,7 @@ def _threshold_row(threshold: Threshold) -> ThresholdRow:
         column.label,
         threshold.source,
         threshold.method,
-        str(getattr(threshold, "differs", None) or ""),
+        threshold.differs,
         min(max(part, 0.0), 1.5) if math.isfinite(part) else 0.0,
     )
 
@@ -206,7 +209,9 @@ def facts(result: Assessment) -> Facts:
     ]
 
 
-def reporting_items(result: Assessment, spread: Spread | None = None) -> list[tuple[str, list[tuple[str, str | None]]]]:
+def reporting_items(
+    result: Assessment, spread: Intervals | None = None
+) -> list[tuple[str, list[tuple[str, str | None]]]]:
     """What a dosimetry report should give, with what is known here; ``None`` where nobody said.
 
     References
@@ -251,7 +256,7 @@ def reporting_items(result: Assessment, spread: Spread | None = None) -> list[tu
                 ("Scanner, duration and beds", None),
                 ("Reconstruction, corrections and resolution (FWHM)", None),
                 ("CT", "given" if result.case.ct is not None else None),
-                ("Registration and its error", None),
+                ("Registration", getattr(getattr(result.case, "registration", None), "source", None)),
             ],
         ),
         (

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose.errors import InputError
-from voxeldose.report.content import COLUMNS, facts, reporting_items, threshold_rows
+from voxeldose.report.content import COLUMNS, facts, intervals, reporting_items, threshold_rows
 from voxeldose.report.plots import draw_pictures, liver_frame, roi_styles, rois_with_role, slice_focus
 from voxeldose.report.viewer import ISODOSES_GY, colour_maps, viewer_data
 from voxeldose.report.wording import measure, number, percent
 
 if TYPE_CHECKING:
     from voxeldose.case import Assessment
-    from voxeldose.report.content import Spread
     from voxeldose.report.plots import Pictures
 
 __all__ = ["write_report"]
@@ -33,9 +32,7 @@ _SCRIPTS = ("state.js", "planes.js", "dvh.js", "regions.js", "start.js")
 CURVE_POINTS, MAX_CARDS = 500, 6
 
 
-def write_report(
-    result: Assessment, path: str | Path, *, spread: Spread | None = None, pictures: Pictures | None = None
-) -> None:
+def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | None = None) -> None:
     """Write one self-contained HTML file.
 
     Parameters
@@ -44,8 +41,6 @@ def write_report(
         Nothing else is read.
     path : path-like
         The file to write; what is there is replaced.
-    spread : Spread, optional
-        Intervals of the regions' numbers, where uncertainty was asked for.
     pictures : Pictures, optional
         Those of ``draw_pictures(result)``, where they are drawn already.
 
@@ -67,6 +62,7 @@ def write_report(
     house.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     drawn = pictures or draw_pictures(result)
     script = _script()
+    spread = intervals(result)
     tumors = rois_with_role(result, "tumor")
     largest = sorted(tumors, key=lambda name: -tumors[name].volume_ml)[:MAX_CARDS]
     page = house.get_template("report.html.j2").render(

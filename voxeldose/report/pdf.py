@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from voxeldose.errors import InputError
-from voxeldose.report.content import COLUMNS, Spread, facts, reporting_items, threshold_rows
+from voxeldose.report.content import COLUMNS, Intervals, facts, intervals, reporting_items, threshold_rows
 from voxeldose.report.plots import draw_pictures, roi_styles, rois_with_role, slice_focus
 from voxeldose.report.wording import measure, number, percent, shortened
 
@@ -30,9 +30,7 @@ _FONT, _BOLD = "VoxeldoseSans", "VoxeldoseSans-Bold"
 _ABREAST = 5
 
 
-def write_pdf(
-    result: Assessment, path: str | Path, *, spread: Spread | None = None, pictures: Pictures | None = None
-) -> None:
+def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None = None) -> None:
     """Write the report as a PDF: answers, thresholds and warnings; images and DVH; all numbers; method and assumptions.
 
     Parameters
@@ -41,8 +39,6 @@ def write_pdf(
         Nothing else is read.
     path : path-like
         The file to write; what is there is replaced.
-    spread : Spread, optional
-        Intervals of the regions' numbers, where uncertainty was asked for.
     pictures : Pictures, optional
         Those of ``draw_pictures(result)``, where they are drawn already.
 
@@ -70,7 +66,7 @@ def write_pdf(
         subject="Absorbed dose after radioembolization",
         invariant=1,
     )
-    drawn = pictures or draw_pictures(result)
+    drawn, spread = pictures or draw_pictures(result), intervals(result)
     parts = [
         *_answers(result, spread),
         *_histograms(result, drawn),
@@ -181,7 +177,7 @@ def _plain(name: str, longest: int = 60) -> str:
     return escape(shortened(name, longest))
 
 
-def _answers(result: Assessment, spread: Spread | None) -> list[Any]:
+def _answers(result: Assessment, spread: Intervals | None) -> list[Any]:
     from reportlab.lib.colors import HexColor
     from reportlab.platypus import Spacer
 
@@ -308,7 +304,7 @@ def _picture(png: bytes, wide_mm: float, tall_mm: float) -> Any:
     return Image(io.BytesIO(png), wide * scale, tall * scale, hAlign="LEFT")
 
 
-def _numbers(result: Assessment, spread: Spread | None) -> list[Any]:
+def _numbers(result: Assessment, spread: Intervals | None) -> list[Any]:
     from reportlab.lib.colors import HexColor
     from reportlab.platypus import Spacer
 
@@ -358,12 +354,12 @@ def _numbers(result: Assessment, spread: Spread | None) -> list[Any]:
     return parts
 
 
-def _interval(spread: Spread | None, name: str, key: str, unit: str) -> str:
+def _interval(spread: Intervals | None, name: str, key: str, unit: str) -> str:
     words = spread.words(name, key, unit) if spread is not None else ""
     return f"<br/><font size='6.5' color='{_QUIET}'>{words}</font>" if words else ""
 
 
-def _words(result: Assessment, spread: Spread | None) -> list[Any]:
+def _words(result: Assessment, spread: Intervals | None) -> list[Any]:
     """Method, assumptions and reporting items; groups stand side by side, two to a row."""
     stated = [(title, [(label, escape(words)) for label, words in rows]) for title, rows in facts(result)]
     note = "After the EANM guidance on dosimetry reporting (Lassmann 2011, doi:10.1007/s00259-010-1549-3)."

@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError, VoxeldoseError
-from voxeldose.io.dicom_files import Series, find_series, nuclide_of
-from voxeldose.io.dicom_series import read_ct, read_pet, read_spect
+from voxeldose.io.dicom_ct import read_ct
+from voxeldose.io.dicom_files import Series, find_series
+from voxeldose.io.dicom_headers import nuclide_of
+from voxeldose.io.dicom_nm import read_spect
+from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.labels import read_labels
 from voxeldose.io.nifti import SUFFIXES, read_array
 

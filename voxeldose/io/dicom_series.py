@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from voxeldose.volume import FloatArray
 
 __all__ = [
+    "ENHANCED",
     "Plane",
     "Stack",
     "image_axes",
@@ -47,7 +48,7 @@ UNEVEN_PART = 0.05
 #: In-plane drift of slice origins that is still no shear.
 DRIFT_MM = 0.05
 #: Multi-frame objects whose places and scales stand in functional groups.
-_ENHANCED = {
+ENHANCED = {
     "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT",
     "1.2.840.10008.5.1.4.1.1.130": "Enhanced PET",
     "1.2.840.10008.5.1.4.1.1.128.1": "Legacy Converted Enhanced PET",
@@ -150,8 +151,8 @@ def planes_of(series: Series) -> list[Plane]:
                 msg = f"{path}: {frames} frames are stored and {stated} described; export the series again."
                 raise InputError(msg)
             planes += [Plane(path, frame_header(header, n), n) for n in range(frames)]
-        elif frames > 1 or str(header.SOPClassUID) in _ENHANCED:
-            kind = _ENHANCED.get(str(header.SOPClassUID), f"multi-frame {series.modality}")
+        elif frames > 1 or str(header.SOPClassUID) in ENHANCED:
+            kind = ENHANCED.get(str(header.SOPClassUID), f"multi-frame {series.modality}")
             msg = (
                 f"{path}: this {kind} file has no functional groups, so nothing says where its frames lie and how they are "
                 "scaled; export it whole, or as a single-frame series."

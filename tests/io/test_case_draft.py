@@ -98,3 +98,21 @@ def test_a_draft_of_nothing_usable_says_what_is_needed(write_series, tmp_path):
     assert "# [activity]" in text
     assert "# [[rois]]" in text
     assert tomllib.loads(text)["ct"]["path"] == "series"
+
+
+def test_regions_without_names_wait_where_others_are_named(study):
+    nib.save(nib.Nifti1Image(np.arange(60, dtype=np.uint8).reshape(3, 4, 5) % 3, np.eye(4)), study / "a_seg.nii.gz")
+    tables = tomllib.loads(written(study).read_text("utf-8"))
+    assert [table["path"] for table in tables["rois"]] == ["liver.nii.gz"]
+    (study / "liver.nii.gz").unlink()
+    (study / "case.toml").unlink()
+    text = written(study).read_text("utf-8")
+    assert [table["path"] for table in tomllib.loads(text)["rois"]] == ["a_seg.nii.gz"]
+    assert "# labels =" in text
+
+
+def test_results_of_voxeldose_are_not_taken_for_an_activity(study):
+    (study / "results").mkdir()
+    shutil.copy(study / "liver.nii.gz", study / "results" / "dose.nii.gz")
+    (study / "results" / "run.json").write_text("{}")
+    assert "dose.nii.gz" not in written(study).read_text("utf-8")

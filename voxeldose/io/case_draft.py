@@ -95,16 +95,14 @@ def _regions(rows: Sequence[Row], folder: Path) -> list[str]:
             "",
         ]
     lines, taken = list[str](), set[str]()
-    for row in rows:
+    some_named = any(row["regions"] for row in rows)
+    for row in sorted(rows, key=lambda r: not r["regions"]):
         path, said = _text(_relative(row["path"], folder)), _one_line(row["verdict"])
-        twice = taken & set(row["regions"])
-        if twice:
-            lines += [
-                f"# [[rois]]  # {', '.join(sorted(twice))}: named above already",
-                f"# path = {path}",
-                f"# {said}",
-                "",
-            ]
+        twice = sorted(taken & set(row["regions"]))
+        nameless = "rois.labels" in row["needs"] and some_named
+        if twice or nameless:
+            why = "needs labels = { 1 = { name, role } }" if nameless else f"{', '.join(twice)}: named above already"
+            lines += [f"# [[rois]]  # {why}", f"# path = {path}", f"# {said}", ""]
             continue
         taken |= set(row["regions"])
         lines += ["[[rois]]", f"path = {path}", f"# {said}"]
@@ -119,9 +117,8 @@ def _administration(activity: Row | None) -> list[str]:
     given = instants.get("administered", "")
     known = f"the image's header says {given}" if given else "the header does not say"
     zone = " (the header's times take its zone)" if _without_zone(activity) else ""
-    calibration = []
-    if activity and activity["use"] and activity["units"] == "BQML" and not activity["needs"]:
-        calibration = ['# calibration = "absolute"  # possible: takes the image\'s own Bq/mL; needs at']
+    absolute = activity is not None and activity["use"] and activity["units"] == "BQML" and not activity["needs"]
+    choice = '  # or "absolute", which takes the image\'s own Bq/mL and needs at' if absolute else ""
     return [
         "[administration]",
         'radionuclide = "Y-90"',
@@ -132,8 +129,7 @@ def _administration(activity: Row | None) -> list[str]:
         "# lung_shunt_fraction = ?  # 0 to 1; none without it",
         "",
         "[dose]",
-        'calibration = "administered"',
-        *calibration,
+        f'calibration = "administered"{choice}',
     ]
 
 

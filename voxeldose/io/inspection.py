@@ -177,6 +177,9 @@ def _file_row(path: Path) -> dict[str, object]:
     row |= {"nuclide": None, "units": None, "decay": None, "instants": {}, "grid": None, "quirks": [], "use": None}
     needs: dict[str, str] = {}
     row |= {"regions": [], "needs": needs}
+    if (path.parent / "run.json").is_file():
+        row["verdict"] = "a result of voxeldose; not used"
+        return row
     try:
         values, grid, _ = read_array(path)
     except VoxeldoseError as error:

@@ -91,6 +91,26 @@ def test_frames_with_places_of_their_own_are_put_there(write_nm, place_error, or
     assert place_error(spect, scale=20) < HALF_A_COUNT
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("orientation", ORIENTATIONS)
+def test_frames_with_a_detector_item_each_are_put_where_it_says(write_nm, place_error, orientation, sign):
+    def item_a_frame(ds):
+        first = ds.DetectorInformationSequence[0]
+        row, column = (np.array(first.ImageOrientationPatient[a : a + 3], float) for a in (0, 3))
+        step = float(ds.SpacingBetweenSlices) * np.cross(row, column)
+        ds.DetectorInformationSequence = []
+        for n in range(5):
+            item = Dataset()
+            item.ImageOrientationPatient = first.ImageOrientationPatient
+            place = np.array(first.ImagePositionPatient, float) + n * step
+            item.ImagePositionPatient = [f"{v:.12g}"[:16] for v in place]
+            ds.DetectorInformationSequence.append(item)
+        del ds.SpacingBetweenSlices
+
+    spect = read_spect(write_nm(orientation=orientation, sign=sign, change=item_a_frame))
+    assert place_error(spect, scale=20) < HALF_A_COUNT
+
+
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_a_spect_of_single_frame_files_is_stacked(write_series, place_error, orientation):
     def spect(ds, n):
@@ -219,6 +239,37 @@ def test_an_activity_spect_takes_the_users_instant_and_may_be_used_as_counts(wri
 def test_an_activity_spect_is_no_activity_a_voxel(write_nm, refused):
     path = write_nm(change=lambda ds: setattr(ds, "RealWorldValueMappingSequence", [mapping("Bq/ml", 0.05)]))
     refused(lambda: read_activity(path, quantity="bq"), str(path), "contradicts")
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_mapping_in_functional_groups_is_applied_frame_by_frame(write_nm, place_error, sign, shared):
+    def grouped(ds):
+        groups = []
+        for n in range(1 if shared else 5):
+            group = Dataset()
+            group.RealWorldValueMappingSequence = [mapping("Bq/ml", 0.05 if shared else 0.05 * (1 + n))]
+            groups.append(group)
+        if shared:
+            ds.SharedFunctionalGroupsSequence = groups
+            return
+        frames = np.frombuffer(ds.PixelData, np.uint16).reshape(5, 7, 9)
+        stored = np.rint(frames / (1 + np.arange(5))[:, None, None])
+        ds.PixelData, ds.PerFrameFunctionalGroupsSequence = stored.astype(np.uint16).tobytes(), groups
+
+    spect = read_spect(write_nm(sign=sign, change=grouped))
+    assert isinstance(spect, ActivityMap)
+    assert place_error(spect) < (0.03 if shared else 0.16)  # half a slope of up to 0.25, and of 0.05
+
+
+def test_a_mapping_of_some_frames_only_is_refused(write_nm, refused):
+    def grouped(ds):
+        groups = [Dataset() for _ in range(5)]
+        groups[0].RealWorldValueMappingSequence = [mapping("Bq/ml", 0.05)]
+        ds.PerFrameFunctionalGroupsSequence = groups
+
+    path = write_nm(change=grouped)
+    refused(lambda: read_spect(path), "only some slices")
 
 
 # --- what is no volume ---

@@ -268,6 +268,34 @@ def test_beds_corrected_each_to_its_own_start_are_brought_to_the_first(write_ser
     assert place_error(at_infusion(pet)) < 700 * SAME
 
 
+@pytest.mark.parametrize("factor", [True, False])
+def test_a_series_of_philips_made_again_without_its_first_bed_is_counted_back_to_its_start(
+    write_series, place_error, factor
+):
+    mean_s = Y90.half_life_s * np.log2(Y90.frame_factor(FRAME_S))
+
+    def later(ds, n):
+        again = dict(zip(("SeriesDate", "SeriesTime"), stamp(SCAN + timedelta(hours=5)), strict=True))
+        scanner(correction="START", scanned_at=SCAN, beds=5, factor=factor, **again)(ds, n + 1)
+        ds.FrameReferenceTime = float(ds.FrameReferenceTime) + mean_s * 1000
+        ds.Manufacturer = "ACME" if factor else "Philips Medical Systems"
+
+    pet = read_pet(write_series("PT", change=later))
+    assert abs((pet.at - SCAN).total_seconds()) < 5  # a Decay Factor of eight digits
+    assert place_error(at_infusion(pet)) < 700 * SAME
+    assert any("counts from" in note for note in pet.notes)
+
+
+def test_a_frame_without_a_length_is_said_to_hold_at_its_start(write_series):
+    def short(ds, n):
+        scanner(correction="NONE", scanned_at=SCAN)(ds, n)
+        del ds.ActualFrameDuration
+
+    pet = read_pet(write_series("PT", change=short))
+    assert pet.at == SCAN
+    assert any("(0018,1242)" in note for note in pet.notes)
+
+
 def test_beds_that_share_one_acquisition_time_are_told_apart_by_frame_reference_time(write_series, place_error):
     def ge(ds, n):
         scanner(correction="NONE", scanned_at=SCAN, beds=5, factor=False)(ds, n)

@@ -37,17 +37,23 @@ __all__ = ["Frame", "Timing", "frames_of", "timing_of"]
 AGREES = 2e-3
 #: A Decay Factor this near the decay within the frame alone says that its bed was corrected to its own start.
 OWN_START = 5e-5
+#: A vendor's own start further than this from the acquisition was left behind when dates were shifted.
+NEAR_THE_SCAN_S = 12 * 3600.0
 #: Days back within which a Decay Factor may find the date of an administration that the header gives without one.
 DAYS_BACK = 30
 
 
 @dataclass(frozen=True)
 class Frame:
-    """When one slice was measured: start, length, and the Decay Factor (0054,1321) applied to it, where it tells."""
+    """When one slice was measured: start, length, and what the header says of its decay correction.
+
+    ``decay_factor`` is Decay Factor (0054,1321) where it tells, ``offset_s`` Frame Reference Time (0054,1300).
+    """
 
     start: datetime | None
     duration_s: float
     decay_factor: float | None
+    offset_s: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +102,10 @@ def frames_of(headers: Sequence[Dataset], zone: tzinfo) -> tuple[Frame, ...]:
             t if t is None or o is None else t + timedelta(milliseconds=o - first)
             for t, o in zip(starts, offsets, strict=True)
         ]
-    return tuple(Frame(t, _duration_s(h), _decay_factor(h)) for t, h in zip(starts, headers, strict=True))
+    return tuple(
+        Frame(t, _duration_s(h), _decay_factor(h), None if o is None else o / 1000)
+        for t, h, o in zip(starts, headers, offsets, strict=True)
+    )
 
 
 def timing_of(headers: Sequence[Dataset], zone: tzinfo, scanned_as: Radionuclide | None) -> Timing:
@@ -189,6 +198,8 @@ def _uncorrected(frames: tuple[Frame, ...], acquired: datetime | None, note: lis
             f"No decay correction: the slices hold at the middles of {many} frames; each is brought to the first, "
             f"{said_instant(at)}."
         )
+    if any(f.duration_s == 0 for f in frames):
+        said += " The header gives no Actual Frame Duration (0018,1242), so the start stands for the middle."
     return Timing("NONE", at, acquired, frames, tuple(middles), (*note, said))
 
 
@@ -201,30 +212,49 @@ def _start(
 ) -> tuple[datetime | None, str]:
     """The start of the scan: what the vendor wrote for it, else the series' instant or the earliest acquisition.
 
-    A series made again later has a Series Time after its first acquisition; then the acquisition holds. Where the series
-    is the earlier of the two, the Decay Factor decides if there is one.
+    A series made again later has a Series Time after its first acquisition; then the acquisition holds, or with Philips the
+    instant that Frame Reference Time counts from (a bed may be missing). Where the Decay Factor fits another of the three
+    and not that one, it decides.
     """
     made = instant(header, "SeriesDate", "SeriesTime", zone)
     vendor = _vendor_start(header, zone)
-    if vendor is not None and acquired is not None and abs((vendor - acquired).total_seconds()) < 12 * 3600:
+    if vendor is not None and acquired is not None and abs((vendor - acquired).total_seconds()) < NEAR_THE_SCAN_S:
         return vendor, f"PET values hold at {said_instant(vendor)}, the vendor's own decay reference (START)."
-    at = made
+    counted = _counted_from(frames, nuclide)
+    at, what = made, "the start of the scan"
     if acquired is not None and (made is None or made > acquired):
         at = acquired
+        if counted is not None and "PHILIPS" in str(header.get("Manufacturer", "")).upper():
+            at, what = counted, "the instant that Frame Reference Time counts from"
     if at is None:
         return None, (
             "Decay Correction is START but the PET header has no usable series or acquisition date and time "
             "(de-identification removes dates); say the start of the scan with measured_at (--measured-at)."
         )
     implied = _implied(frames, nuclide)
-    if at == made and acquired is not None and implied is not None and nuclide is not None:
-        off_made, off_acquired = (_off(t, implied, nuclide) for t in (made, acquired))
-        if off_made > AGREES > off_acquired:
-            return acquired, (
-                f"PET values hold at the first acquisition, {said_instant(acquired)}, which the Decay Factor fits; Series "
-                f"Time {said_instant(made)} does not (START)."
-            )
-    return at, f"PET values hold at the start of the scan, {said_instant(at)} (Decay Correction START)."
+    if implied is not None and nuclide is not None and _off(at, implied, nuclide) > AGREES:
+        others = {"the first acquisition": acquired, "the instant that Frame Reference Time counts from": counted}
+        for name, other in others.items():
+            if other is not None and _off(other, implied, nuclide) < AGREES:
+                return other, (
+                    f"PET values hold at {name}, {said_instant(other)}, which the Decay Factor fits; {said_instant(at)}, "
+                    f"{what} by the other times of the header, it does not (START)."
+                )
+    return at, f"PET values hold at {what}, {said_instant(at)} (Decay Correction START)."
+
+
+def _counted_from(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> datetime | None:
+    """Where Frame Reference Time counts from, if it is the instant of a frame's mean activity.
+
+    That instant lies ``T½ · log2(frame_factor)`` after the start of the frame.
+    """
+    told = [f for f in frames if f.start is not None and f.offset_s is not None and f.duration_s > 0]
+    if nuclide is None or not told:
+        return None
+    first = min(told, key=lambda f: f.offset_s or 0.0)
+    mean_s = nuclide.half_life_s * math.log2(nuclide.frame_factor(first.duration_s))
+    assert first.start is not None and first.offset_s is not None  # noqa: S101, PT018 - chosen so above
+    return first.start + timedelta(seconds=mean_s - first.offset_s)
 
 
 def _vendor_start(header: Dataset, zone: tzinfo) -> datetime | None:

@@ -11,7 +11,16 @@ import numpy as np
 from voxeldose.errors import InputError
 from voxeldose.grid import Grid, towards_lps
 from voxeldose.io.dicom_files import Series, only_series
-from voxeldose.io.dicom_headers import instant, nuclide_of, number, said_instant, stated_zone, whole_instant, zone_note
+from voxeldose.io.dicom_headers import (
+    frame_header,
+    instant,
+    nuclide_of,
+    number,
+    said_instant,
+    stated_zone,
+    whole_instant,
+    zone_note,
+)
 from voxeldose.io.dicom_series import (
     Plane,
     image_axes,
@@ -114,52 +123,78 @@ def _load(series: Series, requests: Requests) -> tuple[FloatArray, Grid, tuple[s
     """One volume, its notes, and the mapping to Bq/mL that was applied, if any."""
     for path, header in zip(series.paths, series.headers, strict=True):
         _require_volume(header, str(path))
-    frames = [int(number(h, "NumberOfFrames") or 1) for h in series.headers]
-    described = all("PerFrameFunctionalGroupsSequence" in h for h in series.headers)
-    if not described and len(series.paths) > 1 and max(frames) > 1:
-        msg = (
-            f"{series.folder}: a reconstructed SPECT is one multi-frame file, found {len(series.paths)} in the series. "
-            "Give the one file to use."
-        )
-        raise InputError(msg)
-    header = series.first
-    note = mapping_note(header)
-    notes = [note] if note else []
-    if described or len(series.paths) > 1:
-        planes = planes_of(series)
-        mappings = {id(p): _mapping(p, notes) for p in planes}
-
-        def scale(plane: Plane) -> tuple[float, float]:
-            found = mappings[id(plane)]
-            return (found.slope, found.intercept) if found else rescale(plane)
-
-        values, grid, evenness = volume_of(planes, series, scale)
-        some = [m for m in mappings.values() if m]
-        if some and len(some) < len(planes):
-            msg = f"{series.folder}: only some slices have a mapping to Bq/mL; export one series."
+    if len(series.paths) > 1:
+        if any(int(number(h, "NumberOfFrames") or 1) > 1 for h in series.headers):
+            msg = (
+                f"{series.folder}: a reconstructed SPECT is one multi-frame file, found {len(series.paths)} in the series. "
+                "Give the one file to use."
+            )
             raise InputError(msg)
-        return values, grid, (*evenness, *dict.fromkeys(notes)), some[0] if some else None
-    path = series.paths[0]
-    placed, said = _placed(header, str(path))
-    notes += said
-    plane = Plane(path, header)
+        planes = planes_of(series)
+    else:
+        planes = _frames_of(series.paths[0], series.first)
+    header = planes[0].header
+    notes = [note] if (note := mapping_note(header)) else []
+    mappings = [_mapping(p, notes) for p in planes]
+    if len({m is None for m in mappings}) > 1:
+        msg = f"{series.folder}: only some slices have a mapping to Bq/mL; export one series."
+        raise InputError(msg)
+    scales = {id(p): (m.slope, m.intercept) if m else rescale(p) for p, m in zip(planes, mappings, strict=True)}
+    notes = list(dict.fromkeys(notes))
+    if len(series.paths) > 1 or _places_differ(planes):
+        values, grid, said = volume_of(planes, series, lambda plane: scales[id(plane)])
+    else:
+        values, grid, said = _by_spacing(planes, [scales[id(p)] for p in planes], requests)
+    return values, grid, (*notes, *said), mappings[0]
+
+
+def _frames_of(path: Path, header: Dataset) -> list[Plane]:
+    """Every frame with what is said of it: functional groups, or a detector item of its own."""
+    count = int(number(header, "NumberOfFrames") or 1)
+    grouped = "SharedFunctionalGroupsSequence" in header or "PerFrameFunctionalGroupsSequence" in header
+    planes = [Plane(path, frame_header(header, n) if grouped else header, n) for n in range(count)]
+    detectors = _placed_detectors(header)
+    places = {tuple(float(v) for v in d.ImagePositionPatient) for d in detectors}
+    if count > 1 and len(detectors) == len(places) == count:
+        planes = [Plane(path, _with_place(p.header, d), p.frame) for p, d in zip(planes, detectors, strict=True)]
+    return planes
+
+
+def _with_place(header: Dataset, detector: Dataset) -> Dataset:
+    """The header with position, and orientation if there is one, of a detector item."""
+    placed = frame_header(header, 0)
+    placed.ImagePositionPatient = detector.ImagePositionPatient
+    if detector.get("ImageOrientationPatient") is not None:
+        placed.ImageOrientationPatient = detector.ImageOrientationPatient
+    return placed
+
+
+def _places_differ(planes: list[Plane]) -> bool:
+    """Whether each frame states a place, and not all the same."""
+    stated = [p.header.get("ImagePositionPatient") for p in planes]
+    return all(v is not None for v in stated) and len({tuple(float(x) for x in v) for v in stated}) > 1
+
+
+def _by_spacing(
+    planes: list[Plane], scales: list[tuple[float, float]], requests: Requests
+) -> tuple[FloatArray, Grid, tuple[str, ...]]:
+    """Frames from the first one's position on, by Spacing Between Slices."""
+    path, header = planes[0].path, planes[0].header
+    placed, notes = _placed(header, str(path))
     stored = stored_pixels(path)
     chosen, said = _frames(header, stored.shape, requests, str(path))
     notes += said
-    stored = stored[chosen]
     row, column = image_axes(placed, str(path))
     spacing = pixel_spacing(header, str(path))
-    mapping = _mapping(plane, notes)
-    slope, intercept = (mapping.slope, mapping.intercept) if mapping else rescale(plane)
     affine = np.eye(4)
     affine[:3, 0] = np.cross(row, column) * _between(header, requests, str(path), notes)
     affine[:3, 1] = column * spacing[0]
     affine[:3, 2] = row * spacing[1]
     affine[:3, 3] = vector(placed, "ImagePositionPatient", 3, str(path))
     uid = header.get("FrameOfReferenceUID")
-    grid = Grid((stored.shape[0], stored.shape[1], stored.shape[2]), affine, str(uid) if uid else None)
-    values, grid = towards_lps((stored * slope + intercept).astype(np.float32), grid)
-    return values, grid, tuple(notes), mapping
+    values = np.stack([stored[n] * scales[n][0] + scales[n][1] for n in chosen]).astype(np.float32)
+    grid = Grid((values.shape[0], values.shape[1], values.shape[2]), affine, str(uid) if uid else None)
+    return *towards_lps(values, grid), tuple(notes)
 
 
 def _require_volume(header: Dataset, where: str) -> None:
@@ -186,9 +221,13 @@ def _mapping(plane: Plane, notes: list[str]) -> Mapping | None:
     return Mapping(slope * factor, intercept * factor, "Bq/mL")
 
 
+def _placed_detectors(header: Dataset) -> list[Dataset]:
+    return [d for d in header.get("DetectorInformationSequence") or [] if d.get("ImagePositionPatient")]
+
+
 def _placed(header: Dataset, where: str) -> tuple[Dataset, list[str]]:
     """The item that holds position and orientation: of the detector, or the file's own top level."""
-    detectors = [d for d in header.get("DetectorInformationSequence") or [] if d.get("ImagePositionPatient")]
+    detectors = _placed_detectors(header)
     if not detectors and header.get("ImagePositionPatient"):
         return header, ["Position and orientation are those at the top of the NM file; its detectors have none."]
     if not detectors:
@@ -199,12 +238,7 @@ def _placed(header: Dataset, where: str) -> tuple[Dataset, list[str]]:
         raise InputError(msg)
     first = detectors[0]
     if first.get("ImageOrientationPatient") is None and header.get("ImageOrientationPatient") is not None:
-        from pydicom.dataset import Dataset as NewDataset
-
-        both = NewDataset()
-        both.ImagePositionPatient = first.ImagePositionPatient
-        both.ImageOrientationPatient = header.ImageOrientationPatient
-        first = both
+        first = _with_place(header, first)
     differ = [d for d in detectors[1:] if d.get("ImagePositionPatient") != detectors[0].get("ImagePositionPatient")]
     note = f"{len(detectors)} detectors state different positions; a reconstructed volume lies at the first's."
     return first, [note] if differ else []

@@ -31,6 +31,7 @@ _HOMES = {
     "QuantityError": "errors",
     "RayTransport": "engines.density",
     "Radionuclide": "radionuclide",
+    "Requests": "io.requests",
     "Roi": "roi",
     "RoiSet": "roi",
     "TC99M": "radionuclide",
@@ -88,6 +89,7 @@ if TYPE_CHECKING:
     from voxeldose.io.labels import read_labels, read_rtstruct, read_seg
     from voxeldose.io.nifti import write_nifti
     from voxeldose.io.point_kernel_file import read_point_kernel
+    from voxeldose.io.requests import Requests
     from voxeldose.pipeline import assess, what_if
     from voxeldose.quantify import administration_from_assays
     from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants

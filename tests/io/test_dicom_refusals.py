@@ -301,3 +301,24 @@ def test_one_dicom_volume_is_wanted_where_nothing_names_a_modality(write_series,
 def test_values_are_never_changed_by_reading_twice(write_series):
     folder = write_series("PT")
     np.testing.assert_array_equal(read_pet(folder).values, read_pet(folder).values)
+
+
+def test_raw_data_of_the_scanner_beside_the_image_are_passed_over(write_series, place_error):
+    def raw(ds, n):
+        ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.66"
+        del ds.Rows, ds.Columns
+
+    write_series("PT", folder="study/image")
+    folder = write_series("PT", folder="study/raw", change=raw)
+    assert place_error(read_pet(folder.parent)) < 0.03
+    assert place_error(read_activity(folder.parent)) < 0.03
+
+
+def test_raw_data_alone_are_refused(write_series, refused):
+    def raw(ds, n):
+        ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.66"
+        del ds.Rows, ds.Columns, ds.PixelData, ds.ImageOrientationPatient
+        ds.PixelData = b""
+
+    folder = write_series("PT", change=raw)
+    refused(lambda: read_pet(folder), str(folder))

@@ -39,6 +39,8 @@ AGREES = 2e-3
 OWN_START = 5e-5
 #: A vendor's own start further than this from the acquisition was left behind when dates were shifted.
 NEAR_THE_SCAN_S = 12 * 3600.0
+#: No scan is further than this from its reference; a Decay Factor that says so is none.
+LONGEST_S = 10 * 365.25 * 86400.0
 #: Days back within which a Decay Factor may find the date of an administration that the header gives without one.
 DAYS_BACK = 30
 
@@ -314,7 +316,8 @@ def _implied(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> datetim
     first = min(told, key=lambda f: (f.start, f.decay_factor))
     factor = (first.decay_factor or 1.0) / nuclide.frame_factor(first.duration_s)
     assert first.start is not None  # noqa: S101 - chosen so above
-    return first.start - timedelta(seconds=nuclide.half_life_s * math.log2(factor))
+    back = nuclide.half_life_s * math.log2(factor)
+    return first.start - timedelta(seconds=back) if abs(back) < LONGEST_S else None
 
 
 def _own_starts(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> tuple[datetime, ...]:

@@ -133,6 +133,8 @@ def only_series(path: Path, modalities: Sequence[str] = (), series_uid: str | No
             msg = f"{path}: there is no series {series_uid} here."
             raise InputError(msg)
     wanted = [s for s in found if s.modality in modalities] if modalities else [s for s in found if "Rows" in s.first]
+    # raw data keep the modality of their scanner; they are never the image that is meant
+    wanted = [s for s in wanted if "Rows" in s.first] or wanted
     if len(wanted) == 1:
         return wanted[0]
     listed = "; ".join(str(s) for s in (wanted or found))

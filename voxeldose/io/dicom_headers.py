@@ -23,6 +23,7 @@ __all__ = [
     "said_instant",
     "stated_zone",
     "whole_instant",
+    "words",
     "zone_note",
 ]
 
@@ -79,22 +80,35 @@ def frame_header(header: Dataset, frame: int) -> Dataset:
     What stands for one frame goes before what all share, and that before the file's own attributes
     (PS3.3 C.7.6.16).
     """
+    from pydicom.datadict import tag_for_keyword
     from pydicom.dataset import Dataset as NewDataset
 
     flat = NewDataset()
-    for element in header:
-        if element.keyword not in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "PixelData"):
-            flat.add(element)
+    passed_over = {tag_for_keyword(k) for k in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")}
+
+    def take(item: Dataset, but: set[int | None]) -> None:
+        for tag in item.keys():  # noqa: SIM118 - as stored: iterating a Dataset itself converts every value
+            if tag not in but:
+                flat[tag] = item.get_item(tag)
+
+    take(header, passed_over)
     shared = header.get("SharedFunctionalGroupsSequence") or []
     own = header.get("PerFrameFunctionalGroupsSequence") or []
+    unpacked = {tag_for_keyword(k) for k in _GROUPS}
     for groups in (*shared[:1], *own[frame : frame + 1]):
-        for group in groups:
-            if group.keyword in _GROUPS and group.value:
-                for element in group.value[0]:
-                    flat.add(element)
-            elif group.keyword not in _GROUPS:
-                flat.add(group)
+        take(groups, unpacked)
+        for keyword in _GROUPS:
+            for item in (groups.get(keyword) or [])[:1]:
+                take(item, set())
     return flat
+
+
+def words(header: Dataset, key: str) -> list[str]:
+    """The values of an attribute of code strings; empty if it is missing."""
+    value = header.get(key)
+    if value is None or value == "":
+        return []
+    return [value] if isinstance(value, str) else [str(v) for v in value]
 
 
 def number(header: Dataset, key: str) -> float | None:

@@ -19,6 +19,7 @@ from voxeldose.io.dicom_headers import (
     said_instant,
     stated_zone,
     whole_instant,
+    words,
     zone_note,
 )
 from voxeldose.io.dicom_series import (
@@ -198,7 +199,7 @@ def _by_spacing(
 
 
 def _require_volume(header: Dataset, where: str) -> None:
-    kind = [str(v) for v in header.get("ImageType", []) or []]
+    kind = words(header, "ImageType")
     found = kind[2] if len(kind) > 2 else "none"
     if found != "RECON TOMO":
         what = _NO_VOLUME.get(found, "planar views and projections are no volume")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from voxeldose.errors import InputError
 from voxeldose.io.dicom_decay import Timing, timing_of
 from voxeldose.io.dicom_files import Series, only_series
-from voxeldose.io.dicom_headers import drug_item, number, private_value, said_instant, stated_zone, whole_instant
+from voxeldose.io.dicom_headers import drug_item, number, private_value, said_instant, stated_zone, whole_instant, words
 from voxeldose.io.dicom_isotope import isotope_of, undo_factor, undoing
 from voxeldose.io.dicom_series import planes_of, require_rescale, rescale, volume_of
 from voxeldose.io.dicom_values import bq_per_ml_mapping, bq_per_ml_of
@@ -297,8 +297,7 @@ def _undone(undo: Sequence[float], pair: tuple[Radionuclide, Radionuclide], timi
 
 def _uncorrected(header: Dataset, doubt: str) -> tuple[str, tuple[str, ...]]:
     """What Corrected Image (0028,0051) lacks: without attenuation correction values are no Bq/mL."""
-    said = header.get("CorrectedImage")
-    done = {said} if isinstance(said, str) else {str(v) for v in said or []}
+    done = words(header, "CorrectedImage")
     if not done:
         return doubt, ()
     more = () if "SCAT" in done else ("Corrected Image (0028,0051) names no scatter correction.",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom_headers import number, private_value, stated_zone
+from voxeldose.io.dicom_headers import number, private_value, stated_zone, words
 from voxeldose.io.dicom_pet import PHILIPS
 from voxeldose.io.dicom_series import ENHANCED, planes_of
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 __all__ = ["quirks_of"]
 
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+
+#: Transfer syntaxes whose pixels are stored as they are: implicit and explicit little endian, explicit big endian.
+_NATIVE = ("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2")
 
 
 def quirks_of(series: Series) -> list[str]:
@@ -48,11 +51,10 @@ def _of_the_file(header: Dataset) -> list[str]:
         found.append(ENHANCED[sop])
     elif sop == _SECONDARY_CAPTURE or sop.startswith(_SECONDARY_CAPTURE + "."):
         found.append("secondary capture")
-    kind = [str(v) for v in header.get("ImageType", []) or []]
-    if kind[:1] == ["DERIVED"]:
+    if words(header, "ImageType")[:1] == ["DERIVED"]:
         found.append("derived image")
     syntax = getattr(getattr(header, "file_meta", None), "TransferSyntaxUID", None)
-    if syntax is not None and (syntax.is_compressed or syntax.is_deflated):
+    if syntax is not None and str(syntax) not in _NATIVE:
         found.append(f"compressed: {syntax.name}")
     changed = str(header.get("LongitudinalTemporalInformationModified", "") or "")
     if changed in ("MODIFIED", "REMOVED"):

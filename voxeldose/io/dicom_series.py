@@ -16,7 +16,7 @@ import numpy.typing as npt
 from voxeldose.errors import InputError
 from voxeldose.grid import Grid, towards_lps
 from voxeldose.io.dicom_files import Series, only_series
-from voxeldose.io.dicom_headers import frame_header, number
+from voxeldose.io.dicom_headers import frame_header, number, words
 from voxeldose.volume import Volume
 
 if TYPE_CHECKING:
@@ -201,14 +201,14 @@ def stacked(planes: Sequence[Plane], series: Series) -> Stack:
         raise InputError(msg)
     row, column = image_axes(header, where)
     spacing = pixel_spacing(header, where)
-    shape = (int(header.Rows), int(header.Columns))
+    shape = _shape(header)
     places = []
     for plane in planes:
         other = plane.header
         same = (
             np.allclose(image_axes(other, str(plane)), (row, column), atol=1e-4)
             and np.allclose(pixel_spacing(other, str(plane)), spacing, rtol=1e-4)
-            and (int(other.Rows), int(other.Columns)) == shape
+            and _shape(other) == shape
             and other.get("FrameOfReferenceUID") == header.get("FrameOfReferenceUID")
         )
         if not same:
@@ -228,7 +228,7 @@ def stacked(planes: Sequence[Plane], series: Series) -> Stack:
     double = np.flatnonzero(gaps < 0.1 * max(float(np.median(gaps)), 1e-2))
     if double.size:
         one, two = stack.planes[int(double[0])], stack.planes[int(double[0]) + 1]
-        said = [str(v) for v in one.header.get("SeriesType", []) or []]
+        said = words(one.header, "SeriesType")
         kind = (
             f" Series Type says {said[0]}: several times or gates of one place;"
             if said[:1] != ["STATIC"] and said
@@ -237,6 +237,11 @@ def stacked(planes: Sequence[Plane], series: Series) -> Stack:
         msg = f"{where}: two slices lie at the same place ({one.name} and {two.name});{kind} keep one of them."
         raise InputError(msg)
     return stack
+
+
+def _shape(header: Dataset) -> tuple[int, int]:
+    """Rows and columns; 0 where the header has none."""
+    return int(number(header, "Rows") or 0), int(number(header, "Columns") or 0)
 
 
 def uneven_places(stack: Stack, where: str) -> str:

@@ -4,8 +4,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
+from voxeldose.errors import VoxeldoseError
 from voxeldose.io.dicom_nm import read_spect
 from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.images import read_activity
@@ -290,3 +292,32 @@ def test_a_mapping_of_some_frames_only_is_refused(write_nm, refused):
 def test_what_is_no_reconstructed_volume_is_refused_with_what_it_is(write_nm, refused, kind, words, read):
     path = write_nm(change=lambda ds: setattr(ds, "ImageType", ["ORIGINAL", "PRIMARY", kind, "EMISSION"]))
     refused(lambda: read(path), str(path), kind, words)
+
+
+@pytest.mark.parametrize("junk", ["x", "nan", "1e309", "-5", "1\\2", ""])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "NumberOfFrames",
+        "SpacingBetweenSlices",
+        "RescaleSlope",
+        "Rows",
+    ],
+)
+def test_a_value_that_is_no_number_is_refused_or_passed_over_but_never_a_traceback(write_nm, key, junk):
+    def spoilt(ds):
+        ds.RescaleSlope = 1
+        where = ds if key in ds else ds.DetectorInformationSequence[0]
+        if key == "Rows":
+            ds.Rows = 0
+        else:
+            where[key] = DataElement(where[key].tag, "LO", junk)
+
+    path = write_nm(change=spoilt)
+    try:
+        spect = read_spect(path)
+    except VoxeldoseError:
+        return
+    assert spect.grid.shape == (5, 7, 9)

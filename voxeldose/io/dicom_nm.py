@@ -151,11 +151,11 @@ def _load(series: Series, requests: Requests) -> tuple[FloatArray, Grid, tuple[s
 
 def _frames_of(path: Path, header: Dataset) -> list[Plane]:
     """Every frame with what is said of it: functional groups, or a detector item of its own."""
-    count = int(number(header, "NumberOfFrames") or 1)
+    count = max(int(number(header, "NumberOfFrames") or 1), 1)
     grouped = "SharedFunctionalGroupsSequence" in header or "PerFrameFunctionalGroupsSequence" in header
     planes = [Plane(path, frame_header(header, n) if grouped else header, n) for n in range(count)]
     detectors = _placed_detectors(header)
-    places = {tuple(float(v) for v in d.ImagePositionPatient) for d in detectors}
+    places = {tuple(vector(d, "ImagePositionPatient", 3, str(path))) for d in detectors}
     if count > 1 and len(detectors) == len(places) == count:
         planes = [Plane(path, _with_place(p.header, d), p.frame) for p, d in zip(planes, detectors, strict=True)]
     return planes
@@ -172,8 +172,9 @@ def _with_place(header: Dataset, detector: Dataset) -> Dataset:
 
 def _places_differ(planes: list[Plane]) -> bool:
     """Whether each frame states a place, and not all the same."""
-    stated = [p.header.get("ImagePositionPatient") for p in planes]
-    return all(v is not None for v in stated) and len({tuple(float(x) for x in v) for v in stated}) > 1
+    if any(p.header.get("ImagePositionPatient") is None for p in planes):
+        return False
+    return len({tuple(vector(p.header, "ImagePositionPatient", 3, str(p))) for p in planes}) > 1
 
 
 def _by_spacing(

@@ -1,15 +1,20 @@
 """Enhanced and legacy converted multi-frame PET and CT, against highdicom; frame order and scale are each frame's own."""
 
+import json
+
 import highdicom
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from pydicom import config, dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
+from voxeldose.cli import main
 from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.dicom_series import read_dicom_volume
+from voxeldose.io.nifti import write_labels
 from voxeldose.volume import ActivityMap, CtImage
 
 ENHANCED = {
@@ -201,3 +206,20 @@ def test_a_spectral_map_is_no_ct(write_series, tmp_path, refused, kind):
 
     path = converted(write_series("CT"), tmp_path / "multi.dcm", "enhanced CT", spectral)
     refused(lambda: read_ct(path), kind, "no CT numbers")
+
+
+def test_an_enhanced_pet_and_ct_are_assessed_with_every_result(write_series, tmp_path):
+    study = tmp_path / "study"
+    study.mkdir()
+    pet = converted(write_series("PT", shape=(5, 7, 9)), study / "pet.dcm", "enhanced PET")
+    converted(write_series("CT", folder="ct"), study / "ct.dcm", "enhanced CT")
+    labels = np.zeros((5, 7, 9), np.uint8)
+    labels[1:4, 2:6, 2:7] = 1
+    write_labels(labels, read_pet(pet).grid, study / "liver.nii.gz")
+    drafted = study / "case.toml"
+    assert CliRunner().invoke(main, ["inspect", str(study), "--case-file", str(drafted)]).exit_code == 0
+    flags = ["--administered-mbq", "100", "--at", "2024-05-02T10:15:00Z", "--json", "--quiet"]
+    result = CliRunner().invoke(main, ["assess", str(drafted), *flags])
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["totals"]["recovered_fraction"] > 0
+    assert (study / "case-results" / "dose.dcm").exists()

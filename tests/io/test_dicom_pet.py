@@ -482,3 +482,16 @@ def test_a_dynamic_series_says_why_places_are_doubled(write_series):
 
     with pytest.raises(InputError, match="DYNAMIC"):
         read_pet(write_series("PT", shape=(6, 3, 4), change=dynamic))
+
+
+def test_suv_is_not_undone_where_there_is_none(write_series, refused):
+    folder = write_series("PT")
+    refused(lambda: read_pet(folder, requests=Requests(undo_suv=True)), str(folder), "BQML already")
+
+
+@pytest.mark.parametrize("asked", [Requests(undo_nuclide="F-18"), Requests(undo_suv=True)])
+def test_nothing_is_undone_in_counts_or_a_spect(write_series, write_nm, refused, asked):
+    folder = write_series("PT")
+    refused(lambda: read_activity(folder, quantity="counts", requests=asked), "leave them out")
+    path = write_nm()
+    refused(lambda: read_activity(path, requests=asked), str(path), "leave them out")

@@ -154,6 +154,9 @@ def _to_bq_per_ml(
         raise InputError(msg)
     factor = bq_per_ml_of(units)
     if factor is not None:
+        if requests.undo_suv:
+            msg = f"{where}: Units (0054,1001) is {units} already, so there is no SUV to undo; leave undo_suv out."
+            raise InputError(msg)
         require_rescale(planes)
         return _times(factor), ()
     mappings = {id(p): m for p in planes if (m := bq_per_ml_mapping(p)) is not None}

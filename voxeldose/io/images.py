@@ -121,6 +121,13 @@ def read_activity(
     if quantity is not None and quantity not in QUANTITIES:
         msg = f"quantity must be one of {', '.join(QUANTITIES)}, found {quantity!r}."
         raise QuantityError(msg)
+    undo = [k for k, v in (("undo_nuclide", asked.undo_nuclide), ("undo_suv", asked.undo_suv)) if v]
+    if undo and (is_plain_file(path) or quantity == "counts" or _modality(path, series_uid) != "PT"):
+        msg = (
+            f"{path}: {' and '.join(undo)} turn a DICOM PET into Bq/mL and mean nothing for other images or counts; leave "
+            "them out."
+        )
+        raise InputError(msg)
     if is_plain_file(path):
         values, grid, texts = read_array(path)
         if quantity is None:

@@ -26,20 +26,31 @@ _HOMES = {
     "GeometryError": "errors",
     "Grid": "grid",
     "InputError": "errors",
+    "Lungs": "planning.plan",
     "LocalDeposition": "engines.convolution",
     "PointKernel": "dpk",
     "QuantityError": "errors",
+    "Product": "planning.vials",
     "RayTransport": "engines.density",
     "Radionuclide": "radionuclide",
     "Requests": "io.requests",
     "Roi": "roi",
     "RoiSet": "roi",
+    "SegmentectomyFacts": "planning.segmentectomy",
     "TC99M": "radionuclide",
+    "Territory": "planning.compartments",
+    "Tumor": "planning.compartments",
     "VoxelKernel": "dpk",
     "VoxeldoseError": "errors",
+    "Wish": "planning.voxels",
     "Y90": "radionuclide",
     "administration_from_assays": "quantify",
     "assess": "pipeline",
+    "plan_mird": "planning.compartments",
+    "plan_partition": "planning.compartments",
+    "plan_partition_for": "planning.compartments",
+    "plan_vial": "planning.vials",
+    "plan_voxels": "planning.voxels",
     "point_kernel": "dpk",
     "read_ct": "io.dicom_ct",
     "read_image": "io.images",
@@ -50,6 +61,7 @@ _HOMES = {
     "read_rtstruct": "io.labels",
     "read_seg": "io.labels",
     "read_spect": "io.dicom_nm",
+    "segmentectomy_card": "planning.segmentectomy",
     "voxelise": "dpk",
     "write_nifti": "io.nifti",
     "write_rtdose": "io.dicom_rt",
@@ -91,6 +103,11 @@ if TYPE_CHECKING:
     from voxeldose.io.point_kernel_file import read_point_kernel
     from voxeldose.io.requests import Requests
     from voxeldose.pipeline import assess, what_if
+    from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
+    from voxeldose.planning.plan import Lungs
+    from voxeldose.planning.segmentectomy import SegmentectomyFacts, segmentectomy_card
+    from voxeldose.planning.vials import Product, plan_vial
+    from voxeldose.planning.voxels import Wish, plan_voxels
     from voxeldose.quantify import administration_from_assays
     from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants
     from voxeldose.roi import Roi, RoiSet

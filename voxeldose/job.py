@@ -25,6 +25,7 @@ from voxeldose.io.dicom_rt import write_rtdose
 from voxeldose.io.hu_table_file import read_hu_table
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
 from voxeldose.io.labels import read_rois
+from voxeldose.io.limits_file import read_limits
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.requests import Requests
 from voxeldose.io.results import assessment_dict, write_json, write_tables
@@ -33,16 +34,17 @@ from voxeldose.quantify import administration_from_assays, hu_to_density
 from voxeldose.radionuclide import y90_constants
 from voxeldose.report import write_report
 from voxeldose.roi import RoiSet
+from voxeldose.thresholds import merged, published_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from voxeldose.case import Assessment
+    from voxeldose.case import Assessment, Limit
     from voxeldose.grid import Grid
     from voxeldose.io.case_file import AdministrationTable, CaseFile
     from voxeldose.volume import CtImage, DensityMap
 
-__all__ = ["Opened", "open_case", "results_folder", "run_case"]
+__all__ = ["Opened", "open_case", "predict_case", "results_folder", "run_case"]
 
 #: What the results record of the machine: the libraries that make numbers.
 _LIBRARIES = ("numpy", "scipy", "SimpleITK", "nibabel", "pydicom")
@@ -121,6 +123,30 @@ def run_case(
     return result
 
 
+def predict_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Assessment:
+    """The dose of a pre-treatment image, for planning; nothing is written.
+
+    The image is scaled to the case's activity whatever its calibration says, or to 1000 MBq where the case gives none: a plan
+    scales it anyway.
+
+    Raises
+    ------
+    VoxeldoseError
+        If anything in the case cannot be used.
+    """
+    given, said = config.administration, []
+    if given.administered_mbq is None:
+        unit = {"administered_mbq": 1000.0, "residual_mbq": 0.0, "at": None, "assayed_at": None, "residual_at": None}
+        given = given.model_copy(update=unit)
+        said.append("The case gives no administered activity; the map was made for 1000 MBq and scaled.")
+    if config.dose.calibration == "absolute":
+        said.append("For planning the image is relative: calibration by administered activity, not absolute.")
+    dose = config.dose.model_copy(update={"calibration": "administered"})
+    opened = open_case(config.model_copy(update={"administration": given, "dose": dose}), progress=progress)
+    result = assess(opened.case, opened.engine, progress=progress)
+    return replace(result, record=replace(result.record, assumptions=(*said, *result.record.assumptions)))
+
+
 def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Opened:
     """Read every file that a case names.
 
@@ -169,12 +195,15 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         dose_grid=_dose_grid(config, ct, rois, activity.grid),
         image_nuclide=wanted.image_nuclide,
         id=config.case.id,
+        limits=_limits(config),
     )
     paths = [wanted.path, *([config.ct.path] if config.ct else []), *(p for t in config.rois for p in _listed(t.path))]
     if config.dose.density not in ("uniform", "ct"):
         paths.append(config.dose.density)
     if isinstance(config.dose.hu_table, str):
         paths.append(config.dose.hu_table)
+    if config.dose.thresholds:
+        paths.append(config.dose.thresholds)
     images = [Path(p) for p in ([config.ct.path] if config.ct else []) + [wanted.path]]
     reference = next((p for p in images if not is_plain_file(p) and is_dicom(p)), None)
     inputs = tuple(dict.fromkeys(f for p in paths for f in _files(Path(p))))
@@ -289,6 +318,14 @@ def _density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
     if isinstance(table.hu_table, str):
         return hu_to_density(ct, read_hu_table(table.hu_table))
     return hu_to_density(ct, None if table.hu_table is None else [(hu, density) for hu, density in table.hu_table])
+
+
+def _limits(config: CaseFile) -> tuple[Limit, ...] | None:
+    """The site's own limits in place of published ones of the same name, role and device; ``None`` without a file."""
+    if config.dose.thresholds is None:
+        return None
+    own, with_published = read_limits(Path(config.dose.thresholds))
+    return merged(published_limits() if with_published else (), own)
 
 
 def _dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Grid) -> Grid | None:

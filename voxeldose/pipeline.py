@@ -16,10 +16,11 @@ from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel, point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import QuantityError
-from voxeldose.quantify import Quantified, count_decays, quantify
+from voxeldose.quantify import Quantified, count_decays, image_nuclide, quantify
 from voxeldose.radionuclide import JOULE_PER_MEV
 from voxeldose.regions import regions_on
 from voxeldose.resample import onto, roi_onto
+from voxeldose.thresholds import published_limits, thresholds_met
 from voxeldose.volume import DensityMap
 
 if TYPE_CHECKING:
@@ -250,7 +251,7 @@ def _measured(
         regions=regions,
         tumor_to_normal_ratio=metrics.tumor_to_normal(measured),
         totals=totals,
-        thresholds=metrics.thresholds_met(measured, given.device),
+        thresholds=thresholds_met(measured, given.device, case.limits, engine=engine.name, image=image_nuclide(case)),
         overlaps=shared,
         record=record,
     )
@@ -295,6 +296,11 @@ def _what_was_assumed(case: Case, engine: Engine) -> list[str]:
         said.append("The instant of the infusion was not given; the administered activity is taken as of then.")
     if given.device is None:
         said.append("No device was given, so no published threshold is compared.")
+    if case.limits is not None:
+        own = [limit for limit in case.limits if limit not in published_limits()]
+        said.append(
+            f"The thresholds compared are the site's: {len(own)} of its own and {len(case.limits) - len(own)} published."
+        )
     if not isinstance(case.density, DensityMap):
         said.append(f"Uniform density {case.density:g} g/mL everywhere, lungs and bone included.")
     if isinstance(engine, Convolution):

@@ -23,7 +23,9 @@ __all__ = [
     "Y86",
     "Y90",
     "Y90_ICRP107",
+    "Y90_LEGACY",
     "Y90_POSITRON_FRACTION",
+    "Y90_SETS",
     "Y90_VENDOR",
     "ZR89",
     "Radionuclide",
@@ -149,6 +151,16 @@ Y90_VENDOR = Radionuclide(
     "vendor",
     Y90_POSITRON_FRACTION,
 )
+#: The K of older partition-model formulas ("49,670" with grams, after Ho 1996). No measured pair of half-life and energy gives
+#: it; for comparison with older plans only.
+Y90_LEGACY = Radionuclide(
+    "Y-90",
+    64.1,
+    49.67 / (1e9 * 64.1 * 3600.0 / math.log(2) * JOULE_PER_MEV),
+    "older partition-model formulas: K = 49.67 Gy kg/GBq; T½ 64.1 h as in the product inserts, energy derived from the two",
+    "legacy",
+    Y90_POSITRON_FRACTION,
+)
 #: Only ever an image of where microspheres went; no dose is computed from it. T½ 6.0067 h, DDEP 2004.
 TC99M = Radionuclide("Tc-99m", 6.0067, None, "LNHB/DDEP Tc-99m")
 #: Positron fraction 0.967: NNDC, as in European Pharmacopoeia 5.7 (scanners write 0.967, 0.9686 or 0.97).
@@ -157,25 +169,26 @@ F18 = Radionuclide("F-18", 1.82890, None, "LNHB/DDEP F-18: 1.82890(23) h", posit
 GA68 = Radionuclide("Ga-68", 1.13053, None, "LNHB/DDEP Ga-68: 67.83(20) min", positron_fraction=0.8914)
 #: The generator nuclide of phantoms: it decays with its own half-life, the positrons are Ga-68's.
 GE68 = Radionuclide("Ge-68", 270.95 * 24, None, "LNHB/DDEP Ge-68: 270.95(26) d", positron_fraction=0.8914)
-#: Positron fraction 0.899: ENSDF 2015, 89.84 % and 0.056 %.
+#: Positron fraction 0.899, as in phantom studies with Na-22; the table was not re-read, and the header's own goes before it.
 NA22 = Radionuclide("Na-22", 2.6029 * 365.242 * 24, None, "LNHB/DDEP Na-22: 2.6029(8) a", positron_fraction=0.899)
-#: Positron fraction 0.319: ENSDF, as in Conti and Eriksson, EJNMMI Phys. 3 (2016) 8.
+#: Positron fraction 0.319, as scanners write it; the table was not re-read, and the header's own goes before it.
 Y86 = Radionuclide("Y-86", 14.74, None, "ENSDF Y-86: 14.74(2) h", positron_fraction=0.319)
 #: Positron fraction 0.227: ENSDF, as in J. Nucl. Med. 63 (2022) 649, table 3; others give up to 0.228.
 ZR89 = Radionuclide("Zr-89", 78.42, None, "LNHB/DDEP Zr-89: 3.2674(12) d", positron_fraction=0.227)
 LU177 = Radionuclide("Lu-177", 159.53, None, "LNHB/DDEP Lu-177: 6.647(4) d")
 HO166 = Radionuclide("Ho-166", 26.795, None, "LNHB/DDEP Ho-166: 26.795(29) h")
 
-_Y90_SETS = {n.constants: n for n in (Y90, Y90_ICRP107, Y90_VENDOR)}
 _KNOWN = {n.name: n for n in (Y90, TC99M, F18, GA68, GE68, NA22, Y86, ZR89, LU177, HO166)}
+#: Every set of Y-90 constants by its name; the first is the default.
+Y90_SETS = {n.constants: n for n in (Y90, Y90_ICRP107, Y90_VENDOR, Y90_LEGACY)}
 
 
 def y90_constants(name: str) -> Radionuclide:
-    """Y-90 with the named set of constants: ``ddep``, ``icrp107`` or ``vendor``."""
-    if name not in _Y90_SETS:
-        msg = f"Unknown set of constants {name!r}; known are {', '.join(_Y90_SETS)}."
+    """Y-90 with the named set of constants: ``ddep``, ``icrp107``, ``vendor`` or ``legacy``."""
+    if name not in Y90_SETS:
+        msg = f"Unknown set of constants {name!r}; known are {', '.join(Y90_SETS)}."
         raise QuantityError(msg)
-    return _Y90_SETS[name]
+    return Y90_SETS[name]
 
 
 def known_radionuclide(name: str) -> Radionuclide | None:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from voxeldose.cli.tables import print_table
-from voxeldose.cli.words import PATH, Instant, progress
+from voxeldose.cli.words import CONSTANTS, PATH, Instant, progress
 
 __all__ = ["assess"]
 
@@ -48,9 +48,8 @@ __all__ = ["assess"]
 @click.option("--grid", help="Where dose is wanted: activity (default), ct, rois, or a spacing in mm.")
 @click.option("--density-g-per-ml", type=float, help="Uniform density (default 1.04).")
 @click.option("--density", help="ct (from CT numbers), or an image in g/mL.")
-@click.option(
-    "--constants", type=click.Choice(["ddep", "icrp107", "vendor"]), help="Set of Y-90 constants (default ddep)."
-)
+@click.option("--constants", type=CONSTANTS, help="Set of Y-90 constants (default ddep).")
+@click.option("--thresholds", type=PATH, help="TOML file with your site's own limits; they replace published ones.")
 @click.option("--device", type=click.Choice(["glass", "resin"]), help="Microspheres; decides the thresholds compared.")
 @click.option("--id", "case_id", help="A label for the results; never a patient identifier.")
 @click.option("--out", type=PATH, help="Results folder (default: CASE-results beside the case file).")
@@ -142,6 +141,8 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
         tables["dose"]["density"] = str(Path(flags["density"]).absolute())
     if flags["hu_table"] is not None:
         tables.setdefault("dose", {})["hu_table"] = str(flags["hu_table"].absolute())
+    if flags["thresholds"] is not None:
+        tables.setdefault("dose", {})["thresholds"] = str(flags["thresholds"].absolute())
     if flags["grid"] is not None:
         named = flags["grid"] in ("activity", "ct", "rois")
         try:

@@ -10,7 +10,7 @@ import itertools
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -180,8 +180,7 @@ class RayTransport:
     def _in_uniform_medium(self, decays: DecayMap, density: float) -> Floats:
         """The exact kernel, its radii stretched by the range factor."""
         stretch = float(self._range_factor(np.array(density)))
-        kernel = replace(self.kernel, radius_mm=self.kernel.radius_mm * stretch)
-        gy = Convolution(kernel, DEFAULT_REACH_MM * stretch).dose(decays, density).gy
+        gy = Convolution(self.kernel.with_range(stretch), DEFAULT_REACH_MM * stretch).dose(decays, density).gy
         return np.asarray(gy, np.float64)
 
     def _range_factor(self, rho: Floats) -> Floats:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
-import tomllib
 from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from voxeldose.errors import InputError
+from voxeldose.io.toml_file import Table as _Table
+from voxeldose.io.toml_file import checked, read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,10 +18,6 @@ __all__ = ["CaseFile", "case_file_from", "read_case_file"]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
-
-
-class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
 
 
 class LabelTable(_Table):
@@ -91,7 +86,8 @@ class DoseTable(_Table):
     density: str = "uniform"
     density_g_per_ml: Annotated[float, Field(ge=0.05, le=25)] | None = None
     hu_table: str | list[Annotated[list[float], Field(min_length=2, max_length=2)]] | None = None
-    constants: Literal["ddep", "icrp107", "vendor"] = "ddep"
+    constants: Literal["ddep", "icrp107", "vendor", "legacy"] = "ddep"
+    thresholds: str | None = None
 
 
 class CaseFile(_Table):
@@ -114,14 +110,7 @@ def read_case_file(path: Path) -> dict[str, Any]:
         If there is no such file or it is not TOML.
     """
     path = path.absolute()
-    try:
-        tables = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        msg = f"{path}: there is no such case file."
-        raise InputError(msg) from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        msg = f"{path}: cannot be read as TOML ({error})."
-        raise InputError(msg) from error
+    tables = read_toml(path, "case file")
     for table in (tables.get("activity"), tables.get("ct"), *_listed(tables.get("rois"))):
         if isinstance(table, dict) and isinstance(table.get("path"), str):
             table["path"] = str(path.parent / table["path"])
@@ -132,6 +121,8 @@ def read_case_file(path: Path) -> dict[str, Any]:
         dose["density"] = str(path.parent / dose["density"])
     if isinstance(dose, dict) and isinstance(dose.get("hu_table"), str):
         dose["hu_table"] = str(path.parent / dose["hu_table"])
+    if isinstance(dose, dict) and isinstance(dose.get("thresholds"), str):
+        dose["thresholds"] = str(path.parent / dose["thresholds"])
     return tables
 
 
@@ -143,42 +134,8 @@ def case_file_from(tables: dict[str, Any], where: str) -> CaseFile:
     InputError
         Names every wrong key, what was found, and for an unknown one the nearest known.
     """
-    try:
-        return CaseFile.model_validate(tables)
-    except ValidationError as error:
-        problems = "; ".join(dict.fromkeys(_said(problem) for problem in error.errors()))
-        msg = f"{where}: {problems}."
-        raise InputError(msg) from None
+    return checked(CaseFile, tables, where)
 
 
 def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else []
-
-
-def _said(problem: Any) -> str:
-    place = [str(p) for p in problem["loc"]]
-    key = ".".join(p for p in place if not p.startswith(("literal[", "constrained-", "float")))
-    if problem["type"] == "extra_forbidden":
-        known = sorted(_known_keys(place[:-1]))
-        near = difflib.get_close_matches(place[-1], known, 1, 0.4)
-        hint = f"did you mean {near[0]!r}" if near else f"known keys are {', '.join(known)}"
-        return f"unknown key {key!r}, {hint}"
-    if problem["type"] == "missing":
-        return f"{key} is missing"
-    return f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]}, found {problem['input']!r}"
-
-
-def _known_keys(place: list[str]) -> set[str]:
-    table: type[BaseModel] = CaseFile
-    tables: dict[str, type[BaseModel]] = {
-        "case": CaseTable,
-        "activity": ActivityTable,
-        "ct": CtTable,
-        "rois": RoisTable,
-        "administration": AdministrationTable,
-        "dose": DoseTable,
-        "labels": LabelTable,
-    }
-    for name in place:
-        table = tables.get(name, table)
-    return set(table.model_fields)

@@ -70,8 +70,14 @@ class RayTransport:
     voxel is the difference over the voxel, so energy is conserved and there is no pole at the source. Rays start all
     over the source voxel and are averaged along their chord of it.
 
-    Scatter is as in water at the same path: not modelled are backscatter at bone, metal and air and the range factors of
+    In plane layers of one composition this is exact, scatter back and forth included: transport there depends on mass per
+    area alone, whatever the densities. Elsewhere scatter is as in water at the same path: not modelled are backscatter at bone, metal and air and the range factors of
     bone and fat.
+
+    Rays are finite in number, so voxels are noisy (benchmarks/bench_density.py). Rms over voxels above 1 % of the maximum:
+    0.3 % (lung 0.9 %) with image, dose and density on 4.8 mm; 1.2 % (1.6 %) on a dose grid of 2 mm under an image of 4.8 mm;
+    on a CT grid of 1 mm under such an image 1 % where the dose exceeds a fifth of its maximum, but 10 % far from the
+    activity. Means over a layer of voxels are within 1.5 %.
 
     Parameters
     ----------

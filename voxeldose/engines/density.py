@@ -85,7 +85,7 @@ class RayTransport:
         Of water. It keeps its shape and takes the energy per decay of the run's constants.
     rays : int, optional
         Rays a voxel, a power of two. Without it 1024 from a voxel size of 2.5 mm on (cube root of the volume),
-        512 from 1.75 mm on, 256 below.
+        512 from 1.75 mm on, 256 below, and fewer, down to 64, above 134 million in all.
     soft_tissue_range : float
         Range factor from 1.05 g/mL on; falls with the logarithm of density, as the density effect does, to 1 at
         0.26 g/mL (lung). With 1, a uniform density gives what ``Convolution`` gives; by default, what it gives with the
@@ -118,7 +118,7 @@ class RayTransport:
 
     def describe(self) -> str:
         """One sentence for the report."""
-        rays = "256 to 1024 rays a voxel, by its size" if self.rays is None else f"{self.rays} rays a voxel"
+        rays = "64 to 1024 rays a voxel, by its size and number" if self.rays is None else f"{self.rays} rays a voxel"
         tail = (
             f"bremsstrahlung from there to {self.tail_mm:g} mm added as in water"
             if self.tail_mm > DEFAULT_REACH_MM
@@ -219,7 +219,7 @@ class RayTransport:
     def _from_voxels(self, cells: Cells, around: Grid, parts: tuple[int, int, int], part_tau: Floats) -> Floats:
         """As :func:`energy_from_cells` where each cell is a block of voxels: one way through them for all, known before."""
         spacing = np.array(around.spacing_mm) / parts
-        number = self.rays or rays_for(spacing)
+        number = self.rays or rays_for(spacing, cells.amounts.size * math.prod(parts))
         lines = trace(points(number // 8), spacing)
         tau = np.pad(part_tau, 1, constant_values=END)
         inner = (slice(1, -1),) * 3

@@ -44,6 +44,10 @@ class Cells:
     index: Integers
     amounts: Floats
 
+    def some(self, chosen: npt.NDArray[np.bool_]) -> Cells:
+        """Part of them."""
+        return Cells(self.grid, self.index[chosen], self.amounts[chosen])
+
 
 def cells_near(decays: DecayMap, grid: Grid) -> Cells:
     """The voxels of ``decays`` whose rays may reach ``grid``."""
@@ -110,7 +114,7 @@ def energy_from_cells(
     part_mm = np.array(cells.grid.spacing_mm) / parts
     if rays is None:
         few = 1 << int(math.log2(max(1, _FEWEST_RAYS_IN_ALL // amounts.size)))
-        rays = max(rays_for(part_mm, amounts.size), min(few, _MOST_RAYS_A_PART))
+        rays = max(rays_for(part_mm), min(few, _MOST_RAYS_A_PART))
     start, speed, ends = _lines(points(rays // 8), part_mm, matrix / parts)
     closed = np.pad(tau, 1, constant_values=END)
     longest = float(np.linalg.norm(lattice.affine_lps_mm[:3, :3].sum(axis=1))) + max(lattice.spacing_mm) * 3

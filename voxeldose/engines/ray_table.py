@@ -78,17 +78,10 @@ def points(number: int) -> Floats:
     return (points + 0.5) / number
 
 
-#: Rays in all (some ten CPU seconds) above which each voxel takes fewer, down to the fewest: noise all over a PET image
-#: would else cost minutes.
-_MOST_RAYS_IN_ALL, _FEWEST_RAYS = 1 << 27, 64
-
-
-def rays_for(spacing_mm: Floats, sources: int) -> int:
-    """Rays that a voxel of this size takes, among so many."""
+def rays_for(spacing_mm: Floats) -> int:
+    """Rays that a voxel of this size takes."""
     size = float(np.prod(spacing_mm)) ** (1 / 3)
-    wanted = next(number for least, number in _RAYS if size >= least)
-    many = 1 << int(math.log2(max(1, _MOST_RAYS_IN_ALL // max(1, sources))))
-    return max(_FEWEST_RAYS, min(wanted, many))
+    return next(number for least, number in _RAYS if size >= least)
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,8 +11,10 @@ from click.testing import CliRunner
 
 from voxeldose.cli import main
 from voxeldose.demo.study import make_study
+from voxeldose.io.dicom_ct import read_ct
+from voxeldose.io.dicom_nm import read_spect
+from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.dicom_rt import read_rtdose
-from voxeldose.io.dicom_series import read_ct, read_pet, read_spect
 from voxeldose.io.labels import read_labels
 
 

@@ -33,6 +33,7 @@ _HOMES = {
     "Product": "planning.vials",
     "RayTransport": "engines.density",
     "Radionuclide": "radionuclide",
+    "Requests": "io.requests",
     "Roi": "roi",
     "RoiSet": "roi",
     "SegmentectomyFacts": "planning.segmentectomy",
@@ -53,15 +54,15 @@ _HOMES = {
     "plot_dvh": "report.plots",
     "plot_slices": "report.plots",
     "point_kernel": "dpk",
-    "read_ct": "io.dicom_series",
+    "read_ct": "io.dicom_ct",
     "read_image": "io.images",
     "read_labels": "io.labels",
-    "read_pet": "io.dicom_series",
+    "read_pet": "io.dicom_pet",
     "read_point_kernel": "io.point_kernel_file",
     "read_rtdose": "io.dicom_rt",
     "read_rtstruct": "io.labels",
     "read_seg": "io.labels",
-    "read_spect": "io.dicom_series",
+    "read_spect": "io.dicom_nm",
     "segmentectomy_card": "planning.segmentectomy",
     "voxelise": "dpk",
     "write_nifti": "io.nifti",
@@ -95,13 +96,16 @@ if TYPE_CHECKING:
     from voxeldose.engines.density import RayTransport
     from voxeldose.errors import GeometryError, InputError, QuantityError, VoxeldoseError
     from voxeldose.grid import Grid
+    from voxeldose.io.dicom_ct import read_ct
+    from voxeldose.io.dicom_nm import read_spect
+    from voxeldose.io.dicom_pet import read_pet
     from voxeldose.io.dicom_rt import read_rtdose, write_rtdose
     from voxeldose.io.dicom_seg import write_seg
-    from voxeldose.io.dicom_series import read_ct, read_pet, read_spect
     from voxeldose.io.images import read_image
     from voxeldose.io.labels import read_labels, read_rtstruct, read_seg
     from voxeldose.io.nifti import write_nifti
     from voxeldose.io.point_kernel_file import read_point_kernel
+    from voxeldose.io.requests import Requests
     from voxeldose.pipeline import assess, what_if
     from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
     from voxeldose.planning.plan import Lungs

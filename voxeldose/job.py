@@ -22,10 +22,12 @@ from voxeldose.engines.density import RayTransport
 from voxeldose.errors import InputError
 from voxeldose.io.dicom_files import is_dicom
 from voxeldose.io.dicom_rt import write_rtdose
+from voxeldose.io.hu_table_file import read_hu_table
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
 from voxeldose.io.labels import read_rois
 from voxeldose.io.limits_file import read_limits
 from voxeldose.io.nifti import write_nifti
+from voxeldose.io.requests import Requests
 from voxeldose.io.results import assessment_dict, write_json, write_tables
 from voxeldose.pipeline import Engine, assess
 from voxeldose.quantify import administration_from_assays, hu_to_density
@@ -166,11 +168,19 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         measured_at=wanted.measured_at,
         zone=zone,
         series_uid=wanted.series_uid,
+        requests=Requests(
+            wanted.undo_nuclide,
+            given.radionuclide,
+            wanted.undo_suv,
+            wanted.weight_kg,
+            wanted.energy_window,
+            wanted.slice_spacing_mm,
+        ),
     )
     ct = None
     if config.ct is not None:
         tell("reading the CT")
-        ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid)
+        ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid, uneven=config.ct.uneven)
     tell("reading regions")
     rois = RoiSet()
     for table in config.rois:
@@ -192,6 +202,8 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
     paths = [wanted.path, *([config.ct.path] if config.ct else []), *(p for t in config.rois for p in _listed(t.path))]
     if config.dose.density not in ("uniform", "ct"):
         paths.append(config.dose.density)
+    if isinstance(config.dose.hu_table, str):
+        paths.append(config.dose.hu_table)
     if config.dose.thresholds:
         paths.append(config.dose.thresholds)
     images = [Path(p) for p in ([config.ct.path] if config.ct else []) + [wanted.path]]
@@ -292,6 +304,9 @@ def _calibration(config: CaseFile) -> Administered | Absolute:
 
 def _density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
     table = config.dose
+    if table.hu_table is not None and table.density != "ct":
+        msg = f"dose.hu_table is of use with density = 'ct' only, found density = {table.density!r}; change one."
+        raise InputError(msg)
     if table.density == "uniform":
         return table.density_g_per_ml if table.density_g_per_ml is not None else DEFAULT_DENSITY_G_PER_ML
     if table.density_g_per_ml is not None:
@@ -302,7 +317,9 @@ def _density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
     if ct is None:
         msg = "dose.density = 'ct' needs a CT; give [ct] path (--ct)."
         raise InputError(msg)
-    return hu_to_density(ct)
+    if isinstance(table.hu_table, str):
+        return hu_to_density(ct, read_hu_table(table.hu_table))
+    return hu_to_density(ct, None if table.hu_table is None else [(hu, density) for hu, density in table.hu_table])
 
 
 def _limits(config: CaseFile) -> tuple[Limit, ...] | None:

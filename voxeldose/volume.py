@@ -180,10 +180,16 @@ class ActivityMap(Volume):
         The instant to which the values are decay-corrected, with its time zone; ``None`` if nobody knows it.
     radionuclide : Radionuclide or None
         What was imaged.
+    acquired_at : datetime or None
+        When the scan began; values may be corrected to an earlier instant.
+    not_absolute : str
+        Why the values are proportional to activity but no Bq/mL of the nuclide; empty if they are.
     """
 
     at: datetime | None = field(default=None, kw_only=True)
     radionuclide: Radionuclide | None = field(default=None, kw_only=True)
+    acquired_at: datetime | None = field(default=None, kw_only=True)
+    not_absolute: str = field(default="", kw_only=True)
     quantity: ClassVar[str] = "activity"
 
     def __post_init__(self) -> None:

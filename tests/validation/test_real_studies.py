@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from voxeldose.cli import main
-from voxeldose.io.dicom_series import read_ct, read_dicom_volume
+from voxeldose.io.dicom_ct import read_ct
+from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.nifti import write_labels
 from voxeldose.resample import onto
 from voxeldose.volume import CountMap

@@ -41,6 +41,11 @@ class ActivityTable(_Table):
     measured_at: datetime | None = None
     image_nuclide: str | None = None
     series_uid: str | None = None
+    undo_nuclide: str | None = None
+    undo_suv: bool = False
+    weight_kg: Positive | None = None
+    energy_window: Annotated[int, Field(ge=1)] | None = None
+    slice_spacing_mm: float | None = None
 
 
 class CtTable(_Table):
@@ -48,6 +53,7 @@ class CtTable(_Table):
 
     path: str
     series_uid: str | None = None
+    uneven: Literal["refuse", "resample"] = "refuse"
 
 
 class RoisTable(_Table):
@@ -79,6 +85,7 @@ class DoseTable(_Table):
     grid: Literal["activity", "ct", "rois"] | Positive = "activity"
     density: str = "uniform"
     density_g_per_ml: Annotated[float, Field(ge=0.05, le=25)] | None = None
+    hu_table: str | list[Annotated[list[float], Field(min_length=2, max_length=2)]] | None = None
     constants: Literal["ddep", "icrp107", "vendor", "legacy"] = "ddep"
     thresholds: str | None = None
 
@@ -112,6 +119,8 @@ def read_case_file(path: Path) -> dict[str, Any]:
     dose = tables.get("dose")
     if isinstance(dose, dict) and isinstance(dose.get("density"), str) and dose["density"] not in ("uniform", "ct"):
         dose["density"] = str(path.parent / dose["density"])
+    if isinstance(dose, dict) and isinstance(dose.get("hu_table"), str):
+        dose["hu_table"] = str(path.parent / dose["hu_table"])
     if isinstance(dose, dict) and isinstance(dose.get("thresholds"), str):
         dose["thresholds"] = str(path.parent / dose["thresholds"])
     return tables

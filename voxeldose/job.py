@@ -24,26 +24,30 @@ from voxeldose.engines.density import RayTransport
 from voxeldose.errors import InputError
 from voxeldose.io.dicom_files import is_dicom
 from voxeldose.io.dicom_rt import write_rtdose
+from voxeldose.io.hu_table_file import read_hu_table
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
 from voxeldose.io.labels import read_rois
+from voxeldose.io.limits_file import read_limits
 from voxeldose.io.nifti import write_nifti
+from voxeldose.io.requests import Requests
 from voxeldose.io.results import assessment_dict, write_json, write_tables
 from voxeldose.io.transforms import write_itk_transform
 from voxeldose.pipeline import Engine, assess
 from voxeldose.quantify import administration_from_assays, hu_to_density
 from voxeldose.radionuclide import y90_constants
-from voxeldose.report import write_report
+from voxeldose.report import draw_pictures, write_pdf, write_report
 from voxeldose.roi import RoiSet
+from voxeldose.thresholds import merged, published_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from voxeldose.case import Assessment
+    from voxeldose.case import Assessment, Limit
     from voxeldose.grid import Grid
     from voxeldose.io.case_file import AdministrationTable, CaseFile
     from voxeldose.volume import CtImage, DensityMap, Volume
 
-__all__ = ["Opened", "open_case", "results_folder", "run_case"]
+__all__ = ["Opened", "open_case", "predict_case", "results_folder", "run_case"]
 
 #: What the results record of the machine: the libraries that make numbers.
 _LIBRARIES = ("numpy", "scipy", "SimpleITK", "nibabel", "pydicom")
@@ -100,7 +104,9 @@ def run_case(
         if opened.reference is not None:
             write_rtdose(result.dose, folder / "dose.dcm", reference=opened.reference)
         tell("drawing the report")
-        write_report(result, folder / "report.html")
+        pictures = draw_pictures(result)
+        write_report(result, folder / "report.html", pictures=pictures)
+        write_pdf(result, folder / "report.pdf", pictures=pictures)
         tell("hashing inputs")
         manifest = {
             "schema": "voxeldose/run/1",
@@ -125,6 +131,30 @@ def run_case(
     return result
 
 
+def predict_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Assessment:
+    """The dose of a pre-treatment image, for planning; nothing is written.
+
+    The image is scaled to the case's activity whatever its calibration says, or to 1000 MBq where the case gives none: a plan
+    scales it anyway.
+
+    Raises
+    ------
+    VoxeldoseError
+        If anything in the case cannot be used.
+    """
+    given, said = config.administration, []
+    if given.administered_mbq is None:
+        unit = {"administered_mbq": 1000.0, "residual_mbq": 0.0, "at": None, "assayed_at": None, "residual_at": None}
+        given = given.model_copy(update=unit)
+        said.append("The case gives no administered activity; the map was made for 1000 MBq and scaled.")
+    if config.dose.calibration == "absolute":
+        said.append("For planning the image is relative: calibration by administered activity, not absolute.")
+    dose = config.dose.model_copy(update={"calibration": "administered"})
+    opened = open_case(config.model_copy(update={"administration": given, "dose": dose}), progress=progress)
+    result = assess(opened.case, opened.engine, progress=progress)
+    return replace(result, record=replace(result.record, assumptions=(*said, *result.record.assumptions)))
+
+
 def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Opened:
     """Read every file that a case names.
 
@@ -144,11 +174,19 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         measured_at=wanted.measured_at,
         zone=zone,
         series_uid=wanted.series_uid,
+        requests=Requests(
+            wanted.undo_nuclide,
+            given.radionuclide,
+            wanted.undo_suv,
+            wanted.weight_kg,
+            wanted.energy_window,
+            wanted.slice_spacing_mm,
+        ),
     )
     ct = None
     if config.ct is not None:
         tell("reading the CT")
-        ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid)
+        ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid, uneven=config.ct.uneven)
     tell("reading regions")
     sets = []
     for table in config.rois:
@@ -173,6 +211,7 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         image_nuclide=wanted.image_nuclide,
         id=config.case.id,
         registration=registration,
+        limits=_limits(config),
     )
     paths = [wanted.path, *([config.ct.path] if config.ct else []), *(p for t in config.rois for p in _listed(t.path))]
     if config.dose.density not in ("uniform", "ct"):
@@ -180,6 +219,10 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
     if config.registration is not None:
         paths += [p for p in (config.registration.path, config.registration.image) if p is not None]
     paths += [table.image for table in config.derived if table.image is not None]
+    if isinstance(config.dose.hu_table, str):
+        paths.append(config.dose.hu_table)
+    if config.dose.thresholds:
+        paths.append(config.dose.thresholds)
     images = [Path(p) for p in ([config.ct.path] if config.ct else []) + [wanted.path]]
     if registration is not None and config.ct is not None and registration.moving != "rois":
         images = [Path(config.ct.path if registration.fixed == "ct" else wanted.path)]  # the frame that stayed
@@ -302,6 +345,9 @@ def _calibration(config: CaseFile) -> Administered | Absolute:
 
 def _density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
     table = config.dose
+    if table.hu_table is not None and table.density != "ct":
+        msg = f"dose.hu_table is of use with density = 'ct' only, found density = {table.density!r}; change one."
+        raise InputError(msg)
     if table.density == "uniform":
         return table.density_g_per_ml if table.density_g_per_ml is not None else DEFAULT_DENSITY_G_PER_ML
     if table.density_g_per_ml is not None:
@@ -312,7 +358,17 @@ def _density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
     if ct is None:
         msg = "dose.density = 'ct' needs a CT; give [ct] path (--ct)."
         raise InputError(msg)
-    return hu_to_density(ct)
+    if isinstance(table.hu_table, str):
+        return hu_to_density(ct, read_hu_table(table.hu_table))
+    return hu_to_density(ct, None if table.hu_table is None else [(hu, density) for hu, density in table.hu_table])
+
+
+def _limits(config: CaseFile) -> tuple[Limit, ...] | None:
+    """The site's own limits in place of published ones of the same name, role and device; ``None`` without a file."""
+    if config.dose.thresholds is None:
+        return None
+    own, with_published = read_limits(Path(config.dose.thresholds))
+    return merged(published_limits() if with_published else (), own)
 
 
 def _dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Grid) -> Grid | None:

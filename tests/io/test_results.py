@@ -46,7 +46,7 @@ TOP_KEYS = {
     "assumptions",
     "warnings",
 }
-THRESHOLD_KEYS = {"name", "roi", "metric", "limit", "value", "met", "source", "method"}
+THRESHOLD_KEYS = {"name", "roi", "metric", "limit", "value", "met", "source", "method", "differs"}
 
 
 def phantom(*, counts=False, administered=1000.0, lung_shunt=0.04):

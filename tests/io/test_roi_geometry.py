@@ -9,8 +9,8 @@ from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
 
 from voxeldose.errors import GeometryError
+from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.dicom_seg import write_seg
-from voxeldose.io.dicom_series import read_ct
 from voxeldose.io.labels import read_labels, read_seg
 from voxeldose.io.nifti import write_labels
 from voxeldose.resample import roi_onto

@@ -12,9 +12,11 @@ import click
 
 from voxeldose._version import __version__
 from voxeldose.cli.assess import assess
+from voxeldose.cli.card import card
 from voxeldose.cli.demo import demo
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
+from voxeldose.cli.plan import plan
 from voxeldose.errors import VoxeldoseError
 
 __all__ = ["main"]
@@ -61,5 +63,5 @@ def main(debug: bool) -> None:
     """
 
 
-for _command in (assess, demo, inspect, kernel):
+for _command in (assess, card, demo, inspect, kernel, plan):
     main.add_command(_command)

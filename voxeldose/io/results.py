@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from voxeldose.case import Assessment
     from voxeldose.roi import Roi
 
-__all__ = ["SCHEMA", "assessment_dict", "write_json", "write_tables"]
+__all__ = ["SCHEMA", "assessment_dict", "plain", "write_json", "write_tables"]
 
 SCHEMA = "voxeldose/assessment/1"
 
@@ -80,7 +80,7 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
         "assumptions": list(record.assumptions),
         "warnings": list(record.warnings),
     }
-    cleaned: dict[str, Any] = _clean(whole)
+    cleaned: dict[str, Any] = plain(whole)
     return cleaned
 
 
@@ -91,7 +91,7 @@ def _origin(roi: Roi) -> dict[str, Any]:
 
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write JSON that any parser reads: UTF-8, no NaN."""
-    path.write_text(json.dumps(_clean(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    path.write_text(json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
 
 
 def write_tables(result: Assessment, folder: Path) -> None:
@@ -127,11 +127,12 @@ def _cell(value: object) -> object:
     return f"{value:.8g}" if isinstance(value, float) else value
 
 
-def _clean(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """The same content as plain numbers, lists and tables for JSON; numbers that are not finite become ``None``."""
     if isinstance(value, dict):
-        return {str(k): _clean(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_clean(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, (np.floating, float)):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, np.integer):

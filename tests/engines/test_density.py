@@ -63,7 +63,7 @@ def energy_j(dose, density):
 @pytest.mark.parametrize("density", [0.26, 1.0, 1.05, 1.9])
 @pytest.mark.parametrize("given", [lambda rho: rho, density_map])
 def test_uniform_density_gives_exactly_the_dose_of_the_exact_kernel(density, given):
-    dose = engine(soft_tissue_range=1.0).dose(blob(), given(density))
+    dose = engine().dose(blob(), given(density))
     exact = Convolution(KERNEL).dose(blob(), float(np.float32(density)))
     np.testing.assert_allclose(
         dose.gy, exact.gy, atol=1e-6 * exact.gy.max()
@@ -86,11 +86,13 @@ def test_soft_tissue_stretches_the_kernel_and_lung_does_not():
 
     stretched = replace(KERNEL, radius_mm=KERNEL.radius_mm * 1.0122)
     exact = Convolution(stretched, 12 * 1.0122).dose(blob(), 1.05).gy
-    np.testing.assert_allclose(engine().dose(blob(), 1.05).gy, exact, atol=1e-6 * exact.max())
     rays = engine(rays=4096).dose(blob(), nearly_uniform(1.05)).gy
     assert np.abs(rays - exact).max() < 2e-3 * exact.max()
     lung = Convolution(KERNEL).dose(blob(), 0.26).gy
-    np.testing.assert_allclose(engine().dose(blob(), 0.26).gy, lung, atol=1e-6 * lung.max())
+    part = np.ones(GRID.shape, bool)
+    part[:4, :4, :4] = False  # where the one denser voxel takes what lung would not
+    rays = engine(rays=16384).dose(blob(), nearly_uniform(0.26)).gy
+    assert np.abs(rays - lung)[part].max() < 2e-3 * lung.max()
 
 
 @pytest.mark.parametrize("at", [(9, 8, 10), (5, 8, 10), (0, 0, 20)])
@@ -295,7 +297,9 @@ def test_activity_spread_over_the_dose_grid_first_would_lose_a_tenth_of_a_hot_vo
     grid = Grid.from_axes((22, 17, 13), (3.0, 4.0, 5.0), (-7.5, -6.0, -6.5))
     exact = exact_energy(hot(), 1.0, grid, mm=0.5).max()
     mass = grid.voxel_volume_ml * 1e-3
-    assert Convolution(KERNEL).dose(hot(), 1.0, grid).gy.max() * mass < 0.9 * exact
+    assert Convolution(KERNEL).dose(onto(hot(), grid), 1.0).gy.max() * mass < 0.9 * exact
+    # the homogeneous engine spreads it over parts of 1.5 mm
+    assert Convolution(KERNEL).dose(hot(), 1.0, grid).gy.max() * mass == pytest.approx(exact, rel=0.05)
     assert engine(soft_tissue_range=1.0).dose(hot(), 1.0, grid).gy.max() * mass == pytest.approx(exact, rel=0.01)
 
 

@@ -45,6 +45,9 @@ BATCH = 4
 #: rounding to see, is as fast; of larger ones the spectrum (half of it, complex) leaves a processor's second-level cache.
 BOX_VOXELS = 2**14, 2**18
 
+#: Size of the parts that voxels of a dose grid other than the image's are cut into, and how many there may be in all.
+PART_MM, MOST_PARTS = 1.5, 10**8
+
 Method = Literal["direct", "planes", "box"]
 
 
@@ -170,8 +173,9 @@ class Convolution:
             Of the uniform medium in g/mL. A :class:`DensityMap` is refused: dividing a water convolution by the local
             density doubles the dose in the first lung layer and starves what lies behind it.
         grid : Grid, optional
-            Where the dose is wanted, if not on the grid of ``decays``: activity is brought onto it and what lies within
-            reach of it, spread evenly over each of its voxels, and counts.
+            Where the dose is wanted, if not on the grid of ``decays``. Activity within reach of it counts. It is spread evenly
+            over parts of its voxels (:data:`PART_MM`), and a voxel's dose is the mean of its parts: spread over whole voxels of
+            4 mm, a single hot voxel would lose a quarter of its dose.
 
         Returns
         -------
@@ -188,7 +192,13 @@ class Convolution:
             _voxel_kg(decays, density)  # refuses what is no tissue
             margin = [math.ceil(self._margin_mm(density) / s) for s in grid.spacing_mm]
             wide = grid.window([-m for m in margin], [n + 2 * m for n, m in zip(grid.shape, margin, strict=True)])
-            return self.dose(onto(decays, wide), density).window(grid)
+            parts = _parts_of_a_voxel(wide) if isinstance(self.kernel, PointKernel) else (1, 1, 1)
+            fine = wide.with_spacing([s / n for s, n in zip(wide.spacing_mm, parts, strict=True)])
+            dose = self.dose(onto(decays, fine), density)
+            if max(parts) == 1:
+                return dose.window(grid)
+            blocks = dose.gy.reshape([n for pair in zip(wide.shape, parts, strict=True) for n in pair])
+            return dose.replaced(blocks.mean(axis=(1, 3, 5)), wide).window(grid)
         from voxeldose._compiled.convolve import find_reach
 
         voxel_kg = _voxel_kg(decays, density)
@@ -206,6 +216,15 @@ class Convolution:
         lost = 1 - _sum(gy, reach.out) / gy_per_decay / emitted if emitted else 0.0
         gy.setflags(write=False)  # else DoseMap would copy it
         return DoseMap(gy, decays.grid, method=self.describe(), energy_lost_fraction=lost)
+
+
+def _parts_of_a_voxel(grid: Grid) -> tuple[int, int, int]:
+    """Into how many parts each voxel of a grid is cut along each axis; fewer where the memory would not do."""
+    parts = [max(1, round(s / PART_MM)) for s in grid.spacing_mm]
+    while math.prod(grid.shape) * math.prod(parts) > MOST_PARTS and max(parts) > 1:
+        parts[parts.index(max(parts))] -= 1
+    k, j, i = parts
+    return k, j, i
 
 
 def _voxel_kg(decays: DecayMap, density_g_per_ml: float) -> float:

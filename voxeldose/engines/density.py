@@ -54,9 +54,10 @@ DENSEST_G_PER_ML = 25.0
 
 _FEWEST_RAYS, _MOST_RAYS = 64, 1 << 16
 
-#: Voxels with less than this part of the activity of the voxel that an average decay comes from take the fewest rays: the
-#: error of a tenth that so few leave beside a lung is then 0.2 % of what is there. Normal liver is above it up to a T/N of 50.
-_WEAK = 0.02
+#: Voxels with less than this part of the activity of the voxel that an average decay comes from take fewer rays, and see the
+#: density on the dose grid: what that does to the dose (a few per cent of their own, beside a lung) is 0.1 % of what is
+#: there. Normal liver is above it up to a T/N of 30.
+_WEAK, _WEAK_RAYS = 0.04, 256
 
 #: Parts the sources are shared into, each with its own sum: fixed, so that any number of threads gives the same bits.
 _PARTS = 8
@@ -89,11 +90,11 @@ class RayTransport:
         Of water. It keeps its shape and takes the energy per decay of the run's constants.
     rays : int, optional
         Rays a voxel, a power of two. Without it 1024 from a voxel size of 2.5 mm on (cube root of the volume),
-        512 from 1.75 mm on, 256 below; 64 for voxels that hold next to nothing (noise, the tails of blur).
+        512 from 1.75 mm on, 256 below and for voxels that hold next to nothing (noise, the tails of blur).
     soft_tissue_range : float
         Range factor from 1.05 g/mL on; falls with the logarithm of density, as the density effect does, to 1 at
-        0.26 g/mL (lung). With 1, a uniform density gives what ``Convolution`` gives; by default, what it gives with the
-        kernel's radii stretched by the factor.
+        0.26 g/mL (lung). One density all over the image says nothing of tissue: there it is 1, water of that density, and the
+        dose is that of ``Convolution``.
     tail_mm : float
         Beyond 12 mm of water (bremsstrahlung, 0.39 % of the energy) the kernel is added as a dose in water up to this
         radius, on a coarse grid and whatever the density. 0: left out, and counted as lost.
@@ -177,7 +178,7 @@ class RayTransport:
         gy = np.zeros(grid.shape, np.float32)
         uniform = _uniform(rho) if isinstance(density, DensityMap) else density
         if grid.matches(decays.grid) and uniform is not None:
-            gy[:] = self._in_uniform_medium(decays, uniform)
+            gy[:] = Convolution(self.kernel).dose(decays, uniform).gy
         elif (cells := cells_near(decays, grid)).amounts.size:
             energy, crop = self._energy(cells, density, grid)
             mass = np.broadcast_to(rho, grid.shape)[crop]
@@ -191,12 +192,6 @@ class RayTransport:
         gy.setflags(write=False)  # else DoseMap would copy it
         return DoseMap(gy, grid, method=self.describe(), energy_lost_fraction=lost)
 
-    def _in_uniform_medium(self, decays: DecayMap, density: float) -> Floats:
-        """The exact kernel, its radii stretched by the range factor."""
-        stretch = float(self._range_factor(np.array(density)))
-        gy = Convolution(self.kernel.with_range(stretch), DEFAULT_REACH_MM * stretch).dose(decays, density).gy
-        return np.asarray(gy, np.float64)
-
     def _range_factor(self, rho: Floats) -> Floats:
         known = np.log([LUNG_G_PER_ML, SOFT_TISSUE_G_PER_ML])
         return np.asarray(np.interp(np.log(np.maximum(rho, 1e-6)), known, [1.0, self.soft_tissue_range]))
@@ -209,30 +204,33 @@ class RayTransport:
     def _energy(self, cells: Cells, density: DensityMap | float, grid: Grid) -> tuple[Floats, Window]:
         """Energy in voxels of ``grid`` in units of the energy of one decay, and the part of ``grid`` that it fills."""
         around = lattice_around(cells, grid)
-        parts = _parts_of_a_voxel(grid, density)
-        lattice = around.with_spacing([s / n for s, n in zip(around.spacing_mm, parts, strict=True)])
-        rho = onto(density, lattice).g_per_ml if isinstance(density, DensityMap) else np.full(lattice.shape, density)
-        tau = self._tau(rho)
-        energy = np.zeros(lattice.shape)
-        for some, rays in self._shares(cells):
-            if grid.matches(cells.grid):
-                energy += self._from_voxels(some, around, parts, tau, rays)
-            else:
-                energy += energy_from_cells(self.kernel, some, lattice, tau, rays, self.threads)
-        shape = [n for pair in zip(around.shape, parts, strict=True) for n in pair]
-        summed = energy.reshape(shape).sum(axis=(1, 3, 5))
+        energy = np.zeros(around.shape)
+        size = np.abs(cells.amounts)
+        weak = size < _WEAK * float((size**2).sum() / size.sum())
+        finely = _parts_of_a_voxel(grid, density)
+        if self.rays is not None or not weak.any():
+            energy += self._through(cells, around, density, finely, self.rays)
+        else:  # noise all over an image would else cost minutes
+            energy += self._through(cells.some(~weak), around, density, finely, None)
+            energy += self._through(cells.some(weak), around, density, (1, 1, 1), _WEAK_RAYS)
         first = np.rint(grid.indices(around.points_lps_mm((0, 0, 0)))).astype(int)
         low, high = np.maximum(first, 0), np.minimum(first + around.shape, grid.shape)
         inside = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
-        return summed[inside], (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
+        return energy[inside], (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
 
-    def _shares(self, cells: Cells) -> list[tuple[Cells, int | None]]:
-        """The cells, those of next to no activity apart, with the rays of each; noise all over an image would cost minutes."""
-        size = np.abs(cells.amounts)
-        weak = size < _WEAK * float((size**2).sum() / size.sum())
-        if self.rays is not None or not weak.any():
-            return [(cells, self.rays)]
-        return [(cells.some(~weak), None), (cells.some(weak), _FEWEST_RAYS)]
+    def _through(
+        self, cells: Cells, around: Grid, density: DensityMap | float, parts: tuple[int, int, int], rays: int | None
+    ) -> Floats:
+        """Energy in voxels of ``around``, each seen by the rays in ``parts``."""
+        lattice = around.with_spacing([s / n for s, n in zip(around.spacing_mm, parts, strict=True)])
+        rho = onto(density, lattice).g_per_ml if isinstance(density, DensityMap) else np.full(lattice.shape, density)
+        tau = self._tau(rho)
+        if _same_lattice(cells.grid, around):
+            energy = self._from_voxels(cells, around, parts, tau, rays)
+        else:
+            energy = energy_from_cells(self.kernel, cells, lattice, tau, rays, self.threads)
+        shape = [n for pair in zip(around.shape, parts, strict=True) for n in pair]
+        return np.asarray(energy.reshape(shape).sum(axis=(1, 3, 5)))
 
     def _from_voxels(
         self, cells: Cells, around: Grid, parts: tuple[int, int, int], part_tau: Floats, rays: int | None
@@ -257,6 +255,12 @@ class RayTransport:
         rows = shares(self.kernel, spacing, table, lines), lines.chord, offset, lines.length, lines.count
         energy = _shared(sources, amount.ravel()[sources], tau.ravel(), rows, table, self.threads)
         return energy.reshape(tau.shape)[inner]
+
+
+def _same_lattice(one: Grid, other: Grid) -> bool:
+    """Whether the voxels of both are those of one lattice."""
+    matrix, offset = one.to_index_of(other)
+    return bool(np.allclose(matrix, np.eye(3), atol=1e-6) and np.allclose(offset, np.rint(offset), atol=1e-4))
 
 
 def _uniform(rho: npt.NDArray[np.float32]) -> float | None:

@@ -298,8 +298,8 @@ def test_activity_spread_over_the_dose_grid_first_would_lose_a_tenth_of_a_hot_vo
     exact = exact_energy(hot(), 1.0, grid, mm=0.5).max()
     mass = grid.voxel_volume_ml * 1e-3
     assert Convolution(KERNEL).dose(onto(hot(), grid), 1.0).gy.max() * mass < 0.9 * exact
-    # the homogeneous engine spreads it over parts of 1.5 mm
-    assert Convolution(KERNEL).dose(hot(), 1.0, grid).gy.max() * mass == pytest.approx(exact, rel=0.05)
+    # the homogeneous engine spreads it over parts of 1.3 to 1.7 mm: a third of the size loses a good third of it
+    assert Convolution(KERNEL).dose(hot(), 1.0, grid).gy.max() * mass == pytest.approx(exact, rel=0.07)
     assert engine(soft_tissue_range=1.0).dose(hot(), 1.0, grid).gy.max() * mass == pytest.approx(exact, rel=0.01)
 
 

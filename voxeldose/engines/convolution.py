@@ -46,7 +46,7 @@ BATCH = 4
 BOX_VOXELS = 2**14, 2**18
 
 #: Size of the parts that voxels of a dose grid other than the image's are cut into, and how many there may be in all.
-PART_MM, MOST_PARTS = 1.5, 10**8
+PART_MM, MOST_PARTS = 1.5, 6 * 10**7
 
 Method = Literal["direct", "planes", "box"]
 

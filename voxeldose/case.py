@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from voxeldose.grid import Grid
     from voxeldose.radionuclide import Radionuclide
     from voxeldose.roi import RoiSet
+    from voxeldose.transform import Registration
 
 __all__ = [
     "DEFAULT_DENSITY_G_PER_ML",
@@ -203,6 +204,8 @@ class Case:
         lie; naming the administration's says that the scanner knew no better.
     id : str
         A label for the results; never a patient identifier.
+    registration : Registration, optional
+        The rigid motion that brought images or regions into one frame of reference, if one was needed.
     limits : tuple of Limit, optional
         To compare the results with; the published ones shipped with voxeldose without it.
     """
@@ -216,6 +219,7 @@ class Case:
     dose_grid: Grid | None = field(default=None, kw_only=True)
     image_nuclide: str | None = field(default=None, kw_only=True)
     id: str = field(default="", kw_only=True)
+    registration: Registration | None = field(default=None, kw_only=True)
     limits: tuple[Limit, ...] | None = field(default=None, kw_only=True)
 
 

@@ -15,22 +15,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose._version import __version__
+from voxeldose.alignment import Placed, align
 from voxeldose.case import DEFAULT_DENSITY_G_PER_ML, Absolute, Administered, Administration, Case
+from voxeldose.derived import Derivation, Isocontour, derive
 from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import InputError
 from voxeldose.io.dicom_files import is_dicom
 from voxeldose.io.dicom_rt import write_rtdose
+from voxeldose.io.hu_table_file import read_hu_table
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
 from voxeldose.io.labels import read_rois
 from voxeldose.io.limits_file import read_limits
 from voxeldose.io.nifti import write_nifti
+from voxeldose.io.requests import Requests
 from voxeldose.io.results import assessment_dict, write_json, write_tables
+from voxeldose.io.transforms import write_itk_transform
 from voxeldose.pipeline import Engine, assess
 from voxeldose.quantify import administration_from_assays, hu_to_density
 from voxeldose.radionuclide import y90_constants
-from voxeldose.report import write_report
+from voxeldose.report import draw_pictures, write_pdf, write_report
 from voxeldose.roi import RoiSet
 from voxeldose.thresholds import merged, published_limits
 
@@ -40,7 +45,7 @@ if TYPE_CHECKING:
     from voxeldose.case import Assessment, Limit
     from voxeldose.grid import Grid
     from voxeldose.io.case_file import AdministrationTable, CaseFile
-    from voxeldose.volume import CtImage, DensityMap
+    from voxeldose.volume import CtImage, DensityMap, Volume
 
 __all__ = ["Opened", "input_files", "named_inputs", "open_case", "predict_case", "results_folder", "run_case"]
 
@@ -101,11 +106,15 @@ def run_case(
         write_json(content, folder / "assessment.json")
         write_tables(result, folder)
         write_nifti(result.dose, folder / "dose.nii.gz", description="absorbed dose in Gy")
+        if opened.case.registration is not None:
+            write_itk_transform(opened.case.registration.matrix_lps_mm, folder / "registration.tfm")
         if opened.reference is not None:
             write_rtdose(result.dose, folder / "dose.dcm", reference=opened.reference)
         if report:
             tell("drawing the report")
-            write_report(result, folder / "report.html")
+            pictures = draw_pictures(result)
+            write_report(result, folder / "report.html", pictures=pictures)
+            write_pdf(result, folder / "report.pdf", pictures=pictures)
         tell("hashing inputs")
         manifest = {
             "schema": "voxeldose/run/1",
@@ -118,6 +127,7 @@ def run_case(
             "case": config.model_dump(mode="json"),
             "inputs": [{"path": str(p), "sha256": _sha256(p), "bytes": p.stat().st_size} for p in opened.inputs],
             "constants": content["constants"],
+            "registration": content["registration"],
             "engine": result.record.engine,
             "kernel": dict(result.record.kernel),
             "assumptions": list(result.record.assumptions),
@@ -172,17 +182,32 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         measured_at=wanted.measured_at,
         zone=zone,
         series_uid=wanted.series_uid,
+        requests=Requests(
+            wanted.undo_nuclide,
+            given.radionuclide,
+            wanted.undo_suv,
+            wanted.weight_kg,
+            wanted.energy_window,
+            wanted.slice_spacing_mm,
+        ),
     )
     ct = None
     if config.ct is not None:
         tell("reading the CT")
-        ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid)
+        ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid, uneven=config.ct.uneven)
     tell("reading regions")
-    rois = RoiSet()
+    sets = []
     for table in config.rois:
         named = table.labels
         labels = {k: (v.name, str(v.role)) for k, v in named.items()} if named is not None else None
-        rois += read_rois([Path(p) for p in _listed(table.path)], labels)
+        sets.append(read_rois([Path(p) for p in _listed(table.path)], labels))
+    registration = None
+    if config.registration is not None:
+        tell("registering")
+        placed = Placed(activity, ct, tuple(sets), tuple(table.drawn_on for table in config.rois))
+        placed, registration = align(placed, config.registration)
+        activity, ct, sets = placed.activity, placed.ct, list(placed.rois)
+    rois = _with_derived(config, sum(sets, RoiSet()), activity)
     case = Case(
         activity,
         rois,
@@ -193,9 +218,12 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         dose_grid=_dose_grid(config, ct, rois, activity.grid),
         image_nuclide=wanted.image_nuclide,
         id=config.case.id,
+        registration=registration,
         limits=_limits(config),
     )
     images = [Path(p) for p in ([config.ct.path] if config.ct else []) + [wanted.path]]
+    if registration is not None and config.ct is not None and registration.moving != "rois":
+        images = [Path(config.ct.path if registration.fixed == "ct" else wanted.path)]  # the frame that stayed
     reference = next((p for p in images if not is_plain_file(p) and is_dicom(p)), None)
     return Opened(case, _engine(config), input_files(config), reference)
 
@@ -211,9 +239,36 @@ def named_inputs(config: CaseFile) -> list[str]:
     paths += [p for t in config.rois for p in _listed(t.path)]
     if config.dose.density not in ("uniform", "ct"):
         paths.append(config.dose.density)
+    if config.registration is not None:
+        paths += [p for p in (config.registration.path, config.registration.image) if p is not None]
+    paths += [table.image for table in config.derived if table.image is not None]
+    if isinstance(config.dose.hu_table, str):
+        paths.append(config.dose.hu_table)
     if config.dose.thresholds:
         paths.append(config.dose.thresholds)
     return paths
+
+
+def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume) -> RoiSet:
+    """The regions, and those that the case makes from them."""
+    plans = []
+    for table in config.derived:
+        contour = None
+        if table.isocontour_fraction is not None or table.isocontour_bq_per_ml is not None:
+            of, _, region = table.isocontour_of.partition(" of ")
+            contour = Isocontour(table.isocontour_fraction, table.isocontour_bq_per_ml, of, region or None)
+        ways = (table.expression, table.isocontour_fraction, table.isocontour_bq_per_ml)
+        if sum(way is not None for way in ways) != 1:
+            msg = f"derived region {table.name!r}: give one of from, isocontour_fraction and isocontour_bq_per_ml."
+            raise InputError(msg)
+        image = None
+        if table.image is not None:
+            path = Path(table.image)
+            image = read_activity(path, quantity="counts" if is_plain_file(path) else None)
+        plans.append(
+            Derivation(table.name, table.role, table.expression, contour, table.margin_mm, table.within, image)
+        )
+    return derive(rois, plans, activity)
 
 
 @contextmanager
@@ -308,6 +363,9 @@ def _calibration(config: CaseFile) -> Administered | Absolute:
 
 def _density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
     table = config.dose
+    if table.hu_table is not None and table.density != "ct":
+        msg = f"dose.hu_table is of use with density = 'ct' only, found density = {table.density!r}; change one."
+        raise InputError(msg)
     if table.density == "uniform":
         return table.density_g_per_ml if table.density_g_per_ml is not None else DEFAULT_DENSITY_G_PER_ML
     if table.density_g_per_ml is not None:
@@ -318,7 +376,9 @@ def _density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
     if ct is None:
         msg = "dose.density = 'ct' needs a CT; give [ct] path (--ct)."
         raise InputError(msg)
-    return hu_to_density(ct)
+    if isinstance(table.hu_table, str):
+        return hu_to_density(ct, read_hu_table(table.hu_table))
+    return hu_to_density(ct, None if table.hu_table is None else [(hu, density) for hu, density in table.hu_table])
 
 
 def _limits(config: CaseFile) -> tuple[Limit, ...] | None:

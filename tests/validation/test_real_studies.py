@@ -8,13 +8,14 @@ import pytest
 from click.testing import CliRunner
 
 from voxeldose.cli import main
-from voxeldose.io.dicom_series import read_ct, read_dicom_volume
+from voxeldose.io.dicom_ct import read_ct
+from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.nifti import write_labels
 from voxeldose.resample import onto
 from voxeldose.volume import CountMap
 
 pytestmark = pytest.mark.data
-FILES = {"assessment.json", "rois.csv", "dvh.csv", "dose.nii.gz", "dose.dcm", "report.html", "run.json"}
+FILES = {"assessment.json", "rois.csv", "dvh.csv", "dose.nii.gz", "dose.dcm", "report.html", "report.pdf", "run.json"}
 
 
 def run(*words):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voxeldose.case import Assessment
+    from voxeldose.roi import Roi
 
 __all__ = ["SCHEMA", "assessment_dict", "plain", "write_json", "write_tables"]
 
@@ -32,7 +33,9 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
     record, given = result.record, result.case.administration
     grid = result.dose.grid
     rois = {
-        name: {key: getattr(m, key) for key in _METRICS} | {"outside_grid_fraction": m.outside_fraction}
+        name: {key: getattr(m, key) for key in _METRICS}
+        | {"outside_grid_fraction": m.outside_fraction}
+        | _origin(result.regions[name])
         for name, m in result.rois.items()
     }
     whole = {
@@ -73,11 +76,17 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
             "lung_shunt_fraction": given.lung_shunt_fraction,
             "device": given.device,
         },
+        "registration": result.case.registration.facts() if result.case.registration else None,
         "assumptions": list(record.assumptions),
         "warnings": list(record.warnings),
     }
     cleaned: dict[str, Any] = plain(whole)
     return cleaned
+
+
+def _origin(roi: Roi) -> dict[str, Any]:
+    """The region's name and codes in its file, beside the user's name."""
+    return {"source_name": roi.source_name or None, "codes": [asdict(code) for code in roi.codes]}
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:

@@ -101,7 +101,7 @@ def _known_keys(model: type[Table], place: list[Any]) -> set[str]:
         field = table.model_fields.get(str(name))
         if field is not None:
             table = next(_models(field.annotation), table)
-    return set(table.model_fields)
+    return {field.alias or name for name, field in table.model_fields.items()}
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

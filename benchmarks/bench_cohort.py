@@ -47,10 +47,22 @@ finally:
 """
 
 
-def cohort(table: Path, out: Path, *more: object, scheduler: str = "processes") -> dict[str, float]:
+def cohort(
+    table: Path, out: Path, *more: object, scheduler: str = "processes", report: bool = False
+) -> dict[str, float]:
     """Run the command; its wall and CPU seconds, and the driver's peak memory in MB."""
     shutil.rmtree(out, ignore_errors=True)
-    words = ["cohort", table, "--out", out, "--scheduler", scheduler, "--no-report", "--quiet", *more]
+    words = [
+        "cohort",
+        table,
+        "--out",
+        out,
+        "--scheduler",
+        scheduler,
+        "--quiet",
+        *more,
+        *([] if report else ["--no-report"]),
+    ]
     began = time.perf_counter()
     said = subprocess.run(  # noqa: S603 - this program
         [sys.executable, "-c", DRIVER, *(str(w) for w in words)], capture_output=True, text=True, check=True
@@ -92,23 +104,23 @@ def efficiency(folder: Path) -> None:
     from voxeldose.io.case_file import case_file_from, read_case_file
     from voxeldose.job import run_case
 
-    count = 24
-    table = make_cohort(folder / "efficiency", count, shape=(60, 110, 128))
-    facts = cohort(table, folder / "e2", "--workers", 2)
-    inside = task_seconds(folder / "e2")
-    alone = {}
-    for n in range(-1, count):  # the first one warms up
-        file = folder / "efficiency" / f"case-{max(n, 0):04d}.toml"
-        start = time.process_time()
-        run_case(case_file_from(read_case_file(file), file.name), folder / "one", overwrite=True, report=False)
-        alone[file.stem] = time.process_time() - start
-    names = sorted(alone)[2:]  # without the first of each worker
-    mean = sum(inside[n] for n in names) / len(names), sum(alone[n] for n in names) / len(names)
-    whole = (facts["workers_cpu_s"] + facts["driver_cpu_s"]) / count
-    print(  # noqa: T201
-        f"{count} cases of 60 x 110 x 128 voxels: {mean[0]:.2f} CPU s a case in the cohort, {mean[1]:.2f} alone, ratio "
-        f"{mean[0] / mean[1]:.2f}; everything the command did, starting and tables included: {whole:.2f} CPU s a case"
-    )
+    for count, report in ((24, False), (8, True)):
+        table = make_cohort(folder / "efficiency", count, shape=(60, 110, 128))
+        facts = cohort(table, folder / "e2", "--workers", 2, report=report)
+        inside, alone = task_seconds(folder / "e2"), {}
+        for n in range(-1, count):  # the first one warms up
+            file = folder / "efficiency" / f"case-{max(n, 0):04d}.toml"
+            start = time.process_time()
+            run_case(case_file_from(read_case_file(file), file.name), folder / "one", overwrite=True, report=report)
+            alone[file.stem] = time.process_time() - start
+        names = sorted(alone)[2:]  # without the first of each worker
+        mean = sum(inside[n] for n in names) / len(names), sum(alone[n] for n in names) / len(names)
+        whole = (facts["workers_cpu_s"] + facts["driver_cpu_s"]) / count
+        print(  # noqa: T201
+            f"{count} cases of 60 x 110 x 128 voxels, {'with' if report else 'without'} reports: {mean[0]:.2f} CPU s a case in the "
+            f"cohort, {mean[1]:.2f} alone, ratio {mean[0] / mean[1]:.2f}; everything the command did, starting and tables "
+            f"included: {whole:.2f} CPU s a case"
+        )
 
 
 def memory(folder: Path) -> None:

@@ -23,6 +23,7 @@ from voxeldose.cohort.store import Store
 from voxeldose.cohort.task import run_task
 from voxeldose.cohort.workers import in_a_process, share_of
 from voxeldose.engines import convolution
+from voxeldose.errors import InputError
 
 COUNT, BROKEN = 12, 3
 
@@ -83,7 +84,7 @@ def undisturbed(table, tmp_path_factory) -> Path:
 def task_for(case: Path, out: Path) -> dict:
     """A task as the driver makes it, with the folders it needs."""
     with Store(out).locked():
-        Store(out).prepare(resume=True)
+        Store(out).prepare()
         write_plan(Source(case.parent), out, Store(out).plan)
     entry = asdict(Entry(1, case.stem, "here", case_file=str(case)))
     return {"entry": entry, "out": str(out), "run": "this", "report": False, "version": __version__}
@@ -286,6 +287,26 @@ def test_a_second_run_of_the_same_cohort_is_refused(table, tmp_path):
         result = plain(table, tmp_path / "out")
     assert result.exit_code == 3
     assert "another run" in result.stderr
+
+
+def test_a_source_that_is_refused_leaves_nothing_behind_and_the_folder_can_be_used_next(table, tmp_path):
+    assert plain(tmp_path / "none.csv", tmp_path / "out").exit_code == 3
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("mine")
+    assert plain(table, tmp_path / "out").exit_code == 3
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["mine.txt"]
+
+
+def test_a_run_killed_before_its_first_case_can_be_resumed(table, tmp_path):
+    store = Store(tmp_path / "out")
+    with store.locked():
+        write_plan(Source(table), store.out, store.plan)
+    store.check(resume=False)
+    (store.out / "cohort.json").write_text("{}")
+    store.check(resume=True)
+    with pytest.raises(InputError, match="--resume"):
+        store.check(resume=False)
 
 
 # --- faults ---

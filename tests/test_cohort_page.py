@@ -43,7 +43,7 @@ def store(tmp_path: Path) -> Store:
     """Fourteen cases: one far off, one with a warning, a pair, one failed, one open."""
     store = Store(tmp_path / "out")
     with store.locked():
-        store.prepare(resume=False)
+        store.prepare()
     names = [f"LIV-{n:02d}" for n in range(16)]
     rows = [f"{n}.toml,{n},{'p1' if n in ('LIV-02', 'LIV-03') else ''}" for n in names]
     table = tmp_path / "cases.csv"

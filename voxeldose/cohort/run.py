@@ -180,10 +180,15 @@ def run_cohort(
     with store.locked():
         started = datetime.now(UTC).isoformat()
         try:
-            store.prepare(resume=options.resume)
+            store.check(resume=options.resume)
             counts = Counts(total=write_plan(source, store.out, store.plan))
             _write_marker(store, source, counts, started, None)
+            store.prepare()
+        except VoxeldoseError:
+            store.withdraw()
+            raise
         except OSError as error:
+            store.withdraw()
             msg = f"{store.out}: cannot be written ({error.strerror or error}). Make room, or choose another --out."
             raise InputError(msg) from error
         driver = _Driver(store, options, counts, tell or (lambda _: None))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,13 +59,13 @@ class Store:
         """What is known of a case that failed."""
         return self.failures / f"{name}.json"
 
-    def prepare(self, *, resume: bool) -> None:
-        """Make the folders, or take those of an earlier run; called by whoever holds the lock.
+    def check(self, *, resume: bool) -> None:
+        """See whether a cohort may be written here; called by whoever holds the lock.
 
         Raises
         ------
         InputError
-            If there are results and nobody asked to resume, or the folder is not a cohort's, or cannot be written.
+            If there are results and nobody asked to resume, or the folder is not a cohort's.
         """
         found = [p for p in self.out.iterdir() if p.name != ".cohort"]
         if found and not (self.out / MARKER).is_file():
@@ -74,9 +74,19 @@ class Store:
         if found and not resume:
             msg = f"{self.out}: holds a cohort already; add --resume to go on with it, or choose another --out."
             raise InputError(msg)
+
+    def prepare(self) -> None:
+        """Make the folders of the cases; the marker stands already, so that a run killed here can be resumed."""
         self.clear_work()
         for folder in (self.out / "cases", self.failures):
             folder.mkdir(parents=True, exist_ok=True)
+
+    def withdraw(self) -> None:
+        """Leave no trace where no cohort came about."""
+        if not (self.out / MARKER).exists():
+            shutil.rmtree(self.hidden, ignore_errors=True)
+            with suppress(OSError):
+                self.out.rmdir()
 
     def clear_work(self) -> None:
         """Remove what was begun and not ended."""

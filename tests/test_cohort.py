@@ -196,6 +196,7 @@ def test_an_address_without_dask_names_the_extra(table, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     result = run(table, "--out", tmp_path / "out", "--scheduler", "tcp://127.0.0.1:1")
     assert result.exit_code == 3
+    assert not (tmp_path / "out").exists()
     assert "voxeldose[cohort]" in result.stderr
 
 

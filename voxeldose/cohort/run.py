@@ -182,6 +182,7 @@ def run_cohort(
         try:
             store.check(resume=options.resume)
             counts = Counts(total=write_plan(source, store.out, store.plan))
+            workers = make_workers()
             _write_marker(store, source, counts, started, None)
             store.prepare()
         except VoxeldoseError:
@@ -194,7 +195,7 @@ def run_cohort(
         driver = _Driver(store, options, counts, tell or (lambda _: None))
         try:
             try:
-                driver.work_off(make_workers())
+                driver.work_off(workers)
             except KeyboardInterrupt:
                 counts.stopped = "interrupted"
             except Lost as lost:

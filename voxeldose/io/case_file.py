@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,7 +15,7 @@ from voxeldose.errors import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CaseFile", "case_file_from", "read_case_file"]
+__all__ = ["CaseFile", "case_file_again", "case_file_from", "read_case_file"]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -87,6 +88,14 @@ class DoseTable(_Table):
     constants: Literal["ddep", "icrp107", "vendor"] = "ddep"
 
 
+class OutputTable(_Table):
+    """``[output]``: what is written beside the usual results when the input was DICOM."""
+
+    dose_bits: Literal[16, 32] = 32
+    bed_dose: Literal["tumor", "liver"] | None = None
+    rtstruct: bool = False
+
+
 class CaseFile(_Table):
     """A whole case file; paths are absolute after reading."""
 
@@ -96,6 +105,7 @@ class CaseFile(_Table):
     rois: list[RoisTable] = Field(min_length=1)
     administration: AdministrationTable = AdministrationTable()
     dose: DoseTable = DoseTable()
+    output: OutputTable = OutputTable()
 
 
 def read_case_file(path: Path) -> dict[str, Any]:
@@ -142,6 +152,16 @@ def case_file_from(tables: dict[str, Any], where: str) -> CaseFile:
         raise InputError(msg) from None
 
 
+def case_file_again(content: dict[str, Any], where: str) -> CaseFile:
+    """A case from what a manifest holds of it, where instants are text; checked as :func:`case_file_from` does."""
+    try:
+        return CaseFile.model_validate_json(json.dumps(content, default=str))
+    except ValidationError as error:
+        problems = "; ".join(dict.fromkeys(_said(problem) for problem in error.errors()))
+        msg = f"{where}: {problems}."
+        raise InputError(msg) from None
+
+
 def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
@@ -168,6 +188,7 @@ def _known_keys(place: list[str]) -> set[str]:
         "rois": RoisTable,
         "administration": AdministrationTable,
         "dose": DoseTable,
+        "output": OutputTable,
         "labels": LabelTable,
     }
     for name in place:

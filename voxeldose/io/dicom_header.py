@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import warnings
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 from voxeldose._version import __version__
 from voxeldose.errors import GeometryError, InputError
-from voxeldose.io.dicom_files import find_series
+from voxeldose.io.dicom_files import Series, find_series, only_series
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pydicom.dataset import Dataset
 
     from voxeldose.grid import Grid
 
-__all__ = ["frame_of", "plan_uid", "reference_header", "save_object", "study_object"]
+__all__ = ["SeriesRef", "frame_of", "plan_uid", "reference_header", "save_object", "series_ref", "study_object"]
 
 #: What an object shares with the images it belongs to.
 _PATIENT_AND_STUDY = (
@@ -51,15 +50,32 @@ _MAY_BE_EMPTY = (
 )
 
 
-def reference_header(path: Path) -> Dataset:
-    """One header of the image series in a folder or file, else of anything that is DICOM there.
+class SeriesRef(NamedTuple):
+    """One series on disk: a folder or file, and which of the series in it; the only one if nothing is said."""
+
+    path: Path
+    uid: str | None = None
+
+    def series(self) -> Series:
+        """Its files and headers."""
+        return only_series(self.path, (), self.uid)
+
+
+def series_ref(reference: str | Path | SeriesRef) -> SeriesRef:
+    """A path as a reference to the one series there."""
+    return reference if isinstance(reference, SeriesRef) else SeriesRef(Path(reference))
+
+
+def reference_header(reference: str | Path | SeriesRef) -> Dataset:
+    """One header of the image series meant, else of anything that is DICOM there.
 
     Raises
     ------
     InputError
         If there is no DICOM file.
     """
-    found = find_series(path)
+    path, uid = series_ref(reference)
+    found = [s for s in find_series(path) if uid in (None, s.uid)]
     images = [s for s in found if "Rows" in s.first] or found
     if not images:
         msg = f"{path}: no DICOM file to take patient and study from."
@@ -70,6 +86,8 @@ def reference_header(path: Path) -> Dataset:
 def frame_of(grid: Grid, source: Dataset) -> str:
     """The frame of reference that an object on ``grid`` takes from its reference series.
 
+    A series without one gets one made from its own UID, the same for every object.
+
     Raises
     ------
     GeometryError
@@ -79,9 +97,9 @@ def frame_of(grid: Grid, source: Dataset) -> str:
 
     frame = str(source.get("FrameOfReferenceUID", "") or "") or grid.frame_uid
     if grid.frame_uid is not None and frame != grid.frame_uid:
-        msg = f"The dose lies in the frame of reference {grid.frame_uid} but the reference series in {frame}."
+        msg = f"The dose or regions lie in the frame of reference {grid.frame_uid} but the reference series in {frame}."
         raise GeometryError(msg)
-    return frame or str(generate_uid())
+    return frame or str(generate_uid(entropy_srcs=["voxeldose frame", str(source.get("SeriesInstanceUID", ""))]))
 
 
 def study_object(source: Dataset, sop_class: str, modality: str, description: str) -> Dataset:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from voxeldose.io.dicom_dvh import StructureDvhs
+    from voxeldose.io.dicom_header import SeriesRef
 
 __all__ = ["StructureFound", "find_structures", "read_rtdose", "write_rtdose"]
 
@@ -33,7 +34,7 @@ def write_rtdose(
     dose: DoseMap,
     path: str | Path,
     *,
-    reference: str | Path,
+    reference: str | Path | SeriesRef,
     bits: int = 32,
     dvhs: StructureDvhs | None = None,
     effective: str | None = None,
@@ -77,7 +78,7 @@ def write_rtdose(
         msg = f"RTDOSE holds 16 or 32 bits a voxel, found {bits}."
         raise QuantityError(msg)
     dose.require_finite()
-    source = reference_header(Path(reference))
+    source = reference_header(reference)
     values, grid = _right_handed(dose)
     frame = frame_of(grid, source)
     stored, scaling = _scaled(values, bits)

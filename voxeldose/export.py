@@ -14,17 +14,15 @@ from voxeldose.io.dicom_rtstruct import write_rtstruct
 from voxeldose.io.dicom_seg import write_seg
 from voxeldose.io.dicom_sr import write_sr
 from voxeldose.metrics import RADIOBIOLOGY, bed_gy
-from voxeldose.regions import regions_on
-from voxeldose.roi import RoiSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from voxeldose.case import Assessment
     from voxeldose.grid import Grid
     from voxeldose.io.dicom_dvh import StructureSet
     from voxeldose.io.dicom_header import SeriesRef
+    from voxeldose.roi import RoiSet
     from voxeldose.volume import DoseMap
 
 __all__ = ["DicomSource", "bed_map", "write_dicom"]
@@ -70,7 +68,8 @@ def write_dicom(
     """Write ``dose.dcm``, ``rois.dcm`` and ``measurements.dcm``, and on request ``bed.dcm`` and ``rois.rtstruct.dcm``.
 
     Regions that all lie on the voxels of the CT or PET and fill them wholly become a BINARY SEG there, exactly as they
-    were given; any others a FRACTIONAL SEG on the dose grid. Derived normal liver is one of them.
+    were given, so that a run with that SEG finds the same numbers; derived normal liver is then made again by the run and is
+    not in the SEG. Any others become a FRACTIONAL SEG on the dose grid, derived ones included.
     """
     reference = source.reference
     if reference is None:
@@ -105,9 +104,8 @@ def _write_regions(result: Assessment, path: Path, source: DicomSource) -> Serie
         grid = source.grids.get(name)
         if series is None or grid is None:
             continue
-        whole = _on_voxels_of(result, grid)
-        if whole is not None:
-            write_seg(whole, path, reference=series)
+        if _lie_on_voxels_of(result.case.rois, grid):
+            write_seg(result.case.rois, path, reference=series)
             return series
     cited = source.activity or source.ct
     assert cited is not None  # noqa: S101 - one of them is the reference
@@ -115,15 +113,13 @@ def _write_regions(result: Assessment, path: Path, source: DicomSource) -> Serie
     return cited
 
 
-def _on_voxels_of(result: Assessment, grid: Grid) -> RoiSet | None:
-    """The case's regions and what was derived from them, if all lie on voxels of ``grid`` and fill them wholly."""
-    for roi in result.case.rois:
+def _lie_on_voxels_of(rois: RoiSet, grid: Grid) -> bool:
+    """Whether all regions lie on voxels of ``grid`` and fill them wholly."""
+    for roi in rois:
         try:
             grid.slices_of(roi.grid)
         except GeometryError:
-            return None
+            return False
         if not np.isin(roi.occupancy, (0.0, 1.0)).all():
-            return None
-    made, _ = regions_on(result.case.rois, grid, [], [])
-    kept: Callable[[str], bool] = set(result.rois).__contains__
-    return RoiSet(tuple(r for r in made if kept(r.name)))
+            return False
+    return True

@@ -12,6 +12,7 @@ import click
 
 from voxeldose._version import __version__
 from voxeldose.cli.assess import assess
+from voxeldose.cli.compare import compare
 from voxeldose.cli.demo import demo
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
@@ -62,5 +63,5 @@ def main(debug: bool) -> None:
     """
 
 
-for _command in (assess, demo, inspect, kernel, replay):
+for _command in (assess, compare, demo, inspect, kernel, replay):
     main.add_command(_command)

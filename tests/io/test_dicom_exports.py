@@ -24,6 +24,7 @@ from voxeldose.io.dicom_dvh import structure_set_of
 from voxeldose.io.dicom_header import SeriesRef
 from voxeldose.io.nifti import write_labels
 from voxeldose.io.results import write_tables
+from voxeldose.io.results_folder import read_results
 from voxeldose.job import run_case
 from voxeldose.metrics import RADIOBIOLOGY, bed_gy, dvh_in
 from voxeldose.resample import roi_onto
@@ -455,6 +456,16 @@ def test_a_run_writes_every_object_and_no_text_names_the_patient(run_study, tmp_
         made = dcmread(out / name)
         assert made.PatientID == "SECRET-4711"
         assert made.FrameOfReferenceUID == "1.2.826.0.1.3680043.8.498.77" if "FrameOfReferenceUID" in made else True
+
+
+def test_a_results_folder_gives_its_regions_when_the_files_of_the_case_are_gone(run_study, tmp_path):
+    result = run_study(tmp_path / "results")
+    (tmp_path / "labels.nii.gz").unlink()
+    rois, source = read_results(tmp_path / "results").regions()
+    assert source == "rois.dcm"
+    for roi in rois:
+        assert roi.volume_ml == result.case.rois[roi.name].volume_ml
+        assert roi.role == result.case.rois[roi.name].role
 
 
 def test_every_column_of_the_tables_is_explained(assessed, tmp_path):

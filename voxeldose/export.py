@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.errors import GeometryError
+from voxeldose.errors import GeometryError, InputError
 from voxeldose.io.dicom_dvh import StructureDvhs
+from voxeldose.io.dicom_header import frame_of, reference_header
 from voxeldose.io.dicom_rt import write_rtdose
 from voxeldose.io.dicom_rtstruct import write_rtstruct
 from voxeldose.io.dicom_seg import write_seg
 from voxeldose.io.dicom_sr import write_sr
 from voxeldose.metrics import RADIOBIOLOGY, bed_gy
+from voxeldose.roi import RoiSet
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +24,6 @@ if TYPE_CHECKING:
     from voxeldose.grid import Grid
     from voxeldose.io.dicom_dvh import StructureSet
     from voxeldose.io.dicom_header import SeriesRef
-    from voxeldose.roi import RoiSet
     from voxeldose.volume import DoseMap
 
 __all__ = ["DicomSource", "bed_map", "write_dicom"]
@@ -64,16 +65,21 @@ def write_dicom(
     dose_bits: int = 32,
     bed: str | None = None,
     rtstruct: bool = False,
-) -> None:
+) -> tuple[str, ...]:
     """Write ``dose.dcm``, ``rois.dcm`` and ``measurements.dcm``, and on request ``bed.dcm`` and ``rois.rtstruct.dcm``.
 
     Regions that all lie on the voxels of the CT or PET and fill them wholly become a BINARY SEG there, exactly as they
     were given, so that a run with that SEG finds the same numbers; derived normal liver is then made again by the run and is
     not in the SEG. Any others become a FRACTIONAL SEG on the dose grid, derived ones included.
+
+    Returns
+    -------
+    tuple of str
+        Why SEG and SR were left out, where the headers of the images do not allow them; the dose is then still written.
     """
     reference = source.reference
     if reference is None:
-        return
+        return ()
     dvhs = None
     if source.structure_set is not None:
         dvhs = StructureDvhs(source.structure_set, {name: m.dvh for name, m in result.rois.items()})
@@ -81,10 +87,19 @@ def write_dicom(
     if bed is not None:
         effective, words = bed_map(result, bed)
         write_rtdose(effective, folder / "bed.dcm", reference=reference, bits=dose_bits, effective=words)
-    cited = _write_regions(result, folder / "rois.dcm", source)
-    write_sr(result, folder / "measurements.dcm", seg=folder / "rois.dcm", reference=cited, modality=source.modality)
     if rtstruct:
         write_rtstruct(result.regions, folder / "rois.rtstruct.dcm", reference=reference)
+    seg, report = folder / "rois.dcm", folder / "measurements.dcm"
+    try:
+        cited = _write_regions(result, seg, source)
+        write_sr(result, report, seg=seg, reference=cited, modality=source.modality)
+    except InputError as error:
+        seg.unlink(missing_ok=True)
+        why = str(error)
+        for series in filter(None, (source.activity, source.ct)):  # paths may tell more than a report should
+            why = why.replace(f"{series.path}: ", "")
+        return (f"rois.dcm and measurements.dcm were not written: {why}",)
+    return ()
 
 
 def bed_map(result: Assessment, tissue: str) -> tuple[DoseMap, str]:
@@ -107,14 +122,25 @@ def _write_regions(result: Assessment, path: Path, source: DicomSource) -> Serie
         if _lie_on_voxels_of(result.case.rois, grid):
             write_seg(result.case.rois, path, reference=series)
             return series
-    cited = source.activity or source.ct
+    on_ct = "ct" in source.grids and source.grids["ct"].matches(result.dose.grid)
+    cited = source.ct if on_ct else source.activity or source.ct
     assert cited is not None  # noqa: S101 - one of them is the reference
-    write_seg(result.regions, path, reference=cited, fractional=True)
+    write_seg(_in_frame_of_dose(result, source), path, reference=cited, fractional=True)
     return cited
 
 
+def _in_frame_of_dose(result: Assessment, source: DicomSource) -> RoiSet:
+    """The regions on the dose grid, in the frame of reference that ``dose.dcm`` states."""
+    if result.dose.grid.frame_uid is not None or source.reference is None:
+        return result.regions
+    frame = frame_of(result.dose.grid, reference_header(source.reference))
+    return RoiSet(tuple(replace(r, grid=replace(r.grid, frame_uid=frame)) for r in result.regions))
+
+
 def _lie_on_voxels_of(rois: RoiSet, grid: Grid) -> bool:
-    """Whether all regions lie on voxels of ``grid`` and fill them wholly."""
+    """Whether all regions lie on voxels of ``grid``, whose frame is known, and fill them wholly."""
+    if grid.frame_uid is None:
+        return False
     for roi in rois:
         try:
             grid.slices_of(roi.grid)

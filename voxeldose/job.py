@@ -85,16 +85,12 @@ def run_case(
         opened = open_case(config, progress=tell)
         result = assess(opened.case, opened.engine, progress=tell)
         tell("writing results")
-        content = assessment_dict(result)
-        write_json(content, folder / "assessment.json")
-        write_tables(result, folder)
-        write_nifti(result.dose, folder / "dose.nii.gz", description="absorbed dose in Gy")
         wanted = config.output
         if wanted.bed_dose is not None:
             effective, words = bed_map(result, wanted.bed_dose)
             write_nifti(effective, folder / "bed.nii.gz", description=words)
         tell("writing DICOM")
-        write_dicom(
+        left_out = write_dicom(
             result,
             folder,
             opened.dicom,
@@ -102,6 +98,12 @@ def run_case(
             bed=wanted.bed_dose,
             rtstruct=wanted.rtstruct,
         )
+        if left_out:
+            record = replace(result.record, warnings=(*result.record.warnings, *left_out))
+            result = replace(result, record=record)
+        write_json(assessment_dict(result), folder / "assessment.json")
+        write_tables(result, folder)
+        write_nifti(result.dose, folder / "dose.nii.gz", description="absorbed dose in Gy")
         tell("drawing the report")
         write_report(result, folder / "report.html")
         tell("hashing inputs")

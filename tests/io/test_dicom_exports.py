@@ -458,6 +458,33 @@ def test_a_run_writes_every_object_and_no_text_names_the_patient(run_study, tmp_
         assert made.FrameOfReferenceUID == "1.2.826.0.1.3680043.8.498.77" if "FrameOfReferenceUID" in made else True
 
 
+def test_images_without_a_frame_of_reference_get_one_that_all_objects_share(write_series, tmp_path):
+    size = {"shape": (10, 14, 16), "spacing": (4.0, 3.0, 2.5)}
+    shown = write_series("PT", folder="pet", change=lambda ds, _: delattr(ds, "FrameOfReferenceUID"), **size)
+    activity = vd.read_pet(shown)
+    assert activity.grid.frame_uid is None
+    regions = rois_on(activity.grid)
+    result = vd.assess(vd.Case(activity, regions, vd.Administration(vd.Y90, 300.0)))
+    source = DicomSource(SeriesRef(shown), None, {"activity": activity.grid}, "PT", None)
+    assert write_dicom(result, tmp_path, source, dose_bits=16, rtstruct=True) == ()
+    made = [dcmread(tmp_path / n) for n in ("dose.dcm", "rois.dcm", "rois.rtstruct.dcm")]
+    assert len({m.FrameOfReferenceUID for m in made}) == 1
+    assert all(errors_of(tmp_path / n) == [] for n in ("dose.dcm", "rois.dcm", "measurements.dcm"))
+
+
+def test_headers_that_allow_no_seg_leave_the_dose_and_a_warning(run_study, write_series, tmp_path):
+    size = {"shape": (10, 14, 16), "spacing": (4.0, 3.0, 2.5)}
+    odd = write_series("PT", folder="odd", change=lambda ds, _: delattr(ds, "StudyInstanceUID"), **size)
+    result = run_study(tmp_path / "results", activity={"path": str(odd)}, ct=None)
+    assert any("rois.dcm and measurements.dcm were not written" in w for w in result.record.warnings)
+    assert not any(str(tmp_path) in w for w in result.record.warnings)
+    names = {p.name for p in (tmp_path / "results").iterdir()}
+    assert "dose.dcm" in names
+    assert not {"rois.dcm", "measurements.dcm"} & names
+    said = json.loads((tmp_path / "results" / "assessment.json").read_text("utf-8"))["warnings"]
+    assert list(result.record.warnings) == said
+
+
 def test_a_results_folder_gives_its_regions_when_the_files_of_the_case_are_gone(run_study, tmp_path):
     result = run_study(tmp_path / "results")
     (tmp_path / "labels.nii.gz").unlink()

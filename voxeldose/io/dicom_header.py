@@ -116,6 +116,8 @@ def study_object(source: Dataset, sop_class: str, modality: str, description: st
     for key in _MAY_BE_EMPTY:
         if key not in made:
             setattr(made, key, "")
+    if not made.get("StudyInstanceUID"):
+        made.StudyInstanceUID = generate_uid()
     now = datetime.now(UTC)
     made.SOPClassUID, made.SOPInstanceUID = sop_class, generate_uid()
     made.SeriesInstanceUID = generate_uid()

@@ -149,25 +149,30 @@ def write_seg(rois: RoiSet, path: str | Path, *, reference: str | Path | SeriesR
         volume = volume.flip_spatial(flipped)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
-        made = hd.seg.Segmentation(
-            source_images=sources,
-            pixel_array=volume,
-            segmentation_type="FRACTIONAL" if fractional else "BINARY",
-            fractional_type="OCCUPANCY",
-            max_fractional_value=255,
-            segment_descriptions=[_segment(number, roi) for number, roi in enumerate(rois, 1)],
-            series_instance_uid=generate_uid(),
-            series_number=int(header.get("SeriesNumber", 0) or 0) + 900,
-            sop_instance_uid=generate_uid(),
-            instance_number=1,
-            manufacturer="voxeldose",
-            manufacturer_model_name="voxeldose",
-            software_versions=__version__,
-            device_serial_number=__version__,
-            content_label="ROIS",
-            content_description="Regions of interest",
-            series_description="voxeldose regions",
-        )
+        try:
+            made = hd.seg.Segmentation(
+                source_images=sources,
+                pixel_array=volume,
+                segmentation_type="FRACTIONAL" if fractional else "BINARY",
+                fractional_type="OCCUPANCY",
+                max_fractional_value=255,
+                segment_descriptions=[_segment(number, roi) for number, roi in enumerate(rois, 1)],
+                series_instance_uid=generate_uid(),
+                series_number=int(header.get("SeriesNumber", 0) or 0) + 900,
+                sop_instance_uid=generate_uid(),
+                instance_number=1,
+                manufacturer="voxeldose",
+                manufacturer_model_name="voxeldose",
+                software_versions=__version__,
+                device_serial_number=__version__,
+                content_label="ROIS",
+                content_description="Regions of interest",
+                series_description="voxeldose regions",
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            why = str(error).splitlines()[0]
+            msg = f"{where.path}: headers do not allow a SEG that cites them ({why}). Export the series again with all its attributes."
+            raise InputError(msg) from error
         for item, roi in zip(made.SegmentSequence, rois, strict=True):
             item.SegmentDescription = f"role={roi.role}"
         if sources[0].SOPClassUID != header.SOPClassUID:
@@ -181,17 +186,23 @@ def _cite(item: Dataset, element: DataElement, *, uid: str, sop_class: str) -> N
 
 
 def _citable(header: Dataset, grid: Grid) -> Dataset:
-    """A header that highdicom accepts as a source: a SPECT keeps its place in another sequence and has all frames in one file."""
+    """A header that highdicom accepts as a source.
+
+    One without frame of reference gets that of the other objects; a SPECT, which keeps its place in another sequence and
+    has all frames in one file, is shown as one image.
+    """
     from copy import copy
 
     from pydicom import Dataset
 
-    if header.get("Modality") != "NM":
-        return header
     made = Dataset()
     made.update(copy(header))
-    made.SOPClassUID = _CT  # put right in the references afterwards
     made.FrameOfReferenceUID = frame_of(grid, header)
+    if not made.get("SliceThickness"):
+        made.SliceThickness = round(grid.spacing_mm[0], 6)
+    if header.get("Modality") != "NM":
+        return made
+    made.SOPClassUID = _CT  # put right in the references afterwards
     if "NumberOfFrames" in made:
         del made.NumberOfFrames
     made.SliceThickness = made.SpacingBetweenSlices = round(grid.spacing_mm[0], 6)

@@ -148,7 +148,7 @@ def write_sr(
             title=_code(("126000", "DCM", "Imaging Measurement Report")),
         )
         made = hd.sr.Comprehensive3DSR(
-            evidence=[regions, *series.headers],
+            evidence=[regions, *(h for h in series.headers if h.get("StudyInstanceUID") == regions.StudyInstanceUID)],
             content=report,
             series_instance_uid=generate_uid(),
             series_number=901,

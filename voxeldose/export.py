@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.errors import GeometryError, InputError
+from voxeldose.errors import GeometryError, VoxeldoseError
 from voxeldose.io.dicom_dvh import StructureDvhs
 from voxeldose.io.dicom_header import frame_of, reference_header
 from voxeldose.io.dicom_rt import write_rtdose
@@ -93,7 +93,7 @@ def write_dicom(
     try:
         cited = _write_regions(result, seg, source)
         write_sr(result, report, seg=seg, reference=cited, modality=source.modality)
-    except InputError as error:
+    except VoxeldoseError as error:
         seg.unlink(missing_ok=True)
         why = str(error)
         for series in filter(None, (source.activity, source.ct)):  # paths may tell more than a report should

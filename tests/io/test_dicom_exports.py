@@ -458,14 +458,17 @@ def test_a_run_writes_every_object_and_no_text_names_the_patient(run_study, tmp_
         assert made.FrameOfReferenceUID == "1.2.826.0.1.3680043.8.498.77" if "FrameOfReferenceUID" in made else True
 
 
-def test_images_without_a_frame_of_reference_get_one_that_all_objects_share(write_series, tmp_path):
+@pytest.mark.parametrize("with_ct", [False, True])
+def test_images_without_a_frame_of_reference_get_one_that_all_objects_share(write_series, tmp_path, with_ct):
     size = {"shape": (10, 14, 16), "spacing": (4.0, 3.0, 2.5)}
-    shown = write_series("PT", folder="pet", change=lambda ds, _: delattr(ds, "FrameOfReferenceUID"), **size)
+    bare = {"change": lambda ds, _: delattr(ds, "FrameOfReferenceUID")}
+    shown = write_series("PT", folder="pet", **bare, **size)
+    ct = SeriesRef(write_series("CT", folder="ct", **bare, **size)) if with_ct else None
     activity = vd.read_pet(shown)
     assert activity.grid.frame_uid is None
     regions = rois_on(activity.grid)
     result = vd.assess(vd.Case(activity, regions, vd.Administration(vd.Y90, 300.0)))
-    source = DicomSource(SeriesRef(shown), None, {"activity": activity.grid}, "PT", None)
+    source = DicomSource(SeriesRef(shown), ct, {"activity": activity.grid}, "PT", None)
     assert write_dicom(result, tmp_path, source, dose_bits=16, rtstruct=True) == ()
     made = [dcmread(tmp_path / n) for n in ("dose.dcm", "rois.dcm", "rois.rtstruct.dcm")]
     assert len({m.FrameOfReferenceUID for m in made}) == 1

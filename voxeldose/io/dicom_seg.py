@@ -124,19 +124,19 @@ def write_seg(rois: RoiSet, path: str | Path, *, reference: str | Path | SeriesR
     if not fractional and (int(header.get("NumberOfFrames", 1) or 1) > 1 or image.grid.frame_uid is None):
         msg = f"{where.path}: a SEG needs a single-frame CT or PET series with a Frame of Reference UID (0020,0052)."
         raise InputError(msg)
-    sources = [_citable(h, image.grid) for h in series.headers] if fractional else list(series.headers)
-    for key in _MAY_BE_EMPTY:
-        if key not in sources[0]:
-            setattr(sources[0], key, None)
     order, flipped = (0, 1, 2), list[int]()
     masks: npt.NDArray[np.float32] | npt.NDArray[np.uint8]
     if fractional:
         masks, part = _fractions(rois)
-        frame = frame_of(part, sources[0])
+        frame = frame_of(part, header)
+        sources = [_citable(h, image.grid, frame) for h in series.headers]
     else:
         order, flipped = _axes_in_files(image.grid, header)
         masks, part = _masks(rois, image.grid, slice_axis=order[0])
-        frame = str(image.grid.frame_uid)
+        frame, sources = str(image.grid.frame_uid), list(series.headers)
+    for key in _MAY_BE_EMPTY:
+        if key not in sources[0]:
+            setattr(sources[0], key, None)
     volume = hd.Volume(
         masks,
         part.affine_lps_mm,
@@ -185,7 +185,7 @@ def _cite(item: Dataset, element: DataElement, *, uid: str, sop_class: str) -> N
         element.value = sop_class
 
 
-def _citable(header: Dataset, grid: Grid) -> Dataset:
+def _citable(header: Dataset, grid: Grid, frame: str) -> Dataset:
     """A header that highdicom accepts as a source.
 
     One without frame of reference gets that of the other objects; a SPECT, which keeps its place in another sequence and
@@ -197,7 +197,7 @@ def _citable(header: Dataset, grid: Grid) -> Dataset:
 
     made = Dataset()
     made.update(copy(header))
-    made.FrameOfReferenceUID = frame_of(grid, header)
+    made.FrameOfReferenceUID = frame
     if not made.get("SliceThickness"):
         made.SliceThickness = round(grid.spacing_mm[0], 6)
     if header.get("Modality") != "NM":

@@ -9,7 +9,6 @@ from voxeldose.metrics import (
     eud_gy,
     overlaps,
     roi_metrics,
-    thresholds_met,
     tumor_to_normal,
 )
 from voxeldose.radionuclide import Y90, Radionuclide
@@ -120,17 +119,6 @@ def test_overlap_is_reported_in_ml_and_neighbours_in_one_voxel_do_not_overlap():
     assert [(o.first, o.second) for o in found] == [("a", "b")]
     assert found[0].volume_ml == pytest.approx(1.0)
     assert overlaps([a, roi("c", [0, 0, 0.5] + [0] * 7)], 1.0) == ()
-
-
-def test_thresholds_are_those_of_the_device_and_name_source_and_method():
-    metrics = {"p": measured(role="perfused", doses=np.full(10, 410.0)), "n": measured(role="normal_liver")}
-    glass = {t.roi: t for t in thresholds_met(metrics, "glass")}
-    assert glass["p"].met
-    assert glass["p"].limit == 400
-    assert not glass["n"].met
-    assert all(t.source and t.method for t in glass.values())
-    assert thresholds_met(metrics, None) == ()
-    assert {t.limit for t in thresholds_met(metrics, "resin")} == {150, 40}
 
 
 def test_parameter_sets_say_where_they_come_from():

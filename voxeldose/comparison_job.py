@@ -21,7 +21,7 @@ from voxeldose.comparison import (
 from voxeldose.comparison_page import plot_curves, plot_maps, write_page
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.nifti import write_nifti
-from voxeldose.io.results import cleaned, write_json
+from voxeldose.io.results import plain, write_json
 from voxeldose.io.results_folder import read_results
 from voxeldose.job import results_folder
 from voxeldose.metrics import dvh_in
@@ -222,7 +222,7 @@ def _made(
             ]
 
     content |= {"assumptions": assumptions, "warnings": warnings}
-    return cleaned(content), made, figures
+    return plain(content), made, figures
 
 
 def _names(found: list[ResultsFolder], options: ComparisonOptions) -> list[str]:

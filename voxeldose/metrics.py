@@ -1,4 +1,4 @@
-"""Dose and regions to numbers: DVH metrics, BED, EUD, thresholds.
+"""Dose and regions to numbers: DVH metrics, BED, EUD.
 
 Definitions (weights ``w`` are occupied volumes, doses ``D`` voxel means):
 
@@ -13,15 +13,12 @@ Definitions (weights ``w`` are occupied volumes, doses ``D`` voxel means):
 
 from __future__ import annotations
 
-import tomllib
 from dataclasses import dataclass
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.case import Overlap, RoiMetrics, Threshold
+from voxeldose.case import Overlap, RoiMetrics
 from voxeldose.dvh import Dvh
 from voxeldose.volume import DensityMap
 
@@ -42,7 +39,6 @@ __all__ = [
     "eud_gy",
     "overlaps",
     "roi_metrics",
-    "thresholds_met",
     "tumor_to_normal",
 ]
 
@@ -222,40 +218,4 @@ def overlaps(rois: Sequence[Roi], voxel_volume_ml: float) -> tuple[Overlap, ...]
             shared = float(np.clip(first.occupancy + other - 1, 0, None).sum(dtype=np.float64)) * voxel_volume_ml
             if shared > 0.01:
                 found.append(Overlap(first.name, second.name, shared))
-    return tuple(found)
-
-
-@cache
-def _threshold_table() -> list[dict[str, str | float]]:
-    text = (resources.files("voxeldose") / "tables" / "thresholds.toml").read_text("utf-8")
-    rows: list[dict[str, str | float]] = tomllib.loads(text)["threshold"]
-    return rows
-
-
-def thresholds_met(metrics: Mapping[str, RoiMetrics], device: str | None) -> tuple[Threshold, ...]:
-    """Published thresholds for this device beside the values of the run; none if the device is not known."""
-    found = []
-    for row in _threshold_table():
-        if row["device"] != device:
-            continue
-        for name, roi in metrics.items():
-            if roi.role != row["role"]:
-                continue
-            value = float(getattr(roi, str(row["metric"])))
-            if not np.isfinite(value):
-                continue
-            limit = float(row["limit"])
-            met = value >= limit if row["sense"] == "at least" else value < limit
-            found.append(
-                Threshold(
-                    f"{row['name']} ({row['sense']} {limit:g} Gy)",
-                    name,
-                    str(row["metric"]),
-                    limit,
-                    value,
-                    met,
-                    str(row["source"]),
-                    str(row["method"]),
-                )
-            )
     return tuple(found)

@@ -12,10 +12,12 @@ import click
 
 from voxeldose._version import __version__
 from voxeldose.cli.assess import assess
+from voxeldose.cli.card import card
 from voxeldose.cli.compare import compare
 from voxeldose.cli.demo import demo
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
+from voxeldose.cli.plan import plan
 from voxeldose.cli.replay import replay
 from voxeldose.errors import VoxeldoseError
 
@@ -63,5 +65,5 @@ def main(debug: bool) -> None:
     """
 
 
-for _command in (assess, compare, demo, inspect, kernel, replay):
+for _command in (assess, card, compare, demo, inspect, kernel, plan, replay):
     main.add_command(_command)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from voxeldose.cli.tables import print_table
-from voxeldose.cli.words import PATH, Instant, progress
+from voxeldose.cli.words import CONSTANTS, PATH, Instant, progress
 
 __all__ = ["assess"]
 
@@ -19,6 +19,9 @@ __all__ = ["assess"]
 @click.option("--activity", type=PATH, help="PET or SPECT: DICOM folder or file, NIfTI, NRRD, MHA.")
 @click.option("--rois", type=PATH, multiple=True, help="Label map, or folder of masks; may be repeated.")
 @click.option("--ct", type=PATH, help="CT: DICOM folder, or a file in Hounsfield units.")
+@click.option(
+    "--registration", type=PATH, help="Rigid transform: DICOM REG, or ITK .tfm or .h5; applied to the activity."
+)
 @click.option("--labels", type=PATH, help='JSON: label value or name -> {"name": …, "role": …}.')
 @click.option("--administered-mbq", type=float, help="Activity in the vial, decayed to the infusion.")
 @click.option("--residual-mbq", type=float, help="Left in vial and tubing, at the same instant.")
@@ -30,6 +33,17 @@ __all__ = ["assess"]
     "--quantity", type=click.Choice(["bq_per_ml", "bq", "counts"]), help="What the image holds, if it does not say."
 )
 @click.option("--image-nuclide", help="What the image shows, such as Tc-99m; needed where its header names another.")
+@click.option("--undo-nuclide", help="Nuclide as which the scanner computed its Bq/mL, such as F-18: undo it.")
+@click.option(
+    "--undo-suv", is_flag=True, default=None, help="Turn SUV back into Bq/mL with the header's dose and weight."
+)
+@click.option("--weight-kg", type=float, help="Of the patient, for --undo-suv where the header has none.")
+@click.option("--energy-window", type=int, help="Which to read from a SPECT file that holds several, from 1.")
+@click.option("--slice-spacing-mm", type=float, help="Spacing, with its sign, of a SPECT file that has none.")
+@click.option(
+    "--ct-uneven", type=click.Choice(["refuse", "resample"]), help="Uneven or tilted CT slices (default refuse)."
+)
+@click.option("--hu-table", type=PATH, help="CSV of HU and g/mL, for --density ct.")
 @click.option("--lung-shunt", type=float, help="Lung shunt fraction, 0 to 1.")
 @click.option("--calibration", type=click.Choice(["administered", "absolute"]), help="How image numbers become MBq.")
 @click.option("--calibration-region", help="ROI that holds the net activity less the lung shunt.")
@@ -37,9 +51,8 @@ __all__ = ["assess"]
 @click.option("--grid", help="Where dose is wanted: activity (default), ct, rois, or a spacing in mm.")
 @click.option("--density-g-per-ml", type=float, help="Uniform density (default 1.04).")
 @click.option("--density", help="ct (from CT numbers), or an image in g/mL.")
-@click.option(
-    "--constants", type=click.Choice(["ddep", "icrp107", "vendor"]), help="Set of Y-90 constants (default ddep)."
-)
+@click.option("--constants", type=CONSTANTS, help="Set of Y-90 constants (default ddep).")
+@click.option("--thresholds", type=PATH, help="TOML file with your site's own limits; they replace published ones.")
 @click.option("--device", type=click.Choice(["glass", "resin"]), help="Microspheres; decides the thresholds compared.")
 @click.option("--dose-bits", type=click.Choice(["16", "32"]), help="Bits a voxel of dose.dcm (default 32).")
 @click.option(
@@ -96,6 +109,12 @@ _KEYS = {
     "quantity": ("activity", "quantity"),
     "measured_at": ("activity", "measured_at"),
     "image_nuclide": ("activity", "image_nuclide"),
+    "undo_nuclide": ("activity", "undo_nuclide"),
+    "undo_suv": ("activity", "undo_suv"),
+    "weight_kg": ("activity", "weight_kg"),
+    "energy_window": ("activity", "energy_window"),
+    "slice_spacing_mm": ("activity", "slice_spacing_mm"),
+    "ct_uneven": ("ct", "uneven"),
     "administered_mbq": ("administration", "administered_mbq"),
     "residual_mbq": ("administration", "residual_mbq"),
     "at": ("administration", "at"),
@@ -128,6 +147,8 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
     for flag in ("activity", "ct"):
         if flags[flag] is not None:
             tables[flag] = {**tables.get(flag, {}), "path": str(flags[flag].absolute())}
+    if flags["registration"] is not None:
+        tables["registration"] = {"path": str(flags["registration"].absolute())}
     dose = tables.get("dose", {})
     if flags["density"] is not None and flags["density_g_per_ml"] is None:
         dose.pop("density_g_per_ml", None)
@@ -135,6 +156,10 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
         dose["density"] = "uniform"
     if flags["density"] not in (None, "ct", "uniform"):
         tables["dose"]["density"] = str(Path(flags["density"]).absolute())
+    if flags["hu_table"] is not None:
+        tables.setdefault("dose", {})["hu_table"] = str(flags["hu_table"].absolute())
+    if flags["thresholds"] is not None:
+        tables.setdefault("dose", {})["thresholds"] = str(flags["thresholds"].absolute())
     if flags["grid"] is not None:
         named = flags["grid"] in ("activity", "ct", "rois")
         try:

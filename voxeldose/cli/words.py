@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-__all__ = ["PATH", "Instant", "progress"]
+__all__ = ["CONSTANTS", "PATH", "Instant", "progress"]
 
 PATH = click.Path(path_type=Path)
+
+#: Sets of Y-90 constants, the default first.
+CONSTANTS = click.Choice(["ddep", "icrp107", "vendor", "legacy"])
 
 
 class Instant(click.ParamType[Any]):

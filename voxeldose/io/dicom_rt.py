@@ -13,12 +13,14 @@ from voxeldose.grid import Grid, towards_lps
 from voxeldose.io.dicom_dvh import add_dvhs
 from voxeldose.io.dicom_files import read_header
 from voxeldose.io.dicom_header import frame_of, plan_uid, reference_header, save_object, study_object
+from voxeldose.io.dicom_seg import codes_in
 from voxeldose.io.dicom_series import image_axes, pixel_spacing, stored_pixels, vector
-from voxeldose.roi import from_contours
+from voxeldose.roi import Roi, RoiCode, from_contours
 from voxeldose.volume import DoseMap
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+    from pydicom.dataset import Dataset
 
     from voxeldose.io.dicom_dvh import StructureDvhs
     from voxeldose.io.dicom_header import SeriesRef
@@ -27,6 +29,8 @@ __all__ = ["StructureFound", "find_structures", "read_rtdose", "write_rtdose"]
 
 _RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 _RTDOSE = "1.2.840.10008.5.1.4.1.1.481.2"
+#: Contours that enclose area (PS3.3 C.8.8.6.3); all of a plane count together by the even-odd rule.
+_CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _RTPLAN = "1.2.840.10008.5.1.4.1.1.481.5"
 
 
@@ -164,9 +168,7 @@ class StructureFound(NamedTuple):
 
     number: int
     name: str
-    occupancy: npt.NDArray[np.float32]
-    grid: Grid
-    notes: tuple[str, ...]
+    region: Roi
 
 
 def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
@@ -184,13 +186,14 @@ def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
         msg = f"{path}: not an RTSTRUCT file."
         raise InputError(msg)
     names = {int(r.ROINumber): r for r in header.get("StructureSetROISequence") or []}
+    codes = _codes(header)
     drawn: dict[int, list[npt.NDArray[np.float64]]] = {}
     for roi in header.get("ROIContourSequence") or []:
         try:
             loops = [
                 np.array([float(v) for v in c.ContourData]).reshape(-1, 3)
                 for c in roi.get("ContourSequence") or []
-                if c.get("ContourGeometricType") == "CLOSED_PLANAR" and len(c.get("ContourData") or ()) >= 9
+                if c.get("ContourGeometricType") in _CLOSED and len(c.get("ContourData") or ()) >= 9
             ]
         except (TypeError, ValueError) as error:
             msg = f"{path}: Contour Data (3006,0050) of ROI {roi.ReferencedROINumber} are no points; export it again."
@@ -208,11 +211,27 @@ def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
         except GeometryError as error:
             msg = f"{path}: ROI {name}: {error} Correct it in the contouring system, or leave it out of the export."
             raise InputError(msg) from error
-        found.append(StructureFound(number, name, occupancy, grid, tuple(f"ROI {name}: {n}." for n in notes)))
+        said = tuple(f"ROI {name}: {n}." for n in notes)
+        region = Roi(name, "other", occupancy, grid, said, source_name=name, codes=codes.get(number, ()))
+        found.append(StructureFound(number, name, region))
     if not found:
         msg = f"{path}: no ROI here has closed planar contours."
         raise InputError(msg)
     return found, [str(r.get("ROIName", "") or n) for n, r in names.items() if n not in drawn]
+
+
+def _codes(header: Dataset) -> dict[int, tuple[RoiCode, ...]]:
+    """What the RT ROI Observations say each region is: its interpreted type and its identification codes."""
+    found: dict[int, tuple[RoiCode, ...]] = {}
+    for item in header.get("RTROIObservationsSequence") or []:
+        kind = str(item.get("RTROIInterpretedType", "") or "")
+        codes = codes_in(item, "RTROIIdentificationCodeSequence")
+        if kind:
+            codes = (RoiCode(kind, "3006,00A4", f"RT ROI Interpreted Type {kind}"), *codes)
+        number = item.get("ReferencedROINumber")
+        if codes and number is not None:
+            found[int(number)] = found.get(int(number), ()) + codes
+    return found
 
 
 def _usual_distance(rois: list[list[npt.NDArray[np.float64]]]) -> float | None:

@@ -6,6 +6,7 @@ The name of a region is the Segment Label; its role stands in the Segment Descri
 from __future__ import annotations
 
 import re
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,7 +17,7 @@ from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.grid import Grid, towards_lps
 from voxeldose.io.dicom_header import frame_of, series_ref
 from voxeldose.io.dicom_series import read_dicom_volume
-from voxeldose.roi import ROLES
+from voxeldose.roi import ROLES, Roi, RoiCode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from voxeldose.io.dicom_header import SeriesRef
-    from voxeldose.roi import Roi, RoiSet
+    from voxeldose.roi import RoiSet
 
 __all__ = ["SegmentFound", "codes_of_role", "find_segments", "write_seg"]
 
@@ -137,6 +138,9 @@ def write_seg(rois: RoiSet, path: str | Path, *, reference: str | Path | SeriesR
     for key in _MAY_BE_EMPTY:
         if key not in sources[0]:
             setattr(sources[0], key, None)
+    for each in sources:
+        if "SpecificCharacterSet" in each and not each.SpecificCharacterSet:
+            del each.SpecificCharacterSet  # empty means the default, which highdicom does not take
     volume = hd.Volume(
         masks,
         part.affine_lps_mm,
@@ -294,13 +298,13 @@ def _box(roi: Roi, grid: Grid) -> tuple[slice, slice, slice]:
 
 
 class SegmentFound(NamedTuple):
-    """One segment of a file, in the house's order of axes."""
+    """One segment of a file, in the house's order of axes, cropped; ``whole`` is the grid of all frames."""
 
     number: int
     label: str
     role: str | None
-    occupancy: npt.NDArray[np.float32]
-    grid: Grid
+    region: Roi
+    whole: Grid
 
 
 def find_segments(path: Path) -> list[SegmentFound]:
@@ -313,28 +317,33 @@ def find_segments(path: Path) -> list[SegmentFound]:
     InputError
         If it cannot be read or decoded, or its frames do not lie in one regular volume.
     """
-    import warnings
-
     import highdicom
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             seg = highdicom.seg.segread(path)
-            numbers = [int(n) for n in seg.segment_numbers if int(n) > 0]
+            is_fractional = str(seg.SegmentationType) == "FRACTIONAL"
+            dtype = np.float32 if is_fractional else np.uint8
+            notes = _notes(seg) if is_fractional else ()
             found = []
-            for number in numbers:
-                volume = seg.get_volume(segment_numbers=[number], combine_segments=False, rescale_fractional=True)
-                values = np.asarray(volume.array)[..., 0].astype(np.float32)
+            for number in (int(n) for n in seg.segment_numbers if int(n) > 0):
+                volume = seg.get_volume(
+                    segment_numbers=[number], combine_segments=False, rescale_fractional=is_fractional, dtype=dtype
+                )
+                values = np.asarray(volume.array)[..., 0]
                 if not values.any():
                     continue
                 uid = volume.frame_of_reference_uid
                 lattice = Grid(values.shape, np.asarray(volume.affine), str(uid) if uid else None)
                 turned, grid = towards_lps(values, lattice)
                 description = seg.get_segment_description(number)
+                label = str(description.segment_label)
                 said = re.search(r"role=(\w+)", str(description.get("SegmentDescription", "")))
                 role = said.group(1) if said and said.group(1) in ROLES else None
-                found.append(SegmentFound(number, str(description.segment_label), role, turned, grid))
+                codes = tuple(code for key in _CODED for code in codes_in(description, key))
+                region = Roi(label, "other", turned, grid, notes, source_name=label, codes=codes)
+                found.append(SegmentFound(number, label, role, region, grid))
         except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError, OSError) as error:
             why = str(error).splitlines()[0]
             msg = f"{path}: cannot be read as DICOM SEG ({why}). Export it uncompressed, or as a label map in NIfTI."
@@ -343,3 +352,25 @@ def find_segments(path: Path) -> list[SegmentFound]:
         msg = f"{path}: every segment is empty."
         raise InputError(msg)
     return found
+
+
+#: What a segment is: its kind, and where in the body if its kind does not tell.
+_CODED = ("SegmentedPropertyTypeCodeSequence", "AnatomicRegionSequence")
+
+
+def _notes(seg: Dataset) -> tuple[str, ...]:
+    if str(seg.get("SegmentationFractionalType", "")) != "PROBABILITY":
+        return ()
+    return ("The SEG holds probabilities; they are taken as the part of each voxel that belongs to the segment.",)
+
+
+def codes_in(item: Dataset, keyword: str) -> tuple[RoiCode, ...]:
+    """The codes of a code sequence (PS3.3 Table 8.8-1); none if it is not there."""
+    return tuple(
+        RoiCode(
+            str(next((c[k].value for k in ("CodeValue", "LongCodeValue", "URNCodeValue") if k in c), "")),
+            str(c.get("CodingSchemeDesignator", "") or ""),
+            str(c.get("CodeMeaning", "") or ""),
+        )
+        for c in item.get(keyword) or []
+    )

@@ -13,7 +13,7 @@ import numpy as np
 
 from voxeldose._version import __version__
 from voxeldose.errors import InputError
-from voxeldose.io.results import assessment_dict, cleaned
+from voxeldose.io.results import assessment_dict, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,6 +44,7 @@ def manifest_of(
         "case": config.model_dump(mode="json"),
         "inputs": [{"path": str(p), "sha256": sha256(p), "bytes": p.stat().st_size} for p in inputs],
         "constants": content["constants"],
+        "registration": content["registration"],
         "engine": result.record.engine,
         "kernel": dict(result.record.kernel),
         "assumptions": list(result.record.assumptions),
@@ -52,9 +53,9 @@ def manifest_of(
         "numbers": digests(result),
         "outputs": {p.name: sha256(p) for p in outputs},
     }
-    plain: dict[str, Any] = cleaned(made)
-    plain["sha256"] = _seal(plain)
-    return plain
+    whole: dict[str, Any] = plain(made)
+    whole["sha256"] = _seal(whole)
+    return whole
 
 
 def software() -> dict[str, Any]:

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voxeldose.case import Assessment
+    from voxeldose.roi import Roi
 
-__all__ = ["SCHEMA", "assessment_dict", "cleaned", "columns", "write_json", "write_tables"]
+__all__ = ["SCHEMA", "assessment_dict", "columns", "plain", "write_json", "write_tables"]
 
 SCHEMA = "voxeldose/assessment/1"
 
@@ -34,7 +35,9 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
     record, given = result.record, result.case.administration
     grid = result.dose.grid
     rois = {
-        name: {key: getattr(m, key) for key in _METRICS} | {"outside_grid_fraction": m.outside_fraction}
+        name: {key: getattr(m, key) for key in _METRICS}
+        | {"outside_grid_fraction": m.outside_fraction}
+        | _origin(result.regions[name])
         for name, m in result.rois.items()
     }
     whole = {
@@ -75,16 +78,22 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
             "lung_shunt_fraction": given.lung_shunt_fraction,
             "device": given.device,
         },
+        "registration": result.case.registration.facts() if result.case.registration else None,
         "assumptions": list(record.assumptions),
         "warnings": list(record.warnings),
     }
-    content: dict[str, Any] = cleaned(whole)
+    content: dict[str, Any] = plain(whole)
     return content
+
+
+def _origin(roi: Roi) -> dict[str, Any]:
+    """The region's name and codes in its file, beside the user's name."""
+    return {"source_name": roi.source_name or None, "codes": [asdict(code) for code in roi.codes]}
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
     """Write JSON that any parser reads: UTF-8, no NaN."""
-    path.write_text(json.dumps(cleaned(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    path.write_text(json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
 
 
 def write_tables(result: Assessment, folder: Path) -> None:
@@ -160,12 +169,12 @@ def _cell(value: object) -> object:
     return f"{value:.8g}" if isinstance(value, float) else value
 
 
-def cleaned(value: Any) -> Any:
-    """The same as plain Python values that JSON holds; numbers that are not finite become ``None``."""
+def plain(value: Any) -> Any:
+    """The same content as plain numbers, lists and tables for JSON; numbers that are not finite become ``None``."""
     if isinstance(value, dict):
-        return {str(k): cleaned(v) for k, v in value.items()}
+        return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [cleaned(v) for v in value]
+        return [plain(v) for v in value]
     if isinstance(value, (np.floating, float)):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, np.integer):

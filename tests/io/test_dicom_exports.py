@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -451,7 +452,8 @@ def test_a_run_writes_every_object_and_no_text_names_the_patient(run_study, tmp_
     assert {*OBJECTS, "bed.nii.gz", "columns.json"} <= names
     for name in names:
         if name.endswith((".json", ".csv", ".html")):
-            anonymous((out / name).read_text("utf-8").replace(str(tmp_path), ""))
+            text = (out / name).read_text("utf-8").replace(str(tmp_path), "")
+            anonymous(re.sub(r"[A-Za-z0-9+/=]{200,}", "", text))  # images, in which any three letters occur
     for name in OBJECTS:
         made = dcmread(out / name)
         assert made.PatientID == "SECRET-4711"

@@ -17,7 +17,16 @@ from voxeldose.volume import Volume
 
 GRID = Grid.from_axes((20, 24, 28), (4, 3.5, 3), (-40, -40, -40))
 LABELS = {"1": {"name": "liver", "role": "liver"}, "2": {"name": "lesion", "role": "tumor"}}
-FILES = {"assessment.json", "rois.csv", "dvh.csv", "dose.nii.gz", "report.html", "report.pdf", "run.json"}
+FILES = {
+    "assessment.json",
+    "columns.json",
+    "rois.csv",
+    "dvh.csv",
+    "dose.nii.gz",
+    "report.html",
+    "report.pdf",
+    "run.json",
+}
 
 
 @pytest.fixture

@@ -45,14 +45,15 @@ def found(demo: Path, which: str = "results") -> dict:
 def test_every_result_file_is_there(demo):
     files = {
         "assessment.json",
+        "columns.json",
         "rois.csv",
         "dvh.csv",
         "dose.nii.gz",
-        "dose.dcm",
         "report.html",
         "report.pdf",
         "run.json",
     }
+    files |= {"dose.dcm", "rois.dcm", "measurements.dcm"}
     for which in ("results", "planned"):
         assert {p.name for p in (demo / which).iterdir()} == files
     assert (demo / "picture.png").stat().st_size > 10_000

@@ -74,7 +74,9 @@ _HOMES = {
     "write_pdf": "report.pdf",
     "write_report": "report.page",
     "write_rtdose": "io.dicom_rt",
+    "write_rtstruct": "io.dicom_rtstruct",
     "write_seg": "io.dicom_seg",
+    "write_sr": "io.dicom_sr",
     "what_if": "pipeline",
     "y90_constants": "radionuclide",
 }
@@ -106,7 +108,9 @@ if TYPE_CHECKING:
     from voxeldose.io.dicom_nm import read_spect
     from voxeldose.io.dicom_pet import read_pet
     from voxeldose.io.dicom_rt import read_rtdose, write_rtdose
+    from voxeldose.io.dicom_rtstruct import write_rtstruct
     from voxeldose.io.dicom_seg import write_seg
+    from voxeldose.io.dicom_sr import write_sr
     from voxeldose.io.images import read_image
     from voxeldose.io.labels import read_labels, read_rtstruct, read_seg
     from voxeldose.io.nifti import write_nifti

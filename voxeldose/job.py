@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import shutil
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxeldose._version import __version__
 from voxeldose.alignment import Placed, align
 from voxeldose.case import DEFAULT_DENSITY_G_PER_ML, Absolute, Administered, Administration, Case
 from voxeldose.derived import Derivation, Isocontour, derive
@@ -22,12 +18,15 @@ from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import InputError
-from voxeldose.io.dicom_files import is_dicom
-from voxeldose.io.dicom_rt import write_rtdose
+from voxeldose.export import DicomSource, bed_map, write_dicom
+from voxeldose.io.dicom_dvh import structure_set_of
+from voxeldose.io.dicom_files import find_series, is_dicom
+from voxeldose.io.dicom_header import SeriesRef
 from voxeldose.io.hu_table_file import read_hu_table
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
 from voxeldose.io.labels import read_rois
 from voxeldose.io.limits_file import read_limits
+from voxeldose.io.manifest import manifest_of
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.requests import Requests
 from voxeldose.io.results import assessment_dict, write_json, write_tables
@@ -45,12 +44,11 @@ if TYPE_CHECKING:
     from voxeldose.case import Assessment, Limit
     from voxeldose.grid import Grid
     from voxeldose.io.case_file import AdministrationTable, CaseFile
+    from voxeldose.io.dicom_files import Series
+    from voxeldose.transform import Registration
     from voxeldose.volume import CtImage, DensityMap, Volume
 
 __all__ = ["Opened", "input_files", "named_inputs", "open_case", "predict_case", "results_folder", "run_case"]
-
-#: What the results record of the machine: the libraries that make numbers.
-_LIBRARIES = ("numpy", "scipy", "SimpleITK", "nibabel", "pydicom")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +58,7 @@ class Opened:
     case: Case
     engine: Engine
     inputs: tuple[Path, ...]
-    reference: Path | None
+    dicom: DicomSource
 
 
 def run_case(
@@ -102,39 +100,34 @@ def run_case(
         opened = open_case(config, progress=tell)
         result = assess(opened.case, opened.engine, progress=tell)
         tell("writing results")
-        content = assessment_dict(result)
-        write_json(content, folder / "assessment.json")
+        wanted = config.output
+        if wanted.bed_dose is not None:
+            effective, words = bed_map(result, wanted.bed_dose)
+            write_nifti(effective, folder / "bed.nii.gz", description=words)
+        tell("writing DICOM")
+        left_out = write_dicom(
+            result,
+            folder,
+            opened.dicom,
+            dose_bits=wanted.dose_bits,
+            bed=wanted.bed_dose,
+            rtstruct=wanted.rtstruct,
+        )
+        if left_out:
+            record = replace(result.record, warnings=(*result.record.warnings, *left_out))
+            result = replace(result, record=record)
+        write_json(assessment_dict(result), folder / "assessment.json")
         write_tables(result, folder)
         write_nifti(result.dose, folder / "dose.nii.gz", description="absorbed dose in Gy")
         if opened.case.registration is not None:
             write_itk_transform(opened.case.registration.matrix_lps_mm, folder / "registration.tfm")
-        if opened.reference is not None:
-            write_rtdose(result.dose, folder / "dose.dcm", reference=opened.reference)
         if report:
             tell("drawing the report")
             pictures = draw_pictures(result)
             write_report(result, folder / "report.html", pictures=pictures)
             write_pdf(result, folder / "report.pdf", pictures=pictures)
         tell("hashing inputs")
-        manifest = {
-            "schema": "voxeldose/run/1",
-            "version": __version__,
-            "started_at": started.isoformat(),
-            "finished_at": datetime.now(UTC).isoformat(),
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "libraries": {name: metadata.version(name) for name in _LIBRARIES},
-            "case": config.model_dump(mode="json"),
-            "inputs": [{"path": str(p), "sha256": _sha256(p), "bytes": p.stat().st_size} for p in opened.inputs],
-            "constants": content["constants"],
-            "registration": content["registration"],
-            "engine": result.record.engine,
-            "kernel": dict(result.record.kernel),
-            "assumptions": list(result.record.assumptions),
-            "warnings": list(result.record.warnings),
-            "timings_s": dict(result.record.timings_s),
-            "outputs": {p.name: _sha256(p) for p in sorted(folder.iterdir())},
-        }
+        manifest = manifest_of(config, result, opened.inputs, sorted(folder.iterdir()), started)
         write_json(manifest, folder / "run.json")
     return result
 
@@ -221,11 +214,11 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         registration=registration,
         limits=_limits(config),
     )
-    images = [Path(p) for p in ([config.ct.path] if config.ct else []) + [wanted.path]]
-    if registration is not None and config.ct is not None and registration.moving != "rois":
-        images = [Path(config.ct.path if registration.fixed == "ct" else wanted.path)]  # the frame that stayed
-    reference = next((p for p in images if not is_plain_file(p) and is_dicom(p)), None)
-    return Opened(case, _engine(config), input_files(config), reference)
+    dicom = _dicom_source(config, activity.grid, ct, registration)
+    if config.output.rtstruct and dicom.reference is None:
+        msg = "output.rtstruct (--rtstruct) needs a DICOM image: an RTSTRUCT cites the images it lies on. Leave it out."
+        raise InputError(msg)
+    return Opened(case, _engine(config), input_files(config), dicom)
 
 
 def input_files(config: CaseFile) -> tuple[Path, ...]:
@@ -247,6 +240,44 @@ def named_inputs(config: CaseFile) -> list[str]:
     if config.dose.thresholds:
         paths.append(config.dose.thresholds)
     return paths
+
+
+def _dicom_source(
+    config: CaseFile, activity: Grid, ct: CtImage | None, registration: Registration | None
+) -> DicomSource:
+    """The DICOM series behind the images, and the structure set behind the regions if there is just one.
+
+    An image that was moved is not cited: its own frame of reference is not that of the results.
+    """
+    moved = registration.moving if registration is not None else None
+    shown = _series(config.activity.path, ("PT", "NM"), config.activity.series_uid) if moved != "activity" else None
+    below = _series(config.ct.path, ("CT",), config.ct.series_uid) if config.ct is not None and moved != "ct" else None
+    grids: dict[str, Grid] = {}
+    if below is not None and ct is not None:
+        grids["ct"] = ct.grid
+    if shown is not None and shown.modality != "NM" and int(shown.first.get("NumberOfFrames", 1) or 1) == 1:
+        grids["activity"] = activity
+    tables = [(t, p) for t in config.rois for p in _listed(t.path)]
+    structures = None
+    if len(tables) == 1:
+        table, path = tables[0]
+        labels = {k: (v.name, str(v.role)) for k, v in table.labels.items()} if table.labels is not None else None
+        structures = structure_set_of(Path(path), labels) if not is_plain_file(Path(path)) else None
+    return DicomSource(
+        SeriesRef(Path(config.activity.path), shown.uid) if shown is not None else None,
+        SeriesRef(Path(config.ct.path), below.uid) if config.ct is not None and below is not None else None,
+        grids,
+        shown.modality if shown is not None else "",
+        structures,
+    )
+
+
+def _series(path: str, modalities: tuple[str, ...], uid: str | None) -> Series | None:
+    """The series that a reader found at ``path``; ``None`` for other formats."""
+    if is_plain_file(Path(path)) or not is_dicom(Path(path)):
+        return None
+    images = [s for s in find_series(Path(path)) if uid in (None, s.uid) and "Rows" in s.first]
+    return next((s for s in images if s.modality in modalities), images[0] if images else None)
 
 
 def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume) -> RoiSet:
@@ -420,8 +451,3 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

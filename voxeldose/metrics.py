@@ -35,6 +35,7 @@ __all__ = [
     "RADIOBIOLOGY",
     "Radiobiology",
     "bed_gy",
+    "dvh_in",
     "eud_gy",
     "overlaps",
     "roi_metrics",
@@ -150,6 +151,11 @@ def roi_metrics(
         outside_fraction=outside_fraction,
         dvh=dvh,
     )
+
+
+def dvh_in(roi: Roi, dose: DoseMap) -> Dvh:
+    """The DVH of a region (on a window of the dose grid) in a dose map, as :func:`roi_metrics` makes it."""
+    return Dvh(_inside(roi, dose), roi.occupancy, dose.grid.voxel_volume_ml)
 
 
 def _inside(roi: Roi, dose: DoseMap) -> FloatArray:

@@ -14,10 +14,12 @@ from voxeldose._version import __version__
 from voxeldose.cli.assess import assess
 from voxeldose.cli.card import card
 from voxeldose.cli.cohort import cohort
+from voxeldose.cli.compare import compare
 from voxeldose.cli.demo import demo
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
 from voxeldose.cli.plan import plan
+from voxeldose.cli.replay import replay
 from voxeldose.errors import VoxeldoseError
 
 __all__ = ["main"]
@@ -64,5 +66,5 @@ def main(debug: bool) -> None:
     """
 
 
-for _command in (assess, card, cohort, demo, inspect, kernel, plan):
+for _command in (assess, card, cohort, compare, demo, inspect, kernel, plan, replay):
     main.add_command(_command)

@@ -54,6 +54,13 @@ __all__ = ["assess"]
 @click.option("--constants", type=CONSTANTS, help="Set of Y-90 constants (default ddep).")
 @click.option("--thresholds", type=PATH, help="TOML file with your site's own limits; they replace published ones.")
 @click.option("--device", type=click.Choice(["glass", "resin"]), help="Microspheres; decides the thresholds compared.")
+@click.option("--dose-bits", type=click.Choice(["16", "32"]), help="Bits a voxel of dose.dcm (default 32).")
+@click.option(
+    "--bed-dose",
+    type=click.Choice(["tumor", "liver"]),
+    help="Also bed.dcm and bed.nii.gz: BED of every voxel with this tissue's parameters.",
+)
+@click.option("--rtstruct", is_flag=True, default=None, help="Also rois.rtstruct.dcm: the ROIs as contours.")
 @click.option("--id", "case_id", help="A label for the results; never a patient identifier.")
 @click.option("--out", type=PATH, help="Results folder (default: CASE-results beside the case file).")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier results folder.")
@@ -122,16 +129,21 @@ _KEYS = {
     "density": ("dose", "density"),
     "constants": ("dose", "constants"),
     "case_id": ("case", "id"),
+    "dose_bits": ("output", "dose_bits"),
+    "bed_dose": ("output", "bed_dose"),
+    "rtstruct": ("output", "rtstruct"),
 }
 
 
 def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
     """Put the flags that were given into the tables of the case file; tables that are none are left to its check."""
-    if not all(isinstance(tables.get(t, {}), dict) for t in ("case", "activity", "ct", "administration", "dose")):
+    if not all(
+        isinstance(tables.get(t, {}), dict) for t in ("case", "activity", "ct", "administration", "dose", "output")
+    ):
         return
     for flag, (table, key) in _KEYS.items():
         if flags[flag] is not None:
-            tables.setdefault(table, {})[key] = flags[flag]
+            tables.setdefault(table, {})[key] = int(flags[flag]) if flag == "dose_bits" else flags[flag]
     for flag in ("activity", "ct"):
         if flags[flag] is not None:
             tables[flag] = {**tables.get(flag, {}), "path": str(flags[flag].absolute())}

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field
 
 from voxeldose.io.toml_file import Table as _Table
-from voxeldose.io.toml_file import checked, read_toml
+from voxeldose.io.toml_file import checked, checked_json, read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CaseFile", "case_file_from", "read_case_file", "resolve_paths"]
+__all__ = ["CaseFile", "case_file_again", "case_file_from", "read_case_file", "resolve_paths"]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -119,6 +119,14 @@ class DoseTable(_Table):
     thresholds: str | None = None
 
 
+class OutputTable(_Table):
+    """``[output]``: what is written beside the usual results when the input was DICOM."""
+
+    dose_bits: Literal[16, 32] = 32
+    bed_dose: Literal["tumor", "liver"] | None = None
+    rtstruct: bool = False
+
+
 class CaseFile(_Table):
     """A whole case file; paths are absolute after reading."""
 
@@ -130,6 +138,7 @@ class CaseFile(_Table):
     registration: RegistrationTable | None = None
     administration: AdministrationTable = AdministrationTable()
     dose: DoseTable = DoseTable()
+    output: OutputTable = OutputTable()
 
 
 def read_case_file(path: Path) -> dict[str, Any]:
@@ -173,6 +182,11 @@ def case_file_from(tables: dict[str, Any], where: str) -> CaseFile:
         Names every wrong key, what was found, and for an unknown one the nearest known.
     """
     return checked(CaseFile, tables, where)
+
+
+def case_file_again(content: dict[str, Any], where: str) -> CaseFile:
+    """A case from what a manifest holds of it, where instants are text; checked as :func:`case_file_from` does."""
+    return checked_json(CaseFile, content, where)
 
 
 def _listed(value: object) -> list[object]:

@@ -262,10 +262,13 @@ def write_rtstruct(
     frame_uid : str
         Frame of reference of the points.
     """
-    made = _common(study, "StructureSetLabel=phantom; SeriesNumber=5", "RTSTRUCT", "1.2.840.10008.5.1.4.1.1.481.3")
+    made = _common(
+        study, "StructureSetLabel=phantom; SeriesNumber=5; OperatorsName=", "RTSTRUCT", "1.2.840.10008.5.1.4.1.1.481.3"
+    )
     for group in ("Study", "StructureSet"):
         setattr(made, f"{group}Date", at.strftime("%Y%m%d"))
         setattr(made, f"{group}Time", at.strftime("%H%M%S"))
+    made.FrameOfReferenceUID = frame_uid
     made.ReferencedFrameOfReferenceSequence = [_dataset("", FrameOfReferenceUID=frame_uid)]
     regions, drawn, seen = [], [], []
     for number, (name, loops) in enumerate(contours.items(), 1):

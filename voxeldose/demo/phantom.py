@@ -37,6 +37,7 @@ __all__ = [
     "MAA_TUMOR_RATIO",
     "PET_AT",
     "PET_FRAME_S",
+    "PET_NOISE_FWHM_MM",
     "REGIONS",
     "RESIDUAL_MBQ",
     "SEED",
@@ -45,7 +46,9 @@ __all__ = [
     "concentrations",
     "ct_numbers",
     "label_map",
+    "pet_deviation",
     "pet_image",
+    "pet_noise",
     "spect_counts",
     "truth_of_phantom",
 ]
@@ -140,12 +143,25 @@ def _ball_ml(name: str) -> float:
 def pet_image(grid: Grid, bq_per_ml: Mapping[str, float], random: np.random.Generator) -> Floats:
     """Blurred activity with noise whose variance grows with activity; its sum is zero, its voxels may fall below."""
     clean = blurred(activity_of(occupancies(grid), bq_per_ml), grid, PET_FWHM_MM)
+    return clean + pet_noise(clean, grid, SHAPES["body"], bq_per_ml["liver"], random)
+
+
+def pet_noise(clean: Floats, grid: Grid, body: Shape, normal: float, random: np.random.Generator) -> Floats:
+    """Noise inside a body whose voxels have the deviations of :func:`pet_deviation`; correlated, its sum zero."""
     grain = blurred(random.standard_normal(grid.shape, np.float32), grid, PET_NOISE_FWHM_MM)
-    grain *= np.broadcast_to(SHAPES["body"](lattice(grid)) < 0, grid.shape)
-    normal = bq_per_ml["liver"]
-    noise = grain / grain[grain != 0].std() * np.sqrt(clean / normal + PET_NOISE_FLOOR) * (PET_NOISE_FRACTION * normal)
+    grain *= np.broadcast_to(body(lattice(grid)) < 0, grid.shape)
+    noise = grain / grain[grain != 0].std() * _noisier(clean, normal) * (PET_NOISE_FRACTION * normal)
     noise[grain != 0] -= noise[grain != 0].mean()
-    return np.asarray(clean + noise, np.float32)
+    return np.asarray(noise, np.float32)
+
+
+def pet_deviation(clean: Floats, normal: float) -> Floats:
+    """Standard deviation of each voxel of a PET: its square grows with activity above a floor; ``normal`` is liver's."""
+    return np.asarray(_noisier(clean, normal) * (PET_NOISE_FRACTION * normal), np.float32)
+
+
+def _noisier(clean: Floats, normal: float) -> Floats:
+    return np.asarray(np.sqrt(clean / normal + PET_NOISE_FLOOR), np.float32)
 
 
 def spect_counts(grid: Grid, bq_per_ml: Mapping[str, float], random: np.random.Generator) -> npt.NDArray[np.uint16]:

@@ -85,9 +85,11 @@ def _sharp_sphere(
             yield of.shown(f"{name} {what}", value, true[key], f"coarser than judged: {size}", unit)
     v400, exact = found.v400_fraction, true["v400_fraction"]
     if judged:
-        yield of.absolute(f"{name} V400, dpk", v400, exact, 0.02, "one layer of voxels at the 400 Gy surface")
+        yield of.absolute(
+            f"{name} V400, dpk", v400, exact, 0.02, "one layer of voxels at the 400 Gy surface", "fraction"
+        )
     else:
-        yield of.shown(f"{name} V400, dpk", v400, exact, "coarser than judged")
+        yield of.shown(f"{name} V400, dpk", v400, exact, "coarser than judged", "fraction")
     why = "local deposition keeps what leaves the sphere: physics, not error"
     yield of.shown(f"{name} mean dose, local", found.mean_dose_local_gy, true["mean_dose_gy"], why, "Gy")
     for engine in set(results) - {"dpk", "local"}:
@@ -212,7 +214,7 @@ def liver(kernel: PointKernel) -> Iterator[Figure]:
         recovered = Section(f"digital liver patient from DICOM, {words}", "activity as given")
         part = run.totals.recovered_fraction or math.nan
         why = "blur and breathing carry activity out of the calibration region, 10 mm around the liver"
-        yield recovered.relative("recovered activity", part, 1.0, 0.03, why)
+        yield recovered.absolute("recovered activity", part, 1.0, 0.03, why, "fraction")
         blur = Section(recovered.name, f"{CLOSED}, blur and breathing")
         true = Section(recovered.name, f"{CLOSED}, sharp and still")
         for name in ("lesion_1", "lesion_2"):

@@ -186,4 +186,6 @@ def gamma(kernel: PointKernel) -> Iterator[Figure]:
     )
     passed = float((values[np.isfinite(values)] <= 1).mean())
     why = "voxels of 1 mm average a dose that falls by 12 % a mm at the surface: within 0.2 mm of its place"
-    yield of.absolute("2 % / 1 mm, sphere of 17 mm, doses above 10 %: part that passes", passed, 1.0, 0.005, why)
+    yield of.absolute(
+        "2 % / 1 mm, sphere of 17 mm, doses above 10 %: part that passes", passed, 1.0, 0.005, why, "fraction"
+    )

@@ -64,10 +64,9 @@ class Card:
 
 def text_of(figure: Figure) -> str:
     """A line for the terminal."""
-    apart = f"{100 * figure.deviation:+7.2f} %" if figure.deviation is not None else ""
     unit = f" {figure.unit}" if figure.unit else ""
     return (
-        f"  {figure.verdict:8}{figure.name:52}{figure.value:11.5g}  against {figure.reference:9.5g}{unit:12} {apart:>10}"
+        f"  {figure.verdict:8}{figure.name:52}{figure.value:11.5g}  against {figure.reference:9.5g}{unit:12} {figure.difference:>12}"
         f"  {figure.band}"
     )
 
@@ -122,7 +121,7 @@ def _sections(card: Card) -> Iterator[tuple[str, list[dict[str, str]]]]:
                     "value": f"{f.value:.4g}",
                     "reference": f"{f.reference:.4g}",
                     "unit": f.unit,
-                    "difference": "" if f.deviation is None else f"{100 * f.deviation:+.2f} %",
+                    "difference": f.difference,
                     "band": f.band,
                     "verdict": f.verdict,
                     "source": f.source,
@@ -153,9 +152,16 @@ def _drawings(card: Card) -> Iterator[tuple[str, Drawing]]:
     judged = [f for f in card.figures if f.is_inside is not None]
     if judged:
         yield "Where in its band each judged figure lies", _bands(judged)
-    spheres = [f for f in card.figures if f.name.startswith("sphere_") and " mean dose, dpk" in f.name]
+    spheres = [
+        f
+        for f in card.figures
+        if f.name.endswith(" mean dose, dpk") and f.unit == "Gy" and f.name.startswith("sphere_")
+    ]
     if spheres:
         yield "Mean dose of the NEMA spheres by dpk, in parts of the reference", _by_diameter(spheres)
+    recovery = [f for f in card.figures if " RC of the " in f.name]
+    if recovery:
+        yield "Recovery coefficients: measured on one noisy run (dots), and the fitted curve", _recovery(recovery)
     if card.speed.get("growth"):
         from benchmarks.bench_growth import plot
 
@@ -196,6 +202,22 @@ def _by_diameter(figures: Sequence[Figure]) -> Drawing:
     axes.axhline(1, color="#777", linewidth=0.8)
     axes.set(xlabel="inner diameter (mm)", ylabel="found / reference")
     axes.legend(fontsize=6)
+    axes.grid(alpha=0.3)
+    return drawing
+
+
+def _recovery(figures: Sequence[Figure]) -> Drawing:
+    from matplotlib.figure import Figure as Drawing
+
+    drawing = Drawing(figsize=(8, 3.6), layout="constrained")
+    axes = drawing.add_subplot()
+    kinds = dict.fromkeys(f.name.partition(" RC of the ")[2] for f in figures)
+    for kind, colour in zip(kinds, ("#1f4e79", "#b3541e", "#2c6e49"), strict=True):
+        rows = [(float(f.name[7 : f.name.index("mm")]), f) for f in figures if f.name.endswith(kind)]
+        axes.plot([d for d, _ in rows], [f.value for _, f in rows], "-", color=colour, label=kind)
+        axes.plot([d for d, _ in rows], [f.reference for _, f in rows], "o", color=colour, markersize=4)
+    axes.set(xlabel="inner diameter (mm)", ylabel="RC", ylim=(0, 1.05))
+    axes.legend(fontsize=7)
     axes.grid(alpha=0.3)
     return drawing
 

@@ -18,7 +18,7 @@ class Figure:
     value, reference : float
         Found, and what it is compared with.
     unit : str
-        Of both; empty for fractions.
+        Of both; ``fraction`` for parts whose difference counts as it is, empty for other numbers without one.
     source : str
         Of the reference.
     low, high : float, optional
@@ -51,8 +51,15 @@ class Figure:
 
     @property
     def band(self) -> str:
-        """The band as text, in percent of the reference where that is meant."""
+        """The band as text."""
         return "" if self.low is None else f"{self.low:.4g} to {self.high:.4g}"
+
+    @property
+    def difference(self) -> str:
+        """The difference as text: relative in percent, of fractions in points of a hundred."""
+        if self.unit == "fraction":
+            return f"{100 * (self.value - self.reference):+.1f} points"
+        return "" if self.deviation is None else f"{100 * self.deviation:+.2f} %"
 
     @property
     def deviation(self) -> float | None:

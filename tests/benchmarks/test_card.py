@@ -72,6 +72,12 @@ def test_a_figure_is_inside_its_band_or_not(value, inside):
     assert OF.shown("x", value, 1.0, "why").is_inside is None
 
 
+def test_a_difference_of_fractions_is_in_points():
+    assert OF.shown("x", 0.45, 0.5, "why", "fraction").difference == "-5.0 points"
+    assert OF.shown("x", 0.45, 0.5, "why", "Gy").difference == "-10.00 %"
+    assert OF.shown("x", 0.45, 0.0, "why", "Gy").difference == ""
+
+
 class Links(HTMLParser):
     def __init__(self):
         super().__init__()
@@ -83,7 +89,7 @@ class Links(HTMLParser):
 
 def test_the_page_is_whole_in_itself_and_escapes_names(tmp_path):
     figures = [
-        OF.relative("sphere_10mm mean dose, dpk", 1.01, 1.0, 0.02, "why <b>"),
+        OF.relative("sphere_10mm mean dose, dpk", 1.01, 1.0, 0.02, "why <b>", "Gy"),
         Figure("other", "y", float("nan"), 1.0, "Gy", "source", 0.9, 1.1, "why"),
     ]
     machine = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import os
 import platform
 import shutil
@@ -11,6 +9,7 @@ import statistics
 import subprocess
 import sys
 import time
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,8 +27,10 @@ def describe_machine() -> dict[str, Any]:
     """Processor, cores, memory, load and the versions of everything that makes a number here."""
     versions = {"python": platform.python_version(), "voxeldose": voxeldose.__version__}
     for name in _LIBRARIES:
-        there = importlib.util.find_spec(name) is not None
-        versions[name] = str(importlib.import_module(name).__version__) if there else "not installed"
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
     versions["plastimatch"] = "installed" if shutil.which("plastimatch") else "not installed"
     return {
         "platform": f"{platform.system()} {platform.machine()}",

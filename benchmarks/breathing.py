@@ -7,8 +7,11 @@ irregular breath, motion of the body and lungs' own activity.
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,8 +30,6 @@ from voxeldose.resample import onto
 from voxeldose.volume import ActivityMap
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from voxeldose.demo.shapes import Floats
 
 __all__ = ["Liver"]
@@ -116,12 +117,12 @@ class Liver:
         return self._gy(noise_of_mean(self.clean(amplitude_mm), self.grid, self.bq_per_ml["liver"], weights))
 
     def write_study(self, folder: Path, amplitude_mm: float) -> Path:
-        """PET as DICOM, tumors as a structure set, the liver as a label map; the case that assesses them."""
+        """PET as DICOM, tumors as a structure set, liver as a label map, the truth, and the case file, returned."""
         given = Administration(Y90, phantom.ADMINISTERED_MBQ, phantom.INFUSION_AT)
         scanned = self.pet(amplitude_mm) * np.float32(
             Y90.decay_factor((phantom.PET_AT - phantom.INFUSION_AT).total_seconds())
         )
-        (folder / "pet").mkdir()
+        (folder / "pet").mkdir(parents=True, exist_ok=True)
         write_pet(
             STUDY, scanned, self.grid, folder / "pet", at=phantom.PET_AT, frame_s=phantom.PET_FRAME_S, given=given
         )
@@ -131,6 +132,8 @@ class Liver:
         labels = phantom.label_map(fine)
         inside = (labels > 0) & (labels < phantom.REGIONS["lungs"][0])
         write_labels(inside.astype(np.uint8), fine, folder / "liver.nii.gz")
+        truth = {n: {"mean_dose_gy": self.true_mean_gy(n), "activity_mbq": self.true_mbq(n)} for n in contours}
+        (folder / "truth.json").write_text(json.dumps(truth, indent=1) + "\n", "utf-8")
         case = folder / "case.toml"
         case.write_text(_CASE, "utf-8")
         return case
@@ -174,3 +177,16 @@ def displacements_mm(amplitude_mm: float) -> Floats:
     """Displacement from the mean position at moments that share out the breath evenly."""
     z = -amplitude_mm * np.cos(np.pi * (np.arange(MOMENTS) + 0.5) / MOMENTS) ** 4
     return np.asarray(z - z.mean())
+
+
+def main() -> None:
+    """Write the patient's study, to be looked at and assessed: ``python -m benchmarks.breathing DIR``."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.breathing", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--amplitude-mm", type=float, default=15.0, help="of the breath, peak to peak; 0 for none")
+    chosen = parser.parse_args()
+    print(f"voxeldose assess {Liver().write_study(chosen.folder, chosen.amplitude_mm)}")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()

@@ -15,6 +15,7 @@ from voxeldose.cli.assess import assess
 from voxeldose.cli.demo import demo
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
+from voxeldose.cli.lung_shunt import lung_shunt
 from voxeldose.errors import VoxeldoseError
 
 __all__ = ["main"]
@@ -61,5 +62,5 @@ def main(debug: bool) -> None:
     """
 
 
-for _command in (assess, demo, inspect, kernel):
+for _command in (assess, demo, inspect, kernel, lung_shunt):
     main.add_command(_command)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from voxeldose.cli.tables import print_table
-from voxeldose.cli.words import PATH, Instant, progress
+from voxeldose.cli.words import PATH, Instant, progress, read_labels_json
 
 __all__ = ["assess"]
 
@@ -135,14 +135,4 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
     if flags["labels"] is not None:
         paths = [t["path"] for t in tables.get("rois", []) if isinstance(t, dict) and "path" in t]
         files = [p for path in paths for p in ([path] if isinstance(path, str) else path)]
-        tables["rois"] = [{"path": files, "labels": _read_labels_json(flags["labels"])}]
-
-
-def _read_labels_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        from voxeldose.errors import InputError
-
-        msg = f'{path}: cannot be read as JSON ({error}); needed is {{"1": {{"name": "liver", "role": "liver"}}}}.'
-        raise InputError(msg) from error
+        tables["rois"] = [{"path": files, "labels": read_labels_json(flags["labels"])}]

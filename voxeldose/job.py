@@ -28,6 +28,7 @@ from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results import assessment_dict, write_json, write_tables
 from voxeldose.pipeline import Engine, assess
 from voxeldose.quantify import administration_from_assays, hu_to_density
+from voxeldose.radiobiology import default_sets, linear_quadratic_set
 from voxeldose.radionuclide import y90_constants
 from voxeldose.report import write_report
 from voxeldose.roi import RoiSet
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from voxeldose.case import Assessment
     from voxeldose.grid import Grid
     from voxeldose.io.case_file import AdministrationTable, CaseFile
+    from voxeldose.radiobiology import Radiobiology
     from voxeldose.volume import CtImage, DensityMap
 
 __all__ = ["Opened", "open_case", "results_folder", "run_case"]
@@ -158,6 +160,7 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         density=_density(config, ct),
         dose_grid=_dose_grid(config, ct, rois, activity.grid),
         image_nuclide=wanted.image_nuclide,
+        radiobiology=_radiobiology(config),
         id=config.case.id,
     )
     paths = [wanted.path, *([config.ct.path] if config.ct else []), *(p for t in config.rois for p in _listed(t.path))]
@@ -272,6 +275,16 @@ def _density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
         msg = "dose.density = 'ct' needs a CT; give [ct] path (--ct)."
         raise InputError(msg)
     return hu_to_density(ct)
+
+
+def _radiobiology(config: CaseFile) -> dict[str, Radiobiology]:
+    """Role -> parameter set: the defaults, with those that the case names in their place."""
+    sets = default_sets()
+    for role, name in (("tumor", config.radiobiology.tumor), ("normal_liver", config.radiobiology.normal_liver)):
+        if name is not None:
+            chosen = linear_quadratic_set(name, role)
+            sets |= dict.fromkeys(chosen.roles, chosen)
+    return sets
 
 
 def _dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Grid) -> Grid | None:

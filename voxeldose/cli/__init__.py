@@ -16,6 +16,7 @@ from voxeldose.cli.demo import demo
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
 from voxeldose.cli.lung_shunt import lung_shunt
+from voxeldose.cli.radiobiology import radiobiology
 from voxeldose.errors import VoxeldoseError
 
 __all__ = ["main"]
@@ -62,5 +63,5 @@ def main(debug: bool) -> None:
     """
 
 
-for _command in (assess, demo, inspect, kernel, lung_shunt):
+for _command in (assess, demo, inspect, kernel, lung_shunt, radiobiology):
     main.add_command(_command)

@@ -87,6 +87,13 @@ class DoseTable(_Table):
     constants: Literal["ddep", "icrp107", "vendor"] = "ddep"
 
 
+class RadiobiologyTable(_Table):
+    """``[radiobiology]``: names of parameter sets."""
+
+    tumor: str | None = None
+    normal_liver: str | None = None
+
+
 class CaseFile(_Table):
     """A whole case file; paths are absolute after reading."""
 
@@ -96,6 +103,7 @@ class CaseFile(_Table):
     rois: list[RoisTable] = Field(min_length=1)
     administration: AdministrationTable = AdministrationTable()
     dose: DoseTable = DoseTable()
+    radiobiology: RadiobiologyTable = RadiobiologyTable()
 
 
 def read_case_file(path: Path) -> dict[str, Any]:
@@ -168,6 +176,7 @@ def _known_keys(place: list[str]) -> set[str]:
         "rois": RoisTable,
         "administration": AdministrationTable,
         "dose": DoseTable,
+        "radiobiology": RadiobiologyTable,
         "labels": LabelTable,
     }
     for name in place:

@@ -41,6 +41,7 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
         "case": {"id": result.case.id},
         "rois": rois,
         "tumor_to_normal_ratio": result.tumor_to_normal_ratio,
+        "tumor_to_normal": [asdict(t) for t in result.tumor_to_normal],
         "totals": asdict(result.totals),
         "thresholds": [asdict(t) for t in result.thresholds],
         "overlaps": [asdict(o) for o in result.overlaps],

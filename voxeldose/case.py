@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from voxeldose.radiobiology import Radiobiology
     from voxeldose.radionuclide import Radionuclide
     from voxeldose.roi import RoiSet
+    from voxeldose.spread import Uncertainty
 
 __all__ = [
     "DEFAULT_DENSITY_G_PER_ML",
@@ -290,3 +291,4 @@ class Assessment:
     overlaps: tuple[Overlap, ...]
     record: RunRecord
     tumor_to_normal: tuple[TumorToNormal, ...] = ()
+    uncertainty: Uncertainty | None = None

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from voxeldose.cli.tables import print_table
+from voxeldose.cli.tables import print_table, print_uncertainty
 from voxeldose.cli.words import PATH, Instant, progress, read_labels_json
 
 __all__ = ["assess"]
@@ -41,6 +41,14 @@ __all__ = ["assess"]
     "--constants", type=click.Choice(["ddep", "icrp107", "vendor"]), help="Set of Y-90 constants (default ddep)."
 )
 @click.option("--device", type=click.Choice(["glass", "resin"]), help="Microspheres; decides the thresholds compared.")
+@click.option(
+    "--uncertainty",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A standard uncertainty, as in [uncertainty] of the case file; may be repeated.",
+)
+@click.option("--samples", type=int, help="Monte Carlo samples of the uncertainty (default 500).")
+@click.option("--probability", multiple=True, metavar="CONDITION", help="Such as 'lesion_1.d95>=400'; may be repeated.")
 @click.option("--id", "case_id", help="A label for the results; never a patient identifier.")
 @click.option("--out", type=PATH, help="Results folder (default: CASE-results beside the case file).")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier results folder.")
@@ -69,6 +77,7 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))
     elif not quiet:
         print_table(content)
+        print_uncertainty(content)
     if not quiet:
         for warning in content["warnings"]:
             click.echo(f"warning: {warning}", err=True)
@@ -130,9 +139,33 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
         except ValueError:
             msg = f"--grid must be activity, ct, rois or a spacing in mm, found {flags['grid']!r}."
             raise click.UsageError(msg) from None
+    _override_uncertainty(tables, flags)
     if flags["rois"]:
         tables["rois"] = [{"path": str(p.absolute())} for p in flags["rois"]]
     if flags["labels"] is not None:
         paths = [t["path"] for t in tables.get("rois", []) if isinstance(t, dict) and "path" in t]
         files = [p for path in paths for p in ([path] if isinstance(path, str) else path)]
         tables["rois"] = [{"path": files, "labels": read_labels_json(flags["labels"])}]
+
+
+def _override_uncertainty(tables: dict[str, Any], flags: dict[str, Any]) -> None:
+    """Put --uncertainty, --samples and --probability into the table, which any of them makes."""
+    if not (flags["uncertainty"] or flags["samples"] is not None or flags["probability"]):
+        return
+    table = tables.setdefault("uncertainty", {})
+    if not isinstance(table, dict):
+        return  # left to the check of the case file
+    for words in flags["uncertainty"]:
+        key, sign, value = words.partition("=")
+        try:
+            number = float(value)
+        except ValueError:
+            sign = ""
+        if not sign:
+            msg = f"--uncertainty takes KEY=NUMBER, such as calibration_fraction=0.05, found {words!r}."
+            raise click.UsageError(msg)
+        table[key.strip()] = int(number) if key.strip() in ("samples", "seed") and number.is_integer() else number
+    if flags["samples"] is not None:
+        table["samples"] = flags["samples"]
+    if flags["probability"]:
+        table["probabilities"] = list(flags["probability"])

@@ -41,10 +41,12 @@ __all__ = [
     "SPECT_AT",
     "UPTAKE",
     "Floats",
+    "clean_pet",
     "concentrations",
     "ct_numbers",
     "label_map",
     "pet_image",
+    "pet_noise",
     "spect_counts",
     "truth_of_phantom",
 ]
@@ -187,15 +189,24 @@ def _blurred(values: Floats, grid: Grid, fwhm_mm: float) -> Floats:
     return np.asarray(gaussian_filter(values, [to_sigma / s for s in grid.spacing_mm], mode="constant"), np.float32)
 
 
-def pet_image(grid: Grid, bq_per_ml: Mapping[str, float], random: np.random.Generator) -> Floats:
-    """Blurred activity with noise whose variance grows with activity; its sum is zero, its voxels may fall below."""
-    clean = _blurred(activity_of(occupancies(grid), bq_per_ml), grid, PET_FWHM_MM)
+def clean_pet(grid: Grid, bq_per_ml: Mapping[str, float]) -> Floats:
+    """What the PET would show without noise: blurred activity."""
+    return _blurred(activity_of(occupancies(grid), bq_per_ml), grid, PET_FWHM_MM)
+
+
+def pet_noise(clean: Floats, grid: Grid, normal: float, random: np.random.Generator) -> Floats:
+    """Noise whose variance grows with activity; its sum over the body is zero. ``normal`` is Bq/mL of normal liver."""
     grain = _blurred(random.standard_normal(grid.shape, np.float32), grid, PET_NOISE_FWHM_MM)
     grain *= np.broadcast_to(SHAPES["body"](_lattice(grid)) < 0, grid.shape)
-    normal = bq_per_ml["liver"]
     noise = grain / grain[grain != 0].std() * np.sqrt(clean / normal + PET_NOISE_FLOOR) * (PET_NOISE_FRACTION * normal)
     noise[grain != 0] -= noise[grain != 0].mean()
-    return np.asarray(clean + noise, np.float32)
+    return np.asarray(noise, np.float32)
+
+
+def pet_image(grid: Grid, bq_per_ml: Mapping[str, float], random: np.random.Generator) -> Floats:
+    """Blurred activity with noise; its voxels may fall below zero."""
+    clean = clean_pet(grid, bq_per_ml)
+    return np.asarray(clean + pet_noise(clean, grid, bq_per_ml["liver"], random), np.float32)
 
 
 def spect_counts(grid: Grid, bq_per_ml: Mapping[str, float], random: np.random.Generator) -> npt.NDArray[np.uint16]:

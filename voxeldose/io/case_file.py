@@ -7,7 +7,7 @@ import tomllib
 from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from voxeldose.errors import InputError
 
@@ -94,6 +94,42 @@ class RadiobiologyTable(_Table):
     normal_liver: str | None = None
 
 
+class RecoveryTable(_Table):
+    """Recovery by volume: the curve's parameters, or measured spheres (mL, recovery, its uncertainty)."""
+
+    b_ml: Positive | None = None
+    c: Positive | None = None
+    b_sd_ml: NotNegative = 0.0
+    c_sd: NotNegative = 0.0
+    correlation: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    spheres: list[tuple[Positive, Positive, Positive]] | None = None
+    source: str | None = None
+
+    @field_validator("spheres", mode="before")
+    @classmethod
+    def _rows(cls, value: Any) -> Any:
+        return [tuple(row) if isinstance(row, list) else row for row in value] if isinstance(value, list) else value
+
+
+class UncertaintyTable(_Table):
+    """``[uncertainty]``: standard uncertainties; keys as in :class:`voxeldose.spread.Spread`."""
+
+    samples: Annotated[int, Field(ge=20)] | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
+    calibration_fraction: NotNegative | None = None
+    energy_fraction: NotNegative | None = None
+    lung_shunt_sd: NotNegative | None = None
+    timing_h: NotNegative | None = None
+    noise_fraction: NotNegative | None = None
+    noise_fwhm_mm: NotNegative | None = None
+    noise_floor: NotNegative | None = None
+    registration_mm: NotNegative | None = None
+    contour_mm: NotNegative | None = None
+    contour_fwhm_mm: NotNegative | None = None
+    recovery: RecoveryTable | None = None
+    probabilities: list[str] = []
+
+
 class CaseFile(_Table):
     """A whole case file; paths are absolute after reading."""
 
@@ -104,6 +140,7 @@ class CaseFile(_Table):
     administration: AdministrationTable = AdministrationTable()
     dose: DoseTable = DoseTable()
     radiobiology: RadiobiologyTable = RadiobiologyTable()
+    uncertainty: UncertaintyTable | None = None
 
 
 def read_case_file(path: Path) -> dict[str, Any]:
@@ -177,6 +214,8 @@ def _known_keys(place: list[str]) -> set[str]:
         "administration": AdministrationTable,
         "dose": DoseTable,
         "radiobiology": RadiobiologyTable,
+        "uncertainty": UncertaintyTable,
+        "recovery": RecoveryTable,
         "labels": LabelTable,
     }
     for name in place:

@@ -67,6 +67,7 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
                 "frame_uid": grid.frame_uid,
             },
         },
+        "uncertainty": asdict(result.uncertainty) if result.uncertainty else None,
         "administration": {
             "administered_mbq": given.administered_mbq,
             "residual_mbq": given.residual_mbq,

@@ -17,6 +17,7 @@ from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
 from voxeldose.cli.lung_shunt import lung_shunt
 from voxeldose.cli.radiobiology import radiobiology
+from voxeldose.cli.uncertainty import uncertainty
 from voxeldose.errors import VoxeldoseError
 
 __all__ = ["main"]
@@ -63,5 +64,5 @@ def main(debug: bool) -> None:
     """
 
 
-for _command in (assess, demo, inspect, kernel, lung_shunt, radiobiology):
+for _command in (assess, demo, inspect, kernel, lung_shunt, radiobiology, uncertainty):
     main.add_command(_command)

@@ -59,13 +59,14 @@ def ball(grid: Grid, centre: np.ndarray, radius: float) -> np.ndarray:
 
 
 def lesion_case(image: np.ndarray, grid: Grid, at: dict[str, tuple[np.ndarray, float]]) -> Case:
-    """An absolute PET with the two lesions as spheres."""
+    """An absolute PET with the two lesions as spheres, and normal liver, of whose activity noise is a fraction."""
     rois = []
     for name, (centre, radius) in at.items():
         ends = grid.indices(np.stack([centre - radius, centre + radius]))
         low, high = np.floor(ends.min(axis=0)).astype(int) - 1, np.ceil(ends.max(axis=0)).astype(int) + 2
         part = grid.window(low.tolist(), (high - low).tolist())
         rois.append(Roi(name, "tumor", ball(part, centre, radius), part))
+    rois.append(Roi("normal", "normal_liver", phantom.label_map(grid) == phantom.REGIONS["liver"][0], grid))
     given = Administration(Y90, at=phantom.INFUSION_AT)
     activity = ActivityMap(image, grid, at=phantom.INFUSION_AT, radionuclide=Y90)
     return Case(activity, RoiSet(tuple(rois)), given, calibration=Absolute())

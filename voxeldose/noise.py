@@ -15,7 +15,7 @@ from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.errors import QuantityError
 from voxeldose.radionuclide import JOULE_PER_MEV
 from voxeldose.regions import reference_region
-from voxeldose.resample import onto
+from voxeldose.resample import onto, roi_onto
 from voxeldose.volume import DecayMap, DensityMap
 
 if TYPE_CHECKING:
@@ -51,9 +51,10 @@ class NoiseField:
         sigma = spread.noise_fwhm_mm / math.sqrt(8 * math.log(2))
         clean = np.clip(gaussian_filter(activity, [sigma / s for s in grid.spacing_mm], mode="constant"), 0, None)
         reference, where = _reference_concentration(result)
-        sd = spread.noise_fraction * reference * np.sqrt(clean / reference + spread.noise_floor)
+        fraction = spread.noise_fraction or _measured_fraction(result, spread, said)
+        sd = fraction * reference * np.sqrt(clean / reference + spread.noise_floor)
         said.append(
-            f"Noise: {spread.noise_fraction:.1%} a voxel at {reference / 1e3:.4g} kBq/mL (mean of {where}), growing with the "
+            f"Noise: {fraction:.1%} a voxel at {reference / 1e3:.4g} kBq/mL (mean of {where}), growing with the "
             f"square root of activity, shared over {spread.noise_fwhm_mm:g} mm."
         )
         blur = _blur_spectrum(grid, sigma)
@@ -81,6 +82,27 @@ class NoiseField:
         if self.balance is not None:
             adjoint = adjoint - mean_gy * self.balance
         return float(np.sqrt((adjoint.astype(np.float64) ** 2).sum()))
+
+
+def _measured_fraction(result: Assessment, spread: Spread, said: list[str]) -> float:
+    """Scatter of the activity inside a region, as part of that in the reference region, scaled by the square root of activity."""
+    from scipy.ndimage import distance_transform_edt
+
+    image, name = result.activity, spread.noise_region
+    occupancy = roi_onto(result.regions[name], image.grid)[0].on_window(image.grid)
+    inner = distance_transform_edt(occupancy > 0.999, sampling=image.grid.spacing_mm) > 2 * spread.noise_fwhm_mm
+    values = image.bq_per_ml[inner].astype(np.float64)
+    if values.size < 30 or values.mean() <= 0:
+        msg = (
+            f"uncertainty.noise_region {name}: {values.size} voxels lie farther than {2 * spread.noise_fwhm_mm:g} mm from its edge; "
+            "at least 30 with activity are needed. Name a larger region, or give noise_fraction."
+        )
+        raise QuantityError(msg)
+    reference, _ = _reference_concentration(result)
+    level = values.mean() / reference
+    fraction = float(values.std() / reference / np.sqrt(level + spread.noise_floor))
+    said.append(f"Noise is the scatter of {values.size} voxels inside {name}; uneven uptake there counts as noise.")
+    return fraction
 
 
 def _noise_grid(result: Assessment, engine: Engine, spread: Spread, names: list[str]) -> Grid:

@@ -105,6 +105,9 @@ class Spread:
         the square root of the concentration.
     noise_fwhm_mm : float
         Over which neighbouring voxels share their noise.
+    noise_region : str
+        In place of ``noise_fraction``: name of an ROI taken as even, whose own scatter is measured (differences of uptake
+        in it then count as noise).
     noise_floor : float
         Variance where there is no activity, as part of that in normal liver.
     registration_mm : float
@@ -128,6 +131,7 @@ class Spread:
     timing_h: float = 0.0
     noise_fraction: float = 0.0
     noise_fwhm_mm: float = 0.0
+    noise_region: str = ""
     noise_floor: float = 0.0
     registration_mm: float = 0.0
     contour_mm: float = 0.0
@@ -149,13 +153,21 @@ class Spread:
         if self.contour_mm and self.contour_fwhm_mm:
             msg = "uncertainty.contour_mm and contour_fwhm_mm say the same thing twice; keep one."
             raise QuantityError(msg)
-        if self.noise_fraction and not self.noise_fwhm_mm:
-            msg = "uncertainty.noise_fraction needs noise_fwhm_mm: over what distance voxels share their noise."
+        if self.noise_fraction and self.noise_region:
+            msg = "uncertainty.noise_fraction and noise_region say the same thing twice; keep one."
+            raise QuantityError(msg)
+        if self.has_noise and not self.noise_fwhm_mm:
+            msg = "uncertainty.noise_fraction and noise_region need noise_fwhm_mm: over what distance voxels share their noise."
             raise QuantityError(msg)
         too_large = [n for n in ("calibration_fraction", "energy_fraction", "lung_shunt_sd") if getattr(self, n) > 0.5]
         if too_large:
             msg = f"uncertainty.{too_large[0]} is a fraction of 1, not percent, and at most 0.5."
             raise QuantityError(msg)
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether noise is given in either way."""
+        return bool(self.noise_fraction or self.noise_region)
 
     @property
     def reach_mm(self) -> float:

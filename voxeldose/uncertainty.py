@@ -82,7 +82,7 @@ def estimate(
     wanted = _Wanted.of(conditions)
     said: list[str] = []
     subjects = {name: _Subject.of(result, name, spread, wanted) for name in known}
-    noise = NoiseField.of(result, engine, spread, list(subjects), said) if spread.noise_fraction else None
+    noise = NoiseField.of(result, engine, spread, list(subjects), said) if spread.has_noise else None
     scales = _scale_terms(result, spread, said)
 
     tell("uncertainty: budget")
@@ -403,7 +403,7 @@ def _assumptions(spread: Spread) -> list[str]:
         name
         for name, value in (
             ("calibration", spread.calibration_fraction),
-            ("noise", spread.noise_fraction),
+            ("noise", spread.has_noise),
             ("registration", spread.registration_mm),
             ("outlines", spread.contour_mm + spread.contour_fwhm_mm),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -156,16 +157,20 @@ def _override_uncertainty(tables: dict[str, Any], flags: dict[str, Any]) -> None
     if not isinstance(table, dict):
         return  # left to the check of the case file
     for words in flags["uncertainty"]:
-        key, sign, value = words.partition("=")
-        try:
-            number = float(value)
-        except ValueError:
-            sign = ""
-        if not sign:
-            msg = f"--uncertainty takes KEY=NUMBER, such as calibration_fraction=0.05, found {words!r}."
+        key, sign, value = (part.strip() for part in words.partition("="))
+        if not sign or not value:
+            msg = f"--uncertainty takes KEY=VALUE, such as calibration_fraction=0.05, found {words!r}."
             raise click.UsageError(msg)
-        table[key.strip()] = int(number) if key.strip() in ("samples", "seed") and number.is_integer() else number
+        table[key] = _number(value)
     if flags["samples"] is not None:
         table["samples"] = flags["samples"]
     if flags["probability"]:
         table["probabilities"] = list(flags["probability"])
+
+
+def _number(words: str) -> Any:
+    """A whole number, a number, or the words themselves."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(words)
+    return words

@@ -122,6 +122,7 @@ class UncertaintyTable(_Table):
     timing_h: NotNegative | None = None
     noise_fraction: NotNegative | None = None
     noise_fwhm_mm: NotNegative | None = None
+    noise_region: str | None = None
     noise_floor: NotNegative | None = None
     registration_mm: NotNegative | None = None
     contour_mm: NotNegative | None = None

@@ -28,7 +28,7 @@ at = 2024-05-02T10:15:00Z
 """
 SPREAD = """
 [uncertainty]
-samples = 40
+samples = 30
 seed = 3
 calibration_fraction = 0.05
 noise_fraction = 0.2
@@ -65,7 +65,7 @@ def test_a_case_with_uncertainties_has_them_in_every_result(study):
     assert result.exit_code == 0, result.stderr
     assert "P(lesion d95_gy >= 40)" in result.stdout
     found = json.loads((study / "case-results" / "assessment.json").read_text())["uncertainty"]
-    assert (found["samples"], found["seed"]) == (40, 3)
+    assert (found["samples"], found["seed"]) == (30, 3)
     lesion = found["rois"]["lesion"]
     assert lesion["metrics"]["mean_dose_recovered_gy"]["sd"] > 0
     assert {"q025", "q500", "q975", "mean", "sd", "value", "bias"} == set(lesion["metrics"]["d95_gy"])

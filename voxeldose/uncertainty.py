@@ -130,7 +130,7 @@ def estimate(
         rois=rois,
         probabilities=tuple(probabilities),
         assumptions=(*_assumptions(spread), *said),
-        warnings=_warnings(result, spread),
+        warnings=(*_warnings(result, spread), *_first_order_only(rois)),
         seconds=round(time.perf_counter() - started, 3),
     )
     return replace(result, uncertainty=uncertainty)
@@ -430,3 +430,19 @@ def _warnings(result: Assessment, spread: Spread) -> tuple[str, ...]:
     if spread.contour_mm + spread.contour_fwhm_mm == 0 and any(m.volume_ml < 30 for m in result.rois.values()):
         said.append("Outlines are taken as exact, though some regions are small; their doses depend on them most.")
     return tuple(said)
+
+
+def _first_order_only(rois: dict[str, RoiUncertainty]) -> list[str]:
+    """Metrics that the errors move by much of their own spread: there the correction of the bias is rough."""
+    said = []
+    for name, one in rois.items():
+        moved = [
+            m for m in ("d98_gy", "d95_gy", "d90_gy", "d70_gy") if abs(one.metrics[m].bias) > one.metrics[m].sd / 2
+        ]
+        if moved:
+            said.append(
+                f"{name}: noise and edges move {', '.join(m.removesuffix('_gy').upper() for m in moved)} by more than half of "
+                "their standard deviation; their intervals are right to first order only and hold the truth less often than "
+                "they say. The mean and D70 bear more weight."
+            )
+    return said

@@ -379,7 +379,8 @@ def _probabilities(
             continue
         column = values[:, wanted.names.index(one.metric)]
         p = float(np.mean(column >= one.limit if one.at_least else column < one.limit))
-        error = math.sqrt(p * (1 - p) / column.size)
+        near = (p * column.size + 1) / (column.size + 2)  # so that 0 and 1 are not certain either (Laplace)
+        error = math.sqrt(near * (1 - near) / column.size)
         value = found.metrics[one.metric].value
         sense = "at least" if one.at_least else "below"
         said.append(Probability(name, one.metric, sense, one.limit, value, p, error, one.source))
@@ -443,6 +444,6 @@ def _first_order_only(rois: dict[str, RoiUncertainty]) -> list[str]:
             said.append(
                 f"{name}: noise and edges move {', '.join(m.removesuffix('_gy').upper() for m in moved)} by more than half of "
                 "their standard deviation; their intervals are right to first order only and hold the truth less often than "
-                "they say. The mean and D70 bear more weight."
+                "they say. The mean bears more weight."
             )
     return said

@@ -151,6 +151,15 @@ def test_masses_rule_where_there_is_a_ct():
         spect_shunt(image(), rois, density=density, lung_mass_g=grams / 2)
 
 
+def test_lung_weighs_the_same_on_a_coarse_image_as_on_the_ct():
+    rho = np.full(GRID.shape, 1.05)
+    rho[9:18, 2:10, 2:12] = 0.25
+    coarse = Grid.from_axes((11, 6, 6), (9.1, 7.3, 6.7), (-20, -22, -45))
+    counts = CountMap(np.ones(coarse.shape), coarse)
+    shunt = spect_shunt(counts, RoiSet((LIVER_ROI, LUNG_ROI)), density=DensityMap(rho, GRID))
+    assert shunt.inputs["lung_part_seen"] == pytest.approx(1, abs=0.01)
+
+
 def test_the_mass_of_lungs_that_the_ct_cuts_off_is_refused():
     with pytest.raises(GeometryError, match="outside the density image"):
         lung_mass(DensityMap(np.ones((12, 12, 14)), GRID.window((0, 0, 0), (12, 12, 14))), RoiSet((LUNG_ROI,)))

@@ -230,9 +230,14 @@ def lung_mass(density: DensityMap, rois: RoiSet) -> LungMass:
                 "of the whole lungs, or the mass itself (--lung-mass-g)."
             )
             raise GeometryError(msg)
-    occupancy = union([roi_onto(roi, grid)[0].on_window(grid) for roi in lungs])
-    grams = float((occupancy * density.g_per_ml).sum(dtype=np.float64)) * grid.voxel_volume_ml
+    grams = _lung_only(density, lungs).total() * grid.voxel_volume_ml
     return LungMass(grams, f"CT density in {', '.join(lungs.names())}")
+
+
+def _lung_only(density: DensityMap, lungs: RoiSet) -> DensityMap:
+    """Grams of lung a millilitre, on the density's own voxels: on coarser ones the lungs' rim would weigh as liver does."""
+    occupancy = union([roi_onto(roi, density.grid)[0].on_window(density.grid) for roi in lungs])
+    return density.replaced(occupancy * density.g_per_ml)
 
 
 def _lungs(rois: RoiSet) -> RoiSet:
@@ -290,7 +295,7 @@ def spect_shunt(
     if not lung.any():
         msg = f"No lung is left farther than {dome_margin_mm:g} mm from the liver. Use a smaller margin."
         raise QuantityError(msg)
-    seen, whole, by = _seen_and_whole(lung, lungs, grid, density, lung_mass_g)
+    seen, whole, by = _seen_and_whole((lung, inside), lungs, grid, density, lung_mass_g)
     counted = float((image.values * lung).sum(dtype=np.float64))
     in_lung, in_liver = counted * whole / seen, float((image.values * liver).sum(dtype=np.float64))
     if in_lung < 0 or in_liver <= 0:
@@ -351,15 +356,22 @@ def _far_from(liver: FloatArray, grid: Grid, margin_mm: float) -> FloatArray:
 
 
 def _seen_and_whole(
-    lung: FloatArray, lungs: RoiSet, grid: Grid, density: DensityMap | None, lung_mass_g: float | None
+    lung_and_inside: tuple[FloatArray, FloatArray],
+    lungs: RoiSet,
+    grid: Grid,
+    density: DensityMap | None,
+    lung_mass_g: float | None,
 ) -> tuple[float, float, str]:
     """Amount of lung counted, of all lung, and what they are measured by."""
+    lung, inside = lung_and_inside
     if density is None:
         if lung_mass_g is not None:
             msg = "The mass of the lungs seen is needed beside that of all lungs; give a CT (--ct)."
             raise QuantityError(msg)
         return float(lung.sum(dtype=np.float64)) * grid.voxel_volume_ml, sum(r.volume_ml for r in lungs), "by volume"
-    seen = float((lung * onto(density, grid).g_per_ml).sum(dtype=np.float64)) * grid.voxel_volume_ml
+    counted = lung / np.maximum(inside, np.float32(1e-6))
+    grams = onto(_lung_only(density, lungs), grid).g_per_ml
+    seen = float((grams * counted).sum(dtype=np.float64)) * grid.voxel_volume_ml
     whole = lung_mass_g if lung_mass_g is not None else lung_mass(density, lungs).grams
     if seen <= 0 or seen > 1.02 * whole:  # rounding of regions on two grids
         msg = f"{seen:.0f} g of lung are seen but all lungs weigh {whole:.0f} g; check --lung-mass-g, CT and regions."

@@ -26,7 +26,7 @@ from voxeldose.pipeline import assess
 from voxeldose.radionuclide import Y90
 from voxeldose.roi import Roi, RoiSet
 from voxeldose.spread import Spread
-from voxeldose.uncertainty import estimate
+from voxeldose.uncertainty import with_uncertainty
 from voxeldose.volume import ActivityMap
 
 METRICS = ("mean_dose_gy", "d95_gy", "d70_gy", "v205_fraction")
@@ -91,7 +91,7 @@ def coverage(draws: int, samples: int) -> None:
         shift = SPREAD.registration_mm * random.standard_normal(3)
         wrong = {n: (c + shift, r + SPREAD.contour_mm * random.standard_normal()) for n, (c, r) in right.items()}
         result = assess(lesion_case(noisy, grid, wrong), engine)
-        found = estimate(result, engine, replace(SPREAD, samples=samples, seed=number)).uncertainty
+        found = with_uncertainty(result, engine, replace(SPREAD, samples=samples, seed=number)).uncertainty
         for name in LESIONS:
             one = found.rois[name]
             mean = one.metrics["mean_dose_gy"].value
@@ -130,7 +130,7 @@ def speed(samples: int) -> None:
     run_s = time.perf_counter() - start
     still = replace(SPREAD, registration_mm=0.0, contour_mm=0.0)
     for label, told in (("all terms", SPREAD), ("noise and scale only", still)):
-        found = estimate(result, engine, replace(told, samples=samples)).uncertainty
+        found = with_uncertainty(result, engine, replace(told, samples=samples)).uncertainty
         say(
             f"  128³ voxels, {len(found.rois)} regions, {samples} samples, {label}: {found.seconds:.1f} s; {samples} plain runs: "
             f"{samples * run_s:.0f} s ({run_s:.2f} s each), {samples * run_s / found.seconds:.1f} times as long"

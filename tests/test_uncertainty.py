@@ -19,7 +19,7 @@ from voxeldose.quantify import count_decays
 from voxeldose.radionuclide import Y90
 from voxeldose.roi import Roi, RoiSet
 from voxeldose.spread import Condition, Spread
-from voxeldose.uncertainty import estimate
+from voxeldose.uncertainty import with_uncertainty
 from voxeldose.volume import ActivityMap
 
 AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
@@ -53,7 +53,7 @@ PLAIN = assess(case())
 
 
 def uncertain(result=PLAIN, engine=DPK, **spread):
-    return estimate(result, engine, replace(QUIET, **spread)).uncertainty
+    return with_uncertainty(result, engine, replace(QUIET, **spread)).uncertainty
 
 
 def test_a_calibration_error_is_common_and_relative():

@@ -17,6 +17,7 @@ _HOMES = {
     "Administration": "case",
     "Assessment": "case",
     "Case": "case",
+    "Condition": "spread",
     "Convolution": "engines.convolution",
     "CountMap": "volume",
     "CtImage": "volume",
@@ -27,18 +28,32 @@ _HOMES = {
     "Grid": "grid",
     "InputError": "errors",
     "LocalDeposition": "engines.convolution",
+    "LungMass": "lungs",
     "PointKernel": "dpk",
     "QuantityError": "errors",
-    "RayTransport": "engines.density",
     "Radionuclide": "radionuclide",
+    "RayTransport": "engines.density",
+    "Recovery": "propagation",
     "Roi": "roi",
     "RoiSet": "roi",
+    "Spread": "spread",
     "TC99M": "radionuclide",
+    "Views": "lungs",
     "VoxelKernel": "dpk",
     "VoxeldoseError": "errors",
     "Y90": "radionuclide",
     "administration_from_assays": "quantify",
     "assess": "pipeline",
+    "bed_gy": "radiobiology",
+    "eubed_gy": "radiobiology",
+    "eud_gy": "radiobiology",
+    "fit_recovery": "propagation",
+    "geud_gy": "radiobiology",
+    "linear_quadratic_set": "radiobiology",
+    "lung_dose": "lungs",
+    "lung_mass": "lungs",
+    "mean_dose_spread": "propagation",
+    "planar_shunt": "lungs",
     "point_kernel": "dpk",
     "read_ct": "io.dicom_series",
     "read_image": "io.images",
@@ -49,11 +64,13 @@ _HOMES = {
     "read_rtstruct": "io.labels",
     "read_seg": "io.labels",
     "read_spect": "io.dicom_series",
+    "spect_shunt": "lungs",
     "voxelise": "dpk",
+    "what_if": "pipeline",
+    "with_uncertainty": "uncertainty",
     "write_nifti": "io.nifti",
     "write_rtdose": "io.dicom_rt",
     "write_seg": "io.dicom_seg",
-    "what_if": "pipeline",
     "y90_constants": "radionuclide",
 }
 
@@ -86,8 +103,13 @@ if TYPE_CHECKING:
     from voxeldose.io.labels import read_labels, read_rtstruct, read_seg
     from voxeldose.io.nifti import write_nifti
     from voxeldose.io.point_kernel_file import read_point_kernel
+    from voxeldose.lungs import LungMass, Views, lung_dose, lung_mass, planar_shunt, spect_shunt
     from voxeldose.pipeline import assess, what_if
+    from voxeldose.propagation import Recovery, fit_recovery, mean_dose_spread
     from voxeldose.quantify import administration_from_assays
+    from voxeldose.radiobiology import bed_gy, eubed_gy, eud_gy, geud_gy, linear_quadratic_set
     from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants
     from voxeldose.roi import Roi, RoiSet
+    from voxeldose.spread import Condition, Spread
+    from voxeldose.uncertainty import with_uncertainty
     from voxeldose.volume import ActivityMap, CountMap, CtImage, DensityMap, DoseMap

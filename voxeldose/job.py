@@ -34,7 +34,7 @@ from voxeldose.radionuclide import y90_constants
 from voxeldose.report import write_report
 from voxeldose.roi import RoiSet
 from voxeldose.spread import Condition, Spread
-from voxeldose.uncertainty import estimate
+from voxeldose.uncertainty import with_uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +93,7 @@ def run_case(
         opened = open_case(config, progress=tell)
         result = assess(opened.case, opened.engine, progress=tell)
         if config.uncertainty is not None:
-            result = estimate(result, opened.engine, _spread(config.uncertainty), progress=tell)
+            result = with_uncertainty(result, opened.engine, _spread(config.uncertainty), progress=tell)
         tell("writing results")
         content = assessment_dict(result)
         write_json(content, folder / "assessment.json")

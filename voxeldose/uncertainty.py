@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
 
-__all__ = ["estimate"]
+__all__ = ["with_uncertainty"]
 
 #: Points of a DVH band.
 BAND_POINTS = 61
 
 
-def estimate(
+def with_uncertainty(
     result: Assessment, engine: Engine, spread: Spread, *, progress: Callable[[str], None] | None = None
 ) -> Assessment:
     """The same assessment with ``uncertainty`` filled in.

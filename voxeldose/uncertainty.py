@@ -47,6 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["with_uncertainty"]
 
+#: Found by rank p (n + 1), so that few samples make an interval wider and not narrower.
+QUANTILES = (0.025, 0.5, 0.975)
 #: Points of a DVH band.
 BAND_POINTS = 61
 
@@ -335,7 +337,7 @@ def _roi_result(
         plain = subject.occupancy.sum(dtype=np.float64) * subject.voxel_ml
         error = np.array([row[0] for row in rows]) / rc - base_gy / float(curve.at(plain))
         metrics["mean_dose_recovered_gy"] = _distribution(m.mean_dose_gy / recovery, m.mean_dose_gy / recovery - error)
-    band = np.quantile(values[:, len(wanted.names) :], [0.025, 0.5, 0.975], axis=0)
+    band = np.quantile(values[:, len(wanted.names) :], QUANTILES, axis=0, method="weibull")
     band = np.minimum.accumulate(band, axis=1)  # a cumulative DVH never rises
     points = {"dose_gy": subject.band_gy, "low_fraction": band[0], "median_fraction": band[1], "high_fraction": band[2]}
     return RoiUncertainty(
@@ -351,7 +353,7 @@ def _roi_result(
 
 
 def _distribution(value: float, values: Doubles) -> Distribution:
-    low, middle, high = np.quantile(values, [0.025, 0.5, 0.975])
+    low, middle, high = np.quantile(values, QUANTILES, method="weibull")
     mean, sd = float(values.mean()), float(values.std(ddof=1))
     return Distribution(value, mean, sd, float(low), float(middle), float(high), value - mean)
 

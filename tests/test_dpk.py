@@ -281,3 +281,19 @@ def test_a_table_that_is_no_kernel_is_refused(radius, within):
 def test_an_unknown_kernel_names_the_known():
     with pytest.raises(InputError, match="y90-water"):
         point_kernel("ho166-water")
+
+
+def test_a_range_factor_moves_every_shell_out_and_keeps_the_energy():
+    kernel = point_kernel()
+    tissue = kernel.with_range(1.0122)
+    radius = np.array([0.5, 2.0, 5.0, 9.0])
+    np.testing.assert_allclose(tissue.at(1.0122 * radius)[0], kernel.at(radius)[0], rtol=1e-12)
+    assert tissue.mev_per_decay == kernel.mev_per_decay
+    assert tissue.density_g_per_ml == kernel.density_g_per_ml
+    assert "range times 1.0122" in tissue.source
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.2, 0, float("nan")])
+def test_a_range_factor_far_from_one_is_refused(factor):
+    with pytest.raises(QuantityError, match="range factor"):
+        point_kernel().with_range(factor)

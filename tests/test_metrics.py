@@ -3,7 +3,7 @@ import pytest
 
 from voxeldose.errors import QuantityError
 from voxeldose.grid import Grid
-from voxeldose.metrics import overlaps, roi_metrics, thresholds_met, tumor_to_normal, tumor_to_normal_table
+from voxeldose.metrics import overlaps, roi_metrics, tumor_to_normal, tumor_to_normal_table
 from voxeldose.radiobiology import bed_gy, default_sets
 from voxeldose.radionuclide import Y90
 from voxeldose.roi import Roi
@@ -113,17 +113,6 @@ def test_overlap_is_reported_in_ml_and_neighbours_in_one_voxel_do_not_overlap():
     assert [(o.first, o.second) for o in found] == [("a", "b")]
     assert found[0].volume_ml == pytest.approx(1.0)
     assert overlaps([a, roi("c", [0, 0, 0.5] + [0] * 7)], 1.0) == ()
-
-
-def test_thresholds_are_those_of_the_device_and_name_source_and_method():
-    metrics = {"p": measured(role="perfused", doses=np.full(10, 410.0)), "n": measured(role="normal_liver")}
-    glass = {t.roi: t for t in thresholds_met(metrics, "glass")}
-    assert glass["p"].met
-    assert glass["p"].limit == 400
-    assert not glass["n"].met
-    assert all(t.source and t.method for t in glass.values())
-    assert thresholds_met(metrics, None) == ()
-    assert {t.limit for t in thresholds_met(metrics, "resin")} == {150, 40}
 
 
 def test_part_of_a_voxel_gets_the_dose_where_it_lies_but_not_in_local_deposition():

@@ -7,9 +7,11 @@ from scipy.ndimage import gaussian_filter
 from voxeldose.case import Absolute, Administration, Case
 from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
+from voxeldose.engines.density import RayTransport
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.grid import Grid
 from voxeldose.pipeline import assess, what_if
+from voxeldose.quantify import count_decays
 from voxeldose.radiobiology import default_sets
 from voxeldose.radionuclide import JOULE_PER_MEV, TC99M, Y90, Y90_VENDOR
 from voxeldose.roi import Roi, RoiSet
@@ -195,9 +197,42 @@ def test_a_density_image_rules_mass_and_local_dose_and_its_gaps_are_warned_of():
     part = DensityMap(rho[:22], GRID.window((0, 0, 0), (22, 26, 30)))
     result = assess(case(density=part), LocalDeposition())
     assert result.rois["liver"].mass_g < 0.8 * result.rois["liver"].volume_ml
-    assert any("does not reach" in a for a in result.record.assumptions)  # and no activity lies there
+    assert any("not reached by the density image" in a for a in result.record.assumptions)  # and no activity lies there
     with pytest.raises(QuantityError, match="one uniform density"):
         assess(case(density=part))
+
+
+def test_activity_in_air_and_padding_is_reported_with_its_part():
+    rho = np.full(GRID.shape, 1.05)
+    rho[:, :5] = 0.0012  # the first row of the liver, of 18
+    rho[0] = 0  # no density at all, and no activity
+    for engine in (LocalDeposition(), RayTransport(point_kernel(), rays=64)):
+        record = assess(case((LIVER,), density=DensityMap(rho, GRID)), engine).record
+        (said,) = [w for w in record.warnings if "(air)" in w]
+        assert "5.03% of the activity" in said  # a row of 320 voxels; 5760 in the liver, 150 of them fivefold
+        (gap,) = [
+            a for a in record.assumptions if "4.2% of the dose grid, with 0.00% of the activity, is not reached" in a
+        ]
+        assert "no dose and no mass" in gap
+        (lost,) = [a for a in record.assumptions if "of the emitted energy is not in the dose map" in a]
+        assert float(lost.split("%")[0]) > (5 if engine.name == "local" else 1)
+
+
+def test_the_density_engine_takes_activity_and_density_on_the_grids_they_have():
+    fine = GRID.with_spacing(2.0)
+    rho = np.full(fine.shape, 1.05)
+    rho[: fine.shape[0] // 3] = 0.26
+    density, wanted = DensityMap(rho, fine), GRID.with_spacing(2.5)
+    engine = RayTransport(point_kernel(), rays=64)
+    for grid in (GRID, wanted):
+        result = assess(case(density=density, dose_grid=grid), engine)
+        direct = engine.dose(count_decays(result.activity, Y90), density, grid)
+        np.testing.assert_array_equal(result.dose.gy, direct.gy)
+        found = result.totals.energy_j / result.totals.energy_emitted_j
+        assert found == pytest.approx(1 - direct.energy_lost_fraction, rel=1e-5)
+        half = what_if(result, engine, activity_factor=0.5, territory="lesion")
+        tumor = result.rois["lesion"].mean_dose_gy
+        assert 0.5 < half.rois["lesion"].mean_dose_gy / tumor < 0.6  # the liver around it gives some
 
 
 def test_the_record_says_what_was_done():

@@ -20,15 +20,18 @@ if TYPE_CHECKING:
     from voxeldose.radionuclide import Radionuclide
     from voxeldose.roi import RoiSet
     from voxeldose.spread import Uncertainty
+    from voxeldose.transform import Registration
 
 __all__ = [
     "DEFAULT_DENSITY_G_PER_ML",
     "DEVICES",
+    "DOSE_MODELS",
     "Absolute",
     "Administered",
     "Administration",
     "Assessment",
     "Case",
+    "Limit",
     "Overlap",
     "RoiMetrics",
     "RunRecord",
@@ -41,6 +44,9 @@ __all__ = [
 DEFAULT_DENSITY_G_PER_ML = 1.04
 
 DEVICES = ("glass", "resin")
+
+#: How a published limit's dose may have been found.
+DOSE_MODELS = ("single compartment", "partition", "local deposition", "kernel", "Monte Carlo", "lung shunt")
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,51 @@ class Absolute:
     """Take the image's own Bq/mL, decayed to the infusion."""
 
 
+@dataclass(frozen=True)
+class Limit:
+    """A published limit, or a site's own, for every ROI of a role.
+
+    Parameters
+    ----------
+    name : str
+        What it is for.
+    role : str
+        The ROIs it applies to.
+    metric : str
+        A number of :class:`RoiMetrics`, such as ``mean_dose_gy``.
+    sense : str
+        ``at least`` or ``below``.
+    limit : float
+        In the metric's unit; fractions 0 to 1.
+    source : str
+        Where it was published.
+    method : str
+        How it was derived, in words.
+    device : str, optional
+        ``glass`` or ``resin``; any without it.
+    dose : str, optional
+        The dose model it was derived with, one of :data:`DOSE_MODELS`.
+    image : str, optional
+        The nuclide of the images it was derived from.
+    """
+
+    name: str
+    role: str
+    metric: str
+    sense: str
+    limit: float
+    source: str
+    method: str
+    device: str | None = None
+    dose: str | None = None
+    image: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str, str | None]:
+        """What makes two limits the same one."""
+        return self.name, self.role, self.device
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
     """Everything one assessment needs.
@@ -159,6 +210,10 @@ class Case:
         Role -> parameter set for BED and EUD; those of :func:`voxeldose.radiobiology.default_sets` without it.
     id : str
         A label for the results; never a patient identifier.
+    registration : Registration, optional
+        The rigid motion that brought images or regions into one frame of reference, if one was needed.
+    limits : tuple of Limit, optional
+        To compare the results with; the published ones shipped with voxeldose without it.
     """
 
     activity: ActivityMap | CountMap
@@ -171,6 +226,8 @@ class Case:
     image_nuclide: str | None = field(default=None, kw_only=True)
     radiobiology: Mapping[str, Radiobiology] = field(default_factory=default_sets, kw_only=True)
     id: str = field(default="", kw_only=True)
+    registration: Registration | None = field(default=None, kw_only=True)
+    limits: tuple[Limit, ...] | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
         for role, tissue in self.radiobiology.items():
@@ -233,7 +290,11 @@ class TumorToNormal:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A published limit beside the value of this run."""
+    """A limit beside the value of this run.
+
+    ``method`` is how the limit was derived; ``differs`` says where this run's value was found another way, and is empty where
+    the two are the same quantity.
+    """
 
     name: str
     roi: str
@@ -243,6 +304,7 @@ class Threshold:
     met: bool
     source: str
     method: str
+    differs: str = ""
 
 
 @dataclass(frozen=True)

@@ -125,6 +125,24 @@ class PointKernel:
         ratio = self.density_g_per_ml / density_g_per_ml
         return replace(self, radius_mm=self.radius_mm * ratio, density_g_per_ml=density_g_per_ml)
 
+    def with_range(self, factor: float) -> PointKernel:
+        """The kernel of a medium in which electrons go ``factor`` times as far in g/cm² as in this one.
+
+        Four-component soft tissue is 1.0122 times water (``voxeldose/tables/README.md``), which is the density engine's
+        default; ``Convolution(point_kernel().with_range(1.0122))`` agrees with it in uniform tissue to 1e-4. Against water
+        scaled by density alone a 4 mm voxel then gets 1.0 % less from itself, its face neighbour 0.3 % less, its edge
+        neighbour 0.8 % and the next voxel but one 4 % more.
+
+        Raises
+        ------
+        QuantityError
+            If the factor is not between 0.9 and 1.1: what differs more from water differs in more than range.
+        """
+        if not 0.9 <= factor <= 1.1:
+            msg = f"A range factor lies near 1 (soft tissue against water 1.0122), found {factor}."
+            raise QuantityError(msg)
+        return replace(self, radius_mm=self.radius_mm * factor, source=f"{self.source}; range times {factor:g}")
+
 
 @dataclass(frozen=True, eq=False)
 class VoxelKernel:

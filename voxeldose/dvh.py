@@ -52,9 +52,9 @@ class Dvh:
     voxel_ml: float
 
     def __post_init__(self) -> None:
-        total, *_, lightest = self._tallied[1]
-        if lightest < 0:
-            msg = f"A DVH needs volumes of zero or more, found {lightest * self.voxel_ml} mL."
+        total, *_, negative = self._tallied[1]
+        if negative:
+            msg = f"A DVH needs volumes of zero or more, found {float(self.occupancy.min()) * self.voxel_ml} mL."
             raise QuantityError(msg)
         if total == 0:
             msg = "A DVH needs at least one occupied voxel; the region has none."
@@ -80,9 +80,21 @@ class Dvh:
         """Occupancy in each bin of dose, and moments."""
         from voxeldose._compiled import tally
 
-        sums, moments = np.zeros(tally.BINS), np.zeros(7)
-        tally.tally(self.voxel_gy, self.voxel_gy.view(np.uint32), self.occupancy, sums, moments)
-        return sums, moments
+        values, weights, layout = tally.rows_of(self.voxel_gy, self.occupancy)
+        sums, moments = np.zeros(tally.BINS), np.zeros(5)
+        moments[3] = self._first
+        tally.tally(values, values.view(np.uint32), weights, layout, sums, moments)
+        return _by_dose(sums), moments
+
+    @property
+    def _first(self) -> float:
+        """Some dose of the region, about which moments are taken: that of the first row with an occupied voxel."""
+        for rows, parts in zip(self.voxel_gy, self.occupancy, strict=True):
+            for row, part in zip(rows, parts, strict=True):
+                i = int(part.argmax())
+                if part[i] > 0:
+                    return float(row[i])
+        return 0.0
 
     @property
     def total_ml(self) -> float:
@@ -92,7 +104,7 @@ class Dvh:
     @property
     def mean_gy(self) -> float:
         """Volume-weighted mean dose, negative voxels included."""
-        total, along, _, _, _, first, _ = self._tallied[1]
+        total, along, _, first, _ = self._tallied[1]
         return float(first + along / total)
 
     @property
@@ -104,9 +116,25 @@ class Dvh:
     @property
     def range_gy(self) -> tuple[float, float]:
         """Lowest and highest dose of an occupied voxel."""
-        if np.isnan(self._tallied[1][1]):
+        sums, moments = self._tallied
+        if np.isnan(moments[1]):
             return float("nan"), float("nan")
-        return float(self._tallied[1][3]), float(self._tallied[1][4])
+        bins = np.flatnonzero(sums)
+        gy, _ = self._picked([int(bins[0]), int(bins[-1])])
+        return float(gy[-1]), float(gy[0])
+
+    def _picked(self, bins: Sequence[int]) -> tuple[Floats, Floats]:
+        """Dose, highest first, and occupancy of the occupied voxels in these bins."""
+        from voxeldose._compiled import tally
+
+        wanted = np.zeros(tally.BINS, np.bool_)
+        half = tally.BINS // 2  # by pattern, as tally has them: those of negative doses come last, and fall
+        wanted[[b - half if b >= half else tally.BINS - 1 - b for b in bins]] = True
+        wanted.setflags(write=False)
+        values, weights, layout = tally.rows_of(self.voxel_gy, self.occupancy)
+        gy, part = np.empty(self.voxel_gy.size, np.float32), np.empty(self.voxel_gy.size, np.float32)
+        count = tally.pick(values, values.view(np.uint32), weights, layout, wanted, gy, part)
+        return _highest_first(gy[:count], part[:count])
 
     def coverage(self, dose_gy: float) -> float:
         """``Vd``: fraction (0–1) of the volume with a dose of at least ``dose_gy``; NaN where doses are not known."""
@@ -133,8 +161,6 @@ class Dvh:
         coverages, doses
             As :meth:`coverage` and :meth:`dose_to_fraction_gy` give each.
         """
-        from voxeldose._compiled import tally
-
         for fraction in fractions:
             if not 0 < fraction <= 1:
                 msg = f"Dx needs a fraction above 0 and at most 1, found {fraction}."
@@ -142,46 +168,37 @@ class Dvh:
         sums, moments = self._tallied
         if np.isnan(moments[1]):
             return [float("nan")] * len(doses_gy), [float("nan")] * len(fractions)
-        above = np.cumsum(sums[::-1])[::-1]  # occupancy in this bin and all higher ones
-        total = above[0]
+        above = np.append(np.cumsum(sums[::-1])[::-1], 0.0)  # occupancy in this bin and all higher ones
+        total, falling = above[0], -above[:-1]
         wanted = [fraction * total * (1 - ROUNDING) for fraction in fractions]
         bins_of_doses = [int(_bin(np.float32(dose or -0.0))[0]) for dose in doses_gy]  # -0 is not below 0
-        bins_of_parts = [int(np.searchsorted(-above, -part, side="right")) - 1 for part in wanted]
-        marked = np.zeros(tally.BINS, np.bool_)
-        marked[bins_of_doses + bins_of_parts] = True
-        gy, part = np.empty(self.voxel_gy.size, np.float32), np.empty(self.voxel_gy.size, np.float32)
-        count = tally.pick(self.voxel_gy, self.voxel_gy.view(np.uint32), self.occupancy, marked, gy, part)
-        gy, part = gy[:count], part[:count].astype(np.float64)
-        bins = _bin(gy)
+        bins_of_parts = [int(np.searchsorted(falling, -part, side="right")) - 1 for part in wanted]
+        gy, part = self._picked(bins_of_doses + bins_of_parts)
+        bins, falling_gy = -_bin(gy), -gy.astype(np.float64)
+
+        def reached(where: int) -> tuple[int, Doubles]:
+            """Where this bin begins among the picked voxels, and the occupancy down to each of its voxels."""
+            begin, end = np.searchsorted(bins, (-where, 1 - where))
+            return int(begin), np.concatenate(([0.0], np.cumsum(part[begin:end], dtype=np.float64))) + above[where + 1]
+
         coverages = []
         for dose, where in zip(doses_gy, bins_of_doses, strict=True):
-            higher = above[where + 1] if where + 1 < tally.BINS else 0.0
-            coverages.append(float((higher + part[(bins == where) & (gy >= dose)].sum()) / total))
+            begin, down_to = reached(where)
+            count = int(np.searchsorted(falling_gy, -dose, side="right")) - begin
+            coverages.append(min(float(down_to[min(max(count, 0), down_to.size - 1)] / total), 1.0))
         found = []
         for sought, where in zip(wanted, bins_of_parts, strict=True):
-            inside = bins == where
-            order = np.argsort(gy[inside])[::-1]
-            higher = above[where + 1] if where + 1 < tally.BINS else 0.0
-            reached = higher + np.cumsum(part[inside][order])
-            rank = min(int(np.searchsorted(reached, sought, side="left")), order.size - 1)
-            found.append(float(gy[inside][order[rank]]))
-        return [min(c, 1.0) for c in coverages], found
+            begin, down_to = reached(where)
+            rank = min(int(np.searchsorted(down_to[1:], sought)), down_to.size - 2)
+            found.append(float(gy[begin + rank]))
+        return coverages, found
 
     @cached_property
     def _sorted(self) -> tuple[Doubles, Doubles]:
-        """Doses, highest first, and the volume that receives at least each.
-
-        One plain sort of both patterns in one integer, which is several times faster than an argsort.
-        """
+        """Doses, highest first, and the volume that receives at least each."""
         filled = self.occupancy > 0
-        gy, part = self.voxel_gy[filled], self.occupancy[filled]
-        pairs = _pattern(gy).astype(np.uint64) << np.uint64(32) | part.view(np.uint32)
-        pairs.sort()
-        pairs = pairs[::-1]
-        pattern = (pairs >> np.uint64(32)).astype(np.uint32)
-        bits = np.where(pattern & _SIGN, pattern ^ _SIGN, ~pattern)
-        volume = pairs.astype(np.uint32).view(np.float32)
-        return bits.view(np.float32).astype(np.float64), np.cumsum(volume, dtype=np.float64) * self.voxel_ml
+        gy, part = _highest_first(self.voxel_gy[filled], self.occupancy[filled])
+        return gy.astype(np.float64), np.cumsum(part, dtype=np.float64) * self.voxel_ml
 
     @property
     def dose_gy(self) -> Doubles:
@@ -213,5 +230,20 @@ def _pattern(gy: Floats) -> npt.NDArray[np.uint32]:
 
 
 def _bin(gy: Floats | np.float32) -> npt.NDArray[np.int64]:
-    """The bin of each dose, as in :mod:`voxeldose._compiled.tally`."""
+    """The bin of each dose, so that bins rise with the dose."""
     return np.asarray(_pattern(np.atleast_1d(np.asarray(gy, np.float32))) >> np.uint32(16), np.int64)
+
+
+def _by_dose(bins: Doubles) -> Doubles:
+    """Sums by rising dose, from those by pattern: negative doses lie in the upper half, the lowest last."""
+    return np.concatenate((bins[bins.size // 2 :][::-1], bins[: bins.size // 2]))
+
+
+def _highest_first(gy: Floats, part: Floats) -> tuple[Floats, Floats]:
+    """Both by falling dose, then falling part: one plain sort of both patterns in one integer, faster than an argsort."""
+    pairs = _pattern(gy).astype(np.uint64) << np.uint64(32) | part.view(np.uint32)
+    pairs.sort()
+    pairs = pairs[::-1]
+    pattern = (pairs >> np.uint64(32)).astype(np.uint32)
+    bits = np.where(pattern & _SIGN, pattern ^ _SIGN, ~pattern)
+    return bits.view(np.float32), pairs.astype(np.uint32).view(np.float32)

@@ -1,4 +1,4 @@
-"""Dose and regions to numbers: DVH metrics, tumor to normal, thresholds.
+"""Dose and regions to numbers: DVH metrics, tumor to normal.
 
 Definitions (weights ``w`` are occupied volumes, doses ``D`` voxel means):
 
@@ -12,14 +12,11 @@ Definitions (weights ``w`` are occupied volumes, doses ``D`` voxel means):
 
 from __future__ import annotations
 
-import tomllib
-from functools import cache
-from importlib import resources
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.case import Overlap, RoiMetrics, Threshold, TumorToNormal
+from voxeldose.case import Overlap, RoiMetrics, TumorToNormal
 from voxeldose.dvh import Dvh
 from voxeldose.radiobiology import eubed_gy, eud_gy
 from voxeldose.volume import DensityMap
@@ -32,9 +29,9 @@ if TYPE_CHECKING:
     from voxeldose.volume import DecayMap, DoseMap, FloatArray
 
 __all__ = [
+    "dvh_in",
     "overlaps",
     "roi_metrics",
-    "thresholds_met",
     "tumor_to_normal",
     "tumor_to_normal_table",
 ]
@@ -123,6 +120,11 @@ def roi_metrics(
     )
 
 
+def dvh_in(roi: Roi, dose: DoseMap) -> Dvh:
+    """The DVH of a region (on a window of the dose grid) in a dose map, as :func:`roi_metrics` makes it."""
+    return Dvh(_inside(roi, dose), roi.occupancy, dose.grid.voxel_volume_ml)
+
+
 def _inside(roi: Roi, dose: DoseMap) -> FloatArray:
     """Dose to the part of each voxel that the region holds.
 
@@ -209,40 +211,4 @@ def overlaps(rois: Sequence[Roi], voxel_volume_ml: float) -> tuple[Overlap, ...]
             shared = float(np.clip(first.occupancy + other - 1, 0, None).sum(dtype=np.float64)) * voxel_volume_ml
             if shared > 0.01:
                 found.append(Overlap(first.name, second.name, shared))
-    return tuple(found)
-
-
-@cache
-def _threshold_table() -> list[dict[str, str | float]]:
-    text = (resources.files("voxeldose") / "tables" / "thresholds.toml").read_text("utf-8")
-    rows: list[dict[str, str | float]] = tomllib.loads(text)["threshold"]
-    return rows
-
-
-def thresholds_met(metrics: Mapping[str, RoiMetrics], device: str | None) -> tuple[Threshold, ...]:
-    """Published thresholds for this device beside the values of the run; none if the device is not known."""
-    found = []
-    for row in _threshold_table():
-        if row["device"] != device:
-            continue
-        for name, roi in metrics.items():
-            if roi.role != row["role"]:
-                continue
-            value = float(getattr(roi, str(row["metric"])))
-            if not np.isfinite(value):
-                continue
-            limit = float(row["limit"])
-            met = value >= limit if row["sense"] == "at least" else value < limit
-            found.append(
-                Threshold(
-                    f"{row['name']} ({row['sense']} {limit:g} Gy)",
-                    name,
-                    str(row["metric"]),
-                    limit,
-                    value,
-                    met,
-                    str(row["source"]),
-                    str(row["method"]),
-                )
-            )
     return tuple(found)

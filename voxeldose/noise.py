@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.case import Administered
-from voxeldose.dpk import point_kernel, voxelise
+from voxeldose.dpk import DEFAULT_REACH_MM, point_kernel, voxelise
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.errors import QuantityError
 from voxeldose.radionuclide import JOULE_PER_MEV
@@ -46,7 +46,7 @@ class NoiseField:
         """For the regions of these names; ``said`` learns what is assumed."""
         from scipy.ndimage import gaussian_filter
 
-        grid = _noise_grid(result, engine, spread, names)
+        grid = _noise_grid(result, spread, names)
         activity = onto(result.activity, grid).bq_per_ml
         sigma = spread.noise_fwhm_mm / math.sqrt(8 * math.log(2))
         clean = np.clip(gaussian_filter(activity, [sigma / s for s in grid.spacing_mm], mode="constant"), 0, None)
@@ -105,14 +105,14 @@ def _measured_fraction(result: Assessment, spread: Spread, said: list[str]) -> f
     return fraction
 
 
-def _noise_grid(result: Assessment, engine: Engine, spread: Spread, names: list[str]) -> Grid:
+def _noise_grid(result: Assessment, spread: Spread, names: list[str]) -> Grid:
     """A window of the dose grid around these regions, with room for the kernel and the blur."""
     from scipy import fft
 
     whole = result.dose.grid
     ends = [whole.indices(result.regions[n].grid.corners()) for n in names]
     room = spread.reach_mm
-    room += engine.margin_mm(plain_density(result)) + 2 * spread.noise_fwhm_mm
+    room += DEFAULT_REACH_MM / plain_density(result) + 2 * spread.noise_fwhm_mm
     margin = np.ceil(room / np.array(whole.spacing_mm)).astype(int)
     low = np.floor(np.concatenate(ends).min(axis=0) + 0.5 + 1e-6).astype(int) - margin
     high = np.ceil(np.concatenate(ends).max(axis=0) - 0.5 - 1e-6).astype(int) + 1 + margin

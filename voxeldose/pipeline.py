@@ -13,17 +13,20 @@ from voxeldose import metrics
 from voxeldose._version import __version__
 from voxeldose.case import Assessment, Case, Overlap, RunRecord, Totals
 from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel, point_kernel
-from voxeldose.engines.convolution import Convolution, LocalDeposition
+from voxeldose.engines.convolution import AIR_G_PER_ML, Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import QuantityError
-from voxeldose.quantify import Quantified, count_decays, quantify
+from voxeldose.quantify import Quantified, count_decays, image_nuclide, quantify
 from voxeldose.radionuclide import JOULE_PER_MEV
 from voxeldose.regions import perfused_normal, regions_on
 from voxeldose.resample import onto, roi_onto
+from voxeldose.thresholds import published_limits, thresholds_met
 from voxeldose.volume import DensityMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
 
     from voxeldose.case import RoiMetrics, TumorToNormal
     from voxeldose.grid import Grid
@@ -51,11 +54,8 @@ class Engine(Protocol):
     def describe(self) -> str:
         """One sentence for the report."""
 
-    def margin_mm(self, density: DensityMap | float) -> float:
-        """How far beyond a grid activity gives dose inside it."""
-
-    def dose(self, decays: DecayMap, density: DensityMap | float) -> DoseMap:
-        """Dose on the grid of the decays."""
+    def dose(self, decays: DecayMap, density: DensityMap | float, grid: Grid | None = None) -> DoseMap:
+        """Dose on ``grid`` (that of the decays without it), of the images on the grids they have."""
 
 
 def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str], None] | None = None) -> Assessment:
@@ -90,16 +90,16 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
         case.ct.grid.require_same_frame(case.activity.grid, "CT and activity image")
     found = quantify(case)
     assumptions = [*_what_was_assumed(case, engine), *found.assumptions]
-    warnings = list(found.warnings)
+    warnings = [*(case.registration.doubts() if case.registration is not None else ()), *found.warnings]
 
     watch.step("placing activity on the dose grid")
-    grid, decays = _decays_on_grid(case, found, engine, assumptions)
+    emitted = count_decays(found.activity, case.administration.radionuclide)
+    decays = _decays_on_grid(case, emitted, assumptions)
     density = _density_on_grid(case, decays, (assumptions, warnings))
 
     watch.step("computing dose")
-    placed = _Placed(decays, density, engine.dose(decays, density), LocalDeposition().dose(decays, density)).within(
-        grid
-    )
+    dose = engine.dose(emitted, case.density, decays.grid)
+    placed = _Placed(decays, density, dose, LocalDeposition().dose(decays, density))
     return _measured(case, engine, found, placed, (assumptions, warnings), watch)
 
 
@@ -158,16 +158,15 @@ def what_if(
     found = Quantified(activity, result.totals.recovered_fraction, result.record.calibration, (), ())
     kept = [a for a in result.record.assumptions if ENERGY_MISSING not in a]  # said anew below
     assumptions, warnings = [*kept, text], list(result.record.warnings) if rois is None else []
-    grid, decays = _decays_on_grid(case, found, engine, [])
+    decays = _decays_on_grid(case, count_decays(activity, case.administration.radionuclide), [])
     density = _density_on_grid(case, decays, ([], []))
     if territory is None:
         dose = result.dose.replaced(result.dose.gy * np.float32(activity_factor))
     else:
-        delta = Quantified(result.activity.replaced(change), None, "", (), ())
-        added = engine.dose(_decays_on_grid(case, delta, engine, [])[1], density).window(result.dose.grid)
+        delta = count_decays(result.activity.replaced(change), case.administration.radionuclide)
+        added = engine.dose(delta, case.density, decays.grid)
         dose = result.dose.replaced(result.dose.gy + added.gy)
-    local = LocalDeposition().dose(decays, density)
-    placed = _Placed(decays, density, dose.window(decays.grid), local).within(grid)
+    placed = _Placed(decays, density, dose, LocalDeposition().dose(decays, density))
     changed = _measured(case, engine, found, placed, (assumptions, warnings), watch)
     made_by = result.record  # the dose is still that run's, whatever engine came along
     record = replace(changed.record, engine=made_by.engine, method=made_by.method, kernel=made_by.kernel)
@@ -182,13 +181,6 @@ class _Placed:
     density: DensityMap | float
     dose: DoseMap
     local: DoseMap
-
-    def within(self, grid: Grid) -> _Placed:
-        """All of it on a window of that grid."""
-        if self.decays.grid.matches(grid):
-            return self
-        density = self.density.window(grid) if isinstance(self.density, DensityMap) else self.density
-        return _Placed(self.decays.window(grid), density, self.dose.window(grid), self.local.window(grid))
 
 
 def _measured(
@@ -259,7 +251,7 @@ def _measured(
         regions=regions,
         tumor_to_normal_ratio=metrics.tumor_to_normal(measured),
         totals=totals,
-        thresholds=metrics.thresholds_met(measured, given.device),
+        thresholds=thresholds_met(measured, given.device, case.limits, engine=engine.name, image=image_nuclide(case)),
         overlaps=shared,
         record=record,
         tumor_to_normal=ratios,
@@ -316,6 +308,8 @@ def _what_was_assumed(case: Case, engine: Engine) -> list[str]:
     said = [*image.notes, *(case.ct.notes if case.ct else ()), *(n for r in case.rois for n in r.notes)]
     if isinstance(case.density, DensityMap):
         said += case.density.notes
+    if case.registration is not None:
+        said.append(case.registration.sentence())
     said.append("Microspheres do not move: all activity decays where it is (time-integrated activity = A T½/ln 2).")
     nuclide = given.radionuclide
     said.append(
@@ -328,6 +322,11 @@ def _what_was_assumed(case: Case, engine: Engine) -> list[str]:
         said.append("The instant of the infusion was not given; the administered activity is taken as of then.")
     if given.device is None:
         said.append("No device was given, so no published threshold is compared.")
+    if case.limits is not None:
+        own = [limit for limit in case.limits if limit not in published_limits()]
+        said.append(
+            f"The thresholds compared are the site's: {len(own)} of its own and {len(case.limits) - len(own)} published."
+        )
     if not isinstance(case.density, DensityMap):
         said.append(f"Uniform density {case.density:g} g/mL everywhere, lungs and bone included.")
     if isinstance(engine, Convolution):
@@ -347,25 +346,18 @@ def _what_was_assumed(case: Case, engine: Engine) -> list[str]:
     return said
 
 
-def _decays_on_grid(case: Case, found: Quantified, engine: Engine, assumptions: list[str]) -> tuple[Grid, DecayMap]:
-    """The grid the dose is wanted on, and the decays on it or, for another grid than the image's, a little beyond.
-
-    Activity outside the wanted grid but within the kernel's reach gives dose inside it.
-    """
-    image_grid = found.activity.grid
-    grid = case.dose_grid or image_grid
-    decays = count_decays(found.activity, case.administration.radionuclide)
-    if grid.matches(image_grid):
-        return image_grid, decays
-    margin = [math.ceil(engine.margin_mm(case.density) / s) for s in grid.spacing_mm]
-    wide = grid.window([-m for m in margin], [n + 2 * m for n, m in zip(grid.shape, margin, strict=True)])
-    moved = onto(decays, wide)
-    inside = float(moved.window(grid).total() / decays.total())
+def _decays_on_grid(case: Case, emitted: DecayMap, assumptions: list[str]) -> DecayMap:
+    """The decays on the grid the dose is wanted on."""
+    grid = case.dose_grid or emitted.grid
+    if grid.matches(emitted.grid):
+        return emitted
+    moved = onto(emitted, grid)
+    inside = float(moved.total() / emitted.total())
     assumptions.append(
         f"Dose is computed on a grid of {grid.shape} voxels of {_mm(grid)} mm (k, j, i); activity is spread evenly over each "
         f"image voxel, its total kept; {inside:.2%} of it lies inside that grid."
     )
-    return grid, moved
+    return moved
 
 
 def _density_on_grid(case: Case, decays: DecayMap, said: tuple[list[str], list[str]]) -> DensityMap | float:
@@ -374,15 +366,25 @@ def _density_on_grid(case: Case, decays: DecayMap, said: tuple[list[str], list[s
         return case.density
     density = onto(case.density, decays.grid)
     missing = density.g_per_ml <= 0
-    if missing.any():
-        total = decays.total()
-        part = float(decays.decays[missing].sum(dtype=np.float64)) / total if total else 0.0
-        assumptions, warnings = said
-        (warnings if abs(part) > MISSING_WARNING else assumptions).append(
-            f"The density image does not reach {missing.mean():.1%} of the dose grid, with {part:.2%} of the activity; there "
-            "is no dose and no mass there."
-        )
+    _report_gap(missing, "not reached by the density image", "there is no dose and no mass", decays, said)
+    air = ~missing & (density.g_per_ml < AIR_G_PER_ML)
+    what = "no dose is given, since energy over nearly no mass is none"
+    _report_gap(air, f"lighter than {AIR_G_PER_ML} g/mL (air)", what, decays, said)
     return density
+
+
+def _report_gap(
+    where: npt.NDArray[np.bool_], name: str, what: str, decays: DecayMap, said: tuple[list[str], list[str]]
+) -> None:
+    """Say how much of grid and activity lies ``where``: as a warning if it is more than a little of the activity."""
+    if not where.any():
+        return
+    total = decays.total()
+    part = float(decays.decays[where].sum(dtype=np.float64)) / total if total else 0.0
+    assumptions, warnings = said
+    (warnings if abs(part) > MISSING_WARNING else assumptions).append(
+        f"{where.mean():.1%} of the dose grid, with {part:.2%} of the activity, is {name}; {what} there."
+    )
 
 
 def _energy_j(dose: DoseMap, density: DensityMap | float) -> float:

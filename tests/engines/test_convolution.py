@@ -192,7 +192,7 @@ def test_a_voxel_that_is_no_number_is_refused():
 
 
 SPACINGS = ((3.0, 4.0, 2.5), (6.0, 1.9, 3.1), (2.5, 5.0, 13.0), (30.0, 4.0, 4.0))
-METHODS = ("direct", "planes")
+METHODS = ("direct", "planes", "box")
 
 
 def kernel_for(spacing):
@@ -218,15 +218,16 @@ def lumps(shape, seed=0):
 
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("shape", [(17, 29, 41), (1, 29, 41), (17, 1, 41), (17, 29, 1), (2, 3, 1)])
-def test_both_methods_agree_with_a_direct_sum_in_float64(spacing, shape):
+def test_all_methods_agree_with_a_direct_sum_in_float64(spacing, shape):
     kernel = kernel_for(spacing)
     dense = np.random.default_rng(3).random(shape, np.float32)
     for values in (dense, lumps(shape) if lumps(shape).any() else -dense, dense - np.float32(0.6)):
         expected = reference(values, kernel)
         largest = np.abs(expected).max()
-        direct, planes = (spread(values, kernel, method=m) for m in METHODS)
+        direct, planes, box = (spread(values, kernel, method=m) for m in METHODS)
         np.testing.assert_allclose(direct, expected, rtol=2e-6, atol=1e-6 * largest if values.min() < 0 else 0)
         np.testing.assert_allclose(planes, expected, rtol=0, atol=1e-6 * largest)  # float32 FFT
+        np.testing.assert_allclose(box, expected, rtol=0, atol=1e-6 * largest)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -271,6 +272,29 @@ def test_large_voxels_are_summed_directly_and_small_ones_by_fft():
         values = np.broadcast_to(np.float32(1), (100, 120, 110))
         direct, planes = convolution._cost_ns(octant, find_reach(values, kernel.shape))
         assert (direct < planes) is is_direct
+
+
+def test_a_box_of_activity_of_moderate_size_is_transformed_without_compiled_code(monkeypatch):
+    def refuse(*_given):
+        raise AssertionError
+
+    for name in ("_convolve_direct", "_convolve_planes"):
+        monkeypatch.setattr(convolution, name, refuse)
+    values = np.zeros((60, 60, 60), np.float32)
+    values[20:40, 20:45, 20:50] = 1
+    kernel = kernel_for((4.8, 4.8, 4.8))
+    spread(values, kernel)
+    with pytest.raises(AssertionError):
+        spread(np.ones((60, 70, 70), np.float32), kernel)
+
+
+def test_negative_zeros_are_no_activity():
+    values = lumps((17, 29, 41))
+    kernel = kernel_for((3, 4, 2.5))
+    np.testing.assert_array_equal(
+        spread(np.where(values == 0, np.float32(-0.0), values), kernel), spread(values, kernel)
+    )
+    assert find_reach(np.full((3, 4, 5), np.float32(-0.0)), kernel.shape) is None
 
 
 def test_an_asymmetric_voxel_kernel_is_convolved_and_not_mirrored():

@@ -148,7 +148,7 @@ def test_a_key_like_no_other_is_refused_with_all_known_ones(read, refused):
         ("dose", "grid = -2.0", ("dose.grid", "-2.0")),
         ("dose", 'grid = "fine"', ("dose.grid", "fine")),
         ("dose", "density_g_per_ml = 1040.0", ("dose.density_g_per_ml", "25", "1040")),
-        ("dose", 'constants = "mird"', ("dose.constants", "'ddep', 'icrp107' or 'vendor'", "mird")),
+        ("dose", 'constants = "mird"', ("dose.constants", "'ddep', 'icrp107', 'vendor' or 'legacy'", "mird")),
         ("case", "id = 7", ("case.id", "7")),
     ],
 )

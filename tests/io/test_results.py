@@ -47,7 +47,7 @@ TOP_KEYS = {
     "assumptions",
     "warnings",
 }
-THRESHOLD_KEYS = {"name", "roi", "metric", "limit", "value", "met", "source", "method"}
+THRESHOLD_KEYS = {"name", "roi", "metric", "limit", "value", "met", "source", "method", "differs"}
 
 
 def phantom(*, counts=False, administered=1000.0, lung_shunt=0.04):
@@ -89,7 +89,7 @@ def test_every_key_of_the_contract_is_there(content):
 def test_a_region_has_the_keys_of_the_contract_and_what_lies_outside(content):
     assert {"liver", "normal_liver", 'lesion, "1"'} <= set(content["rois"])
     for row in content["rois"].values():
-        assert set(row) == ROI_KEYS | {"outside_grid_fraction"}
+        assert set(row) == ROI_KEYS | {"outside_grid_fraction", "source_name", "codes"}
 
 
 def test_thresholds_have_the_keys_of_the_contract(content):

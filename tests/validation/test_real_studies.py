@@ -8,13 +8,24 @@ import pytest
 from click.testing import CliRunner
 
 from voxeldose.cli import main
-from voxeldose.io.dicom_series import read_ct, read_dicom_volume
+from voxeldose.io.dicom_ct import read_ct
+from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.nifti import write_labels
 from voxeldose.resample import onto
 from voxeldose.volume import CountMap
 
 pytestmark = pytest.mark.data
-FILES = {"assessment.json", "rois.csv", "dvh.csv", "dose.nii.gz", "dose.dcm", "report.html", "run.json"}
+FILES = {
+    "assessment.json",
+    "columns.json",
+    "rois.csv",
+    "dvh.csv",
+    "dose.nii.gz",
+    "report.html",
+    "report.pdf",
+    "run.json",
+}
+FILES |= {"dose.dcm", "rois.dcm", "measurements.dcm"}
 
 
 def run(*words):
@@ -55,8 +66,13 @@ def test_an_emission_image_that_says_it_is_a_ct_needs_the_users_word(sirt, tmp_p
 def test_the_sirt_example_gives_every_result(sirt, tmp_path, more):
     result = assess_sirt(sirt, tmp_path / "out", "--quantity", "counts", "--json", *more)
     assert result.exit_code == 0, result.output
-    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES
     content = json.loads(result.stdout)
+    # on its CT there is no SEG: each of its slices claims a study of its own
+    no_seg = any("rois.dcm and measurements.dcm were not written" in w for w in content["warnings"])
+    assert no_seg == (more == ("--grid", "ct"))
+    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES - (
+        {"rois.dcm", "measurements.dcm"} if no_seg else set()
+    )
     assert content["rois"]["lesion"]["mean_dose_gy"] > 20 * content["rois"]["liver"]["mean_dose_gy"]
     assert content["totals"]["recovered_fraction"] is None
     assert any("counts" in a for a in content["assumptions"])
@@ -121,3 +137,32 @@ def test_the_three_engines_agree_where_density_is_even_and_keep_the_energy(sirt,
         totals = c["totals"]
         # 0.02 % of the activity lies outside the CT; bremsstrahlung beyond the reach; what little lies in air
         assert 0.97 < totals["energy_j"] / totals["energy_emitted_j"] <= 1.0001
+
+
+@pytest.mark.slow
+def test_the_activity_planned_on_the_sirt_example_keeps_its_limit_when_it_is_assessed(sirt, tmp_path):
+    case = sirt / "plan.toml"
+    case.write_text(
+        """
+[activity]
+path = "SPECT"
+quantity = "counts"
+[ct]
+path = "CT"
+[[rois]]
+path = "labels.nii.gz"
+labels = { 1 = { name = "liver", role = "liver" }, 2 = { name = "lesion", role = "tumor" } }
+[administration]
+lung_shunt_fraction = 0.05
+[dose]
+engine = "local"
+"""
+    )
+    words = ("--goal", "lesion.mean=400", "--limit", "normal_liver.D2=2", "--limit", "lung.mean=30", "--json")
+    plan = json.loads(run("plan", "voxel", case, *words).stdout)
+    flags = ("--administered-mbq", plan["activity_mbq"], "--out", tmp_path / "out", "--json", "--quiet")
+    found = json.loads(run("assess", case, *flags).stdout)["rois"]
+    assert plan["binding"] == "normal_liver.D2=2"
+    assert found["normal_liver"]["d2_gy"] == pytest.approx(2, rel=1e-6)  # float32 voxels
+    assert found["lesion"]["mean_dose_gy"] == pytest.approx(plan["tumor_gy"][0], rel=1e-6)
+    assert plan["activity_mbq"] == min(b["activity_mbq"] for b in plan["bounds"])

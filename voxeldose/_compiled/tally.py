@@ -1,7 +1,12 @@
 """Loops behind dose-volume histograms: tally the voxels of a region by dose, and pick those of some bins.
 
-Doses are binned by the upper 16 bits of their float32 pattern, turned so that it rises with the dose; a bin is then
-0.4 to 0.8 % of the dose wide, and any rank is found exactly by looking into one bin.
+Doses are binned by the upper 16 bits of their float32 pattern: it rises with a dose above zero, and beyond half of all
+bins it falls with one below zero. A bin is 0.4 to 0.8 % of the dose wide, and any rank is found exactly by looking into
+one bin.
+
+Images come flat, with a layout that says where rows begin (:func:`rows_of`): a loop over neighbours in memory is worked
+off several voxels at a time, one over an array of unknown strides is not. Each part of the work has its own small loop
+over the same stretch of a row, which stays in the processor's first-level cache; sums are float64 in a fixed order.
 """
 
 from __future__ import annotations
@@ -10,71 +15,134 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit, types
 
-__all__ = ["BINS", "pick", "rising", "tally"]
+__all__ = ["BINS", "pick", "rows_of", "tally"]
 
 BINS = 1 << 16
 
 FloatArray = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 BitArray = npt.NDArray[np.uint32]
+LayoutArray = npt.NDArray[np.int64]
 
-_values = types.Array(types.float32, 3, "A", readonly=True)
-_bits = types.Array(types.uint32, 3, "A", readonly=True)
+_values = types.Array(types.float32, 1, "C", readonly=True)
+_bits = types.Array(types.uint32, 1, "C", readonly=True)
+_layout = types.Array(types.int64, 1, "C", readonly=True)
+_marks = types.Array(types.boolean, 1, "C", readonly=True)
 _sums = types.Array(types.float64, 1, "C")
 _into = types.Array(types.float32, 1, "C")
 
+#: Called by compiled code only.
+_INNER = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
-@njit(types.uint32(types.uint32), inline="always")
-def rising(bits: np.uint32) -> np.uint32:
-    """The pattern of a float32 as a number that rises with it."""
-    return bits ^ np.uint32(0xFFFFFFFF) if bits & np.uint32(0x80000000) else bits | np.uint32(0x80000000)
+#: Voxels of a row worked on at once.
+STRETCH = 2048
 
 
-@njit(types.void(_values, _bits, _values, _sums, _sums), cache=True, nogil=True)
-def tally(values: FloatArray, bits: BitArray, weights: FloatArray, sums: DoubleArray, moments: DoubleArray) -> None:
-    """Add the weights above zero into ``sums`` (65536) by the bin of each value, and moments into ``moments`` (7).
+def rows_of(values: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, LayoutArray]:
+    """Two images (nk, nj, ni) of one shape, such as windows of larger ones, flat and read-only, and their layout.
 
-    ``values`` and ``weights`` (nk, nj, ni) float32, ``bits`` the same values seen as uint32; sums and moments float64.
-    Moments: Σw, Σw(v - v₀), Σw(v - v₀)², lowest and highest value, v₀ (the first value counted), lowest weight.
+    The layout holds the shape, then how far apart slices and rows begin in each. Nothing is copied if neighbours in a
+    row lie side by side.
     """
-    first = total = along = square = 0.0
-    lowest, highest, lightest = np.inf, -np.inf, np.inf
-    for k in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            for i in range(values.shape[2]):
-                weight = np.float64(weights[k, j, i])
-                lightest = min(lightest, weight)
-                if weight > 0:
-                    value = np.float64(values[k, j, i])
-                    sums[rising(bits[k, j, i]) >> 16] += weight
-                    if total == 0:
-                        first = value
-                    off = value - first
-                    total += weight
-                    along += weight * off
-                    square += weight * off * off
-                    lowest = min(lowest, value)
-                    highest = max(highest, value)
-    moments[0], moments[1], moments[2], moments[3], moments[4] = total, along, square, lowest, highest
-    moments[5], moments[6] = first, lightest
+    flat, steps = [], []
+    for given in (values, weights):
+        image = given
+        if image.strides[2] != 4 or min(image.strides) < 0 or image.strides[0] % 4 or image.strides[1] % 4:
+            image = np.ascontiguousarray(image)
+        size = sum((n - 1) * step for n, step in zip(image.shape, image.strides, strict=True)) // 4 + 1
+        flat.append(np.lib.stride_tricks.as_strided(image, (size if image.size else 0,), (4,), writeable=False))
+        steps += [image.strides[0] // 4, image.strides[1] // 4]
+    layout = np.array((*values.shape, *steps), np.int64)
+    layout.setflags(write=False)
+    return flat[0], flat[1], layout
 
 
-@njit(types.int64(_values, _bits, _values, types.Array(types.boolean, 1, "C"), _into, _into), cache=True, nogil=True)
-def pick(
+@njit(**_INNER)
+def _add_to_bins(bits: BitArray, weights: FloatArray, sums: DoubleArray) -> None:
+    for i in range(bits.size):
+        sums[np.uintp(bits[i] >> np.uint32(16))] += np.float64(weights[i])
+
+
+@njit(fastmath={"reassoc", "contract"}, **_INNER)
+def _moments(values: FloatArray, weights: FloatArray, first: float) -> tuple[float, float, float, int]:
+    total = along = square = 0.0
+    negative = 0
+    for i in range(values.size):
+        weight = np.float64(weights[i])
+        off = np.float64(values[i]) - first if weight > 0 else 0.0
+        total += weight
+        along += weight * off
+        square += weight * off * off
+        negative += 1 if weight < 0 else 0
+    return total, along, square, negative
+
+
+@njit(types.void(_values, _bits, _values, _layout, _sums, _sums), cache=True, nogil=True, no_cfunc_wrapper=True)
+def tally(
+    values: FloatArray,
+    bits: BitArray,
+    weights: FloatArray,
+    layout: LayoutArray,
+    sums: DoubleArray,
+    moments: DoubleArray,
+) -> None:
+    """Add weights into ``sums`` (65536) by the bin of each value, and moments into ``moments`` (5).
+
+    ``values``, ``weights`` and ``layout`` from :func:`rows_of`, ``bits`` the values seen as uint32; sums and moments
+    float64. Moments: Σw, Σw(v - v₀), Σw(v - v₀)² over weights above zero, v₀ (given), how many weights are below zero;
+    if any, nothing else means anything.
+    """
+    for k in range(layout[0]):
+        for j in range(layout[1]):
+            for i in range(0, layout[2], STRETCH):
+                size = STRETCH if layout[2] - i > STRETCH else layout[2] - i
+                v, w = k * layout[3] + j * layout[4] + i, k * layout[5] + j * layout[6] + i
+                weight = weights[w : w + size]
+                _add_to_bins(bits[v : v + size], weight, sums)
+                total, along, square, negative = _moments(values[v : v + size], weight, moments[3])
+                moments[0] += total
+                moments[1] += along
+                moments[2] += square
+                moments[4] += negative
+
+
+@njit(**_INNER)
+def _pick_row(
     values: FloatArray,
     bits: BitArray,
     weights: FloatArray,
     wanted: npt.NDArray[np.bool_],
     into_value: FloatArray,
     into_weight: FloatArray,
+    found: int,
 ) -> int:
-    """Copy the voxels with weight above zero whose bin is marked in ``wanted`` (65536); return how many."""
+    at = np.uintp(found)
+    for i in range(bits.size):
+        if wanted[np.uintp(bits[i] >> np.uint32(16))] and weights[i] > 0:
+            into_value[at] = values[i]
+            into_weight[at] = weights[i]
+            at += np.uintp(1)
+    return int(at)
+
+
+@njit(
+    types.int64(_values, _bits, _values, _layout, _marks, _into, _into), cache=True, nogil=True, no_cfunc_wrapper=True
+)
+def pick(
+    values: FloatArray,
+    bits: BitArray,
+    weights: FloatArray,
+    layout: LayoutArray,
+    wanted: npt.NDArray[np.bool_],
+    into_value: FloatArray,
+    into_weight: FloatArray,
+) -> int:
+    """Copy the voxels with a weight above zero whose bin is marked in ``wanted`` (65536); return how many."""
     found = 0
-    for k in range(values.shape[0]):
-        for j in range(values.shape[1]):
-            for i in range(values.shape[2]):
-                if wanted[rising(bits[k, j, i]) >> 16] and weights[k, j, i] > 0:
-                    into_value[found] = values[k, j, i]
-                    into_weight[found] = weights[k, j, i]
-                    found += 1
+    for k in range(layout[0]):
+        for j in range(layout[1]):
+            v, w, size = k * layout[3] + j * layout[4], k * layout[5] + j * layout[6], layout[2]
+            found = _pick_row(
+                values[v : v + size], bits[v : v + size], weights[w : w + size], wanted, into_value, into_weight, found
+            )
     return found

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from voxeldose.cli.tables import print_table, print_uncertainty
-from voxeldose.cli.words import PATH, Instant, progress, read_labels_json
+from voxeldose.cli.words import CONSTANTS, PATH, Instant, progress, read_labels_json
 
 __all__ = ["assess"]
 
@@ -20,6 +20,9 @@ __all__ = ["assess"]
 @click.option("--activity", type=PATH, help="PET or SPECT: DICOM folder or file, NIfTI, NRRD, MHA.")
 @click.option("--rois", type=PATH, multiple=True, help="Label map, or folder of masks; may be repeated.")
 @click.option("--ct", type=PATH, help="CT: DICOM folder, or a file in Hounsfield units.")
+@click.option(
+    "--registration", type=PATH, help="Rigid transform: DICOM REG, or ITK .tfm or .h5; applied to the activity."
+)
 @click.option("--labels", type=PATH, help='JSON: label value or name -> {"name": …, "role": …}.')
 @click.option("--administered-mbq", type=float, help="Activity in the vial, decayed to the infusion.")
 @click.option("--residual-mbq", type=float, help="Left in vial and tubing, at the same instant.")
@@ -31,6 +34,17 @@ __all__ = ["assess"]
     "--quantity", type=click.Choice(["bq_per_ml", "bq", "counts"]), help="What the image holds, if it does not say."
 )
 @click.option("--image-nuclide", help="What the image shows, such as Tc-99m; needed where its header names another.")
+@click.option("--undo-nuclide", help="Nuclide as which the scanner computed its Bq/mL, such as F-18: undo it.")
+@click.option(
+    "--undo-suv", is_flag=True, default=None, help="Turn SUV back into Bq/mL with the header's dose and weight."
+)
+@click.option("--weight-kg", type=float, help="Of the patient, for --undo-suv where the header has none.")
+@click.option("--energy-window", type=int, help="Which to read from a SPECT file that holds several, from 1.")
+@click.option("--slice-spacing-mm", type=float, help="Spacing, with its sign, of a SPECT file that has none.")
+@click.option(
+    "--ct-uneven", type=click.Choice(["refuse", "resample"]), help="Uneven or tilted CT slices (default refuse)."
+)
+@click.option("--hu-table", type=PATH, help="CSV of HU and g/mL, for --density ct.")
 @click.option("--lung-shunt", type=float, help="Lung shunt fraction, 0 to 1.")
 @click.option("--calibration", type=click.Choice(["administered", "absolute"]), help="How image numbers become MBq.")
 @click.option("--calibration-region", help="ROI that holds the net activity less the lung shunt.")
@@ -38,9 +52,8 @@ __all__ = ["assess"]
 @click.option("--grid", help="Where dose is wanted: activity (default), ct, rois, or a spacing in mm.")
 @click.option("--density-g-per-ml", type=float, help="Uniform density (default 1.04).")
 @click.option("--density", help="ct (from CT numbers), or an image in g/mL.")
-@click.option(
-    "--constants", type=click.Choice(["ddep", "icrp107", "vendor"]), help="Set of Y-90 constants (default ddep)."
-)
+@click.option("--constants", type=CONSTANTS, help="Set of Y-90 constants (default ddep).")
+@click.option("--thresholds", type=PATH, help="TOML file with your site's own limits; they replace published ones.")
 @click.option("--device", type=click.Choice(["glass", "resin"]), help="Microspheres; decides the thresholds compared.")
 @click.option(
     "--uncertainty",
@@ -50,6 +63,13 @@ __all__ = ["assess"]
 )
 @click.option("--samples", type=int, help="Monte Carlo samples of the uncertainty (default 500).")
 @click.option("--probability", multiple=True, metavar="CONDITION", help="Such as 'lesion_1.d95>=400'; may be repeated.")
+@click.option("--dose-bits", type=click.Choice(["16", "32"]), help="Bits a voxel of dose.dcm (default 32).")
+@click.option(
+    "--bed-dose",
+    type=click.Choice(["tumor", "liver"]),
+    help="Also bed.dcm and bed.nii.gz: BED of every voxel with this tissue's parameters.",
+)
+@click.option("--rtstruct", is_flag=True, default=None, help="Also rois.rtstruct.dcm: the ROIs as contours.")
 @click.option("--id", "case_id", help="A label for the results; never a patient identifier.")
 @click.option("--out", type=PATH, help="Results folder (default: CASE-results beside the case file).")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier results folder.")
@@ -99,6 +119,12 @@ _KEYS = {
     "quantity": ("activity", "quantity"),
     "measured_at": ("activity", "measured_at"),
     "image_nuclide": ("activity", "image_nuclide"),
+    "undo_nuclide": ("activity", "undo_nuclide"),
+    "undo_suv": ("activity", "undo_suv"),
+    "weight_kg": ("activity", "weight_kg"),
+    "energy_window": ("activity", "energy_window"),
+    "slice_spacing_mm": ("activity", "slice_spacing_mm"),
+    "ct_uneven": ("ct", "uneven"),
     "administered_mbq": ("administration", "administered_mbq"),
     "residual_mbq": ("administration", "residual_mbq"),
     "at": ("administration", "at"),
@@ -113,19 +139,26 @@ _KEYS = {
     "density": ("dose", "density"),
     "constants": ("dose", "constants"),
     "case_id": ("case", "id"),
+    "dose_bits": ("output", "dose_bits"),
+    "bed_dose": ("output", "bed_dose"),
+    "rtstruct": ("output", "rtstruct"),
 }
 
 
 def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
     """Put the flags that were given into the tables of the case file; tables that are none are left to its check."""
-    if not all(isinstance(tables.get(t, {}), dict) for t in ("case", "activity", "ct", "administration", "dose")):
+    if not all(
+        isinstance(tables.get(t, {}), dict) for t in ("case", "activity", "ct", "administration", "dose", "output")
+    ):
         return
     for flag, (table, key) in _KEYS.items():
         if flags[flag] is not None:
-            tables.setdefault(table, {})[key] = flags[flag]
+            tables.setdefault(table, {})[key] = int(flags[flag]) if flag == "dose_bits" else flags[flag]
     for flag in ("activity", "ct"):
         if flags[flag] is not None:
             tables[flag] = {**tables.get(flag, {}), "path": str(flags[flag].absolute())}
+    if flags["registration"] is not None:
+        tables["registration"] = {"path": str(flags["registration"].absolute())}
     dose = tables.get("dose", {})
     if flags["density"] is not None and flags["density_g_per_ml"] is None:
         dose.pop("density_g_per_ml", None)
@@ -133,6 +166,10 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
         dose["density"] = "uniform"
     if flags["density"] not in (None, "ct", "uniform"):
         tables["dose"]["density"] = str(Path(flags["density"]).absolute())
+    if flags["hu_table"] is not None:
+        tables.setdefault("dose", {})["hu_table"] = str(flags["hu_table"].absolute())
+    if flags["thresholds"] is not None:
+        tables.setdefault("dose", {})["thresholds"] = str(flags["thresholds"].absolute())
     if flags["grid"] is not None:
         named = flags["grid"] in ("activity", "ct", "rois")
         try:

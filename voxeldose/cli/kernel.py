@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxeldose.cli.words import PATH
+from voxeldose.cli.words import CONSTANTS, PATH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,11 +20,7 @@ __all__ = ["kernel"]
 )
 @click.option("--density-g-per-ml", type=float, default=1.0, show_default=True, help="Of the medium.")
 @click.option("--reach-mm", type=float, default=12.0, show_default=True, help="Where the kernel ends, in water.")
-@click.option(
-    "--constants",
-    type=click.Choice(["ddep", "icrp107", "vendor"]),
-    help="Energy per decay (default: the kernel's own).",
-)
+@click.option("--constants", type=CONSTANTS, help="Energy per decay (default: the kernel's own).")
 @click.option("--out", type=PATH, required=True, help=".csv, .npz or .nii.gz")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier file.")
 def kernel(

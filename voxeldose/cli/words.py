@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-__all__ = ["PATH", "Instant", "named_labels", "progress", "read_labels_json"]
+__all__ = ["CONSTANTS", "PATH", "Instant", "named_labels", "progress", "read_labels_json"]
 
 PATH = click.Path(path_type=Path)
+
+#: Sets of Y-90 constants, the default first.
+CONSTANTS = click.Choice(["ddep", "icrp107", "vendor", "legacy"])
 
 
 class Instant(click.ParamType[Any]):

@@ -17,6 +17,7 @@ import numpy as np
 from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel, VoxelKernel, voxelise
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.radionuclide import JOULE_PER_MEV
+from voxeldose.resample import onto
 from voxeldose.volume import DecayMap, DensityMap, DoseMap
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from voxeldose._compiled.convolve import Reach
+    from voxeldose.grid import Grid
     from voxeldose.volume import FloatArray
 
 
@@ -39,7 +41,14 @@ THREADS_FROM_NS = 1e8
 #: Output slices that are summed at once from the spectra around them, so that these are read once for all.
 BATCH = 4
 
-Method = Literal["direct", "planes"]
+#: Padded boxes of activity of so many voxels are transformed as a whole. In smaller ones the direct sum, which has no
+#: rounding to see, is as fast; of larger ones the spectrum (half of it, complex) leaves a processor's second-level cache.
+BOX_VOXELS = 2**14, 2**18
+
+#: Size of the parts that voxels of a dose grid other than the image's are cut into, and how many there may be in all.
+PART_MM, MOST_PARTS = 1.5, 6 * 10**7
+
+Method = Literal["direct", "planes", "box"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +66,7 @@ class LocalDeposition:
         """One sentence for the report."""
         return "Local deposition: all beta energy stays in the voxel where it is emitted."
 
-    def margin_mm(self, density: DensityMap | float) -> float:  # noqa: ARG002 - nothing leaves the voxel
-        """How far beyond a grid activity gives dose inside it."""
-        return 0.0
-
-    def dose(self, decays: DecayMap, density: DensityMap | float) -> DoseMap:
+    def dose(self, decays: DecayMap, density: DensityMap | float, grid: Grid | None = None) -> DoseMap:
         """Dose in each voxel.
 
         Parameters
@@ -71,7 +76,11 @@ class LocalDeposition:
         density : DensityMap or float
             In g/mL; a map must lie on the grid of ``decays``. Voxels below 0.05 g/mL (air) get zero dose, since energy
             over nearly no mass is not a dose; the energy is reported as lost.
+        grid : Grid, optional
+            Where the dose is wanted: both images are brought onto it, activity spread evenly over each of its voxels.
         """
+        if grid is not None:
+            return self.dose(onto(decays, grid), onto(density, grid) if isinstance(density, DensityMap) else density)
         decays.require_finite()
         energy_j = decays.decays.astype(np.float64) * (decays.radionuclide.energy_mev * JOULE_PER_MEV)
         if isinstance(density, DensityMap):
@@ -116,11 +125,9 @@ class Convolution:
             f"kernel: {self.kernel.source}."
         )
 
-    def margin_mm(self, density: DensityMap | float) -> float:
+    def _margin_mm(self, density: float) -> float:
         """How far beyond a grid activity gives dose inside it."""
-        if isinstance(self.kernel, VoxelKernel):
-            return self.kernel.reach_mm
-        return self.reach_mm if isinstance(density, DensityMap) else self.reach_mm / density
+        return self.kernel.reach_mm if isinstance(self.kernel, VoxelKernel) else self.reach_mm / density
 
     def voxel_kernel(self, decays: DecayMap, density: float) -> VoxelKernel:
         """The kernel for this grid and density, or the given one if it fits.
@@ -155,8 +162,8 @@ class Convolution:
             raise QuantityError(msg)
         return self.kernel
 
-    def dose(self, decays: DecayMap, density: DensityMap | float) -> DoseMap:
-        """Dose in each voxel of the grid of ``decays``.
+    def dose(self, decays: DecayMap, density: DensityMap | float, grid: Grid | None = None) -> DoseMap:
+        """Dose in each voxel of ``grid``, or of the grid of ``decays``.
 
         Parameters
         ----------
@@ -165,6 +172,10 @@ class Convolution:
         density : float
             Of the uniform medium in g/mL. A :class:`DensityMap` is refused: dividing a water convolution by the local
             density doubles the dose in the first lung layer and starves what lies behind it.
+        grid : Grid, optional
+            Where the dose is wanted, if not on the grid of ``decays``. Activity within reach of it counts. It is spread evenly
+            over parts of its voxels (:data:`PART_MM`), and a voxel's dose is the mean of its parts: spread over whole voxels of
+            4 mm, a single hot voxel would lose a quarter of its dose.
 
         Returns
         -------
@@ -177,6 +188,17 @@ class Convolution:
                 'varies. Use density = "uniform", or engine = "local" with the image.'
             )
             raise QuantityError(msg)
+        if grid is not None and not grid.matches(decays.grid):
+            _voxel_kg(decays, density)  # refuses what is no tissue
+            margin = [math.ceil(self._margin_mm(density) / s) for s in grid.spacing_mm]
+            wide = grid.window([-m for m in margin], [n + 2 * m for n, m in zip(grid.shape, margin, strict=True)])
+            parts = _parts_of_a_voxel(wide) if isinstance(self.kernel, PointKernel) else (1, 1, 1)
+            fine = wide.with_spacing([s / n for s, n in zip(wide.spacing_mm, parts, strict=True)])
+            dose = self.dose(onto(decays, fine), density)
+            if max(parts) == 1:
+                return dose.window(grid)
+            blocks = dose.gy.reshape([n for pair in zip(wide.shape, parts, strict=True) for n in pair])
+            return dose.replaced(blocks.mean(axis=(1, 3, 5)), wide).window(grid)
         from voxeldose._compiled.convolve import find_reach
 
         voxel_kg = _voxel_kg(decays, density)
@@ -194,6 +216,15 @@ class Convolution:
         lost = 1 - _sum(gy, reach.out) / gy_per_decay / emitted if emitted else 0.0
         gy.setflags(write=False)  # else DoseMap would copy it
         return DoseMap(gy, decays.grid, method=self.describe(), energy_lost_fraction=lost)
+
+
+def _parts_of_a_voxel(grid: Grid) -> tuple[int, int, int]:
+    """Into how many parts each voxel of a grid is cut along each axis; fewer where the memory would not do."""
+    parts = [max(1, round(s / PART_MM)) for s in grid.spacing_mm]
+    while math.prod(grid.shape) * math.prod(parts) > MOST_PARTS and max(parts) > 1:
+        parts[parts.index(max(parts))] -= 1
+    k, j, i = parts
+    return k, j, i
 
 
 def _voxel_kg(decays: DecayMap, density_g_per_ml: float) -> float:
@@ -225,14 +256,18 @@ def _convolve(
 ) -> FloatArray:
     """Linear convolution, same size, zeros outside the image; exactly zero where a row has no activity within reach.
 
-    ``method`` and ``threads`` are for tests and benchmarks: without them the method of lower cost is taken, and as many
-    threads as there are processors. A kernel that is not its own mirror image takes the FFT in three dimensions.
+    ``method`` and ``threads`` are for tests and benchmarks: without them a box of activity of moderate size is transformed as a
+    whole (on one thread, with nothing to compile), others by the method of lower cost on as many threads as there are
+    processors. A kernel that is not its own mirror image takes the FFT in three dimensions and float64.
     """
     result = np.zeros(source.shape, np.float32)
     if not _is_symmetric(kernel):
         _convolve_any(source, kernel, reach, result)
         return result
     octant = kernel[tuple(slice(n // 2, None) for n in kernel.shape)]
+    if method == "box" or (method is None and BOX_VOXELS[0] < math.prod(_least_sizes(octant, reach)) <= BOX_VOXELS[1]):
+        _convolve_box(source, octant, reach, result)
+        return result
     direct, planar = _cost_ns(octant, reach)
     if threads is None:
         threads = _processors() if min(direct, planar) > THREADS_FROM_NS else 1
@@ -296,6 +331,69 @@ def _convolve_direct(
     _in_threads(work, slice(0, reach.out[0].stop - reach.out[0].start), 1 if threads == 1 else 4 * threads, threads)
 
 
+def _least_sizes(octant: npt.NDArray[np.float64], reach: Reach) -> list[int]:
+    """Least length of an FFT along each axis: no part of the result that lies in the image is wrapped onto."""
+    return [
+        b.stop - b.start + n - 1 + max(b.start - o.start, o.stop - b.stop)
+        for n, b, o in zip(octant.shape, reach.box, reach.out, strict=True)
+    ]
+
+
+def _fast_sizes(octant: npt.NDArray[np.float64], reach: Reach) -> list[int]:
+    """The next lengths that are quickly transformed."""
+    from scipy import fft
+
+    return [fft.next_fast_len(n, real=True) for n in _least_sizes(octant, reach)]
+
+
+def _columns_reached(octant: npt.NDArray[np.float64], reach: Reach) -> tuple[npt.NDArray[np.int32], ...]:
+    """First column and the one after the last that each row in reach gets dose in, (nk, nj, 1) each."""
+    wide, last = octant.shape[2] - 1, reach.out[2].stop
+    start, stop = reach.start[reach.out[:2]][..., None], reach.stop[reach.out[:2]][..., None]
+    return np.where(stop > 0, start - wide, last).astype(np.int32), np.where(stop > 0, stop + wide, 0).astype(np.int32)
+
+
+def _convolve_box(source: FloatArray, octant: npt.NDArray[np.float64], reach: Reach, result: FloatArray) -> None:
+    """FFT of the activity's box, axis by axis: rows that are zero, or not asked for, are left out.
+
+    The kernel's spectrum is made by its cosines, since it is symmetric. Accuracy is that of :func:`_convolve_planes`.
+    """
+    from scipy import fft
+
+    box, out, part = reach.box, reach.out, source[reach.box]
+    size = _fast_sizes(octant, reach)
+    before = [b.start - o.start for b, o in zip(box, out, strict=True)]
+    given = np.zeros((*part.shape[:2], before[2] + part.shape[2]), np.float32)
+    given[..., before[2] :] = part
+    spectrum = fft.fft(fft.fft(fft.rfft(given, size[2], axis=2), size[1], axis=1), size[0], axis=0)
+    half = size[0] // 2 + 1
+    cosine = [_cosines(n, m, c) for n, m, c in zip(size, (half, size[1], size[2] // 2 + 1), octant.shape, strict=True)]
+    planes = np.einsum("kjc,bj->kbc", np.einsum("kji,ci->kjc", octant, cosine[2]), cosine[1]).astype(np.float32)
+    factor = np.zeros((half, *planes.shape[1:]), np.float32)
+    for plane, weight in zip(planes, cosine[0].T.astype(np.float32), strict=True):
+        factor += weight[:, None, None] * plane
+    spectrum[:half] *= factor
+    spectrum[half:] *= factor[1 : size[0] - half + 1][::-1]
+    first, second = (  # where in the circle of each axis the result lies
+        np.arange(-n, o.stop - o.start - n) % m for n, o, m in zip(before[:2], out[:2], size[:2], strict=True)
+    )
+    lines = fft.ifft(spectrum, axis=0, overwrite_x=True).take(first, axis=0)
+    lines = fft.ifft(lines, axis=1, overwrite_x=True).take(second, axis=1)
+    dose = fft.irfft(lines, size[2], axis=2)[..., : out[2].stop - out[2].start]
+    if part.min() >= 0:
+        np.maximum(dose, 0, out=dose)
+    low, high = _columns_reached(octant, reach)
+    column = np.arange(out[2].start, out[2].stop, dtype=np.int32)
+    np.copyto(result[out], dose, where=(column >= low) & (column < high))
+
+
+def _cosines(size: int, frequencies: int, count: int) -> npt.NDArray[np.float64]:
+    """What a sample and its mirror image, at 0 to ``count - 1``, add to each of the first frequencies."""
+    wave: npt.NDArray[np.float64] = np.cos(2 * np.pi / size * np.outer(np.arange(frequencies), np.arange(count)))
+    wave[:, 1:] *= 2
+    return wave
+
+
 def _convolve_planes(
     source: FloatArray, octant: npt.NDArray[np.float64], reach: Reach, result: FloatArray, threads: int
 ) -> None:
@@ -309,18 +407,14 @@ def _convolve_planes(
     from voxeldose._compiled.convolve import sum_spectra
 
     box, out = reach.box, reach.out
-    size = [  # no part of the result that lies in the image is wrapped onto
-        fft.next_fast_len(b.stop - b.start + n - 1 + max(b.start - o.start, o.stop - b.stop), real=True)
-        for n, b, o in zip(octant.shape[1:], box[1:], out[1:], strict=True)
-    ]
+    size = _fast_sizes(octant, reach)[1:]
     factor = _plane_spectra(octant, size)
-    depth, wide = octant.shape[0] - 1, octant.shape[2] - 1
+    depth = octant.shape[0] - 1
     slots = 2 * depth + BATCH
     positive = all(source[k][box[1:]].min() >= 0 for k in range(box[0].start, box[0].stop))
     rows, columns = out[1].stop - out[1].start, out[2].stop - out[2].start
     corner = tuple(slice(b.start - o.start, b.stop - o.start) for b, o in zip(box[1:], out[1:], strict=True))
-    from_i = np.where(reach.stop > 0, np.maximum(reach.start - wide, 0), source.shape[2])[:, out[1], None]
-    to_i = np.where(reach.stop > 0, reach.stop + wide, 0)[:, out[1], None]
+    from_i, to_i = _columns_reached(octant, reach)
     column = np.arange(out[2].start, out[2].stop, dtype=np.int32)
 
     def work(begin: int, end: int) -> None:
@@ -347,7 +441,7 @@ def _convolve_planes(
                     np.maximum(dose, 0, out=into)
                 else:
                     into[:] = dose
-                low, high = from_i[k + n], to_i[k + n]
+                low, high = from_i[k + n - out[0].start], to_i[k + n - out[0].start]
                 if low.max() > out[2].start or high.min() < out[2].stop:
                     into[(column < low) | (column >= high)] = 0
 

@@ -1,0 +1,96 @@
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from voxeldose.errors import InputError, QuantityError
+from voxeldose.io.plan_files import read_product
+from voxeldose.planning.vials import Product, plan_vial
+from voxeldose.radionuclide import Y90, Y90_ICRP107
+
+AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
+SUNDAYS = [datetime(2024, 4, 21, 16, tzinfo=UTC), datetime(2024, 4, 28, 16, tzinfo=UTC)]
+GLASS = Product("glass", (3.0, 5.0, 7.0, 10.0, 15.0, 20.0), bq_per_sphere=2500.0)
+
+
+def test_the_smallest_vial_that_is_enough_is_chosen_among_sizes_and_calibrations():
+    plan = plan_vial(1700.0, AT, product=GLASS, calibrations=SUNDAYS, residual_fraction=0.01)
+    assert len(plan.options) == 12
+    enough = [o for o in plan.options if o.net_mbq >= 1700]
+    assert plan.chosen == min(enough, key=lambda o: o.net_mbq)
+    hours = (AT - plan.chosen.calibration_at).total_seconds() / 3600
+    by_hand = plan.chosen.vial_gbq * 1000 * 2 ** (-hours / 64.04)
+    assert plan.chosen.at_infusion_mbq == pytest.approx(by_hand)
+    assert plan.chosen.net_mbq == pytest.approx(by_hand * 0.99)
+    assert plan.chosen.excess_fraction == pytest.approx(by_hand * 0.99 / 1700 - 1)
+
+
+def test_spheres_are_the_same_at_any_time_and_a_week_more_means_more_of_them():
+    fresh, old = (plan_vial(1000.0, AT, product=GLASS, calibrations=[c]) for c in reversed(SUNDAYS))
+    assert old.spheres / fresh.spheres == pytest.approx(2 ** (7 * 24 / 64.04))
+    one = fresh.chosen
+    assert one.spheres == pytest.approx(one.vial_gbq * 1e9 / 2500)  # what the vial was filled with
+    assert fresh.spheres == pytest.approx(one.spheres * 1000 / one.at_infusion_mbq)
+
+
+def test_without_sizes_and_calibration_the_vial_is_what_is_needed_at_the_infusion():
+    plan = plan_vial(1700.0, AT, residual_fraction=0.01)
+    assert plan.chosen.vial_gbq == pytest.approx(1.7 / 0.99)
+    assert plan.chosen.calibration_at == AT
+    assert plan.spheres is None
+    assert any("No calibration" in a for a in plan.assumptions)
+
+
+def test_the_half_life_is_that_of_the_constants_and_time_zones_count():
+    here = AT.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    plan, other = (plan_vial(1700.0, at, n, calibrations=[SUNDAYS[1]]) for at, n in ((here, Y90), (AT, Y90_ICRP107)))
+    assert plan.chosen.vial_gbq == pytest.approx(plan_vial(1700.0, AT, calibrations=[SUNDAYS[1]]).chosen.vial_gbq)
+    assert other.chosen.vial_gbq < plan.chosen.vial_gbq
+
+
+def test_spheres_a_millilitre():
+    plan = plan_vial(1700.0, AT, product=GLASS, calibrations=SUNDAYS, tumor_ml=50.0)
+    assert plan.spheres_per_ml == pytest.approx(plan.spheres / 50)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"calibrations": [AT + timedelta(hours=1)]}, "1.0 h before the calibration"),
+        ({"calibrations": SUNDAYS[:1], "product": Product("glass", (3.0,), shelf_life_h=24.0)}, "expired.*258.2 h old"),
+        ({"calibrations": SUNDAYS, "expires_at": AT - timedelta(hours=1)}, "expired at"),
+        ({"calibrations": SUNDAYS[:1], "product": Product("glass", (3.0,))}, "needed in the vial.*two vials"),
+        ({"calibrations": [datetime(2024, 4, 28, 16)]}, "no time zone"),  # noqa: DTZ001
+        ({"calibrations": [AT.replace(year=1924)]}, "decayed away"),
+        ({"residual_fraction": 1.0}, "below 1"),
+        ({"tumor_ml": 0.0}, "above 0 mL"),
+    ],
+)
+def test_a_vial_that_cannot_be_used_is_refused_with_the_reason(more, words):
+    with pytest.raises(QuantityError, match=words):
+        plan_vial(1700.0, AT, **more)
+
+
+def test_an_expired_calibration_leaves_the_others():
+    plan = plan_vial(1700.0, AT, product=Product("g", (5.0,), shelf_life_h=100.0), calibrations=SUNDAYS)
+    assert {o.calibration_at for o in plan.options} == {SUNDAYS[1]}
+
+
+@pytest.mark.parametrize(("device", "size", "bq"), [("glass", 20.0, 2500.0), ("resin", 3.0, 50.0)])
+def test_shipped_products_name_their_sources(device, size, bq):
+    table = read_product(device)
+    assert max(table.vials_gbq) == size
+    assert table.bq_per_sphere == bq
+    assert table.vials_source
+    assert table.bq_per_sphere_source
+    assert table.shelf_life_h is None  # no source was seen
+
+
+def test_a_sites_product_file_stands_instead(tmp_path):
+    path = tmp_path / "site.toml"
+    path.write_text("[glass]\nvials_gbq = [3.5]\nshelf_life_h = 288.0\n")
+    assert read_product("glass", path).vials_gbq == [3.5]
+    with pytest.raises(InputError, match=r"no table \[resin\]"):
+        read_product("resin", path)
+    path.write_text("[glass]\nvial_gbq = [3.5]\n")
+    with pytest.raises(InputError, match="did you mean 'vials_gbq'"):
+        read_product("glass", path)

@@ -1,0 +1,200 @@
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
+
+from voxeldose.case import Administration, Case
+from voxeldose.engines.convolution import LocalDeposition
+from voxeldose.errors import QuantityError
+from voxeldose.grid import Grid
+from voxeldose.pipeline import assess, what_if
+from voxeldose.planning.from_case import perfused_mass_g, territory_of
+from voxeldose.planning.plan import Lungs
+from voxeldose.planning.voxels import Wish, plan_voxels
+from voxeldose.radionuclide import TC99M, Y90
+from voxeldose.roi import Roi, RoiSet
+from voxeldose.volume import CountMap
+
+AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
+GRID = Grid.from_axes((24, 26, 30), (4, 3.5, 3), (-40, -50, -60))
+
+
+def roi(name, role, where):
+    occupancy = np.zeros(GRID.shape)
+    occupancy[where] = 1
+    return Roi(name, role, occupancy, GRID)
+
+
+ROIS = (
+    roi("liver", "liver", np.s_[4:20, 4:22, 5:25]),
+    roi("a.b", "tumor", np.s_[9:14, 9:14, 10:16]),
+    roi("small", "tumor", np.s_[16:18, 16:19, 18:21]),
+    roi("right", "perfused", np.s_[4:20, 4:22, 5:20]),
+    roi("air", "other", np.s_[0:2, 0:5, 0:6]),
+    roi("lungs", "lung", np.s_[21:24, 4:22, 5:25]),
+)
+
+
+@pytest.fixture(scope="module")
+def predicted():
+    """A blurred and noisy MAA SPECT: counts, with negative voxels."""
+    counts = np.full(GRID.shape, 0.5)
+    counts[4:20, 4:22, 5:25] = 10
+    counts[9:14, 9:14, 10:16] = 60
+    counts[16:18, 16:19, 18:21] = 30
+    counts = gaussian_filter(counts, 1.2) + np.random.default_rng(5).normal(0, 0.8, GRID.shape)
+    image = CountMap(counts.astype(np.float32), GRID, at=AT, radionuclide=TC99M)
+    given_ = Administration(Y90, 1850.0, AT, 12.0, 0.05, "glass")
+    return assess(Case(image, RoiSet(ROIS), given_), LocalDeposition())
+
+
+def at(result, plan):
+    """The case at the activity of a plan: the scaled map itself, measured anew."""
+    return what_if(result, activity_factor=plan.activity_mbq / result.case.administration.net_mbq)
+
+
+@pytest.mark.parametrize(
+    ("metric", "wanted", "value"),
+    [
+        ("mean", 400.0, lambda m: m.mean_dose_gy),
+        ("D95", 120.0, lambda m: m.d95_gy),
+        ("d70", 205.0, lambda m: m.d70_gy),
+        ("max", 900.0, lambda m: m.max_dose_gy),
+        ("D33.3", 400.0, lambda m: m.dvh.dose_to_fraction_gy(0.333)),
+    ],
+)
+def test_a_goal_in_gray_is_met_on_the_scaled_map(predicted, metric, wanted, value):
+    plan = plan_voxels(predicted, [Wish("a.b", metric, wanted)])
+    # float32 voxels: 6e-8 each
+    assert value(at(predicted, plan).rois["a.b"]) == pytest.approx(wanted, rel=1e-6)
+    assert plan.binding.startswith("a.b.")
+    assert plan.bounds[0].met
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(fraction=st.floats(0.01, 1.0), dose=st.floats(50, 800))
+def test_a_coverage_is_reached_on_the_scaled_map_with_the_least_activity(predicted, fraction, dose):
+    plan = plan_voxels(predicted, [Wish("a.b", f"V{dose:.3f}", fraction)])
+    dose = round(dose, 3)
+    assert at(predicted, plan).rois["a.b"].dvh.coverage(dose) >= fraction * (1 - 1e-9)
+    less = what_if(predicted, activity_factor=plan.activity_mbq * (1 - 3e-6) / predicted.case.administration.net_mbq)
+    assert less.rois["a.b"].dvh.coverage(dose) < fraction
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(fraction=st.floats(0.0, 0.95), dose=st.floats(20, 100))
+def test_a_limit_for_a_coverage_is_kept_on_the_scaled_map_and_just_so(predicted, fraction, dose):
+    plan = plan_voxels(predicted, [Wish("a.b", "mean", 1e6)], [Wish("normal_liver", f"V{dose:.3f}", fraction)])
+    dose = round(dose, 3)
+    assert plan.binding.startswith("normal_liver")
+    assert plan.warnings[0].endswith("is not met.")
+    assert at(predicted, plan).rois["normal_liver"].dvh.coverage(dose) <= fraction
+    more = what_if(predicted, activity_factor=plan.activity_mbq * (1 + 3e-6) / predicted.case.administration.net_mbq)
+    assert more.rois["normal_liver"].dvh.coverage(dose) > fraction
+
+
+def test_every_limit_is_kept_and_the_lowest_rules(predicted):
+    limits = [Wish("normal_liver", "mean", 30.0), Wish("lung", "mean", 10.0), Wish("liver", "D2", 500.0)]
+    plan = plan_voxels(predicted, [Wish("tumor", "mean", 400.0)], limits)
+    assert plan.binding == min((b for b in plan.bounds if b.kind == "limit"), key=lambda b: b.activity_mbq).name
+    scaled = at(predicted, plan).rois
+    assert scaled["normal_liver"].mean_dose_gy <= 30 * (1 + 1e-6)
+    assert scaled["liver"].d2_gy <= 500 * (1 + 1e-6)
+    assert all(b.met for b in plan.bounds if b.kind == "limit")
+    assert [b.name for b in plan.bounds if b.kind == "goal"] == ["a.b.mean=400", "small.mean=400"]
+
+
+def test_a_role_as_goal_means_every_region_of_it(predicted):
+    plan = plan_voxels(predicted, [Wish("tumor", "mean", 400.0)])
+    assert min(plan.tumor_gy.values()) == pytest.approx(400, rel=1e-9)
+    assert len(plan.tumor_gy) == 2
+    assert plan.perfused_gy == pytest.approx(at(predicted, plan).rois["right"].mean_dose_gy, rel=1e-6)
+
+
+def test_the_answer_does_not_depend_on_the_activity_of_the_case(predicted):
+    case = predicted.case
+    other = assess(Case(case.activity, case.rois, Administration(Y90, 900.0, AT, 0.0, 0.05)), LocalDeposition())
+    wishes = [Wish("a.b", "mean", 400.0)], [Wish("lung", "mean", 30.0)]
+    assert plan_voxels(other, *wishes).activity_mbq == pytest.approx(
+        plan_voxels(predicted, *wishes).activity_mbq, rel=1e-6
+    )
+
+
+def test_lungs_without_a_dose_map_take_shunt_and_mass_and_the_plan_says_so(predicted):
+    plan = plan_voxels(predicted, [], [Wish("lung", "mean", 30.0)], lungs=Lungs(0.08, 800.0))
+    assert plan.activity_mbq == pytest.approx(30 * 800 / (Y90.gy_kg_per_gbq * 0.08))
+    assert plan.lung_gy == pytest.approx(30)
+    assert any("LSF 0.08 and 800 g" in a for a in plan.assumptions)
+    by_name = plan_voxels(predicted, [], [Wish("lungs", "mean", 30.0)], lungs=Lungs(0.08, 800.0))
+    assert by_name.activity_mbq == plan.activity_mbq
+
+
+def test_lungs_with_a_dose_map_take_that():
+    counts = np.ones(GRID.shape, np.float32)
+    image = CountMap(counts, GRID, at=AT, radionuclide=TC99M)
+    result = assess(Case(image, RoiSet(ROIS), Administration(Y90, 1000.0, AT), density=0.3), LocalDeposition())
+    plan = plan_voxels(result, [], [Wish("lung", "mean", 30.0)])
+    assert at(result, plan).rois["lungs"].mean_dose_gy == pytest.approx(30, rel=1e-6)
+    assert any("dose map in lungs" in a for a in plan.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("wish", "words"),
+    [
+        (("a.b", "median", 400.0), "unknown metric 'median'"),
+        (("a.b", "mean5", 400.0), "unknown metric"),
+        (("a.b", "D", 400.0), "unknown metric"),
+        (("a.b", "D101", 400.0), "at most 100"),
+        (("a.b", "V400", 90.0), "90 % is 0.9"),
+        (("a.b", "mean", 0.0), "above 0 Gy"),
+        (("c", "mean", 400.0), "no region and no role 'c'"),
+        (("lung", "D95", 10.0), "Use lung.mean"),
+        (("air", "min", 10.0), "no activity reaches it"),
+        (("air", "V100", 1.0), "never get a dose"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_with_the_reason(predicted, wish, words):
+    with pytest.raises(QuantityError, match=words):
+        plan_voxels(predicted, [Wish(*wish)])
+
+
+def test_a_lung_limit_without_shunt_and_no_wish_at_all_are_refused(predicted):
+    case = predicted.case
+    unknown = assess(Case(case.activity, case.rois, Administration(Y90, 900.0, AT)), LocalDeposition())
+    with pytest.raises(QuantityError, match="no lung shunt fraction is known"):
+        plan_voxels(unknown, [], [Wish("lung", "mean", 30.0)])
+    with pytest.raises(QuantityError, match="No activity reaches any"):
+        plan_voxels(unknown, [], [Wish("lung", "mean", 30.0)], lungs=Lungs(0.0))
+    with pytest.raises(QuantityError, match="A goal or a limit"):
+        plan_voxels(predicted, [])
+
+
+def test_masses_and_ratio_of_a_case_are_those_of_the_perfused_region(predicted):
+    territory, unperfused_g, said = territory_of(
+        assess(
+            Case(predicted.case.activity, RoiSet(ROIS[:2] + ROIS[3:4]), predicted.case.administration),
+            LocalDeposition(),
+        ),
+        0.05,
+    )
+    rois = predicted.rois
+    assert territory.normal_g == pytest.approx(rois["right"].mass_g - rois["a.b"].mass_g)
+    normal = (rois["right"].activity_mbq - rois["a.b"].activity_mbq) / territory.normal_g
+    assert territory.tumors[0].ratio == pytest.approx(rois["a.b"].activity_mbq / rois["a.b"].mass_g / normal)
+    assert unperfused_g + territory.perfused_g == pytest.approx(rois["liver"].mass_g, rel=1e-6)
+    assert "right without its tumors" in said[0]
+    assert perfused_mass_g(predicted) == (rois["right"].mass_g, "right")
+    assert perfused_mass_g(predicted, "liver")[0] == rois["liver"].mass_g
+
+
+def test_a_tumor_perfused_in_part_and_missing_regions_are_refused(predicted):
+    with pytest.raises(QuantityError, match="of small lies in right"):
+        territory_of(predicted)
+    bare = assess(Case(predicted.case.activity, RoiSet(ROIS[:1]), predicted.case.administration), LocalDeposition())
+    with pytest.raises(QuantityError, match="role 'tumor'"):
+        territory_of(bare)
+    with pytest.raises(QuantityError, match="role 'perfused'"):
+        perfused_mass_g(bare)

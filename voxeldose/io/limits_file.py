@@ -1,0 +1,67 @@
+"""A site's own limits from a TOML file of the shape of ``tables/thresholds.toml``."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, Field
+
+from voxeldose.case import Limit, RoiMetrics
+from voxeldose.errors import InputError
+from voxeldose.io.toml_file import Table, checked, read_toml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["read_limits"]
+
+METRICS = tuple(f.name for f in fields(RoiMetrics) if f.name.endswith(("_gy", "_fraction", "_ml", "_mbq")))
+
+
+def _known_metric(value: str) -> str:
+    if value not in METRICS:
+        msg = f"must be a number of the results ({', '.join(METRICS)})"
+        raise ValueError(msg)
+    return value
+
+
+class LimitTable(Table):
+    """``[[threshold]]``."""
+
+    name: str = Field(min_length=1)
+    role: Literal["tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other"]
+    metric: Annotated[str, AfterValidator(_known_metric)]
+    sense: Literal["at least", "below"]
+    limit: Annotated[float, Field(ge=0)]
+    source: str = Field(min_length=1)
+    method: str = Field(min_length=1)
+    device: Literal["glass", "resin"] | None = None
+    dose: (
+        Literal["single compartment", "partition", "local deposition", "kernel", "Monte Carlo", "lung shunt"] | None
+    ) = None
+    image: Literal["Tc-99m", "Y-90"] | None = None
+
+
+class LimitsFile(Table):
+    """The whole file; ``published = false`` leaves out the limits that voxeldose ships."""
+
+    published: bool = True
+    threshold: list[LimitTable] = Field(min_length=1)
+
+
+def read_limits(path: Path) -> tuple[tuple[Limit, ...], bool]:
+    """The limits of a site's file, and whether they come on top of the published ones or stand alone.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read; names the entry and the key.
+    """
+    file = checked(LimitsFile, read_toml(path, "thresholds file"), path.name)
+    own = [Limit(**row.model_dump()) for row in file.threshold]
+    for n, limit in enumerate(own):
+        if limit.key in [other.key for other in own[:n]]:
+            msg = f"{path.name}: threshold.{n} ({limit.name}) stands twice for role {limit.role}; keep one."
+            raise InputError(msg)
+    return tuple(own), file.published

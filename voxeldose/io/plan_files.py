@@ -1,0 +1,95 @@
+"""TOML files for planning: territories of the partition model, and products of microspheres."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from voxeldose.errors import InputError
+from voxeldose.io.toml_file import Table, checked, read_toml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["ProductTable", "TerritoriesFile", "read_product", "read_territories"]
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
+
+
+class TumorTable(Table):
+    """One tumor of ``[[territory]]``; the same name in two territories is one tumor."""
+
+    name: str = Field(min_length=1)
+    mass_g: Positive
+    tn: Positive
+
+
+class TerritoryTable(Table):
+    """``[[territory]]``: what one infusion reaches."""
+
+    name: str = Field(min_length=1)
+    normal_g: NotNegative = 0.0
+    tumors: list[TumorTable] = Field(default_factory=list)
+    activity_mbq: Positive | None = None
+    lung_shunt_fraction: Fraction | None = None
+
+
+class TerritoriesFile(Table):
+    """The whole file."""
+
+    lung_g: Positive | None = None
+    unperfused_g: NotNegative = 0.0
+    territory: list[TerritoryTable] = Field(min_length=1)
+
+
+class ProductTable(Table):
+    """``[glass]`` or ``[resin]``."""
+
+    vials_gbq: list[Positive] = Field(default_factory=list)
+    vials_source: str = "the site's product file"
+    bq_per_sphere: Positive | None = None
+    bq_per_sphere_source: str = "the site's product file"
+    shelf_life_h: Positive | None = None
+
+
+class ProductsFile(Table):
+    """The whole file."""
+
+    glass: ProductTable | None = None
+    resin: ProductTable | None = None
+
+
+def read_territories(path: Path) -> TerritoriesFile:
+    """Territories with their tumors, checked.
+
+    Raises
+    ------
+    InputError
+        Names the territory or tumor and the key.
+    """
+    return checked(TerritoriesFile, read_toml(path, "territories file"), path.name)
+
+
+def read_product(device: str, path: Path | None = None) -> ProductTable:
+    """What is known of the vials and spheres of a device: the shipped table, or a site's own file instead of it.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or does not hold the device.
+    """
+    if path is None:
+        text = (resources.files("voxeldose") / "tables" / "products.toml").read_text("utf-8")
+        tables, where = tomllib.loads(text), "products.toml"
+    else:
+        tables, where = read_toml(path, "product file"), path.name
+    found: ProductTable | None = getattr(checked(ProductsFile, tables, where), device)
+    if found is None:
+        msg = f"{where}: has no table [{device}]; add it, or name another --device."
+        raise InputError(msg)
+    return found

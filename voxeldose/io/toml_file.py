@@ -1,0 +1,123 @@
+"""TOML files with a schema: reading them, and errors that name the key and the nearest known one."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from voxeldose.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["Table", "checked", "checked_json", "read_toml"]
+
+
+class Table(BaseModel):
+    """A table whose keys are all known, of the type they say, finite, and not changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+T = TypeVar("T", bound=Table)
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """The tables of a TOML file, as they stand there.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    what : str
+        What the file is, for the message, as in "case file".
+
+    Raises
+    ------
+    InputError
+        If there is no such file or it is not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        msg = f"{path}: there is no such {what}."
+        raise InputError(msg) from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        msg = f"{path}: cannot be read as TOML ({error})."
+        raise InputError(msg) from error
+
+
+def checked(model: type[T], tables: dict[str, Any], where: str) -> T:
+    """The tables as ``model``, with types and limits checked.
+
+    Raises
+    ------
+    InputError
+        Names every wrong key, what was found, and for an unknown one the nearest known.
+    """
+    try:
+        return model.model_validate(tables)
+    except ValidationError as error:
+        raise InputError(_problems(error, model, tables, where)) from None
+
+
+def checked_json(model: type[T], tables: dict[str, Any], where: str) -> T:
+    """As :func:`checked`, for tables that went through JSON and hold instants as text."""
+    try:
+        return model.model_validate_json(json.dumps(tables, default=str))
+    except ValidationError as error:
+        raise InputError(_problems(error, model, tables, where)) from None
+
+
+def _problems(error: ValidationError, model: type[Table], tables: object, where: str) -> str:
+    return f"{where}: " + "; ".join(dict.fromkeys(_said(p, model, tables) for p in error.errors())) + "."
+
+
+def _said(problem: Any, model: type[Table], tables: object) -> str:
+    place = [p for p in problem["loc"] if not str(p).startswith(("literal[", "constrained-", "float"))]
+    key, entry = ".".join(str(p) for p in place), _named(tables, place)
+    if problem["type"] == "extra_forbidden":
+        known = sorted(_known_keys(model, place[:-1]))
+        near = difflib.get_close_matches(str(place[-1]), known, 1, 0.4)
+        hint = f"did you mean {near[0]!r}" if near else f"known keys are {', '.join(known)}"
+        return f"unknown key {key!r}{entry}, {hint}"
+    if problem["type"] == "missing":
+        return f"{key}{entry} is missing"
+    return f"{key}{entry}: {problem['msg'][0].lower()}{problem['msg'][1:]}, found {problem['input']!r}"
+
+
+def _named(tables: object, place: list[Any]) -> str:
+    """The name of the entry that a problem lies in, where its list of tables gives names."""
+    for at in place[:-1]:
+        try:
+            tables = tables[at]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            return ""
+    name = (
+        tables.get("name")
+        if isinstance(tables, dict) and isinstance(place[-2] if len(place) > 1 else "", int)
+        else None
+    )
+    return f" ({name})" if isinstance(name, str) else ""
+
+
+def _known_keys(model: type[Table], place: list[Any]) -> set[str]:
+    table: type[BaseModel] = model
+    for name in place:
+        field = table.model_fields.get(str(name))
+        if field is not None:
+            table = next(_models(field.annotation), table)
+    return {field.alias or name for name, field in table.model_fields.items()}
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    """Every model in a type such as ``list[RoisTable] | None``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for part in get_args(annotation):
+        yield from _models(part)

@@ -1,0 +1,109 @@
+"""Masses and T/N for the compartment models from an assessed image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from voxeldose.errors import QuantityError
+from voxeldose.planning.compartments import Territory, Tumor
+
+if TYPE_CHECKING:
+    from voxeldose.case import Assessment
+
+__all__ = ["perfused_mass_g", "territory_of"]
+
+#: Part of a tumor that must lie in the perfused region to count as inside it.
+INSIDE = 0.95
+
+
+def perfused_mass_g(result: Assessment, roi: str | None = None) -> tuple[float, str]:
+    """Mass of the perfused volume, and the name of its region.
+
+    Raises
+    ------
+    QuantityError
+        If no region is named and there is not exactly one of role ``perfused``.
+    """
+    if roi is not None and roi not in result.rois:
+        msg = f"There is no region {roi!r}; regions are {', '.join(result.rois)}."
+        raise QuantityError(msg)
+    names = [roi] if roi is not None else _with_role(result, "perfused")
+    if len(names) != 1:
+        msg = (
+            f"One region of role 'perfused' is needed, found {len(names)} ({', '.join(names) or 'none'}). Give it that role in "
+            "the case, or name the region (--roi)."
+        )
+        raise QuantityError(msg)
+    return result.rois[names[0]].mass_g, names[0]
+
+
+def territory_of(
+    result: Assessment, lung_shunt_fraction: float | None = None
+) -> tuple[Territory, float, tuple[str, ...]]:
+    """The partition model's territory from an image: masses, and T/N as activity a gram in each tumor over normal liver.
+
+    Normal liver is what is left of the one region of role ``perfused`` outside its tumors, or all normal liver where there is no
+    such region.
+
+    Returns
+    -------
+    territory, unperfused_g, assumptions
+        ``unperfused_g`` is the mass of normal liver outside the perfused region.
+
+    Raises
+    ------
+    QuantityError
+        If there is no tumor or no normal liver, several perfused regions, a tumor that is perfused in part, or no activity in
+        normal liver.
+    """
+    tumors, perfused, normals = (_with_role(result, role) for role in ("tumor", "perfused", "normal_liver"))
+    if not tumors:
+        msg = f"The partition model needs a region of role 'tumor'; found {', '.join(result.rois) or 'no region'}."
+        raise QuantityError(msg)
+    if len(perfused) > 1:
+        msg = f"Several perfused regions ({', '.join(perfused)}) are several infusions; give their masses with --territories."
+        raise QuantityError(msg)
+    normal_liver_g = sum(result.rois[n].mass_g for n in normals)
+    if perfused:
+        tumors = [name for name in tumors if _is_inside(result, name, perfused[0])]
+        mass_g = result.rois[perfused[0]].mass_g - sum(result.rois[n].mass_g for n in tumors)
+        mbq = result.rois[perfused[0]].activity_mbq - sum(result.rois[n].activity_mbq for n in tumors)
+        said = f"Normal liver is {perfused[0]} without its tumors; T/N is activity a gram there."
+    else:
+        mass_g, mbq = normal_liver_g, sum(result.rois[n].activity_mbq for n in normals)
+        said = (
+            f"Normal liver is {', '.join(normals)}. Where the infusion reaches a part of the liver only, T/N comes out too high: "
+            "give the perfused region."
+        )
+    if not tumors or mass_g <= 0 or mbq <= 0:
+        msg = (
+            f"The partition model needs tumors and normal liver with activity; found {len(tumors)} tumors, {mass_g:.1f} g and "
+            f"{mbq:.3g} MBq of normal liver. Give liver or normal_liver as a region."
+        )
+        raise QuantityError(msg)
+    parts = tuple(
+        Tumor(
+            name, result.rois[name].mass_g, result.rois[name].activity_mbq / result.rois[name].mass_g / (mbq / mass_g)
+        )
+        for name in tumors
+    )
+    unperfused_g = max(normal_liver_g - mass_g, 0.0) if perfused else 0.0
+    territory = Territory(parts, mass_g, lung_shunt_fraction, perfused[0] if perfused else "liver")
+    return territory, unperfused_g, (said, "Masses are volumes of the regions times the run's density.")
+
+
+def _with_role(result: Assessment, role: str) -> list[str]:
+    return [name for name, m in result.rois.items() if m.role == role]
+
+
+def _is_inside(result: Assessment, tumor: str, perfused: str) -> bool:
+    """Whether a tumor lies in the perfused region; refused where it does so in part."""
+    shared = sum(o.volume_ml for o in result.overlaps if {o.first, o.second} == {tumor, perfused})
+    part = shared / result.rois[tumor].volume_ml
+    if 1 - INSIDE < part < INSIDE:
+        msg = (
+            f"{part:.0%} of {tumor} lies in {perfused}: the rest is another territory's. Draw the parts, or give masses with "
+            "--territories."
+        )
+        raise QuantityError(msg)
+    return part >= INSIDE

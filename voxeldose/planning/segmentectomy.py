@@ -1,0 +1,241 @@
+"""The radiation segmentectomy card: facts of a case beside what the sources compare them with. It recommends nothing.
+
+The evidence for dose is for the mean of the perfused volume by one compartment, ``K A (1 - LSF) / m``; coverage and D95 of the
+tumor stand beside it without a limit, because no source has one.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import dataclass
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+
+from voxeldose.errors import QuantityError
+from voxeldose.planning.vials import fraction_delivered
+from voxeldose.radionuclide import Y90
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voxeldose.radionuclide import Radionuclide
+
+__all__ = ["CardRow", "SegmentectomyFacts", "facts_of", "segmentectomy_card"]
+
+#: Above this ratio of tumor to normal liver the partition model is advised (secondary citation, original not read).
+TN_FOR_PARTITION = 2.0
+TN_SOURCE = "Practice of radiation segmentectomy; secondary citation (original not read)"
+#: 11 days, for which a manufacturer states 94 %.
+DELIVERED_H = 264.0
+DELIVERED_SOURCE = "1 - 2^(-t/T½); SIR-Spheres product page: 94 % within 11 days"
+
+WORDS = {"at least": "≥", "above": ">", "at most": "≤"}
+
+
+@dataclass(frozen=True)
+class SegmentectomyFacts:
+    """What is known of a treatment; ``None`` is shown as not given.
+
+    Parameters
+    ----------
+    perfused_gy : float, optional
+        Mean of the perfused volume by one compartment.
+    perfused_voxel_gy : float, optional
+        Mean of the dose map there.
+    tumors : tuple of (str, float, float)
+        Name, V400 (0 to 1) and D95 in Gy.
+    bq_per_sphere : float, optional
+        At the infusion.
+    treated_fraction : float, optional
+        Perfused over whole liver volume.
+    albi_grade : int, optional
+        1, 2 or 3.
+    child_pugh : str, optional
+        Class A, B or C.
+    segments : int, optional
+        Treated.
+    tumor_diameter_mm : float, optional
+        Of the largest tumor.
+    tumor_to_normal : float, optional
+        T/N.
+    device : str, optional
+        The evidence is for glass.
+    """
+
+    perfused_gy: float | None = None
+    perfused_voxel_gy: float | None = None
+    tumors: tuple[tuple[str, float, float], ...] = ()
+    bq_per_sphere: float | None = None
+    treated_fraction: float | None = None
+    albi_grade: int | None = None
+    child_pugh: str | None = None
+    segments: int | None = None
+    tumor_diameter_mm: float | None = None
+    tumor_to_normal: float | None = None
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("perfused_gy", "bq_per_sphere", "treated_fraction", "segments", "tumor_diameter_mm"):
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and value > 0):
+                msg = f"{name} must be above 0, found {value}."
+                raise QuantityError(msg)
+        if self.albi_grade not in (None, 1, 2, 3):
+            msg = f"albi_grade must be 1, 2 or 3, found {self.albi_grade}."
+            raise QuantityError(msg)
+        if self.child_pugh not in (None, "A", "B", "C"):
+            msg = f"child_pugh must be A, B or C, found {self.child_pugh!r}."
+            raise QuantityError(msg)
+
+
+@dataclass(frozen=True)
+class CardRow:
+    """One line of the card.
+
+    ``status`` is ``met``, ``not met``, ``not given``, ``not applicable``, ``advised``, ``not advised`` or ``information``.
+    """
+
+    item: str
+    value: float | None
+    unit: str
+    reference: float | None
+    sense: str
+    status: str
+    source: str
+    evidence: str
+
+
+def facts_of(content: Mapping[str, Any], **more: Any) -> SegmentectomyFacts:
+    """What an assessment (as ``assessment.json`` holds it) knows of a segmentectomy, and what the user adds.
+
+    Parameters
+    ----------
+    content : mapping
+        ``assessment.json``.
+    **more
+        Fields of :class:`SegmentectomyFacts`; ``None`` leaves what the assessment says.
+    """
+    rois = content["rois"]
+    perfused = [roi for roi in rois.values() if roi["role"] == "perfused"]
+    one = perfused[0] if len(perfused) == 1 else None
+    found: dict[str, Any] = {
+        "tumors": tuple(
+            (name, roi["v400_fraction"], roi["d95_gy"])
+            for name, roi in rois.items()
+            if roi["role"] == "tumor" and roi["d95_gy"] is not None
+        ),
+        "tumor_to_normal": content["tumor_to_normal_ratio"],
+        "device": content["administration"]["device"],
+    }
+    if one is not None:
+        found["perfused_voxel_gy"] = one["mean_dose_gy"]
+        net = content["totals"]["net_mbq"]
+        held = 1 - (content["administration"]["lung_shunt_fraction"] or 0.0)
+        if net is not None:
+            found["perfused_gy"] = content["constants"]["gy_kg_per_gbq"] * net * held / one["mass_g"]
+        whole_ml = _whole_liver_ml(content)
+        if whole_ml:
+            found["treated_fraction"] = one["volume_ml"] / whole_ml
+    found |= {key: value for key, value in more.items() if value is not None}
+    return SegmentectomyFacts(**found)
+
+
+def segmentectomy_card(facts: SegmentectomyFacts, radionuclide: Radionuclide = Y90) -> tuple[CardRow, ...]:
+    """Every line of the card, those that nothing is known of included.
+
+    Parameters
+    ----------
+    facts : SegmentectomyFacts
+        Of the treatment.
+    radionuclide : Radionuclide
+        For what is delivered after 11 days.
+    """
+    text = (resources.files("voxeldose") / "tables" / "segmentectomy.toml").read_text("utf-8")
+    rows = [_row(facts, line) for line in tomllib.loads(text)["row"]]
+    beside = [
+        _information(
+            "Perfused volume, mean of the dose map",
+            facts.perfused_voxel_gy,
+            "Gy",
+            "The same region voxel by voxel; no source sets a limit for it",
+        )
+    ]
+    for name, coverage, d95 in facts.tumors or (("tumor", None, None),):
+        beside.append(
+            _information(f"V400 of {name}", coverage, "fraction", "No source sets a limit for coverage by voxels")
+        )
+        beside.append(_information(f"D95 of {name}", d95, "Gy", "No source sets a limit; noise lowers it"))
+    ratio = facts.tumor_to_normal
+    advice = "not given" if ratio is None else "advised" if ratio > TN_FOR_PARTITION else "not advised"
+    partition = CardRow(
+        "Partition model (T/N)",
+        ratio,
+        "",
+        TN_FOR_PARTITION,
+        "above",
+        advice,
+        TN_SOURCE,
+        "One compartment averages over unequal uptake",
+    )
+    delivered = CardRow(
+        "Dose delivered after 11 days",
+        fraction_delivered(DELIVERED_H, radionuclide),
+        "fraction",
+        None,
+        "",
+        "information",
+        DELIVERED_SOURCE,
+        "Physical decay, permanent implant",
+    )
+    return (*rows[:3], *beside, *rows[3:], partition, delivered)
+
+
+def _row(facts: SegmentectomyFacts, line: dict[str, Any]) -> CardRow:
+    value = getattr(facts, line["fact"])
+    source = line["source"] + ("" if line["seen"] else " (original not read)")
+    return CardRow(
+        line["item"],
+        value,
+        line["unit"],
+        line["reference"],
+        line["sense"],
+        _status(facts, line, value),
+        source,
+        line["evidence"],
+    )
+
+
+def _status(facts: SegmentectomyFacts, line: dict[str, Any], value: float | None) -> str:
+    if line["fact"] in ("perfused_gy", "bq_per_sphere") and facts.device not in (None, "glass"):
+        return "not applicable"
+    if line["fact"] == "treated_fraction":
+        if facts.albi_grade not in (None, 2) or facts.child_pugh not in (None, "B"):
+            return "not applicable"
+        if facts.albi_grade is None or facts.child_pugh is None:
+            return "not given"
+    if value is None:
+        return "not given"
+    reference = line["reference"]
+    met = {"at least": value >= reference, "above": value > reference, "at most": value <= reference}[line["sense"]]
+    return "met" if met else "not met"
+
+
+def _information(item: str, value: float | None, unit: str, evidence: str) -> CardRow:
+    return CardRow(item, value, unit, None, "", "not given" if value is None else "information", "This run", evidence)
+
+
+def _whole_liver_ml(content: Mapping[str, Any]) -> float:
+    """Liver and tumors together; tumors may lie in the liver region or be cut out of it."""
+    rois = content["rois"]
+    livers = [name for name, roi in rois.items() if roi["role"] == "liver"]
+    tumors = [name for name, roi in rois.items() if roi["role"] == "tumor"]
+    if not livers:
+        return 0.0
+    shared = sum(
+        pair["volume_ml"]
+        for pair in content["overlaps"]
+        if (pair["first"] in livers) != (pair["second"] in livers)
+        and {pair["first"], pair["second"]} <= {*livers, *tumors}
+    )
+    return float(sum(rois[n]["volume_ml"] for n in livers + tumors) - shared)

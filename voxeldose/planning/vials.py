@@ -1,0 +1,269 @@
+"""From the activity in the patient back to the vial: residual, decay, sizes, calibration days, and how many spheres that is.
+
+``A(t) = A_ref 2^(-(t - t_ref)/T½)``; ``SA(t) = SA_cal 2^(-(t - t_cal)/T½)``; ``N = A / SA``, the same at any time.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from voxeldose.errors import QuantityError
+from voxeldose.planning.plan import require_activity
+from voxeldose.radionuclide import Y90
+from voxeldose.volume import require_zone
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from voxeldose.radionuclide import Radionuclide
+
+__all__ = ["CURIE_BQ", "Product", "VialOption", "VialPlan", "bq_per_sphere_at", "fraction_delivered", "plan_vial"]
+
+#: Exact by definition.
+CURIE_BQ = 3.7e10
+
+#: A vial this old (about 27 half-lives) holds less than a hundred-millionth; such a date is a mistake.
+DECAYED_H = 24.0 * 73
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a supplier delivers.
+
+    Parameters
+    ----------
+    name : str
+        ``glass`` or ``resin``.
+    vials_gbq : tuple of float
+        Sizes at calibration; empty where any activity can be ordered.
+    vials_source : str
+        Where they come from.
+    bq_per_sphere : float, optional
+        At calibration.
+    bq_per_sphere_source : str
+        Where it comes from.
+    shelf_life_h : float, optional
+        From calibration to the last use.
+    """
+
+    name: str
+    vials_gbq: tuple[float, ...] = ()
+    vials_source: str = "any activity"
+    bq_per_sphere: float | None = None
+    bq_per_sphere_source: str = "given"
+    shelf_life_h: float | None = None
+
+    def __post_init__(self) -> None:
+        numbers = [*self.vials_gbq, *(x for x in (self.bq_per_sphere, self.shelf_life_h) if x is not None)]
+        if not all(math.isfinite(x) and x > 0 for x in numbers):
+            msg = f"{self.name}: vial sizes, activity a sphere and shelf life must be above 0, found {numbers}."
+            raise QuantityError(msg)
+
+
+@dataclass(frozen=True)
+class VialOption:
+    """One vial at the infusion.
+
+    ``net_mbq`` is what the whole vial brings into the patient, less the residual; ``excess_fraction`` how much that is above the
+    wanted activity.
+    """
+
+    vial_gbq: float
+    calibration_at: datetime
+    at_infusion_mbq: float
+    net_mbq: float
+    excess_fraction: float
+    bq_per_sphere: float | None
+    spheres: float | None
+
+    @property
+    def vial_mci(self) -> float:
+        """The same size in millicurie."""
+        return self.vial_gbq * 1e12 / CURIE_BQ
+
+
+@dataclass(frozen=True)
+class VialPlan:
+    """The vial for an activity.
+
+    Parameters
+    ----------
+    chosen : VialOption
+        The smallest that is enough.
+    options : tuple of VialOption
+        Every size of every calibration that can be used, in order of their activity at the infusion.
+    needed_mbq : float
+        In the vial at the infusion.
+    spheres : float or None
+        That carry the wanted activity; in the whole vial there are ``chosen.spheres``.
+    spheres_per_ml : float or None
+        Over the tumor volume, if all went there: an upper bound.
+    """
+
+    activity_mbq: float
+    at: datetime
+    radionuclide: Radionuclide
+    chosen: VialOption
+    options: tuple[VialOption, ...]
+    needed_mbq: float
+    spheres: float | None
+    spheres_per_ml: float | None
+    assumptions: tuple[str, ...]
+    sources: tuple[str, ...]
+    formula: str = "A_vial(cal) = A 2^((t - t_cal)/T½) / (1 - R); SA(t) = SA_cal 2^(-(t - t_cal)/T½); N = A / SA"
+
+
+def fraction_delivered(elapsed_h: float, radionuclide: Radionuclide = Y90) -> float:
+    """Part of the dose that is given after so many hours of a permanent implant, ``1 - 2^(-t/T½)``."""
+    return 1 - radionuclide.decay_factor(elapsed_h * 3600.0)
+
+
+def bq_per_sphere_at(
+    bq_at_calibration: float, calibrated_at: datetime, at: datetime, radionuclide: Radionuclide = Y90
+) -> float:
+    """Specific activity of a sphere at an instant."""
+    require_zone(calibrated_at, "calibrated_at")
+    require_zone(at, "at")
+    return bq_at_calibration * radionuclide.decay_factor((at - calibrated_at).total_seconds())
+
+
+def plan_vial(
+    activity_mbq: float,
+    at: datetime,
+    radionuclide: Radionuclide = Y90,
+    *,
+    product: Product | None = None,
+    calibrations: Sequence[datetime] = (),
+    residual_fraction: float = 0.0,
+    expires_at: datetime | None = None,
+    tumor_ml: float | None = None,
+) -> VialPlan:
+    """The smallest vial that holds enough at the hour of infusion.
+
+    Parameters
+    ----------
+    activity_mbq : float
+        Wanted in the patient at the infusion.
+    at : datetime
+        The infusion.
+    radionuclide : Radionuclide
+        With the half-life.
+    product : Product, optional
+        Sizes and spheres; without it a vial of just the needed activity.
+    calibrations : sequence of datetime
+        The instants the supplier offers; the infusion itself without them.
+    residual_fraction : float
+        Part of the vial that stays in vial and tubing, at least 0 and below 1.
+    expires_at : datetime, optional
+        After which the vial must not be used; the product's shelf life without it.
+    tumor_ml : float, optional
+        For spheres a millilitre.
+
+    Raises
+    ------
+    QuantityError
+        If the infusion lies before every calibration or after every expiry, no size is enough, or a number is impossible.
+    """
+    require_activity(activity_mbq)
+    require_zone(at, "the infusion (at)")
+    if not (math.isfinite(residual_fraction) and 0 <= residual_fraction < 1):
+        msg = f"The residual must be at least 0 and below 1 (a fraction, not percent), found {residual_fraction}."
+        raise QuantityError(msg)
+    if tumor_ml is not None and not (math.isfinite(tumor_ml) and tumor_ml > 0):
+        msg = f"The tumor volume must be above 0 mL, found {tumor_ml}."
+        raise QuantityError(msg)
+    product = product or Product("no product named")
+    needed = activity_mbq / (1 - residual_fraction)
+    usable = _usable(calibrations or (at,), at, expires_at, product)
+    options = []
+    for calibrated_at in usable:
+        left = radionuclide.decay_factor((at - calibrated_at).total_seconds())
+        per_sphere = product.bq_per_sphere * left if product.bq_per_sphere is not None else None
+        for size in product.vials_gbq or (needed / left / 1000,):
+            filled = size * 1000 * left
+            net = filled * (1 - residual_fraction)
+            count = filled * 1e6 / per_sphere if per_sphere else None
+            options.append(VialOption(size, calibrated_at, filled, net, net / activity_mbq - 1, per_sphere, count))
+    options.sort(key=lambda o: o.at_infusion_mbq)
+    enough = [o for o in options if o.at_infusion_mbq >= needed * (1 - 1e-9)]
+    if not enough:
+        most = options[-1]
+        msg = (
+            f"{needed:.0f} MBq are needed in the vial at {at.isoformat()}, but the largest {product.name} vial "
+            f"({most.vial_gbq:g} GBq at {most.calibration_at.isoformat()}) then holds {most.at_infusion_mbq:.0f} MBq. Name a later "
+            "calibration, or plan two vials."
+        )
+        raise QuantityError(msg)
+    chosen = enough[0]
+    spheres = activity_mbq * 1e6 / chosen.bq_per_sphere if chosen.bq_per_sphere else None
+    return VialPlan(
+        activity_mbq,
+        at,
+        radionuclide,
+        chosen,
+        tuple(options),
+        needed,
+        spheres,
+        spheres / tumor_ml if spheres is not None and tumor_ml else None,
+        _said(product, bool(calibrations), residual_fraction, tumor_ml),
+        (f"Vial sizes: {product.vials_source}", *_sphere_source(product)),
+    )
+
+
+def _usable(
+    calibrations: Sequence[datetime], at: datetime, expires_at: datetime | None, product: Product
+) -> list[datetime]:
+    """The calibrations whose vials may be used at the infusion; refused with every reason if there are none."""
+    usable, reasons = [], []
+    for calibrated_at in calibrations:
+        require_zone(calibrated_at, "the calibration (calibrated_at)")
+        age_h = (at - calibrated_at).total_seconds() / 3600
+        if age_h < 0:
+            reasons.append(
+                f"the infusion at {at.isoformat()} lies {-age_h:.1f} h before the calibration {calibrated_at.isoformat()}"
+            )
+        elif product.shelf_life_h is not None and age_h > product.shelf_life_h:
+            reasons.append(
+                f"the vial of {calibrated_at.isoformat()} expired: {age_h:.1f} h old at the infusion, shelf life "
+                f"{product.shelf_life_h:g} h"
+            )
+        elif age_h > DECAYED_H:
+            reasons.append(f"the vial of {calibrated_at.isoformat()} is {age_h / 24:.0f} days old and has decayed away")
+        else:
+            usable.append(calibrated_at)
+    if expires_at is not None:
+        require_zone(expires_at, "expires_at")
+        if at > expires_at:
+            usable = []
+            reasons.append(f"the vial expired at {expires_at.isoformat()}, before the infusion at {at.isoformat()}")
+    if not usable:
+        msg = f"No vial can be used: {'; '.join(reasons)}. Check dates and time zones, or name another calibration."
+        raise QuantityError(msg)
+    return usable
+
+
+def _said(product: Product, calibrated: bool, residual_fraction: float, tumor_ml: float | None) -> tuple[str, ...]:
+    said = []
+    if not calibrated:
+        said.append("No calibration instant was given: the vial's activity is as of the infusion.")
+    if not product.vials_gbq:
+        said.append("No product was named, so the vial has just the activity that is needed.")
+    if residual_fraction == 0:
+        said.append("No residual was given: 0 is taken.")
+    if product.bq_per_sphere is not None:
+        said.append(
+            f"{product.bq_per_sphere:g} Bq a sphere at calibration ({product.bq_per_sphere_source}); published thresholds in Bq a "
+            "sphere depend on the nominal value their authors took."
+        )
+    if tumor_ml is not None:
+        said.append("Spheres a mL are all spheres over the tumor volume, as if none went to normal liver or lungs.")
+    if product.shelf_life_h is None:
+        said.append("No shelf life is known, so only an expiry that is given is checked.")
+    return tuple(said)
+
+
+def _sphere_source(product: Product) -> tuple[str, ...]:
+    return (f"Activity a sphere: {product.bq_per_sphere_source}",) if product.bq_per_sphere is not None else ()

@@ -1,0 +1,264 @@
+"""Activity by the voxels of a predicted dose map: scale it until a goal is met or a limit binds.
+
+Dose is linear in activity. Means and ``Dx`` scale with it; ``Vd`` of a map scaled by s is ``V(d/s)`` of the map as it is, so that
+the activity for a wanted coverage is read from the DVH, exactly.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxeldose.errors import QuantityError
+from voxeldose.planning.plan import Bound, Lungs, Plan, lung_dose_gy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from voxeldose.case import Assessment, RoiMetrics
+    from voxeldose.dvh import Dvh
+
+__all__ = ["Wish", "plan_voxels"]
+
+#: A coverage changes in steps of a voxel; the activity lies this part beyond the step, above what float32 rounds away.
+STEP = 1e-6
+
+VOXEL_SOURCE = "Voxel-wise planning: the predicted dose map scales with activity (dose is linear in activity)"
+
+_METRIC = re.compile(r"(?P<kind>mean|min|max|[dv])(?P<number>\d+(?:\.\d+)?)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A wanted number of a region: a goal ("at least") or a limit ("at most").
+
+    Parameters
+    ----------
+    roi : str
+        Name of a region, or a role; a role means every region of it.
+    metric : str
+        ``mean``, ``min``, ``max``, ``D95`` (dose that 95 % receive at least), ``V400`` (fraction that gets 400 Gy or more).
+    wanted : float
+        Gy, or 0 to 1 for ``V``.
+
+    Raises
+    ------
+    QuantityError
+        For an unknown metric or an impossible number.
+    """
+
+    roi: str
+    metric: str
+    wanted: float
+
+    def __post_init__(self) -> None:
+        kind, number = self.parts
+        if kind == "v" and not 0 <= self.wanted <= 1:
+            msg = f"{self}: a coverage is a fraction, 0 to 1, found {self.wanted:g}; 90 % is 0.9."
+            raise QuantityError(msg)
+        if kind != "v" and not (math.isfinite(self.wanted) and self.wanted > 0):
+            msg = f"{self}: a dose above 0 Gy is needed, found {self.wanted:g}."
+            raise QuantityError(msg)
+        if (kind == "d" and not 0 < number <= 100) or (kind == "v" and number <= 0):
+            msg = f"{self}: D needs a percentage above 0 and at most 100, V a dose above 0 Gy."
+            raise QuantityError(msg)
+
+    def __str__(self) -> str:
+        return f"{self.roi}.{self.metric}={self.wanted:g}"
+
+    @property
+    def parts(self) -> tuple[str, float]:
+        """``mean``, ``min``, ``max``, ``d`` or ``v`` and the number behind it."""
+        found = _METRIC.fullmatch(self.metric.strip())
+        if found is None or (found["number"] is None) == (found["kind"].lower() in "dv"):
+            msg = f"{self}: unknown metric {self.metric!r}; known are mean, min, max, D95 (any percentage), V400 (any dose)."
+            raise QuantityError(msg)
+        return found["kind"].lower(), float(found["number"] or 0)
+
+
+def plan_voxels(
+    result: Assessment, goals: Sequence[Wish], limits: Sequence[Wish] = (), *, lungs: Lungs | None = None
+) -> Plan:
+    """The activity that meets every goal, or what the limits leave of it.
+
+    Parameters
+    ----------
+    result : Assessment
+        Of the pre-treatment image, with any administered activity.
+    goals, limits : sequence of Wish
+        A limit is kept even where a goal then is not met; without goals the limits rule.
+    lungs : Lungs, optional
+        For a limit on lungs that have no dose of their own in the map: their dose is then ``K A LSF / m``. Without a shunt
+        fraction that of the case is taken.
+
+    Returns
+    -------
+    Plan
+        ``activity_mbq`` is in the patient at the infusion, lung shunt included.
+
+    Raises
+    ------
+    QuantityError
+        If nothing is asked for, a region is not there or has no dose, or no activity reaches a goal.
+    """
+    if not goals and not limits:
+        msg = "A goal or a limit is needed, such as lesion_1.mean=400."
+        raise QuantityError(msg)
+    given = result.case.administration
+    lungs = lungs or Lungs()
+    if lungs.shunt_fraction is None:
+        lungs = replace(lungs, shunt_fraction=given.lung_shunt_fraction)
+    said = ["One factor scales the whole dose map: every infusion that the image shows gets the same."]
+    asked = [
+        (wish, kind, target)
+        for wishes, kind in ((goals, "goal"), (limits, "limit"))
+        for wish in wishes
+        for target in _targets(result, wish, kind, lungs, said)
+    ]
+    factors = [target.factor for _, _, target in asked]
+    needed = [f for f, (_, kind, _) in zip(factors, asked, strict=True) if kind == "goal"]
+    allowed = [f for f, (_, kind, _) in zip(factors, asked, strict=True) if kind == "limit"]
+    factor = min([*([max(needed)] if needed else []), *allowed])
+    if not math.isfinite(factor):
+        msg = "No activity reaches any of these limits; give a goal."
+        raise QuantityError(msg)
+    binding = next(target.name for f, (_, _, target) in zip(factors, asked, strict=True) if f == factor)
+    bounds = tuple(
+        Bound(target.name, kind, wish.wanted, target.value(factor), target.factor * given.net_mbq)
+        for wish, kind, target in asked
+    )
+    missed = [b.name for b in bounds if b.kind == "goal" and not b.met]
+    means = {name: m.mean_dose_gy * factor for name, m in result.rois.items()}
+    return Plan(
+        factor * given.net_mbq,
+        given.radionuclide,
+        "A = s A_map, D_i = s D_map,i; s from mean and Dx by proportion, from Vd by V_d(s D) = V_d/s(D)",
+        (VOXEL_SOURCE,),
+        {name: means[name] for name, m in result.rois.items() if m.role == "tumor"},
+        normal_gy=_only(result, means, "normal_liver"),
+        whole_normal_gy=None,
+        perfused_gy=_only(result, means, "perfused"),
+        lung_gy=_lungs_gy(result, means, lungs, factor),
+        bounds=bounds,
+        binding=binding,
+        assumptions=tuple(dict.fromkeys([*said, *result.record.assumptions])),
+        warnings=(*(f"{binding} rules: {name} is not met." for name in missed), *result.record.warnings),
+    )
+
+
+@dataclass(frozen=True)
+class _Target:
+    """One region that a wish is for: the factor by which the map may or must be scaled, and the value at a factor."""
+
+    name: str
+    factor: float
+    value: Callable[[float], float]
+
+
+def _targets(result: Assessment, wish: Wish, kind: str, lungs: Lungs, said: list[str]) -> list[_Target]:
+    of_role = [name for name, m in result.rois.items() if m.role == wish.roi]
+    names = [wish.roi] if wish.roi in result.rois else of_role
+    known = [name for name in names if math.isfinite(result.rois[name].mean_dose_gy)]
+    lung_like = wish.roi == "lung" or any(result.rois[name].role == "lung" for name in names)
+    if lung_like and not known:
+        return [_shunted(result, wish, kind, lungs, said)]
+    if not names:
+        msg = (
+            f"{wish}: there is no region and no role {wish.roi!r}; regions are {', '.join(result.rois)}, roles are "
+            f"{', '.join(sorted({m.role for m in result.rois.values()}))}."
+        )
+        raise QuantityError(msg)
+    if len(known) < len(names):
+        msg = f"{wish}: {', '.join(n for n in names if n not in known)} has no dose in this run; see its warnings."
+        raise QuantityError(msg)
+    if lung_like:
+        said.append(f"The lungs' dose is that of the dose map in {', '.join(known)}.")
+    found = []
+    for name in known:
+        one = replace(wish, roi=name)
+        found.append(_Target(str(one), _factor(one, kind, result.rois[name].dvh), _value(one, result.rois[name])))
+    return found
+
+
+def _shunted(result: Assessment, wish: Wish, kind: str, lungs: Lungs, said: list[str]) -> _Target:
+    """Lungs without a dose map of their own: even dose from the shunt."""
+    if wish.parts[0] not in ("mean", "min", "max"):
+        msg = f"{wish}: the lungs have no dose map in this run, so only their mean is known. Use lung.mean."
+        raise QuantityError(msg)
+    if lungs.shunt_fraction is None:
+        msg = (
+            f"{wish}: the lungs have no dose in this run and no lung shunt fraction is known. Give it (--lung-shunt), or lungs "
+            'as a region with engine = "density" and density = "ct".'
+        )
+        raise QuantityError(msg)
+    given = result.case.administration
+    at_one = lung_dose_gy(given.radionuclide.gy_kg_per_gbq, [(given.net_mbq, lungs.shunt_fraction)], lungs.grams) or 0.0
+    said.append(
+        f"The lungs' dose is K A LSF / m with LSF {lungs.shunt_fraction:g} and {lungs.grams:g} g, not that of a dose map"
+        f"{'' if lungs.mass_g else ' (1000 g is the convention that the 30 Gy limit goes with)'}."
+    )
+    if at_one == 0 and kind == "goal":
+        msg = f"{wish}: no activity reaches the lungs without shunt."
+        raise QuantityError(msg)
+    return _Target(str(wish), wish.wanted / at_one if at_one else math.inf, lambda s: at_one * s)
+
+
+def _factor(wish: Wish, kind: str, dvh: Dvh) -> float:
+    """By how much the map has to grow for a goal, or may for a limit."""
+    what, number = wish.parts
+    if what == "v":
+        return _factor_of_coverage(wish, kind, dvh, number)
+    now = _dose_now(dvh, what, number)
+    if now <= 0:
+        if kind == "limit":
+            return math.inf
+        msg = f"{wish}: {wish.metric} of {wish.roi} is {now:.3g} Gy in the predicted map, so no activity reaches it."
+        raise QuantityError(msg)
+    return wish.wanted / now
+
+
+def _factor_of_coverage(wish: Wish, kind: str, dvh: Dvh, dose_gy: float) -> float:
+    if kind == "goal":
+        if wish.wanted == 0:
+            return 0.0
+        reached = dvh.dose_to_fraction_gy(wish.wanted)
+        if reached <= 0:
+            msg = f"{wish}: {wish.wanted:.0%} of {wish.roi} never get a dose; voxels at 0 Gy or below stay there."
+            raise QuantityError(msg)
+        return dose_gy / reached * (1 + STEP)
+    # the first dose whose coverage is above the limit must stay below dose_gy
+    first = int(np.searchsorted(dvh.volume_ml, wish.wanted * dvh.total_ml * (1 + 1e-9), side="right"))
+    if first >= dvh.dose_gy.size or dvh.dose_gy[first] <= 0:
+        return math.inf
+    return dose_gy / float(dvh.dose_gy[first]) * (1 - STEP)
+
+
+def _dose_now(dvh: Dvh, what: str, number: float) -> float:
+    if what == "d":
+        return dvh.dose_to_fraction_gy(number / 100)
+    return dvh.mean_gy if what == "mean" else dvh.range_gy[what == "max"]
+
+
+def _value(wish: Wish, roi: RoiMetrics) -> Callable[[float], float]:
+    what, number = wish.parts
+    if what == "v":
+        return lambda s: roi.dvh.coverage(number / s) if s > 0 else 0.0
+    return lambda s: _dose_now(roi.dvh, what, number) * s
+
+
+def _only(result: Assessment, means: dict[str, float], role: str) -> float | None:
+    """Mean of the one region of a role; ``None`` with none, several, or no dose."""
+    names = [name for name, m in result.rois.items() if m.role == role]
+    return means[names[0]] if len(names) == 1 and math.isfinite(means[names[0]]) else None
+
+
+def _lungs_gy(result: Assessment, means: dict[str, float], lungs: Lungs, factor: float) -> float | None:
+    own = _only(result, means, "lung")
+    if own is not None:
+        return own
+    given = result.case.administration
+    return lung_dose_gy(given.radionuclide.gy_kg_per_gbq, [(given.net_mbq * factor, lungs.shunt_fraction)], lungs.grams)

@@ -1,0 +1,133 @@
+"""Published limits beside the values of a run, and where the two are not the same quantity."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from functools import cache
+from importlib import resources
+from typing import TYPE_CHECKING
+
+from voxeldose.case import Limit, Threshold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from voxeldose.case import RoiMetrics
+
+__all__ = ["beside", "differences", "merged", "published_limits", "thresholds_met"]
+
+#: A dose model of a limit -> what gives the same quantity: an engine, or a plan by compartments.
+_SAME = {"local deposition": "local", "kernel": "dpk", "Monte Carlo": "montecarlo"}
+
+#: What a dose by each model is, for the sentence that says how two differ.
+_IS = {
+    "single compartment": "K A / m of the whole volume (single compartment)",
+    "partition": "the partition model's, even in each compartment",
+    "local deposition": "by local deposition",
+    "kernel": "by kernel convolution",
+    "Monte Carlo": "by Monte Carlo transport",
+    "lung shunt": "K A LSF / m from a lung shunt fraction and a lung mass",
+}
+
+
+@cache
+def published_limits() -> tuple[Limit, ...]:
+    """The limits shipped in ``tables/thresholds.toml``, each with its source."""
+    text = (resources.files("voxeldose") / "tables" / "thresholds.toml").read_text("utf-8")
+    return tuple(Limit(**row) for row in tomllib.loads(text)["threshold"])
+
+
+def merged(limits: Iterable[Limit], own: Iterable[Limit]) -> tuple[Limit, ...]:
+    """``limits`` with those of ``own``: one of the same name, role and device replaces, any other is added."""
+    table = {limit.key: limit for limit in limits}
+    table.update({limit.key: limit for limit in own})
+    return tuple(table.values())
+
+
+def thresholds_met(
+    metrics: Mapping[str, RoiMetrics],
+    device: str | None,
+    limits: tuple[Limit, ...] | None = None,
+    *,
+    engine: str = "",
+    image: str | None = None,
+) -> tuple[Threshold, ...]:
+    """Limits for this device beside the values of the run.
+
+    Parameters
+    ----------
+    metrics : mapping
+        Name to numbers of each region.
+    device : str, optional
+        ``glass`` or ``resin``; without it only limits for any device apply.
+    limits : tuple of Limit, optional
+        :func:`published_limits` without it.
+    engine : str
+        The run's dose engine, for what differs.
+    image : str, optional
+        The nuclide that the run's image shows.
+    """
+    found = []
+    for limit in _of_device(device, limits):
+        for name, roi in metrics.items():
+            value = getattr(roi, limit.metric) if roi.role == limit.role else None
+            if value is not None and math.isfinite(value):
+                found.append(_compared(limit, name, float(value), differences(limit, engine, image)))
+    return tuple(found)
+
+
+def beside(
+    mean_gy: Mapping[str, float | None],
+    device: str | None,
+    limits: tuple[Limit, ...] | None = None,
+    *,
+    method: str = "",
+) -> tuple[Threshold, ...]:
+    """Limits for mean doses beside those of a plan by compartments.
+
+    Parameters
+    ----------
+    mean_gy : mapping
+        Role to mean dose; ``None`` where it is not known.
+    device, limits
+        As in :func:`thresholds_met`.
+    method : str
+        One of :data:`voxeldose.case.DOSE_MODELS`; the lungs' dose is always from the lung shunt.
+    """
+    return tuple(
+        _compared(limit, limit.role, value, differences(limit, "lung shunt" if limit.role == "lung" else method, None))
+        for limit in _of_device(device, limits)
+        if limit.metric == "mean_dose_gy" and (value := mean_gy.get(limit.role)) is not None
+    )
+
+
+def _of_device(device: str | None, limits: tuple[Limit, ...] | None) -> list[Limit]:
+    return [r for r in (published_limits() if limits is None else limits) if r.device in (None, device)]
+
+
+def _compared(limit: Limit, roi: str, value: float, differs: str) -> Threshold:
+    met = value >= limit.limit if limit.sense == "at least" else value < limit.limit
+    name = f"{limit.name} ({limit.sense} {_amount(limit)})"
+    return Threshold(name, roi, limit.metric, limit.limit, value, met, limit.source, limit.method, differs)
+
+
+def differences(limit: Limit, method: str, image: str | None) -> str:
+    """Where a value is not the quantity that the limit was derived for; empty if it is.
+
+    ``method`` is the run's engine, or one of :data:`voxeldose.case.DOSE_MODELS`; ``image`` the nuclide that the image shows.
+    """
+    said = []
+    if limit.dose is not None and method and method not in (limit.dose, _SAME.get(limit.dose)):
+        here = _IS.get(method) or f"the dose map's ({method})"
+        said.append(f"the limit is {_IS[limit.dose]}; here it is {here}")
+    if limit.image is not None and image is not None and limit.image != image:
+        said.append(f"the limit comes from {limit.image} images; here {image} was imaged")
+    text = "; ".join(said)
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
+def _amount(limit: Limit) -> str:
+    if limit.metric.endswith("_fraction"):
+        return f"{100 * limit.limit:g} %"
+    return f"{limit.limit:g} Gy"

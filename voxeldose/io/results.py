@@ -152,6 +152,7 @@ _MEANINGS = {
         "biologically effective dose, mean over the volume; parameters stand in assessment.json, assumptions",
     ),
     "eud_gy": ("Gy", "equivalent uniform dose; parameters stand in assessment.json, assumptions"),
+    "eubed_gy": ("Gy", "equivalent uniform BED; parameters as for eud_gy"),
     "mean_dose_local_gy": ("Gy", "mean dose of the same region by local deposition"),
 }
 

@@ -4,7 +4,9 @@
 
 CPU seconds of the process (all threads), best of three; compilation is timed apart. The error is against 16 times as
 many rays: rms of the relative difference over voxels above 1 % of the maximum, everywhere and in lung alone, both on the
-tissue side of air. It says nothing of what straight rays leave out; tests/validation/test_interface.py has the integral.
+tissue side of air. Then a CT grid with CT noise, with activity on it, on a SPECT grid and between the two; and dose against
+depth at a liver and lung beside the straight-ray integral, which is exact for straight rays but says nothing of what they
+leave out.
 """
 
 from __future__ import annotations
@@ -66,6 +68,76 @@ def phantom(size: int, spacing: float, fwhm_mm: float) -> tuple[npt.NDArray[np.f
     return activity.astype(np.float32), density.astype(np.float32)
 
 
+def on_ct(activity_mm: float | None) -> tuple[DecayMap, DensityMap]:
+    """Liver under a lung, 512 x 512 x 220 voxels of 0.98 x 0.98 x 2 mm with 2 % noise; activity there or on its own grid."""
+    shape, spacing = (220, 512, 512), (2.0, 0.98, 0.98)
+    grid = Grid.from_axes(shape, spacing, [-(n - 1) / 2 * s for n, s in zip(shape[::-1], spacing[::-1], strict=True)])
+    k, j, i = (
+        _along(n, s).reshape([-1 if a == axis else 1 for a in range(3)])
+        for axis, (n, s) in enumerate(zip(shape, spacing, strict=True))
+    )
+    liver = (k / 62) ** 2 + (j / 70) ** 2 + (i / 90.8) ** 2 <= 1
+    density = np.where((j / 110) ** 2 + (i / 160) ** 2 + 0 * k <= 1, np.float32(0.95), np.float32(0.0012))
+    density[(((k - 90) / 110) ** 2 + (j / 80) ** 2 + (i / 100) ** 2 <= 1) & (k > 0) & ~liver] = 0.26
+    density[liver] = 1.05
+    noise = np.random.default_rng(1).standard_normal(shape, np.float32)
+    density += np.where(density > 0.1, np.float32(0.02) * noise, np.float32(0))
+    if activity_mm is None:
+        return DecayMap(liver * np.float32(1e7), grid, radionuclide=Y90), DensityMap(density, grid)
+    number = int(480 / activity_mm)
+    axis = _along(number, activity_mm) + 0.3
+    own = Grid.from_axes((number,) * 3, (activity_mm,) * 3, (float(axis[0]),) * 3)
+    k, j, i = np.meshgrid(axis, axis, axis, indexing="ij", sparse=True)
+    active = (k / 62) ** 2 + (j / 70) ** 2 + (i / 90.8) ** 2 <= 1
+    return DecayMap(active * 1e9, own, radionuclide=Y90), DensityMap(density, grid)
+
+
+def _along(number: int, spacing: float) -> npt.NDArray[np.float32]:
+    return ((np.arange(number) - (number - 1) / 2) * spacing).astype(np.float32)
+
+
+def print_ct() -> None:
+    """Times on a CT grid."""
+    kernel = point_kernel()
+    for name, activity_mm, wanted in (
+        ("activity and dose on the CT", None, False),
+        ("SPECT 4.8 mm, dose there", 4.8, False),
+        ("SPECT 4.8 mm, dose on the CT", 4.8, True),
+    ):
+        decays, density = on_ct(activity_mm)
+        grid = density.grid if wanted else None
+        cpu, wall, dose = seconds(lambda d=decays, r=density, g=grid: RayTransport(kernel).dose(d, r, g), 1)
+        plain, _, _ = seconds(lambda d=decays, g=grid: Convolution(kernel).dose(d, 1.05, g), 1)
+        print(  # noqa: T201
+            f"CT 512 x 512 x 220: {name}: {cpu:.1f} s CPU, {wall:.1f} s wall; homogeneous {plain:.2f} s; "
+            f"lost {dose.energy_lost_fraction:.3%}"
+        )
+
+
+def print_interface() -> None:
+    """Dose against depth across liver (1.05) and lung (0.26), activity in the liver, layers of 2 mm on a 4 mm image."""
+    from tests.validation.test_interface import DECAYS_PER_MM3, KERNEL, LIVER, LUNG, equilibrium, slab_integral
+
+    layers, border, wide = 36, 18, 25
+    rho = np.where(np.arange(layers) < border, LIVER, LUNG)
+    factor = np.where(rho > 1, 1.0122, 1.0)
+    exact = slab_integral(np.full(layers, 2.0), rho, factor, np.where(rho > 1, DECAYS_PER_MM3, 0.0))
+    image = Grid.from_axes((layers // 2, wide, wide), (4.0,) * 3, (0, 0, 1.0))
+    fine = Grid.from_axes((layers, wide, wide), (2.0, 4.0, 4.0), (0, 0, 0))
+    values = np.zeros(image.shape)
+    values[: border // 2] = DECAYS_PER_MM3 * 64
+    decays = DecayMap(values, image, radionuclide=Y90)
+    density = DensityMap(np.broadcast_to(rho[:, None, None], fine.shape), fine)
+    rays = RayTransport(KERNEL, tail_mm=0).dose(decays, density, fine).gy[:, wide // 2, wide // 2]
+    plain = Convolution(KERNEL).dose(decays, LIVER, fine).gy[:, wide // 2, wide // 2]
+    print("depth mm  medium  integral  rays/integral  homogeneous/integral   (1: equilibrium in the liver)")  # noqa: T201
+    for n in range(border - 8, border + 8):
+        depth, medium = (n - border + 0.5) * 2, "liver" if n < border else "lung"
+        print(  # noqa: T201
+            f"{depth:8.0f}  {medium:6s}  {exact[n] / equilibrium(LIVER):8.4f}  {rays[n] / exact[n]:13.4f}  {plain[n] / exact[n]:20.3f}"
+        )
+
+
 def error_percent(dose: DoseMap, finer: DoseMap, where: npt.NDArray[np.bool_]) -> float:
     """Relative rms difference over voxels above 1 % of the maximum."""
     seen = where & (finer.gy > 0.01 * finer.gy.max())
@@ -99,6 +171,10 @@ def main() -> None:
                 line += f"; error {error_percent(dose, finer, density > 0.05):.2f} %"
                 line += f", lung {error_percent(dose, finer, lung):.2f} %"
             print(f"{line}; homogeneous {plain:.3f} s; lost {dose.energy_lost_fraction:.3%}")  # noqa: T201
+
+    print_interface()
+    if not quick:
+        print_ct()
 
 
 if __name__ == "__main__":

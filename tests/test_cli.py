@@ -17,7 +17,16 @@ from voxeldose.volume import Volume
 
 GRID = Grid.from_axes((20, 24, 28), (4, 3.5, 3), (-40, -40, -40))
 LABELS = {"1": {"name": "liver", "role": "liver"}, "2": {"name": "lesion", "role": "tumor"}}
-FILES = {"assessment.json", "rois.csv", "dvh.csv", "dose.nii.gz", "report.html", "run.json"}
+FILES = {
+    "assessment.json",
+    "columns.json",
+    "rois.csv",
+    "dvh.csv",
+    "dose.nii.gz",
+    "report.html",
+    "report.pdf",
+    "run.json",
+}
 
 
 @pytest.fixture
@@ -303,7 +312,7 @@ def test_an_unforeseen_fault_is_one_line_and_exit_code_1(study, monkeypatch):
 def test_a_killed_run_leaves_no_results_and_a_rerun_works(study):
     script = (
         "import sys, time, voxeldose.job as job\n"
-        "job.write_report = lambda *a: (print('writing', flush=True), time.sleep(60))\n"
+        "job.write_report = lambda *a, **k: (print('writing', flush=True), time.sleep(60))\n"
         "from voxeldose.cli import main\nmain(sys.argv[1:])\n"
     )
     command = [sys.executable, "-c", script, "assess", str(study / "case.toml")]

@@ -11,8 +11,10 @@ from click.testing import CliRunner
 
 from voxeldose.cli import main
 from voxeldose.demo.study import make_study
+from voxeldose.io.dicom_ct import read_ct
+from voxeldose.io.dicom_nm import read_spect
+from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.dicom_rt import read_rtdose
-from voxeldose.io.dicom_series import read_ct, read_pet, read_spect
 from voxeldose.io.labels import read_labels
 
 
@@ -41,7 +43,17 @@ def found(demo: Path, which: str = "results") -> dict:
 
 
 def test_every_result_file_is_there(demo):
-    files = {"assessment.json", "rois.csv", "dvh.csv", "dose.nii.gz", "dose.dcm", "report.html", "run.json"}
+    files = {
+        "assessment.json",
+        "columns.json",
+        "rois.csv",
+        "dvh.csv",
+        "dose.nii.gz",
+        "report.html",
+        "report.pdf",
+        "run.json",
+    }
+    files |= {"dose.dcm", "rois.dcm", "measurements.dcm"}
     for which in ("results", "planned"):
         assert {p.name for p in (demo / which).iterdir()} == files
     assert (demo / "picture.png").stat().st_size > 10_000
@@ -101,8 +113,8 @@ def test_rtdose_is_in_the_study_and_frame_of_the_ct(demo):
 
 def test_no_file_for_people_names_the_patient(demo):
     for path in (demo / "results").iterdir():
-        if path.suffix in (".html", ".json", ".csv"):
-            assert "Demo^Phantom" not in path.read_text("utf-8"), path.name
+        if path.suffix in (".html", ".json", ".csv", ".pdf"):
+            assert b"Demo^Phantom" not in path.read_bytes(), path.name
 
 
 def test_the_study_is_the_same_every_time(demo, tmp_path):

@@ -7,9 +7,12 @@ from scipy.ndimage import gaussian_filter
 from voxeldose.case import Absolute, Administration, Case
 from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
+from voxeldose.engines.density import RayTransport
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.grid import Grid
 from voxeldose.pipeline import assess, what_if
+from voxeldose.quantify import count_decays
+from voxeldose.radiobiology import default_sets
 from voxeldose.radionuclide import JOULE_PER_MEV, TC99M, Y90, Y90_VENDOR
 from voxeldose.roi import Roi, RoiSet
 from voxeldose.volume import ActivityMap, CtImage, DensityMap
@@ -52,6 +55,29 @@ def test_a_given_normal_liver_is_taken():
 
 def test_tumor_to_normal_ratio_is_that_of_the_image():
     assert assess(case()).tumor_to_normal_ratio == pytest.approx(5, rel=1e-5)
+
+
+def test_tumor_to_normal_uses_perfused_normal_liver_where_it_is_known():
+    whole = assess(case())
+    (row,) = whole.tumor_to_normal
+    assert row.by_concentration == pytest.approx(whole.tumor_to_normal_ratio)
+    assert row.normal.startswith("whole normal liver")
+    assert any("makes it too high" in a for a in whole.record.assumptions)
+    values = case().activity.values.copy()
+    values[15:20] = 0  # not infused
+    perfused = roi("infused", "perfused", (slice(4, 15), slice(4, 22), slice(5, 25)))
+    one = ActivityMap(values, GRID, at=AT, radionuclide=Y90)
+    (row,) = assess(Case(one, RoiSet((LIVER, TUMOR, perfused)), case().administration)).tumor_to_normal
+    assert row.by_concentration == pytest.approx(5, rel=1e-5)
+    assert row.normal.startswith("perfused normal liver")
+    inflated = assess(Case(one, RoiSet((LIVER, TUMOR)), case().administration)).tumor_to_normal[0]
+    assert inflated.by_concentration > 6.5
+
+
+def test_parameter_sets_of_the_wrong_tissue_are_refused():
+    sets = default_sets()
+    with pytest.raises(QuantityError, match="is for normal liver"):
+        case(radiobiology={"tumor": sets["liver"], "liver": sets["tumor"]})
 
 
 def test_local_deposition_conserves_energy_in_every_region():
@@ -171,9 +197,42 @@ def test_a_density_image_rules_mass_and_local_dose_and_its_gaps_are_warned_of():
     part = DensityMap(rho[:22], GRID.window((0, 0, 0), (22, 26, 30)))
     result = assess(case(density=part), LocalDeposition())
     assert result.rois["liver"].mass_g < 0.8 * result.rois["liver"].volume_ml
-    assert any("does not reach" in a for a in result.record.assumptions)  # and no activity lies there
+    assert any("not reached by the density image" in a for a in result.record.assumptions)  # and no activity lies there
     with pytest.raises(QuantityError, match="one uniform density"):
         assess(case(density=part))
+
+
+def test_activity_in_air_and_padding_is_reported_with_its_part():
+    rho = np.full(GRID.shape, 1.05)
+    rho[:, :5] = 0.0012  # the first row of the liver, of 18
+    rho[0] = 0  # no density at all, and no activity
+    for engine in (LocalDeposition(), RayTransport(point_kernel(), rays=64)):
+        record = assess(case((LIVER,), density=DensityMap(rho, GRID)), engine).record
+        (said,) = [w for w in record.warnings if "(air)" in w]
+        assert "5.03% of the activity" in said  # a row of 320 voxels; 5760 in the liver, 150 of them fivefold
+        (gap,) = [
+            a for a in record.assumptions if "4.2% of the dose grid, with 0.00% of the activity, is not reached" in a
+        ]
+        assert "no dose and no mass" in gap
+        (lost,) = [a for a in record.assumptions if "of the emitted energy is not in the dose map" in a]
+        assert float(lost.split("%")[0]) > (5 if engine.name == "local" else 1)
+
+
+def test_the_density_engine_takes_activity_and_density_on_the_grids_they_have():
+    fine = GRID.with_spacing(2.0)
+    rho = np.full(fine.shape, 1.05)
+    rho[: fine.shape[0] // 3] = 0.26
+    density, wanted = DensityMap(rho, fine), GRID.with_spacing(2.5)
+    engine = RayTransport(point_kernel(), rays=64)
+    for grid in (GRID, wanted):
+        result = assess(case(density=density, dose_grid=grid), engine)
+        direct = engine.dose(count_decays(result.activity, Y90), density, grid)
+        np.testing.assert_array_equal(result.dose.gy, direct.gy)
+        found = result.totals.energy_j / result.totals.energy_emitted_j
+        assert found == pytest.approx(1 - direct.energy_lost_fraction, rel=1e-5)
+        half = what_if(result, engine, activity_factor=0.5, territory="lesion")
+        tumor = result.rois["lesion"].mean_dose_gy
+        assert 0.5 < half.rois["lesion"].mean_dose_gy / tumor < 0.6  # the liver around it gives some
 
 
 def test_the_record_says_what_was_done():

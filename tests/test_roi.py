@@ -3,7 +3,7 @@ import pytest
 
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.grid import Grid
-from voxeldose.roi import Roi, RoiSet, role_from_name, union
+from voxeldose.roi import Roi, RoiCode, RoiSet, from_contours, role_from_codes, role_from_name, union
 
 GRID = Grid.from_axes((6, 7, 8), (3, 2, 1), (0, 0, 0))
 
@@ -76,7 +76,44 @@ def test_union_counts_a_shared_voxel_once():
         ("perfused_left", "perfused"),
         ("spleen", "other"),
         ("plunger", "other"),
+        ("Lung_L", "lung"),
+        ("Lungs-GTV", "lung"),
+        ("GTVp", "tumor"),
+        ("PTV_liver", "other"),
+        ("CTV_4000", "other"),
+        ("Liver_PRV05", "other"),
     ],
 )
 def test_roles_follow_from_usual_names(name, role):
     assert role_from_name(name) == role
+
+
+LIVER = RoiCode("10200004", "SCT", "Liver")
+OLD_LIVER = RoiCode("T-62000", "SRT", "Liver")
+NEOPLASM = RoiCode("108369006", "SCT", "Neoplasm")
+SPLEEN = RoiCode("78961009", "SCT", "Spleen")
+
+
+@pytest.mark.parametrize(
+    ("codes", "role"),
+    [
+        ((LIVER,), "liver"),
+        ((OLD_LIVER, LIVER), "liver"),
+        ((NEOPLASM, SPLEEN), "tumor"),
+        ((NEOPLASM, LIVER), "other"),
+        ((SPLEEN,), "other"),
+        ((), "other"),
+        ((RoiCode("10200004", "99LOCAL", "?"),), "other"),
+    ],
+)
+def test_roles_follow_from_codes_only_where_all_agree(codes, role):
+    assert role_from_codes(codes) == role
+
+
+def test_a_contour_that_is_there_twice_counts_once_and_is_told():
+    square = [np.array([(0, 0, z), (20, 0, z), (20, 10, z), (0, 10, z)], float) for z in (0, 3, 6)]
+    once, _, _ = from_contours(square)
+    twice, grid, notes = from_contours([*square, square[1]])
+    np.testing.assert_array_equal(once, twice)
+    assert "1 contours are in the file twice" in notes[0]
+    assert twice.sum(dtype=float) * grid.voxel_volume_ml == pytest.approx(20 * 10 * 9 / 1000, rel=1e-3)

@@ -17,55 +17,84 @@ _HOMES = {
     "Administration": "case",
     "Assessment": "case",
     "Case": "case",
+    "Condition": "spread",
     "Convolution": "engines.convolution",
     "CountMap": "volume",
     "CtImage": "volume",
     "DensityMap": "volume",
+    "Derivation": "derived",
     "DoseMap": "volume",
     "Dvh": "dvh",
     "GeometryError": "errors",
     "Grid": "grid",
     "InputError": "errors",
-    "Lungs": "planning.plan",
+    "Isocontour": "derived",
     "LocalDeposition": "engines.convolution",
+    "LungMass": "lungs",
+    "Lungs": "planning.plan",
     "PointKernel": "dpk",
-    "QuantityError": "errors",
     "Product": "planning.vials",
-    "RayTransport": "engines.density",
+    "QuantityError": "errors",
     "Radionuclide": "radionuclide",
+    "RayTransport": "engines.density",
+    "Recovery": "propagation",
+    "Registration": "transform",
+    "Requests": "io.requests",
     "Roi": "roi",
     "RoiSet": "roi",
     "SegmentectomyFacts": "planning.segmentectomy",
+    "Spread": "spread",
     "TC99M": "radionuclide",
     "Territory": "planning.compartments",
     "Tumor": "planning.compartments",
+    "Views": "lungs",
     "VoxelKernel": "dpk",
     "VoxeldoseError": "errors",
     "Wish": "planning.voxels",
     "Y90": "radionuclide",
     "administration_from_assays": "quantify",
     "assess": "pipeline",
+    "bed_gy": "radiobiology",
+    "derive": "derived",
+    "eubed_gy": "radiobiology",
+    "eud_gy": "radiobiology",
+    "find_rigid": "registration",
+    "fit_recovery": "propagation",
+    "geud_gy": "radiobiology",
+    "linear_quadratic_set": "radiobiology",
+    "lung_dose": "lungs",
+    "lung_mass": "lungs",
+    "mean_dose_spread": "propagation",
     "plan_mird": "planning.compartments",
     "plan_partition": "planning.compartments",
     "plan_partition_for": "planning.compartments",
     "plan_vial": "planning.vials",
     "plan_voxels": "planning.voxels",
+    "planar_shunt": "lungs",
+    "plot_dvh": "report.plots",
+    "plot_slices": "report.plots",
     "point_kernel": "dpk",
-    "read_ct": "io.dicom_series",
+    "read_ct": "io.dicom_ct",
     "read_image": "io.images",
     "read_labels": "io.labels",
-    "read_pet": "io.dicom_series",
+    "read_pet": "io.dicom_pet",
     "read_point_kernel": "io.point_kernel_file",
     "read_rtdose": "io.dicom_rt",
     "read_rtstruct": "io.labels",
     "read_seg": "io.labels",
-    "read_spect": "io.dicom_series",
+    "read_spect": "io.dicom_nm",
     "segmentectomy_card": "planning.segmentectomy",
+    "spect_shunt": "lungs",
     "voxelise": "dpk",
-    "write_nifti": "io.nifti",
-    "write_rtdose": "io.dicom_rt",
-    "write_seg": "io.dicom_seg",
     "what_if": "pipeline",
+    "with_uncertainty": "uncertainty",
+    "write_nifti": "io.nifti",
+    "write_pdf": "report.pdf",
+    "write_report": "report.page",
+    "write_rtdose": "io.dicom_rt",
+    "write_rtstruct": "io.dicom_rtstruct",
+    "write_seg": "io.dicom_seg",
+    "write_sr": "io.dicom_sr",
     "y90_constants": "radionuclide",
 }
 
@@ -85,26 +114,42 @@ def __dir__() -> list[str]:
 
 if TYPE_CHECKING:
     from voxeldose.case import Absolute, Administered, Administration, Assessment, Case
+    from voxeldose.derived import Derivation, Isocontour, derive
     from voxeldose.dpk import PointKernel, VoxelKernel, point_kernel, voxelise
     from voxeldose.dvh import Dvh
     from voxeldose.engines.convolution import Convolution, LocalDeposition
     from voxeldose.engines.density import RayTransport
     from voxeldose.errors import GeometryError, InputError, QuantityError, VoxeldoseError
     from voxeldose.grid import Grid
+    from voxeldose.io.dicom_ct import read_ct
+    from voxeldose.io.dicom_nm import read_spect
+    from voxeldose.io.dicom_pet import read_pet
     from voxeldose.io.dicom_rt import read_rtdose, write_rtdose
+    from voxeldose.io.dicom_rtstruct import write_rtstruct
     from voxeldose.io.dicom_seg import write_seg
-    from voxeldose.io.dicom_series import read_ct, read_pet, read_spect
+    from voxeldose.io.dicom_sr import write_sr
     from voxeldose.io.images import read_image
     from voxeldose.io.labels import read_labels, read_rtstruct, read_seg
     from voxeldose.io.nifti import write_nifti
     from voxeldose.io.point_kernel_file import read_point_kernel
+    from voxeldose.io.requests import Requests
+    from voxeldose.lungs import LungMass, Views, lung_dose, lung_mass, planar_shunt, spect_shunt
     from voxeldose.pipeline import assess, what_if
     from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
     from voxeldose.planning.plan import Lungs
     from voxeldose.planning.segmentectomy import SegmentectomyFacts, segmentectomy_card
     from voxeldose.planning.vials import Product, plan_vial
     from voxeldose.planning.voxels import Wish, plan_voxels
+    from voxeldose.propagation import Recovery, fit_recovery, mean_dose_spread
     from voxeldose.quantify import administration_from_assays
+    from voxeldose.radiobiology import bed_gy, eubed_gy, eud_gy, geud_gy, linear_quadratic_set
     from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants
+    from voxeldose.registration import find_rigid
+    from voxeldose.report.page import write_report
+    from voxeldose.report.pdf import write_pdf
+    from voxeldose.report.plots import plot_dvh, plot_slices
     from voxeldose.roi import Roi, RoiSet
+    from voxeldose.spread import Condition, Spread
+    from voxeldose.transform import Registration
+    from voxeldose.uncertainty import with_uncertainty
     from voxeldose.volume import ActivityMap, CountMap, CtImage, DensityMap, DoseMap

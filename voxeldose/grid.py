@@ -162,9 +162,17 @@ class Grid:
         if not self.may_share_frame(other):
             msg = (
                 f"{what}: the frames of reference differ ({self.frame_uid} and {other.frame_uid}), so positions in one "
-                "say nothing about the other. Register the images first, or give ROIs drawn on the same study."
+                "say nothing about the other. Register them: give [registration] path (DICOM REG, .tfm or .h5), let a transform "
+                'be found by [registration] method = "rigid", or give images and ROIs of the same study.'
             )
             raise GeometryError(msg)
+
+    def moved(self, matrix_lps_mm: npt.ArrayLike, frame_uid: str | None) -> Grid:
+        """The same voxels after a rigid motion into another frame of reference; nothing is interpolated.
+
+        ``matrix_lps_mm`` (4, 4) takes points of this grid's frame to points of ``frame_uid``.
+        """
+        return Grid(self.shape, np.asarray(matrix_lps_mm, np.float64) @ self.affine_lps_mm, frame_uid)
 
     def window(self, start: Sequence[int], shape: Sequence[int]) -> Grid:
         """Part of the same lattice that begins at voxel ``start`` (may be negative) and has ``shape`` voxels."""

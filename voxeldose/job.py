@@ -2,50 +2,58 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
 import shutil
 import socket
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxeldose._version import __version__
+from voxeldose.alignment import Placed, align
 from voxeldose.case import DEFAULT_DENSITY_G_PER_ML, Absolute, Administered, Administration, Case
+from voxeldose.derived import Derivation, Isocontour, derive
 from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import InputError
-from voxeldose.io.dicom_files import is_dicom
-from voxeldose.io.dicom_rt import write_rtdose
+from voxeldose.export import DicomSource, bed_map, write_dicom
+from voxeldose.io.dicom_dvh import structure_set_of
+from voxeldose.io.dicom_files import find_series, is_dicom
+from voxeldose.io.dicom_header import SeriesRef
+from voxeldose.io.hu_table_file import read_hu_table
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
 from voxeldose.io.labels import read_rois
 from voxeldose.io.limits_file import read_limits
+from voxeldose.io.manifest import manifest_of
 from voxeldose.io.nifti import write_nifti
+from voxeldose.io.requests import Requests
 from voxeldose.io.results import assessment_dict, write_json, write_tables
+from voxeldose.io.transforms import write_itk_transform
 from voxeldose.pipeline import Engine, assess
+from voxeldose.propagation import Recovery, fit_recovery
 from voxeldose.quantify import administration_from_assays, hu_to_density
+from voxeldose.radiobiology import default_sets, linear_quadratic_set
 from voxeldose.radionuclide import y90_constants
-from voxeldose.report import write_report
+from voxeldose.report import draw_pictures, write_pdf, write_report
 from voxeldose.roi import RoiSet
+from voxeldose.spread import Condition, Spread
 from voxeldose.thresholds import merged, published_limits
+from voxeldose.uncertainty import with_uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from voxeldose.case import Assessment, Limit
     from voxeldose.grid import Grid
-    from voxeldose.io.case_file import AdministrationTable, CaseFile
-    from voxeldose.volume import CtImage, DensityMap
+    from voxeldose.io.case_file import AdministrationTable, CaseFile, RecoveryTable, UncertaintyTable
+    from voxeldose.io.dicom_files import Series
+    from voxeldose.radiobiology import Radiobiology
+    from voxeldose.transform import Registration
+    from voxeldose.volume import CtImage, DensityMap, Volume
 
-__all__ = ["Opened", "open_case", "predict_case", "results_folder", "run_case"]
-
-#: What the results record of the machine: the libraries that make numbers.
-_LIBRARIES = ("numpy", "scipy", "SimpleITK", "nibabel", "pydicom")
+__all__ = ["Opened", "input_files", "open_case", "predict_case", "results_folder", "run_case"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +63,7 @@ class Opened:
     case: Case
     engine: Engine
     inputs: tuple[Path, ...]
-    reference: Path | None
+    dicom: DicomSource
 
 
 def run_case(
@@ -89,34 +97,36 @@ def run_case(
     with results_folder(out, overwrite=overwrite) as folder:
         opened = open_case(config, progress=tell)
         result = assess(opened.case, opened.engine, progress=tell)
+        if config.uncertainty is not None:
+            result = with_uncertainty(result, opened.engine, _spread(config.uncertainty), progress=tell)
         tell("writing results")
-        content = assessment_dict(result)
-        write_json(content, folder / "assessment.json")
+        wanted = config.output
+        if wanted.bed_dose is not None:
+            effective, words = bed_map(result, wanted.bed_dose)
+            write_nifti(effective, folder / "bed.nii.gz", description=words)
+        tell("writing DICOM")
+        left_out = write_dicom(
+            result,
+            folder,
+            opened.dicom,
+            dose_bits=wanted.dose_bits,
+            bed=wanted.bed_dose,
+            rtstruct=wanted.rtstruct,
+        )
+        if left_out:
+            record = replace(result.record, warnings=(*result.record.warnings, *left_out))
+            result = replace(result, record=record)
+        write_json(assessment_dict(result), folder / "assessment.json")
         write_tables(result, folder)
         write_nifti(result.dose, folder / "dose.nii.gz", description="absorbed dose in Gy")
-        if opened.reference is not None:
-            write_rtdose(result.dose, folder / "dose.dcm", reference=opened.reference)
+        if opened.case.registration is not None:
+            write_itk_transform(opened.case.registration.matrix_lps_mm, folder / "registration.tfm")
         tell("drawing the report")
-        write_report(result, folder / "report.html")
+        pictures = draw_pictures(result)
+        write_report(result, folder / "report.html", pictures=pictures)
+        write_pdf(result, folder / "report.pdf", pictures=pictures)
         tell("hashing inputs")
-        manifest = {
-            "schema": "voxeldose/run/1",
-            "version": __version__,
-            "started_at": started.isoformat(),
-            "finished_at": datetime.now(UTC).isoformat(),
-            "python": platform.python_version(),
-            "platform": platform.platform(),
-            "libraries": {name: metadata.version(name) for name in _LIBRARIES},
-            "case": config.model_dump(mode="json"),
-            "inputs": [{"path": str(p), "sha256": _sha256(p), "bytes": p.stat().st_size} for p in opened.inputs],
-            "constants": content["constants"],
-            "engine": result.record.engine,
-            "kernel": dict(result.record.kernel),
-            "assumptions": list(result.record.assumptions),
-            "warnings": list(result.record.warnings),
-            "timings_s": dict(result.record.timings_s),
-            "outputs": {p.name: _sha256(p) for p in sorted(folder.iterdir())},
-        }
+        manifest = manifest_of(config, result, opened.inputs, sorted(folder.iterdir()), started)
         write_json(manifest, folder / "run.json")
     return result
 
@@ -164,17 +174,32 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         measured_at=wanted.measured_at,
         zone=zone,
         series_uid=wanted.series_uid,
+        requests=Requests(
+            wanted.undo_nuclide,
+            given.radionuclide,
+            wanted.undo_suv,
+            wanted.weight_kg,
+            wanted.energy_window,
+            wanted.slice_spacing_mm,
+        ),
     )
     ct = None
     if config.ct is not None:
         tell("reading the CT")
-        ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid)
+        ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid, uneven=config.ct.uneven)
     tell("reading regions")
-    rois = RoiSet()
+    sets = []
     for table in config.rois:
         named = table.labels
         labels = {k: (v.name, str(v.role)) for k, v in named.items()} if named is not None else None
-        rois += read_rois([Path(p) for p in _listed(table.path)], labels)
+        sets.append(read_rois([Path(p) for p in _listed(table.path)], labels))
+    registration = None
+    if config.registration is not None:
+        tell("registering")
+        placed = Placed(activity, ct, tuple(sets), tuple(table.drawn_on for table in config.rois))
+        placed, registration = align(placed, config.registration)
+        activity, ct, sets = placed.activity, placed.ct, list(placed.rois)
+    rois = _with_derived(config, sum(sets, RoiSet()), activity)
     case = Case(
         activity,
         rois,
@@ -184,18 +209,92 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         density=_density(config, ct),
         dose_grid=_dose_grid(config, ct, rois, activity.grid),
         image_nuclide=wanted.image_nuclide,
+        radiobiology=_radiobiology(config),
         id=config.case.id,
+        registration=registration,
         limits=_limits(config),
     )
-    paths = [wanted.path, *([config.ct.path] if config.ct else []), *(p for t in config.rois for p in _listed(t.path))]
+    dicom = _dicom_source(config, activity.grid, ct, registration)
+    if config.output.rtstruct and dicom.reference is None:
+        msg = "output.rtstruct (--rtstruct) needs a DICOM image: an RTSTRUCT cites the images it lies on. Leave it out."
+        raise InputError(msg)
+    return Opened(case, _engine(config), input_files(config), dicom)
+
+
+def input_files(config: CaseFile) -> tuple[Path, ...]:
+    """Every file that a case reads, or might read in the folders that it names."""
+    paths = [config.activity.path, *([config.ct.path] if config.ct else [])]
+    paths += [p for t in config.rois for p in _listed(t.path)]
     if config.dose.density not in ("uniform", "ct"):
         paths.append(config.dose.density)
+    if config.registration is not None:
+        paths += [p for p in (config.registration.path, config.registration.image) if p is not None]
+    paths += [table.image for table in config.derived if table.image is not None]
+    if isinstance(config.dose.hu_table, str):
+        paths.append(config.dose.hu_table)
     if config.dose.thresholds:
         paths.append(config.dose.thresholds)
-    images = [Path(p) for p in ([config.ct.path] if config.ct else []) + [wanted.path]]
-    reference = next((p for p in images if not is_plain_file(p) and is_dicom(p)), None)
-    inputs = tuple(dict.fromkeys(f for p in paths for f in _files(Path(p))))
-    return Opened(case, _engine(config), inputs, reference)
+    return tuple(dict.fromkeys(f for p in paths for f in _files(Path(p))))
+
+
+def _dicom_source(
+    config: CaseFile, activity: Grid, ct: CtImage | None, registration: Registration | None
+) -> DicomSource:
+    """The DICOM series behind the images, and the structure set behind the regions if there is just one.
+
+    An image that was moved is not cited: its own frame of reference is not that of the results.
+    """
+    moved = registration.moving if registration is not None else None
+    shown = _series(config.activity.path, ("PT", "NM"), config.activity.series_uid) if moved != "activity" else None
+    below = _series(config.ct.path, ("CT",), config.ct.series_uid) if config.ct is not None and moved != "ct" else None
+    grids: dict[str, Grid] = {}
+    if below is not None and ct is not None:
+        grids["ct"] = ct.grid
+    if shown is not None and shown.modality != "NM" and int(shown.first.get("NumberOfFrames", 1) or 1) == 1:
+        grids["activity"] = activity
+    tables = [(t, p) for t in config.rois for p in _listed(t.path)]
+    structures = None
+    if len(tables) == 1:
+        table, path = tables[0]
+        labels = {k: (v.name, str(v.role)) for k, v in table.labels.items()} if table.labels is not None else None
+        structures = structure_set_of(Path(path), labels) if not is_plain_file(Path(path)) else None
+    return DicomSource(
+        SeriesRef(Path(config.activity.path), shown.uid) if shown is not None else None,
+        SeriesRef(Path(config.ct.path), below.uid) if config.ct is not None and below is not None else None,
+        grids,
+        shown.modality if shown is not None else "",
+        structures,
+    )
+
+
+def _series(path: str, modalities: tuple[str, ...], uid: str | None) -> Series | None:
+    """The series that a reader found at ``path``; ``None`` for other formats."""
+    if is_plain_file(Path(path)) or not is_dicom(Path(path)):
+        return None
+    images = [s for s in find_series(Path(path)) if uid in (None, s.uid) and "Rows" in s.first]
+    return next((s for s in images if s.modality in modalities), images[0] if images else None)
+
+
+def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume) -> RoiSet:
+    """The regions, and those that the case makes from them."""
+    plans = []
+    for table in config.derived:
+        contour = None
+        if table.isocontour_fraction is not None or table.isocontour_bq_per_ml is not None:
+            of, _, region = table.isocontour_of.partition(" of ")
+            contour = Isocontour(table.isocontour_fraction, table.isocontour_bq_per_ml, of, region or None)
+        ways = (table.expression, table.isocontour_fraction, table.isocontour_bq_per_ml)
+        if sum(way is not None for way in ways) != 1:
+            msg = f"derived region {table.name!r}: give one of from, isocontour_fraction and isocontour_bq_per_ml."
+            raise InputError(msg)
+        image = None
+        if table.image is not None:
+            path = Path(table.image)
+            image = read_activity(path, quantity="counts" if is_plain_file(path) else None)
+        plans.append(
+            Derivation(table.name, table.role, table.expression, contour, table.margin_mm, table.within, image)
+        )
+    return derive(rois, plans, activity)
 
 
 @contextmanager
@@ -290,6 +389,9 @@ def _calibration(config: CaseFile) -> Administered | Absolute:
 
 def _density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
     table = config.dose
+    if table.hu_table is not None and table.density != "ct":
+        msg = f"dose.hu_table is of use with density = 'ct' only, found density = {table.density!r}; change one."
+        raise InputError(msg)
     if table.density == "uniform":
         return table.density_g_per_ml if table.density_g_per_ml is not None else DEFAULT_DENSITY_G_PER_ML
     if table.density_g_per_ml is not None:
@@ -300,7 +402,9 @@ def _density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
     if ct is None:
         msg = "dose.density = 'ct' needs a CT; give [ct] path (--ct)."
         raise InputError(msg)
-    return hu_to_density(ct)
+    if isinstance(table.hu_table, str):
+        return hu_to_density(ct, read_hu_table(table.hu_table))
+    return hu_to_density(ct, None if table.hu_table is None else [(hu, density) for hu, density in table.hu_table])
 
 
 def _limits(config: CaseFile) -> tuple[Limit, ...] | None:
@@ -309,6 +413,38 @@ def _limits(config: CaseFile) -> tuple[Limit, ...] | None:
         return None
     own, with_published = read_limits(Path(config.dose.thresholds))
     return merged(published_limits() if with_published else (), own)
+
+
+def _radiobiology(config: CaseFile) -> dict[str, Radiobiology]:
+    """Role -> parameter set: the defaults, with those that the case names in their place."""
+    sets = default_sets()
+    for role, name in (("tumor", config.radiobiology.tumor), ("normal_liver", config.radiobiology.normal_liver)):
+        if name is not None:
+            chosen = linear_quadratic_set(name, role)
+            sets |= dict.fromkeys(chosen.roles, chosen)
+    return sets
+
+
+def _spread(table: UncertaintyTable) -> Spread:
+    given = table.model_dump(exclude={"recovery", "probabilities"}, exclude_none=True)
+    conditions = tuple(Condition.parse(words) for words in table.probabilities)
+    return Spread(**given, recovery=_recovery(table.recovery), conditions=conditions)
+
+
+def _recovery(table: RecoveryTable | None) -> Recovery | None:
+    if table is None:
+        return None
+    if table.spheres is not None:
+        if table.b_ml is not None or table.c is not None:
+            msg = "uncertainty.recovery: spheres and b_ml, c contradict each other; keep one."
+            raise InputError(msg)
+        return fit_recovery(table.spheres, table.source or "fit to the spheres given")
+    if table.b_ml is None or table.c is None:
+        msg = "uncertainty.recovery needs b_ml and c of the curve, or spheres = [[mL, recovery, uncertainty], …]."
+        raise InputError(msg)
+    off = table.correlation * table.b_sd_ml * table.c_sd
+    covariance = ((table.b_sd_ml**2, off), (off, table.c_sd**2))
+    return Recovery(table.b_ml, table.c, covariance, table.source or "given by the user")
 
 
 def _dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Grid) -> Grid | None:
@@ -342,8 +478,3 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

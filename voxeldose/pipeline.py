@@ -13,19 +13,22 @@ from voxeldose import metrics
 from voxeldose._version import __version__
 from voxeldose.case import Assessment, Case, Overlap, RunRecord, Totals
 from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel, point_kernel
-from voxeldose.engines.convolution import Convolution, LocalDeposition
+from voxeldose.engines.convolution import AIR_G_PER_ML, Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import QuantityError
 from voxeldose.quantify import Quantified, count_decays, image_nuclide, quantify
 from voxeldose.radionuclide import JOULE_PER_MEV
-from voxeldose.regions import regions_on
+from voxeldose.regions import perfused_normal, regions_on
 from voxeldose.resample import onto, roi_onto
 from voxeldose.thresholds import published_limits, thresholds_met
 from voxeldose.volume import DensityMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    import numpy.typing as npt
+
+    from voxeldose.case import RoiMetrics, TumorToNormal
     from voxeldose.grid import Grid
     from voxeldose.roi import RoiSet
     from voxeldose.volume import DecayMap, DoseMap
@@ -51,11 +54,8 @@ class Engine(Protocol):
     def describe(self) -> str:
         """One sentence for the report."""
 
-    def margin_mm(self, density: DensityMap | float) -> float:
-        """How far beyond a grid activity gives dose inside it."""
-
-    def dose(self, decays: DecayMap, density: DensityMap | float) -> DoseMap:
-        """Dose on the grid of the decays."""
+    def dose(self, decays: DecayMap, density: DensityMap | float, grid: Grid | None = None) -> DoseMap:
+        """Dose on ``grid`` (that of the decays without it), of the images on the grids they have."""
 
 
 def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str], None] | None = None) -> Assessment:
@@ -90,16 +90,16 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
         case.ct.grid.require_same_frame(case.activity.grid, "CT and activity image")
     found = quantify(case)
     assumptions = [*_what_was_assumed(case, engine), *found.assumptions]
-    warnings = list(found.warnings)
+    warnings = [*(case.registration.doubts() if case.registration is not None else ()), *found.warnings]
 
     watch.step("placing activity on the dose grid")
-    grid, decays = _decays_on_grid(case, found, engine, assumptions)
+    emitted = count_decays(found.activity, case.administration.radionuclide)
+    decays = _decays_on_grid(case, emitted, assumptions)
     density = _density_on_grid(case, decays, (assumptions, warnings))
 
     watch.step("computing dose")
-    placed = _Placed(decays, density, engine.dose(decays, density), LocalDeposition().dose(decays, density)).within(
-        grid
-    )
+    dose = engine.dose(emitted, case.density, decays.grid)
+    placed = _Placed(decays, density, dose, LocalDeposition().dose(decays, density))
     return _measured(case, engine, found, placed, (assumptions, warnings), watch)
 
 
@@ -158,16 +158,15 @@ def what_if(
     found = Quantified(activity, result.totals.recovered_fraction, result.record.calibration, (), ())
     kept = [a for a in result.record.assumptions if ENERGY_MISSING not in a]  # said anew below
     assumptions, warnings = [*kept, text], list(result.record.warnings) if rois is None else []
-    grid, decays = _decays_on_grid(case, found, engine, [])
+    decays = _decays_on_grid(case, count_decays(activity, case.administration.radionuclide), [])
     density = _density_on_grid(case, decays, ([], []))
     if territory is None:
         dose = result.dose.replaced(result.dose.gy * np.float32(activity_factor))
     else:
-        delta = Quantified(result.activity.replaced(change), None, "", (), ())
-        added = engine.dose(_decays_on_grid(case, delta, engine, [])[1], density).window(result.dose.grid)
+        delta = count_decays(result.activity.replaced(change), case.administration.radionuclide)
+        added = engine.dose(delta, case.density, decays.grid)
         dose = result.dose.replaced(result.dose.gy + added.gy)
-    local = LocalDeposition().dose(decays, density)
-    placed = _Placed(decays, density, dose.window(decays.grid), local).within(grid)
+    placed = _Placed(decays, density, dose, LocalDeposition().dose(decays, density))
     changed = _measured(case, engine, found, placed, (assumptions, warnings), watch)
     made_by = result.record  # the dose is still that run's, whatever engine came along
     record = replace(changed.record, engine=made_by.engine, method=made_by.method, kernel=made_by.kernel)
@@ -182,13 +181,6 @@ class _Placed:
     density: DensityMap | float
     dose: DoseMap
     local: DoseMap
-
-    def within(self, grid: Grid) -> _Placed:
-        """All of it on a window of that grid."""
-        if self.decays.grid.matches(grid):
-            return self
-        density = self.density.window(grid) if isinstance(self.density, DensityMap) else self.density
-        return _Placed(self.decays.window(grid), density, self.dose.window(grid), self.local.window(grid))
 
 
 def _measured(
@@ -220,10 +212,18 @@ def _measured(
                 'engine = "density" with density = "ct", or a density for lungs alone.'
             )
         measured[region.name] = metrics.roi_metrics(
-            region, outside[region.name], dose, placed.local, placed.decays, density, dose_is_known=known
+            region,
+            outside[region.name],
+            dose,
+            placed.local,
+            placed.decays,
+            density,
+            dose_is_known=known,
+            tissue=case.radiobiology.get(region.role),
         )
     shared = metrics.overlaps([r for r in regions if r.name in case.rois], dose.grid.voxel_volume_ml)
     warnings += _overlap_warnings(regions, shared)
+    ratios = _tumor_to_normal(measured, regions, placed, assumptions)
     totals = Totals(
         activity_mbq=found.activity.total_mbq(),
         administered_mbq=given.administered_mbq,
@@ -254,7 +254,31 @@ def _measured(
         thresholds=thresholds_met(measured, given.device, case.limits, engine=engine.name, image=image_nuclide(case)),
         overlaps=shared,
         record=record,
+        tumor_to_normal=ratios,
     )
+
+
+def _tumor_to_normal(
+    measured: Mapping[str, RoiMetrics], regions: RoiSet, placed: _Placed, assumptions: list[str]
+) -> tuple[TumorToNormal, ...]:
+    """Every tumor against perfused normal liver where that is known, against whole normal liver elsewhere."""
+    normals = regions.with_role("normal_liver").names()
+    if not normals or not any(m.role == "tumor" for m in measured.values()):
+        return ()
+    perfused = perfused_normal(regions)
+    if perfused is not None:
+        normal = metrics.roi_metrics(perfused, 0.0, placed.dose, placed.local, placed.decays, placed.density)
+        definition = (
+            f"perfused normal liver: {', '.join(normals)} inside {', '.join(regions.with_role('perfused').names())}"
+        )
+    else:
+        normal = measured[normals[0]]
+        definition = f"whole normal liver: {normals[0]}"
+        assumptions.append(
+            f"T/N is against {definition}, as no perfused region is given; where only a part of the liver was infused this "
+            "makes it too high."
+        )
+    return metrics.tumor_to_normal_table(measured, normal, definition)
 
 
 class _Watch:
@@ -284,6 +308,8 @@ def _what_was_assumed(case: Case, engine: Engine) -> list[str]:
     said = [*image.notes, *(case.ct.notes if case.ct else ()), *(n for r in case.rois for n in r.notes)]
     if isinstance(case.density, DensityMap):
         said += case.density.notes
+    if case.registration is not None:
+        said.append(case.registration.sentence())
     said.append("Microspheres do not move: all activity decays where it is (time-integrated activity = A T½/ln 2).")
     nuclide = given.radionuclide
     said.append(
@@ -311,35 +337,27 @@ def _what_was_assumed(case: Case, engine: Engine) -> list[str]:
         said.append(
             "Not every image states its frame of reference; positions are taken to be in the same patient frame."
         )
-    if any(r.role in ("tumor", "liver", "normal_liver") for r in case.rois):
-        for role in ("tumor", "liver"):
-            tissue = metrics.RADIOBIOLOGY[role]
+    if any(r.role in case.radiobiology for r in case.rois):
+        for tissue in dict.fromkeys(case.radiobiology.values()):
             said.append(
-                f"BED and EUD of {tissue.name}: α/β {tissue.alpha_beta_gy:g} Gy, repair half-time "
+                f"BED and EUD of {tissue.tissue} ({tissue.name}): α/β {tissue.alpha_beta_gy:g} Gy, repair half-time "
                 f"{tissue.repair_half_time_h:g} h, α {tissue.alpha_per_gy:g} per Gy ({tissue.source})."
             )
     return said
 
 
-def _decays_on_grid(case: Case, found: Quantified, engine: Engine, assumptions: list[str]) -> tuple[Grid, DecayMap]:
-    """The grid the dose is wanted on, and the decays on it or, for another grid than the image's, a little beyond.
-
-    Activity outside the wanted grid but within the kernel's reach gives dose inside it.
-    """
-    image_grid = found.activity.grid
-    grid = case.dose_grid or image_grid
-    decays = count_decays(found.activity, case.administration.radionuclide)
-    if grid.matches(image_grid):
-        return image_grid, decays
-    margin = [math.ceil(engine.margin_mm(case.density) / s) for s in grid.spacing_mm]
-    wide = grid.window([-m for m in margin], [n + 2 * m for n, m in zip(grid.shape, margin, strict=True)])
-    moved = onto(decays, wide)
-    inside = float(moved.window(grid).total() / decays.total())
+def _decays_on_grid(case: Case, emitted: DecayMap, assumptions: list[str]) -> DecayMap:
+    """The decays on the grid the dose is wanted on."""
+    grid = case.dose_grid or emitted.grid
+    if grid.matches(emitted.grid):
+        return emitted
+    moved = onto(emitted, grid)
+    inside = float(moved.total() / emitted.total())
     assumptions.append(
         f"Dose is computed on a grid of {grid.shape} voxels of {_mm(grid)} mm (k, j, i); activity is spread evenly over each "
         f"image voxel, its total kept; {inside:.2%} of it lies inside that grid."
     )
-    return grid, moved
+    return moved
 
 
 def _density_on_grid(case: Case, decays: DecayMap, said: tuple[list[str], list[str]]) -> DensityMap | float:
@@ -348,15 +366,25 @@ def _density_on_grid(case: Case, decays: DecayMap, said: tuple[list[str], list[s
         return case.density
     density = onto(case.density, decays.grid)
     missing = density.g_per_ml <= 0
-    if missing.any():
-        total = decays.total()
-        part = float(decays.decays[missing].sum(dtype=np.float64)) / total if total else 0.0
-        assumptions, warnings = said
-        (warnings if abs(part) > MISSING_WARNING else assumptions).append(
-            f"The density image does not reach {missing.mean():.1%} of the dose grid, with {part:.2%} of the activity; there "
-            "is no dose and no mass there."
-        )
+    _report_gap(missing, "not reached by the density image", "there is no dose and no mass", decays, said)
+    air = ~missing & (density.g_per_ml < AIR_G_PER_ML)
+    what = "no dose is given, since energy over nearly no mass is none"
+    _report_gap(air, f"lighter than {AIR_G_PER_ML} g/mL (air)", what, decays, said)
     return density
+
+
+def _report_gap(
+    where: npt.NDArray[np.bool_], name: str, what: str, decays: DecayMap, said: tuple[list[str], list[str]]
+) -> None:
+    """Say how much of grid and activity lies ``where``: as a warning if it is more than a little of the activity."""
+    if not where.any():
+        return
+    total = decays.total()
+    part = float(decays.decays[where].sum(dtype=np.float64)) / total if total else 0.0
+    assumptions, warnings = said
+    (warnings if abs(part) > MISSING_WARNING else assumptions).append(
+        f"{where.mean():.1%} of the dose grid, with {part:.2%} of the activity, is {name}; {what} there."
+    )
 
 
 def _energy_j(dose: DoseMap, density: DensityMap | float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from voxeldose.regions import reference_region
 from voxeldose.volume import ActivityMap, CountMap, CtImage, DecayMap, DensityMap
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from voxeldose.case import Case
@@ -39,6 +41,10 @@ HU_TABLE = (
 #: The ratio of image to administered activity outside which something is likely wrong (judgement; QUEST phantom
 #: studies find most sites within 10-20 %).
 RECOVERY_LIMITS = (0.8, 1.2)
+
+
+#: Administrations of header and user that lie further apart than this are said to differ (judgement).
+ADMINISTRATIONS_APART_S = 600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,12 +137,46 @@ def count_decays(activity: ActivityMap, radionuclide: Radionuclide) -> DecayMap:
     return DecayMap(decays, activity.grid, radionuclide=radionuclide)
 
 
-def hu_to_density(ct: CtImage) -> DensityMap:
-    """Mass density from CT numbers by :data:`HU_TABLE`; below -1000 HU (padding) it is air."""
-    hu, density = zip(*HU_TABLE, strict=True)
-    note = "Mass density from CT numbers by the table of Schneider et al. 2000 (doi:10.1088/0031-9155/45/2/314)."
+def hu_to_density(ct: CtImage, table: Sequence[tuple[float, float]] | None = None) -> DensityMap:
+    """Mass density from CT numbers by a piecewise linear table, flat beyond its ends; padding below -1000 HU is air.
+
+    Parameters
+    ----------
+    ct : CtImage
+        Hounsfield units.
+    table : sequence of (float, float), optional
+        Pairs of HU and g/mL, the site's own; :data:`HU_TABLE` without it.
+
+    Raises
+    ------
+    QuantityError
+        If the table has fewer than two rows, its HU do not rise, or a density is negative or above 25 g/mL.
+    """
+    if table is None:
+        note = "Mass density from CT numbers by the table of Schneider et al. 2000 (doi:10.1088/0031-9155/45/2/314)."
+        table = HU_TABLE
+    else:
+        _require_hu_table(table)
+        listed = ", ".join(f"{h:g} HU {d:g}" for h, d in table)
+        note = f"Mass density from CT numbers by the table given, in g/mL: {listed}."
+    hu, density = zip(*table, strict=True)
     values = np.interp(ct.hu, hu, density).astype(np.float32)
     return DensityMap(values, ct.grid, notes=(*ct.notes, note))
+
+
+def _require_hu_table(table: Sequence[tuple[float, float]]) -> None:
+    way_out = "Give rows of HU and g/mL with rising HU, as [-1000, 0.00121]."
+    if len(table) < 2 or not np.isfinite(np.asarray(table, float)).all():
+        msg = f"hu_table needs at least two rows of two finite numbers, found {len(table)} rows. {way_out}"
+        raise QuantityError(msg)
+    for (before, _), (after, _) in pairwise(table):
+        if after <= before:
+            msg = f"hu_table: {after:g} HU follows {before:g} HU. {way_out}"
+            raise QuantityError(msg)
+    wrong = [(h, d) for h, d in table if not 0 <= d <= 25]
+    if wrong:
+        msg = f"hu_table: {wrong[0][1]:g} g/mL at {wrong[0][0]:g} HU is no density. {way_out}"
+        raise QuantityError(msg)
 
 
 def quantify(case: Case) -> Quantified:
@@ -161,6 +201,7 @@ def quantify(case: Case) -> Quantified:
             f"{int(negative.sum())} negative voxels (noise) are kept, since clipping them would bias means upward."
         )
     assumptions += filter(None, [_shown(shown, case)])
+    assumptions += _scanners_administration(case)
     as_stored, why_not = _absolute_at_infusion(case, shown)
     if isinstance(case.calibration, Absolute):
         if as_stored is None:
@@ -238,14 +279,32 @@ def _spelled(name: str | None) -> str | None:
 
 def _require_scan_after_infusion(case: Case, shown: str | None) -> None:
     image, given = case.activity, case.administration
-    if image.at is None or given.at is None or shown not in (None, given.radionuclide.name):
+    # values corrected to the administration hold before the scan; its own start tells
+    scanned_at = (image.acquired_at if isinstance(image, ActivityMap) else None) or image.at
+    if scanned_at is None or given.at is None or shown not in (None, given.radionuclide.name):
         return
-    if image.at < given.at:
+    if scanned_at < given.at:
         msg = (
-            f"The image is dated {image.at.isoformat()}, before the infusion at {given.at.isoformat()}. Check the dates "
+            f"The image is dated {scanned_at.isoformat()}, before the infusion at {given.at.isoformat()}. Check the dates "
             "(de-identification shifts them) and the time zones; a planning scan needs image_nuclide = Tc-99m."
         )
         raise QuantityError(msg)
+
+
+def _scanners_administration(case: Case) -> list[str]:
+    """What is said where the scanner corrected to an administration other than the user's."""
+    image, given = case.activity, case.administration
+    if not isinstance(image, ActivityMap) or None in (image.at, image.acquired_at, given.at):
+        return []
+    assert image.at is not None and image.acquired_at is not None and given.at is not None  # noqa: S101, PT018
+    apart_s = abs((image.at - given.at).total_seconds())
+    if image.at >= image.acquired_at or apart_s <= ADMINISTRATIONS_APART_S:
+        return []
+    said = (
+        f"The scanner corrected the image to {image.at.isoformat()}, {apart_s / 60:.0f} minutes from the infusion at "
+        f"{given.at.isoformat()}; its values are taken to hold at the scanner's instant."
+    )
+    return [said]
 
 
 def _shown(shown: str | None, case: Case) -> str:
@@ -267,14 +326,19 @@ def _absolute_at_infusion(case: Case, shown: str | None) -> tuple[ActivityMap | 
     image, given = case.activity, case.administration
     if isinstance(image, CountMap):
         return None, "it holds counts, not Bq/mL."
+    if image.not_absolute:
+        return None, image.not_absolute
     if shown not in (None, given.radionuclide.name):
         return None, f"it shows {shown}, not {given.radionuclide.name}."
     if image.radionuclide is not None and image.radionuclide.name != given.radionuclide.name:
-        return None, f"the scanner corrected it for {image.radionuclide.name} (branching and decay)."
+        name = image.radionuclide.name
+        return None, (
+            f"the scanner corrected it for {name} (branching and decay); undo_nuclide = {name} (--undo-nuclide) undoes that."
+        )
     if image.at is None:
-        return None, "the instant of its Bq/mL is not known; say it with measured_at."
+        return None, "the instant of its Bq/mL is not known; say it with measured_at (--measured-at)."
     if given.at is None:
-        return None, "the instant of the infusion is not known; say it with at."
+        return None, "the instant of the infusion is not known; say it with at (--at)."
     return decay_to(image, given.at, given.radionuclide), ""
 
 

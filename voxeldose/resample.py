@@ -1,36 +1,38 @@
 """Volumes and regions on another grid, without losing any.
 
 A value is taken to fill its voxel evenly. What a voxel of the new grid gets is the mean over its own volume, so
-concentrations keep their total and regions their volume. Where the axes of both grids are parallel the overlap of every
-pair of voxels is exact; otherwise each new voxel is probed at a lattice of points and the total is then restored.
+concentrations keep their total and regions their volume. The volume that every new voxel shares with every old one is
+exact, whatever the directions of the two grids: along each axis in turn where the axes are parallel, else by the
+divergence theorem over the new voxel's faces.
 """
 
 from __future__ import annotations
 
-import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from voxeldose.errors import GeometryError
-from voxeldose.roi import Roi
 from voxeldose.volume import Volume
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from voxeldose.grid import Grid
+    from voxeldose.roi import Roi
+    from voxeldose.volume import FloatArray
 
-__all__ = ["onto", "roi_onto"]
+__all__ = ["occupancy_onto", "onto", "roi_onto"]
 
 V = TypeVar("V", bound=Volume)
 
 #: Axes that drift less than this many voxels over a whole grid count as parallel.
-_PARALLEL_VOXELS = 0.01
-#: Points along each axis of a new voxel when the grids are not parallel; more where the old voxels are smaller.
-_PROBES = (3, 16)
-#: At most this many points are probed at once (about 100 MB).
-_POINTS_AT_ONCE = 4_000_000
+_PARALLEL_VOXELS = 1e-3
+#: Two lattices whose voxels differ by less than this part of a voxel are one.
+_SAME_VOXELS = 1e-4
+#: A voxel with less than this of a region has no middle worth telling.
+_EMPTY = 1e-9
 
 
 def onto(volume: V, grid: Grid) -> V:
@@ -86,21 +88,46 @@ def roi_onto(roi: Roi, grid: Grid) -> tuple[Roi, float]:
     index = grid.indices(roi.grid.corners())
     low = np.floor(index.min(axis=0) + 0.5 - 1e-6).astype(int)
     high = np.ceil(index.max(axis=0) - 0.5 + 1e-6).astype(int) + 1
-    lattice = grid.window(low.tolist(), (high - low).tolist())
-    mean, middle = _mean_and_middle(roi.occupancy, roi.grid, lattice)
-    occupancy = _restore_total(mean, roi.volume_ml / lattice.voxel_volume_ml)
     start, stop = np.maximum(low, 0), np.minimum(high, grid.shape)
     part = grid.window(start.tolist(), np.maximum(stop - start, 1).tolist())
-    inside = lattice.cut(occupancy.astype(np.float32), part)
-    if (start >= stop).any() or not (inside > 0).any():
+    offset: npt.NDArray[np.float32] | None
+    if (start >= stop).any():
+        inside, offset = np.zeros(part.shape, np.float32), None
+    elif _is_one_lattice(roi.grid, part):
+        inside, offset = roi.on_window(part), roi.offset
+        if offset is not None:
+            offset = np.stack([roi.grid.cut(along, part) for along in offset])
+    else:
+        inside, offset = _mean_and_middle(roi.occupancy, roi.grid, part)
+    if not (inside > 0).any():
         msg = (
             f"ROI {roi.name!r} does not overlap the image: it spans {_span(roi.grid)} and the image {_span(grid)} "
-            "(x, y, z in LPS mm). Give ROIs of the same study, or register the images first."
+            "(x, y, z in LPS mm). Give ROIs of the same study, or register the images ([registration] in the case file)."
         )
         raise GeometryError(msg)
-    offset = np.stack([lattice.cut(m.astype(np.float32), part) for m in middle])
-    moved = Roi(roi.name, roi.role, np.minimum(inside, 1), part, roi.notes, offset)
+    moved = replace(roi, occupancy=np.clip(inside, 0, 1), grid=part, offset=offset)
     return moved, max(0.0, 1 - moved.volume_ml / roi.volume_ml)
+
+
+def occupancy_onto(roi: Roi, grid: Grid) -> FloatArray:
+    """Part of every voxel of ``grid`` that belongs to a region, (nk, nj, ni); 0 where it does not reach.
+
+    Raises
+    ------
+    GeometryError
+        If the frames of reference differ.
+    """
+    roi.grid.require_same_frame(grid, f"ROI {roi.name!r} and the grid")
+    if _is_one_lattice(roi.grid, grid):
+        return roi.on_window(grid)
+    return np.clip(_mean_over_voxels(roi.occupancy, roi.grid, grid), 0, 1)
+
+
+def _is_one_lattice(old: Grid, new: Grid) -> bool:
+    """Whether both grids are windows of one lattice, so that voxels can be copied."""
+    matrix, offset = new.to_index_of(old)
+    apart = (matrix - np.eye(3)) @ np.array(new.shape), offset - np.rint(offset)
+    return max(float(np.abs(a).max()) for a in apart) < _SAME_VOXELS
 
 
 def _span(grid: Grid) -> str:
@@ -108,44 +135,48 @@ def _span(grid: Grid) -> str:
     return " x ".join(f"{a:.0f}..{b:.0f}" for a, b in zip(low, high, strict=True))
 
 
-def _restore_total(occupancy: npt.NDArray[np.float64], wanted: float) -> npt.NDArray[np.float64]:
-    """Give a probed region back its volume by moving only partly filled voxels, which stay between 0 and 1.
-
-    ``w + a w (1 - w)`` keeps 0 and 1 and the interval for ``|a| <= 1``.
-    """
-    room = float((occupancy * (1 - occupancy)).sum())
-    missing = wanted - float(occupancy.sum())
-    if room <= 0 or abs(missing) <= 1e-9 * wanted:
-        return occupancy
-    share = np.clip(missing / room, -1, 1)
-    return np.asarray(occupancy + share * occupancy * (1 - occupancy))
-
-
-def _mean_over_voxels(values: npt.NDArray[np.float32], old: Grid, new: Grid) -> npt.NDArray[np.float64]:
+def _mean_over_voxels(values: npt.NDArray[np.float32], old: Grid, new: Grid) -> npt.NDArray[np.float32]:
     """Mean of ``values``, even in each old voxel and zero outside, over every voxel of ``new``."""
     matrix, offset = new.to_index_of(old)
     if _are_parallel(matrix, new):
         return _apply([_overlaps(new, old, matrix, offset, axis) for axis in range(3)], values)
-    return _probed(values, matrix, offset, new.shape)[0]
+    return _exact(values, matrix, offset, new.shape)[0].astype(np.float32)
 
 
 def _mean_and_middle(
     values: npt.NDArray[np.float32], old: Grid, new: Grid
-) -> tuple[npt.NDArray[np.float64], list[npt.NDArray[np.float64]]]:
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """As :func:`_mean_over_voxels`, and where in each new voxel the mean comes from, in voxels from its centre."""
     matrix, offset = new.to_index_of(old)
     if _are_parallel(matrix, new):
         weights = [_overlaps(new, old, matrix, offset, axis) for axis in range(3)]
-        mean = _apply(weights, values)
-        moments = []
+        mean, moments = _apply(weights, values), np.empty((3, *new.shape), np.float32)
         for axis in range(3):
             along = list(weights)
             along[axis] = weights[axis] * _middles(new, old, matrix, offset, axis)
-            moments.append(_apply(along, values))
+            moments[axis] = _apply(along, values)
     else:
-        mean, *moments = _probed(values, matrix, offset, new.shape, moments=True)
-    filled = mean > 1e-9
-    return mean, [np.where(filled, m / np.where(filled, mean, 1), 0) for m in moments]
+        exact, first = _exact(values, matrix, offset, new.shape)
+        mean, moments = exact.astype(np.float32), first.astype(np.float32)
+    filled = mean > _EMPTY
+    for moment in moments:
+        np.divide(moment, mean, out=moment, where=filled)
+        moment[~filled] = 0
+    return mean, moments
+
+
+def _exact(
+    values: npt.NDArray[np.float32],
+    matrix: npt.NDArray[np.float64],
+    offset: npt.NDArray[np.float64],
+    shape: tuple[int, int, int],
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Mean over every new voxel, and its first moments along k, j and i, for grids in any directions."""
+    from voxeldose._compiled.overlap import gather
+
+    mean, moments = np.zeros(shape), np.zeros((3, *shape))
+    gather(np.ascontiguousarray(values, np.float32), np.ascontiguousarray(matrix), offset, mean, moments)
+    return mean, moments
 
 
 def _are_parallel(matrix: npt.NDArray[np.float64], new: Grid) -> bool:
@@ -153,11 +184,17 @@ def _are_parallel(matrix: npt.NDArray[np.float64], new: Grid) -> bool:
     return bool(drift.max() < _PARALLEL_VOXELS and (np.diag(matrix) > 0).all())
 
 
-def _apply(weights: list[npt.NDArray[np.float64]], values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Weigh old voxels along each axis in turn."""
-    result = values.astype(np.float64)
-    for axis in range(3):
-        result = np.moveaxis(np.tensordot(weights[axis], result, axes=(1, axis)), 0, axis)
+def _apply(weights: list[npt.NDArray[np.float64]], values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Weigh old voxels along each axis in turn, summed in float64; a new voxel touches few old ones."""
+    from scipy.sparse import csr_array
+
+    k, j, i = (csr_array(w) for w in weights)
+    first = np.empty((k.shape[0], *values.shape[1:]), np.float64)
+    for row in range(values.shape[1]):  # a row at a time: a whole CT in float64 is large
+        first[:, row] = k @ values[:, row].astype(np.float64)
+    result = np.empty((k.shape[0], j.shape[0], i.shape[0]), np.float32)
+    for n, part in enumerate(first):
+        result[n] = (i @ (j @ part).T).T
     return result
 
 
@@ -186,34 +223,3 @@ def _middles(
     """Middle of each overlap in new voxels from the new voxel's centre, (new, old)."""
     low, high, centre, scale = _edges(new, old, matrix, offset, axis)
     return np.asarray(((low + high) / 2 - centre) / scale)
-
-
-def _probed(
-    values: npt.NDArray[np.float32],
-    matrix: npt.NDArray[np.float64],
-    offset: npt.NDArray[np.float64],
-    shape: tuple[int, int, int],
-    *,
-    moments: bool = False,
-) -> list[npt.NDArray[np.float64]]:
-    """Mean of the nearest old voxel's value at a lattice of points in every new voxel, and its moments if asked."""
-    from scipy.ndimage import affine_transform
-
-    padded = np.pad(values, 1)  # so that points beyond the edge find zero
-    size = np.linalg.norm(matrix, axis=0)  # of a new voxel along each axis, in old voxels
-    probes = [int(np.clip(np.ceil(1.5 * s), *_PROBES)) for s in size]
-    results = [np.zeros(shape) for _ in range(4 if moments else 1)]
-    rows = max(1, _POINTS_AT_ONCE // (shape[1] * shape[2]))
-    for start in range(0, shape[0], rows):
-        stop = min(shape[0], start + rows)
-        part = (stop - start, shape[1], shape[2])
-        for probe in itertools.product(*(range(n) for n in probes)):
-            inside = np.array([(p + 0.5) / n - 0.5 for p, n in zip(probe, probes, strict=True)])
-            origin = matrix @ (inside + np.array([start, 0, 0])) + offset + 1
-            found = affine_transform(
-                padded, matrix, origin, output_shape=part, order=0, mode="constant", output=np.float32
-            )
-            results[0][start:stop] += found
-            for result, place in zip(results[1:], inside, strict=False):
-                result[start:stop] += found * place
-    return [result / np.prod(probes) for result in results]

@@ -6,7 +6,7 @@ A label map is the case 0/1. Regions may overlap; each lies on its own grid, cro
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     FloatArray = npt.NDArray[np.float32]
 
-__all__ = ["ROLES", "Roi", "RoiSet", "role_from_name"]
+__all__ = ["ROLES", "Roi", "RoiCode", "RoiSet", "role_from_codes", "role_from_name"]
 
 #: What a region may be. ``normal_liver`` is liver without tumors; ``perfused`` is what one infusion reaches.
 ROLES = ("tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other")
@@ -34,23 +34,66 @@ SAME_PLANE_MM = 0.1
 PIXEL_MM = (0.2, 1.0)
 LINES_A_PIXEL = 8
 
+#: In this order: what is taken from an organ (TG-263 ``Liver-GTV``) and planning volumes come before the words in them.
 _ROLE_PATTERNS = (
-    ("tumor", r"tumou?r|lesion|gtv|metasta|\bhcc\b|\bmass\b"),
     ("normal_liver", r"normal.?liver|liver.?normal|liver.?-.?gtv|nontumou?r|parenchyma"),
+    ("lung", r"\blungs?.?-.?gtv"),
+    ("other", r"(?:^|[^a-z])(?:ctv|itv|ptv|prv)"),
+    ("tumor", r"tumou?r|lesion|gtv|metasta|\bhcc\b|\bmass\b"),
     ("segment", r"liver.?segment|\bsegment.?(?:\d|[ivx]+\b)|couinaud"),
     ("perfused", r"perfused|territor"),
     ("lung", r"\blungs?\b|lung_"),
     ("liver", r"\bliver\b"),
 )
 
+#: Codes that name a role and nothing else: SNOMED CT and its older SRT form (PS3.16), the Foundational Model of Anatomy, and
+#: the RT ROI Interpreted Type of an RTSTRUCT.
+_ROLE_CODES = {
+    ("SCT", "10200004"): "liver",
+    ("SRT", "T-62000"): "liver",
+    ("FMA", "7197"): "liver",
+    ("SCT", "39607008"): "lung",
+    ("SRT", "T-28000"): "lung",
+    ("FMA", "7195"): "lung",
+    ("SCT", "108369006"): "tumor",
+    ("SCT", "86049000"): "tumor",
+    ("SRT", "M-80003"): "tumor",
+    ("SCT", "372087000"): "tumor",
+    ("SCT", "14799000"): "tumor",
+    ("SRT", "M-80006"): "tumor",
+    ("SCT", "228791009"): "tumor",
+    ("3006,00A4", "GTV"): "tumor",
+}
+
 
 def role_from_name(name: str) -> str:
-    """The role that a region's name suggests, ``other`` if none; whoever uses this says so to the user."""
+    """The role that a region's name suggests, ``other`` if none; whoever uses this says so to the user.
+
+    Knows usual words and the names of AAPM TG-263 (``Liver``, ``Lung_L``, ``Lungs``, ``GTV``, ``Liver-GTV``).
+    """
     words = name.casefold().replace("_", " ")
-    for role, pattern in (_ROLE_PATTERNS[1], _ROLE_PATTERNS[0], *_ROLE_PATTERNS[2:]):
+    for role, pattern in _ROLE_PATTERNS:
         if re.search(pattern, words) or re.search(pattern, name.casefold()):
             return role
     return "other"
+
+
+def role_from_codes(codes: Sequence[RoiCode]) -> str:
+    """The role that all codes known here agree on, ``other`` if there is none or they disagree."""
+    roles = {_ROLE_CODES[code.scheme, code.value] for code in codes if (code.scheme, code.value) in _ROLE_CODES}
+    return roles.pop() if len(roles) == 1 else "other"
+
+
+@dataclass(frozen=True)
+class RoiCode:
+    """What a file says a region is, in a coding scheme such as SNOMED CT (``SCT``)."""
+
+    value: str
+    scheme: str
+    meaning: str
+
+    def __str__(self) -> str:
+        return f"{self.meaning} ({self.scheme} {self.value})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +115,10 @@ class Roi:
     offset : array_like, (3, *grid.shape), optional
         Where the occupied part of each voxel lies: its middle along k, j and i in voxels from the voxel's centre. Without
         it the middle is the centre.
+    source_name : str
+        The region's name in its file, if it has one.
+    codes : tuple of RoiCode
+        What the file says it is.
 
     Raises
     ------
@@ -85,6 +132,8 @@ class Roi:
     grid: Grid
     notes: tuple[str, ...] = ()
     offset: FloatArray | None = None
+    source_name: str = field(default="", kw_only=True)
+    codes: tuple[RoiCode, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -246,6 +295,9 @@ def from_contours(
     heights = np.array([float(a.mean()) for a in along])
     planes = _planes(heights)
     notes: list[str] = []
+    loops, heights, twice = _once(loops, heights)
+    if twice:
+        notes.append(f"{twice} contours are in the file twice and are used once")
     if len(planes) > 1:
         usual = float(np.median(np.diff(planes)))
     elif thickness_mm is not None:
@@ -287,6 +339,17 @@ def from_contours(
     axes = np.stack([normal, other, across], axis=-1)
     grid = Grid.from_axes((nk, nj, ni), (usual, pixel, pixel), point, directions=axes, frame_uid=frame_uid)
     return np.minimum(occupancy, 1).astype(np.float32), grid, tuple(notes)
+
+
+def _once(
+    loops: list[npt.NDArray[np.float64]], heights: npt.NDArray[np.float64]
+) -> tuple[list[npt.NDArray[np.float64]], npt.NDArray[np.float64], int]:
+    """Every contour once: by the even-odd rule two equal ones would enclose nothing. And how many were there again."""
+    seen: dict[tuple[int, bytes], int] = {}
+    for n, loop in enumerate(loops):
+        seen.setdefault((len(loop), np.round(loop, 3).tobytes()), n)
+    kept = sorted(seen.values())
+    return [loops[n] for n in kept], heights[kept], len(loops) - len(kept)
 
 
 def _planes(heights: npt.NDArray[np.float64]) -> list[float]:

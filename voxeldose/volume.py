@@ -109,6 +109,20 @@ class Volume:
         found = map_coordinates(self.values, np.moveaxis(index, -1, 0), order=1, mode="nearest", output=np.float32)
         return np.where(inside, found, np.float32(outside)).astype(np.float32)
 
+    def sampled_on(self, grid: Grid, outside: float = 0.0) -> FloatArray:
+        """Values at the voxel centres of another grid, as :meth:`sampled_at` gives them; for display, not for sums."""
+        from scipy.ndimage import affine_transform
+
+        matrix, offset = grid.to_index_of(self.grid)
+        found = affine_transform(
+            self.values, matrix, offset, output_shape=grid.shape, order=1, mode="nearest", output=np.float32
+        )
+        k, j, i = np.ogrid[tuple(slice(0, n) for n in grid.shape)]
+        for axis, n in enumerate(self.grid.shape):
+            index = matrix[axis, 0] * k + matrix[axis, 1] * j + matrix[axis, 2] * i + offset[axis]
+            found[(index < -0.5) | (index > n - 0.5)] = outside
+        return np.asarray(found, np.float32)
+
 
 @dataclass(frozen=True, eq=False)
 class CtImage(Volume):
@@ -166,10 +180,16 @@ class ActivityMap(Volume):
         The instant to which the values are decay-corrected, with its time zone; ``None`` if nobody knows it.
     radionuclide : Radionuclide or None
         What was imaged.
+    acquired_at : datetime or None
+        When the scan began; values may be corrected to an earlier instant.
+    not_absolute : str
+        Why the values are proportional to activity but no Bq/mL of the nuclide; empty if they are.
     """
 
     at: datetime | None = field(default=None, kw_only=True)
     radionuclide: Radionuclide | None = field(default=None, kw_only=True)
+    acquired_at: datetime | None = field(default=None, kw_only=True)
+    not_absolute: str = field(default="", kw_only=True)
     quantity: ClassVar[str] = "activity"
 
     def __post_init__(self) -> None:

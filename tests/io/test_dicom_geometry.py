@@ -7,7 +7,10 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom_series import read_ct, read_dicom_volume, read_pet, read_spect
+from voxeldose.io.dicom_ct import read_ct
+from voxeldose.io.dicom_nm import read_spect
+from voxeldose.io.dicom_pet import read_pet
+from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.images import read_activity, read_image
 from voxeldose.volume import ActivityMap, CountMap, CtImage, Volume
 

@@ -8,8 +8,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from voxeldose.errors import QuantityError, VoxeldoseError
-from voxeldose.io.dicom_files import nuclide_name, nuclide_of
-from voxeldose.io.dicom_series import read_pet, read_spect
+from voxeldose.io.dicom_headers import nuclide_name, nuclide_of
+from voxeldose.io.dicom_nm import read_spect
+from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.images import read_activity, read_ct_image, read_density
 from voxeldose.radionuclide import TC99M, Y90
 from voxeldose.volume import ActivityMap, CountMap
@@ -125,14 +126,6 @@ def test_admin_without_a_date_has_no_instant_and_says_the_way_out(write_series, 
 def test_none_means_the_middle_of_the_frame(write_series, study_instant):
     pet = read_pet(write_series("PT", change=setting(DecayCorrection="NONE")))
     assert pet.at == study_instant + timedelta(minutes=15)
-
-
-def test_none_measured_at_different_instants_is_refused(write_series, refused):
-    def beds(ds, n):
-        ds.DecayCorrection, ds.AcquisitionTime = "NONE", f"14{5 + n:02d}00"
-
-    folder = write_series("PT", change=beds)
-    refused(lambda: read_pet(folder), str(folder), "5 different", "with decay correction")
 
 
 def test_none_without_a_time_has_no_instant(write_series):

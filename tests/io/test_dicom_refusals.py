@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from voxeldose.errors import VoxeldoseError
-from voxeldose.io.dicom_series import read_ct, read_dicom_volume, read_pet, read_spect
+from voxeldose.io.dicom_ct import read_ct
+from voxeldose.io.dicom_nm import read_spect
+from voxeldose.io.dicom_pet import read_pet
+from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.images import read_activity, read_image
 
 
@@ -298,3 +301,24 @@ def test_one_dicom_volume_is_wanted_where_nothing_names_a_modality(write_series,
 def test_values_are_never_changed_by_reading_twice(write_series):
     folder = write_series("PT")
     np.testing.assert_array_equal(read_pet(folder).values, read_pet(folder).values)
+
+
+def test_raw_data_of_the_scanner_beside_the_image_are_passed_over(write_series, place_error):
+    def raw(ds, n):
+        ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.66"
+        del ds.Rows, ds.Columns
+
+    write_series("PT", folder="study/image")
+    folder = write_series("PT", folder="study/raw", change=raw)
+    assert place_error(read_pet(folder.parent)) < 0.03
+    assert place_error(read_activity(folder.parent)) < 0.03
+
+
+def test_raw_data_alone_are_refused(write_series, refused):
+    def raw(ds, n):
+        ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.66"
+        del ds.Rows, ds.Columns, ds.PixelData, ds.ImageOrientationPatient
+        ds.PixelData = b""
+
+    folder = write_series("PT", change=raw)
+    refused(lambda: read_pet(folder), str(folder))

@@ -14,7 +14,7 @@ from voxeldose.grid import Grid
 from voxeldose.io.dicom_rt import read_rtdose, write_rtdose
 from voxeldose.volume import DoseMap
 
-KINDS = ["axial", "oblique", "left_handed", "sagittal", "coronal", "prone"]
+KINDS = ["axial", "oblique", "feet_first", "left_handed", "sagittal", "coronal", "prone"]
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def plastimatch(tmp_path):
     return convert
 
 
-@pytest.mark.parametrize("kind", ["axial", "left_handed", "prone"])
+@pytest.mark.parametrize("kind", ["axial", "feet_first", "left_handed", "prone"])
 def test_plastimatch_reads_the_same_dose_in_the_same_place(written, plastimatch, kind):
     path, dose = written(kind)
     image = plastimatch(path)
@@ -166,6 +166,15 @@ def test_the_file_says_physical_gray_of_a_plan_with_unsigned_integers(written):
     assert (ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation) == (32, 32, 31, 0)
     assert (ds.NumberOfFrames, ds.Rows, ds.Columns) == (4, 6, 9)
     assert [float(v) for v in ds.PixelSpacing] == [2.0, 1.5]
+
+
+def test_all_doses_of_a_study_name_the_same_plan(write_series, dose_on, tmp_path):
+    folder = write_series("CT")
+    for name, effective in (("a", None), ("b", "BED"), ("c", None)):
+        write_rtdose(dose_on(), tmp_path / name, reference=folder, effective=effective)
+    plans = {dcmread(tmp_path / n).ReferencedRTPlanSequence[0].ReferencedSOPInstanceUID for n in "abc"}
+    assert len(plans) == 1
+    assert len({dcmread(tmp_path / n).SOPInstanceUID for n in "abc"}) == 3
 
 
 def test_negative_dose_is_stored_as_zero(written, dose_on):

@@ -18,8 +18,12 @@ KEYS = {
     "nuclide",
     "units",
     "decay",
+    "instants",
     "grid",
+    "quirks",
     "use",
+    "regions",
+    "needs",
     "verdict",
 }
 
@@ -123,3 +127,101 @@ def test_a_folder_with_nothing_of_use_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("notes")
     with pytest.raises(InputError, match="nothing here is DICOM"):
         inspect(tmp_path)
+
+
+# --- instants, quirks and what is needed ---
+
+
+def setting(**values):
+    def change(ds, n=0):
+        for key, value in values.items():
+            setattr(ds, key, value)
+
+    return change
+
+
+def test_a_pet_row_dates_series_acquisition_and_administration(write_series):
+    def dated(ds, n):
+        ds.TimezoneOffsetFromUTC = "+0200"
+        ds.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime = "20240502101500"
+
+    (row,) = inspect(write_series("PT", change=dated))
+    assert row["instants"] == {
+        "series": "2024-05-02T14:05:00+02:00",
+        "acquired": "2024-05-02T14:05:00+02:00",
+        "administered": "2024-05-02T10:15:00+02:00",
+        "frame": "1800 s",
+    }
+
+
+def test_instants_without_a_stated_zone_have_none(write_series):
+    (row,) = inspect(write_series("PT"))
+    assert row["instants"]["series"] == "2024-05-02T14:05:00"
+    assert "no time zone stated" in row["quirks"]
+
+
+def test_an_administration_without_its_date_says_so(write_series):
+    def timed(ds, n):
+        ds.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime = "101500"
+
+    (row,) = inspect(write_series("PT", change=timed))
+    assert row["instants"]["administered"] == "10:15 on an unknown day"
+
+
+@pytest.mark.parametrize(
+    ("change", "quirk"),
+    [
+        (setting(GantryDetectorTilt=7.5), "gantry tilt 7.5 degrees"),
+        (setting(PixelPaddingValue=1), "padding 1"),
+        (setting(ImageType=["DERIVED", "SECONDARY"]), "derived image"),
+        (setting(FrameOfReferenceUID=""), "no frame of reference"),
+        (setting(LongitudinalTemporalInformationModified="MODIFIED"), "dates shifted by de-identification"),
+        (lambda ds, n: setattr(ds, "RescaleSlope", 1 + n), "a slope of its own a slice"),
+    ],
+)
+def test_a_quirk_of_a_ct_is_named(write_series, change, quirk):
+    (row,) = inspect(write_series("CT", change=change))
+    assert quirk in row["quirks"]
+
+
+def test_quirks_of_a_spect_are_named(write_nm):
+    (row,) = inspect(write_nm(sign=-1, change=setting(NumberOfEnergyWindows=2)))
+    assert "frames run against row x column (negative spacing)" in row["quirks"]
+    assert "2 energy windows" in row["quirks"]
+    assert "activity.energy_window" in row["needs"]
+
+
+def test_beds_and_philips_factors_are_named(write_series):
+    def philips(ds, n):
+        ds.Units, ds.FrameReferenceTime = "CNTS", 600000 * (n // 3)
+        ds.private_block(0x7053, "Philips PET Private Group", create=True).add_new(0x09, "DS", "3.75")
+
+    (row,) = inspect(write_series("PT", change=philips))
+    assert {"Philips factor to Bq/mL 3.75", "2 bed positions or frames"} <= set(row["quirks"])
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (setting(DecayCorrection="ADMIN"), "activity.measured_at"),
+        (setting(Units="GML"), "activity.undo_suv"),
+        (setting(Units="CNTS"), "activity.quantity"),
+    ],
+)
+def test_what_a_pet_needs_is_named_by_its_key(write_series, change, key):
+    (row,) = inspect(write_series("PT", change=change))
+    assert key in row["needs"]
+
+
+def test_another_nuclide_needs_the_users_word(write_series):
+    def fluorine(ds, n):
+        drug = ds.RadiopharmaceuticalInformationSequence[0]
+        drug.RadionuclideCodeSequence[0].CodeMeaning, drug.RadionuclideHalfLife = "^18^Fluorine", 6586.2
+
+    (row,) = inspect(write_series("PT", change=fluorine))
+    assert {"activity.undo_nuclide", "activity.image_nuclide"} <= set(row["needs"])
+
+
+def test_uneven_ct_slices_need_the_users_word(write_series):
+    (row,) = inspect(write_series("CT", change=lambda _, n: n != 2))
+    assert set(row["needs"]) == {"ct.uneven"}

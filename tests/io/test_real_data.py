@@ -7,12 +7,16 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from voxeldose.io.dicom_ct import read_ct
+from voxeldose.io.dicom_nm import read_spect
+from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.dicom_rt import read_rtdose
-from voxeldose.io.dicom_series import read_ct, read_dicom_volume, read_pet, read_spect
+from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.images import read_activity
 from voxeldose.io.inspection import inspect
 from voxeldose.io.labels import read_labels
 from voxeldose.io.nifti import read_array
+from voxeldose.io.requests import Requests
 
 pytestmark = pytest.mark.data
 
@@ -70,7 +74,11 @@ def test_a_ge_pet_has_its_activity_hottest_voxel_instant_and_nuclide(data_folder
 
 def test_a_pet_in_suv_is_refused_and_may_be_used_as_a_relative_image(data_folder, facts, refused):
     folder = data_folder / "sts001_ge_petct" / "cropped_pet" / "dicom"
-    refused(lambda: read_pet(folder), str(folder), "GML", "BQML", "counts")
+    refused(lambda: read_pet(folder), str(folder), "GML", "BQML", "counts", "undo_suv")
+    # SUV corrected to the administration: 388.777472 MBq in 71 kg
+    turned = read_pet(folder, requests=Requests(undo_suv=True))
+    suv = facts["sts001_ge_petct/cropped_pet"]["value_max"]
+    assert turned.values.max() == pytest.approx(suv * 388.777472e6 / 71000, rel=1e-6)
     found = read_activity(folder, quantity="counts")
     assert found.counts.max() == pytest.approx(facts["sts001_ge_petct/cropped_pet"]["value_max"], rel=1e-6)
 
@@ -121,11 +129,23 @@ def test_a_ge_ct_of_three_slices_keeps_its_slice_distance_of_1_mm(data_folder, f
     assert ct.grid.spacing_mm == pytest.approx((1.0, 0.810547, 0.810547), rel=1e-5)
     assert (ct.hu.min(), ct.hu.max()) == (known["value_min"], known["value_max"])
     assert np.unravel_index(ct.hu.argmax(), ct.grid.shape) == tuple(known["argmax_zyx"])
+    assert any("-3024 HU" in note and "air" in note for note in ct.notes)
 
 
-def test_an_enhanced_ct_is_refused(data_folder, refused):
-    folder = data_folder / "ct_seg_dcmqi" / "24x38x3" / "multiframe"
-    refused(lambda: read_ct(folder), str(folder), "single-frame")
+def test_a_ct_with_a_missing_slice_is_interpolated_where_the_user_asks(data_folder):
+    folder = data_folder / "ct_quirk_missing_slice" / "dicom"
+    ct = read_ct(folder, uneven="resample")
+    assert ct.grid.shape == (5, 512, 512)
+    assert ct.grid.spacing_mm[0] == pytest.approx(5)
+    np.testing.assert_allclose(ct.hu[3], (ct.hu[2] + ct.hu[4]) / 2, atol=1e-3)  # float32 of about 1000
+
+
+def test_a_legacy_converted_enhanced_ct_equals_its_single_frame_series(data_folder):
+    folder = data_folder / "ct_seg_dcmqi" / "24x38x3"
+    enhanced, single = read_ct(folder / "multiframe"), read_ct(folder / "image")
+    np.testing.assert_array_equal(enhanced.hu, single.hu)
+    assert enhanced.grid.matches(single.grid)
+    assert enhanced.grid.shape == (3, 38, 24)
 
 
 def test_a_planar_nm_in_lossless_jpeg_is_refused(data_folder, refused):

@@ -33,6 +33,7 @@ ROI_KEYS = {
     "v446_fraction",
     "bed_gy",
     "eud_gy",
+    "eubed_gy",
     "mean_dose_local_gy",
 }
 TOP_KEYS = {
@@ -88,7 +89,7 @@ def test_every_key_of_the_contract_is_there(content):
 def test_a_region_has_the_keys_of_the_contract_and_what_lies_outside(content):
     assert {"liver", "normal_liver", 'lesion, "1"'} <= set(content["rois"])
     for row in content["rois"].values():
-        assert set(row) == ROI_KEYS | {"outside_grid_fraction"}
+        assert set(row) == ROI_KEYS | {"outside_grid_fraction", "source_name", "codes"}
 
 
 def test_thresholds_have_the_keys_of_the_contract(content):

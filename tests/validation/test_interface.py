@@ -98,6 +98,45 @@ def test_dose_against_depth_is_the_slab_integral(activity, soft_tissue_range, re
     np.testing.assert_allclose(dose[near][seen], exact[near][seen], rtol=0.01)
 
 
+def test_dose_on_both_sides_is_that_of_another_monte_carlo():
+    """Graves' profile of a half-space in water, at the mass depth: an outside judge with all scatter in it.
+
+    In plane layers of one composition transport depends on mass per area alone, so that a Monte Carlo of liver and lung
+    with water's atoms is one of water with its depth stretched. Numbers: see the test of the integral.
+    """
+    depth = np.array([-5.0, -3, -2, -1, 0, 0.5, 1, 2, 3])  # mm of water; 3 are 11.5 mm of lung
+    published = np.array([0.9845, 0.935, 0.875, 0.762, 0.498, 0.328, 0.234, 0.121, 0.061])
+    layers, border, wide = 34, 16, 27
+    fine = Grid.from_axes((layers, wide, wide), (2.0, 4.0, 4.0), (0, 0, 0))
+    image = Grid.from_axes((layers // 2, wide, wide), (4.0, 4.0, 4.0), (0, 0, 1.0))
+    rho = np.where(np.arange(layers) < border, LIVER, LUNG)
+    density = DensityMap(np.broadcast_to(rho[:, None, None], fine.shape), fine)
+    engine = RayTransport(KERNEL, soft_tissue_range=1.0, tail_mm=0)
+    dose = engine.dose(decays_in(image, slice(0, border // 2)), density, fine).gy[MIDDLE] / equilibrium(LIVER)
+    middle = (np.arange(layers) - border + 0.5) * 2 * rho
+    near = (middle > -5) & (middle < 3)
+    within = np.interp(middle[near], depth, np.log(published))
+    # The two codes differ by 1 % below 5 mm and the table has three digits; layers of 2 mm; the goal is 3 %.
+    seen = np.abs(middle[near]) > 0.5  # between -1 and 0.5 the profile has a kink that the table does not resolve
+    np.testing.assert_allclose(dose[near][seen], np.exp(within)[seen], rtol=0.03)
+
+
+def test_an_image_coarser_than_the_density_sees_the_interface_where_it_lies():
+    """Voxels of 4 mm on a density image of 2 mm whose border halves one: dose is energy over the mass of both halves."""
+    layers, border = 18, 6
+    fine = Grid.from_axes((2 * layers, WIDE, WIDE), (2.0, 4.0, 4.0), (0, 0, 0))
+    image = Grid.from_axes((layers, WIDE, WIDE), (4.0, 4.0, 4.0), (0, 0, 1.0))
+    rho = np.where(np.arange(2 * layers) < 2 * border + 1, LIVER, LUNG)
+    density = DensityMap(np.broadcast_to(rho[:, None, None], fine.shape), fine)
+    engine = RayTransport(KERNEL, soft_tissue_range=1.0, tail_mm=0)
+    dose = engine.dose(decays_in(image, slice(0, border)), density).gy[MIDDLE]
+    active = np.where(np.arange(2 * layers) < 2 * border, DECAYS_PER_MM3, 0.0)
+    exact = slab_integral(np.full(2 * layers, 2.0), rho, np.ones(2 * layers), active)
+    mean = (exact * rho).reshape(-1, 2).sum(1) / rho.reshape(-1, 2).sum(1)
+    near = slice(border - 4, border + 4)
+    np.testing.assert_allclose(dose[near], mean[near], rtol=0.015)  # 512 rays a part, fitted at layers of 2 mm
+
+
 def test_a_stack_of_many_densities_is_the_slab_integral():
     rho = np.array([1.05] * 5 + [0.95, 0.6, 0.26, 0.3, 0.2, 0.26] + [1.9, 1.6] + [1.0] * 5)
     active = np.zeros(18)

@@ -8,13 +8,24 @@ import pytest
 from click.testing import CliRunner
 
 from voxeldose.cli import main
-from voxeldose.io.dicom_series import read_ct, read_dicom_volume
+from voxeldose.io.dicom_ct import read_ct
+from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.nifti import write_labels
 from voxeldose.resample import onto
 from voxeldose.volume import CountMap
 
 pytestmark = pytest.mark.data
-FILES = {"assessment.json", "rois.csv", "dvh.csv", "dose.nii.gz", "dose.dcm", "report.html", "run.json"}
+FILES = {
+    "assessment.json",
+    "columns.json",
+    "rois.csv",
+    "dvh.csv",
+    "dose.nii.gz",
+    "report.html",
+    "report.pdf",
+    "run.json",
+}
+FILES |= {"dose.dcm", "rois.dcm", "measurements.dcm"}
 
 
 def run(*words):
@@ -55,8 +66,13 @@ def test_an_emission_image_that_says_it_is_a_ct_needs_the_users_word(sirt, tmp_p
 def test_the_sirt_example_gives_every_result(sirt, tmp_path, more):
     result = assess_sirt(sirt, tmp_path / "out", "--quantity", "counts", "--json", *more)
     assert result.exit_code == 0, result.output
-    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES
     content = json.loads(result.stdout)
+    # on its CT there is no SEG: each of its slices claims a study of its own
+    no_seg = any("rois.dcm and measurements.dcm were not written" in w for w in content["warnings"])
+    assert no_seg == (more == ("--grid", "ct"))
+    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES - (
+        {"rois.dcm", "measurements.dcm"} if no_seg else set()
+    )
     assert content["rois"]["lesion"]["mean_dose_gy"] > 20 * content["rois"]["liver"]["mean_dose_gy"]
     assert content["totals"]["recovered_fraction"] is None
     assert any("counts" in a for a in content["assumptions"])

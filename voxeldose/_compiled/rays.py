@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["spread"]
+__all__ = ["spread", "spread_from_cells"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -88,3 +88,110 @@ def spread(
                     energy[into] += amount * (after - left)
                     left = after
         energy[here - first] += 8 * own
+
+
+@njit(nogil=True, cache=True)
+def spread_from_cells(
+    centres: Floats,
+    amounts: Floats,
+    start: Floats,
+    speed: Floats,
+    ends: Floats,
+    tau: Floats,
+    limits: tuple[float, float, float, float],
+    table: Floats,
+    energy: Floats,
+    first: int,
+) -> None:
+    """Add to ``energy`` what cells of one lattice leave in the voxels of another, at any offset, spacing and tilt.
+
+    Parameters
+    ----------
+    centres, amounts : float64, (cells, 3) and (cells,)
+        Where each cell's middle lies, in voxels, and what it emits.
+    start, speed : float64, (rays, 8, 3)
+        From the middle of the cell to where a ray starts in each octant, in voxels, and voxels a mm along it, never zero.
+    ends : float64, (rays, 2)
+        Where the ray's line enters (negative) and leaves the cell, in mm from its start.
+    tau : float64, (nk, nj, ni)
+        Water-equivalent length a mm. Where it is ``limits[3]`` or more rays end; such a layer surrounds the lattice.
+    limits : tuple of float
+        Steps a mm of the table, where F ends to rise in mm of water, the longest ray in mm, and what ends a ray.
+    table, energy, first
+        As in :func:`spread`.
+
+    Notes
+    -----
+    Starts are averaged over the part of the line that lies in the cell and in the voxel of the start, as in
+    :func:`spread`; from its end on the ray has the path to the voxel's face behind it before the next one.
+    """
+    per_mm, reach, longest, wall = limits
+    whole = table[0, int(reach * per_mm)]
+    flat = tau.ravel()
+    nj, ni = tau.shape[1], tau.shape[2]
+    for q in range(amounts.size):
+        amount = amounts[q] / (8 * start.shape[0])
+        for r in range(start.shape[0]):
+            for octant in range(8):
+                x = centres[q, 0] + start[r, octant, 0]
+                y = centres[q, 1] + start[r, octant, 1]
+                z = centres[q, 2] + start[r, octant, 2]
+                k, j, i = int(x + 0.5), int(y + 0.5), int(z + 0.5)  # all positive: one layer surrounds the lattice
+                dx, dy, dz = 1 / speed[r, octant, 0], 1 / speed[r, octant, 1], 1 / speed[r, octant, 2]
+                ahead_x, ahead_y, ahead_z = (k - x) * dx, (j - y) * dy, (i - z) * dz
+                step_k = nj * ni if dx > 0 else -nj * ni
+                step_j = ni if dy > 0 else -ni
+                step_i = 1 if dz > 0 else -1
+                dx, dy, dz = abs(dx), abs(dy), abs(dz)
+                entered = max(ahead_x - dx / 2, ahead_y - dy / 2, ahead_z - dz / 2)
+                ahead_x += dx / 2
+                ahead_y += dy / 2
+                ahead_z += dz / 2
+                left_at = min(ahead_x, ahead_y, ahead_z)
+                voxel = (k * nj + j) * ni + i
+                here = flat[voxel]
+                if here >= wall:
+                    continue
+                begin, end = max(entered, ends[r, 0]), min(left_at, ends[r, 1])
+                a = here * (end - begin)
+                if a < 0.5:
+                    values, near, far, weight, other = (
+                        table[0],
+                        0.21132486540518713 * a,
+                        0.7886751345948129 * a,
+                        0.5,
+                        0.5,
+                    )
+                else:
+                    values, near, far, weight, other = table[1], 0.0, a, -1.0 / a, 1.0 / a
+                near *= per_mm
+                far *= per_mm
+                path, at, length, left = 0.0, left_at, left_at - end, 0.0
+                while True:
+                    path += here * length
+                    if path >= reach:
+                        energy[voxel - first] += amount * (whole - left)
+                        break
+                    low_x, high_x = path * per_mm + near, path * per_mm + far
+                    low, high = int(low_x), int(high_x)
+                    after = weight * (values[low] + (low_x - low) * (values[low + 1] - values[low]))
+                    after += other * (values[high] + (high_x - high) * (values[high + 1] - values[high]))
+                    energy[voxel - first] += amount * (after - left)
+                    left = after
+                    if at >= longest:
+                        break
+                    if ahead_x <= ahead_y and ahead_x <= ahead_z:
+                        voxel += step_k
+                        ahead_x += dx
+                    elif ahead_y <= ahead_z:
+                        voxel += step_j
+                        ahead_y += dy
+                    else:
+                        voxel += step_i
+                        ahead_z += dz
+                    reached = min(ahead_x, ahead_y, ahead_z)
+                    length = reached - at
+                    at = reached
+                    here = flat[voxel]
+                    if here >= wall:
+                        break

@@ -13,10 +13,15 @@ import click
 from voxeldose._version import __version__
 from voxeldose.cli.assess import assess
 from voxeldose.cli.card import card
+from voxeldose.cli.compare import compare
 from voxeldose.cli.demo import demo
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
+from voxeldose.cli.lung_shunt import lung_shunt
 from voxeldose.cli.plan import plan
+from voxeldose.cli.radiobiology import radiobiology
+from voxeldose.cli.replay import replay
+from voxeldose.cli.uncertainty import uncertainty
 from voxeldose.errors import VoxeldoseError
 
 __all__ = ["main"]
@@ -63,5 +68,18 @@ def main(debug: bool) -> None:
     """
 
 
-for _command in (assess, card, demo, inspect, kernel, plan):
+_COMMANDS = (
+    assess,
+    card,
+    compare,
+    demo,
+    inspect,
+    kernel,
+    lung_shunt,
+    plan,
+    radiobiology,
+    replay,
+    uncertainty,
+)
+for _command in _COMMANDS:
     main.add_command(_command)

@@ -43,6 +43,7 @@ __all__ = [
     "SEED",
     "SPECT_AT",
     "UPTAKE",
+    "clean_pet",
     "concentrations",
     "ct_numbers",
     "label_map",
@@ -140,9 +141,14 @@ def _ball_ml(name: str) -> float:
     return 4 / 3 * math.pi * SPHERES[name][1] ** 3 / 1000
 
 
+def clean_pet(grid: Grid, bq_per_ml: Mapping[str, float]) -> Floats:
+    """What the PET would show without noise: blurred activity."""
+    return blurred(activity_of(occupancies(grid), bq_per_ml), grid, PET_FWHM_MM)
+
+
 def pet_image(grid: Grid, bq_per_ml: Mapping[str, float], random: np.random.Generator) -> Floats:
     """Blurred activity with noise whose variance grows with activity; its sum is zero, its voxels may fall below."""
-    clean = blurred(activity_of(occupancies(grid), bq_per_ml), grid, PET_FWHM_MM)
+    clean = clean_pet(grid, bq_per_ml)
     return clean + pet_noise(clean, grid, SHAPES["body"], bq_per_ml["liver"], random)
 
 

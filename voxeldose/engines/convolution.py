@@ -17,6 +17,7 @@ import numpy as np
 from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel, VoxelKernel, voxelise
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.radionuclide import JOULE_PER_MEV
+from voxeldose.resample import onto
 from voxeldose.volume import DecayMap, DensityMap, DoseMap
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from voxeldose._compiled.convolve import Reach
+    from voxeldose.grid import Grid
     from voxeldose.volume import FloatArray
 
 
@@ -42,6 +44,9 @@ BATCH = 4
 #: Padded boxes of activity of so many voxels are transformed as a whole. In smaller ones the direct sum, which has no
 #: rounding to see, is as fast; of larger ones the spectrum (half of it, complex) leaves a processor's second-level cache.
 BOX_VOXELS = 2**14, 2**18
+
+#: Size of the parts that voxels of a dose grid other than the image's are cut into, and how many there may be in all.
+PART_MM, MOST_PARTS = 1.5, 6 * 10**7
 
 Method = Literal["direct", "planes", "box"]
 
@@ -61,11 +66,7 @@ class LocalDeposition:
         """One sentence for the report."""
         return "Local deposition: all beta energy stays in the voxel where it is emitted."
 
-    def margin_mm(self, density: DensityMap | float) -> float:  # noqa: ARG002 - nothing leaves the voxel
-        """How far beyond a grid activity gives dose inside it."""
-        return 0.0
-
-    def dose(self, decays: DecayMap, density: DensityMap | float) -> DoseMap:
+    def dose(self, decays: DecayMap, density: DensityMap | float, grid: Grid | None = None) -> DoseMap:
         """Dose in each voxel.
 
         Parameters
@@ -75,7 +76,11 @@ class LocalDeposition:
         density : DensityMap or float
             In g/mL; a map must lie on the grid of ``decays``. Voxels below 0.05 g/mL (air) get zero dose, since energy
             over nearly no mass is not a dose; the energy is reported as lost.
+        grid : Grid, optional
+            Where the dose is wanted: both images are brought onto it, activity spread evenly over each of its voxels.
         """
+        if grid is not None:
+            return self.dose(onto(decays, grid), onto(density, grid) if isinstance(density, DensityMap) else density)
         decays.require_finite()
         energy_j = decays.decays.astype(np.float64) * (decays.radionuclide.energy_mev * JOULE_PER_MEV)
         if isinstance(density, DensityMap):
@@ -120,11 +125,9 @@ class Convolution:
             f"kernel: {self.kernel.source}."
         )
 
-    def margin_mm(self, density: DensityMap | float) -> float:
+    def _margin_mm(self, density: float) -> float:
         """How far beyond a grid activity gives dose inside it."""
-        if isinstance(self.kernel, VoxelKernel):
-            return self.kernel.reach_mm
-        return self.reach_mm if isinstance(density, DensityMap) else self.reach_mm / density
+        return self.kernel.reach_mm if isinstance(self.kernel, VoxelKernel) else self.reach_mm / density
 
     def voxel_kernel(self, decays: DecayMap, density: float) -> VoxelKernel:
         """The kernel for this grid and density, or the given one if it fits.
@@ -159,8 +162,8 @@ class Convolution:
             raise QuantityError(msg)
         return self.kernel
 
-    def dose(self, decays: DecayMap, density: DensityMap | float) -> DoseMap:
-        """Dose in each voxel of the grid of ``decays``.
+    def dose(self, decays: DecayMap, density: DensityMap | float, grid: Grid | None = None) -> DoseMap:
+        """Dose in each voxel of ``grid``, or of the grid of ``decays``.
 
         Parameters
         ----------
@@ -169,6 +172,10 @@ class Convolution:
         density : float
             Of the uniform medium in g/mL. A :class:`DensityMap` is refused: dividing a water convolution by the local
             density doubles the dose in the first lung layer and starves what lies behind it.
+        grid : Grid, optional
+            Where the dose is wanted, if not on the grid of ``decays``. Activity within reach of it counts. It is spread evenly
+            over parts of its voxels (:data:`PART_MM`), and a voxel's dose is the mean of its parts: spread over whole voxels of
+            4 mm, a single hot voxel would lose a quarter of its dose.
 
         Returns
         -------
@@ -181,6 +188,17 @@ class Convolution:
                 'varies. Use density = "uniform", or engine = "local" with the image.'
             )
             raise QuantityError(msg)
+        if grid is not None and not grid.matches(decays.grid):
+            _voxel_kg(decays, density)  # refuses what is no tissue
+            margin = [math.ceil(self._margin_mm(density) / s) for s in grid.spacing_mm]
+            wide = grid.window([-m for m in margin], [n + 2 * m for n, m in zip(grid.shape, margin, strict=True)])
+            parts = _parts_of_a_voxel(wide) if isinstance(self.kernel, PointKernel) else (1, 1, 1)
+            fine = wide.with_spacing([s / n for s, n in zip(wide.spacing_mm, parts, strict=True)])
+            dose = self.dose(onto(decays, fine), density)
+            if max(parts) == 1:
+                return dose.window(grid)
+            blocks = dose.gy.reshape([n for pair in zip(wide.shape, parts, strict=True) for n in pair])
+            return dose.replaced(blocks.mean(axis=(1, 3, 5)), wide).window(grid)
         from voxeldose._compiled.convolve import find_reach
 
         voxel_kg = _voxel_kg(decays, density)
@@ -198,6 +216,15 @@ class Convolution:
         lost = 1 - _sum(gy, reach.out) / gy_per_decay / emitted if emitted else 0.0
         gy.setflags(write=False)  # else DoseMap would copy it
         return DoseMap(gy, decays.grid, method=self.describe(), energy_lost_fraction=lost)
+
+
+def _parts_of_a_voxel(grid: Grid) -> tuple[int, int, int]:
+    """Into how many parts each voxel of a grid is cut along each axis; fewer where the memory would not do."""
+    parts = [max(1, round(s / PART_MM)) for s in grid.spacing_mm]
+    while math.prod(grid.shape) * math.prod(parts) > MOST_PARTS and max(parts) > 1:
+        parts[parts.index(max(parts))] -= 1
+    k, j, i = parts
+    return k, j, i
 
 
 def _voxel_kg(decays: DecayMap, density_g_per_ml: float) -> float:

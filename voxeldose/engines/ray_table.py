@@ -15,6 +15,7 @@ import numpy.typing as npt
 from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel, voxelise
 
 __all__ = [
+    "END",
     "LONGEST_RAY_MM",
     "LUNG_G_PER_ML",
     "SOFT_TISSUE_G_PER_ML",
@@ -22,6 +23,7 @@ __all__ = [
     "Lines",
     "energy_table",
     "points",
+    "rays_for",
     "shares",
     "trace",
 ]
@@ -35,12 +37,19 @@ LUNG_G_PER_ML, SOFT_TISSUE_G_PER_ML = 0.26, 1.05
 #: Rays end after this length, even in air.
 LONGEST_RAY_MM = 60.0
 
+#: Water-equivalent mm a mm of what ends a ray: the layer around the grid, and voxels without density.
+END = 1e9
+
 #: Digital shift of the Sobol points: one of the best of several thousand in giving the exact energies across a plane and
 #: into near voxels, in media of 1.05 and 0.26 g/mL and voxels of 1.5 to 4.8 mm, and of six the best on a liver and lung.
 _SHIFT, _SHIFT_BITS = (56092, 48850, 18532, 49035, 36444), 16
 
 #: Weights of the rays: layers are fitted down to this part of the dose deep in the source, with this ridge.
 _FITTED_DOSE, _RIDGE = 0.003, 0.01
+
+#: Rays a voxel, from this voxel size in mm on (cube root of the volume). Too few leave the first layers of lung beside a
+#: liver several per cent wrong while the liver looks fine; benchmarks/bench_density.py has the errors.
+_RAYS = ((2.5, 1024), (1.75, 512), (0.0, 256))
 
 #: Table of the energy within a radius: steps a mm.
 STEPS_PER_MM = 100
@@ -67,6 +76,12 @@ def points(number: int) -> Floats:
         for n, value in enumerate(row):
             points[:, axis] ^= np.where(index >> n & 1, value, 0)
     return (points + 0.5) / number
+
+
+def rays_for(spacing_mm: Floats) -> int:
+    """Rays that a voxel of this size takes."""
+    size = float(np.prod(spacing_mm)) ** (1 / 3)
+    return next(number for least, number in _RAYS if size >= least)
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, field_validator
 
 from voxeldose.io.toml_file import Table as _Table
-from voxeldose.io.toml_file import checked, read_toml
+from voxeldose.io.toml_file import checked, checked_json, read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["CaseFile", "case_file_from", "read_case_file"]
+__all__ = ["CaseFile", "case_file_again", "case_file_from", "read_case_file"]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
 NotNegative = Annotated[float, Field(ge=0)]
 
 
+Role = Literal["tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other"]
+
+
 class LabelTable(_Table):
     """Name and role of one label."""
 
     name: str = Field(min_length=1)
-    role: Literal["tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other"]
+    role: Role
 
 
 class CaseTable(_Table):
@@ -41,6 +44,11 @@ class ActivityTable(_Table):
     measured_at: datetime | None = None
     image_nuclide: str | None = None
     series_uid: str | None = None
+    undo_nuclide: str | None = None
+    undo_suv: bool = False
+    weight_kg: Positive | None = None
+    energy_window: Annotated[int, Field(ge=1)] | None = None
+    slice_spacing_mm: float | None = None
 
 
 class CtTable(_Table):
@@ -48,6 +56,7 @@ class CtTable(_Table):
 
     path: str
     series_uid: str | None = None
+    uneven: Literal["refuse", "resample"] = "refuse"
 
 
 class RoisTable(_Table):
@@ -55,6 +64,32 @@ class RoisTable(_Table):
 
     path: str | Annotated[list[str], Field(min_length=1)]
     labels: dict[str, LabelTable] | None = None
+    drawn_on: Literal["activity", "ct"] | None = None
+
+
+class DerivedTable(_Table):
+    """``[[derived]]``: a region made from others (``from``) or from the activity (``isocontour_…``)."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True)
+
+    name: str = Field(min_length=1)
+    role: Role
+    expression: str | None = Field(default=None, alias="from", min_length=1)
+    isocontour_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    isocontour_bq_per_ml: Positive | None = None
+    isocontour_of: Annotated[str, Field(pattern=r"^(maximum|mean)( of \S.*)?$")] = "maximum"
+    image: str | None = None
+    margin_mm: float = 0.0
+    within: str | None = Field(default=None, min_length=1)
+
+
+class RegistrationTable(_Table):
+    """``[registration]``: a transform in a file, or how to find one."""
+
+    path: str | None = None
+    method: Literal["rigid"] | None = None
+    moving: Literal["activity", "ct", "rois"] | None = None
+    image: str | None = None
 
 
 class AdministrationTable(_Table):
@@ -79,8 +114,61 @@ class DoseTable(_Table):
     grid: Literal["activity", "ct", "rois"] | Positive = "activity"
     density: str = "uniform"
     density_g_per_ml: Annotated[float, Field(ge=0.05, le=25)] | None = None
+    hu_table: str | list[Annotated[list[float], Field(min_length=2, max_length=2)]] | None = None
     constants: Literal["ddep", "icrp107", "vendor", "legacy"] = "ddep"
     thresholds: str | None = None
+
+
+class OutputTable(_Table):
+    """``[output]``: what is written beside the usual results when the input was DICOM."""
+
+    dose_bits: Literal[16, 32] = 32
+    bed_dose: Literal["tumor", "liver"] | None = None
+    rtstruct: bool = False
+
+
+class RadiobiologyTable(_Table):
+    """``[radiobiology]``: names of parameter sets."""
+
+    tumor: str | None = None
+    normal_liver: str | None = None
+
+
+class RecoveryTable(_Table):
+    """Recovery by volume: the curve's parameters, or measured spheres (mL, recovery, its uncertainty)."""
+
+    b_ml: Positive | None = None
+    c: Positive | None = None
+    b_sd_ml: NotNegative = 0.0
+    c_sd: NotNegative = 0.0
+    correlation: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    spheres: list[tuple[Positive, Positive, Positive]] | None = None
+    source: str | None = None
+
+    @field_validator("spheres", mode="before")
+    @classmethod
+    def _rows(cls, value: Any) -> Any:
+        return [tuple(row) if isinstance(row, list) else row for row in value] if isinstance(value, list) else value
+
+
+class UncertaintyTable(_Table):
+    """``[uncertainty]``: standard uncertainties; keys as in :class:`voxeldose.spread.Spread`."""
+
+    samples: Annotated[int, Field(ge=20)] | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
+    calibration_fraction: NotNegative | None = None
+    energy_fraction: NotNegative | None = None
+    lung_shunt_sd: NotNegative | None = None
+    timing_h: NotNegative | None = None
+    noise_fraction: NotNegative | None = None
+    noise_fwhm_mm: NotNegative | None = None
+    noise_region: str | None = None
+    noise_floor: NotNegative | None = None
+    registration_mm: NotNegative | None = None
+    contour_mm: NotNegative | None = None
+    contour_fwhm_mm: NotNegative | None = None
+    recovery: RecoveryTable | None = None
+    probabilities: list[str] = Field(default=[])
 
 
 class CaseFile(_Table):
@@ -90,8 +178,13 @@ class CaseFile(_Table):
     activity: ActivityTable
     ct: CtTable | None = None
     rois: list[RoisTable] = Field(min_length=1)
+    derived: list[DerivedTable] = Field(default=[])
+    registration: RegistrationTable | None = None
     administration: AdministrationTable = AdministrationTable()
     dose: DoseTable = DoseTable()
+    radiobiology: RadiobiologyTable = RadiobiologyTable()
+    uncertainty: UncertaintyTable | None = None
+    output: OutputTable = OutputTable()
 
 
 def read_case_file(path: Path) -> dict[str, Any]:
@@ -104,7 +197,10 @@ def read_case_file(path: Path) -> dict[str, Any]:
     """
     path = path.absolute()
     tables = read_toml(path, "case file")
-    for table in (tables.get("activity"), tables.get("ct"), *_listed(tables.get("rois"))):
+    for table in (*_listed(tables.get("derived")), tables.get("registration")):
+        if isinstance(table, dict) and isinstance(table.get("image"), str):
+            table["image"] = str(path.parent / table["image"])
+    for table in (tables.get("activity"), tables.get("ct"), tables.get("registration"), *_listed(tables.get("rois"))):
         if isinstance(table, dict) and isinstance(table.get("path"), str):
             table["path"] = str(path.parent / table["path"])
         elif isinstance(table, dict) and isinstance(table.get("path"), list):
@@ -112,6 +208,8 @@ def read_case_file(path: Path) -> dict[str, Any]:
     dose = tables.get("dose")
     if isinstance(dose, dict) and isinstance(dose.get("density"), str) and dose["density"] not in ("uniform", "ct"):
         dose["density"] = str(path.parent / dose["density"])
+    if isinstance(dose, dict) and isinstance(dose.get("hu_table"), str):
+        dose["hu_table"] = str(path.parent / dose["hu_table"])
     if isinstance(dose, dict) and isinstance(dose.get("thresholds"), str):
         dose["thresholds"] = str(path.parent / dose["thresholds"])
     return tables
@@ -126,6 +224,11 @@ def case_file_from(tables: dict[str, Any], where: str) -> CaseFile:
         Names every wrong key, what was found, and for an unknown one the nearest known.
     """
     return checked(CaseFile, tables, where)
+
+
+def case_file_again(content: dict[str, Any], where: str) -> CaseFile:
+    """A case from what a manifest holds of it, where instants are text; checked as :func:`case_file_from` does."""
+    return checked_json(CaseFile, content, where)
 
 
 def _listed(value: object) -> list[object]:

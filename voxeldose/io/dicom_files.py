@@ -1,15 +1,12 @@
-"""DICOM files on disk, sorted into series; what the headers say about instants and nuclides."""
+"""DICOM files on disk, sorted into series."""
 
 from __future__ import annotations
 
-import re
 import warnings
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
-from voxeldose.radionuclide import Radionuclide, known_radionuclide
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,21 +18,6 @@ __all__ = ["Series", "find_series", "is_dicom", "only_series"]
 
 #: File names that may be DICOM without the preamble that the standard asks for.
 _BARE_SUFFIXES = {"", ".dcm", ".ima", ".img"}
-_ELEMENTS = {
-    "yttrium": "Y",
-    "technetium": "Tc",
-    "fluorine": "F",
-    "gallium": "Ga",
-    "germanium": "Ge",
-    "zirconium": "Zr",
-    "lutetium": "Lu",
-    "holmium": "Ho",
-    "sodium": "Na",
-    "indium": "In",
-    "iodine": "I",
-    "copper": "Cu",
-    "carbon": "C",
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +35,9 @@ class Series:
 
     @property
     def modality(self) -> str:
-        """As the header says: CT, PT, NM and so on."""
-        return str(self.first.get("Modality", "") or "unknown")
+        """As the header says: CT, PT, NM and so on; the retired ST (SPECT) is NM."""
+        said = str(self.first.get("Modality", "") or "unknown")
+        return "NM" if said == "ST" else said
 
     @property
     def folder(self) -> Path:
@@ -150,6 +133,8 @@ def only_series(path: Path, modalities: Sequence[str] = (), series_uid: str | No
             msg = f"{path}: there is no series {series_uid} here."
             raise InputError(msg)
     wanted = [s for s in found if s.modality in modalities] if modalities else [s for s in found if "Rows" in s.first]
+    # raw data keep the modality of their scanner; they are never the image that is meant
+    wanted = [s for s in wanted if "Rows" in s.first] or wanted
     if len(wanted) == 1:
         return wanted[0]
     listed = "; ".join(str(s) for s in (wanted or found))
@@ -162,95 +147,3 @@ def only_series(path: Path, modalities: Sequence[str] = (), series_uid: str | No
         "name it by series_uid in the case file."
     )
     raise InputError(msg)
-
-
-def instant(header: Dataset, date_key: str, time_key: str, zone: tzinfo) -> datetime | None:
-    """Date and time of a header as one instant, ``None`` if either is missing or unreadable."""
-    date = re.sub(r"[.\-]", "", str(header.get(date_key, "") or ""))
-    time = str(header.get(time_key, "") or "").replace(":", "")
-    match = re.fullmatch(r"(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6}))?\s*", time)
-    if not re.fullmatch(r"\d{8}", date) or not match:
-        return None
-    hour, minute, second, part = match.groups()
-    try:
-        return datetime(
-            int(date[:4]),
-            int(date[4:6]),
-            int(date[6:]),
-            int(hour),
-            int(minute or 0),
-            int(second or 0),
-            int((part or "0").ljust(6, "0")),
-            tzinfo=stated_zone(header) or zone,
-        )
-    except ValueError:
-        return None
-
-
-def stated_zone(header: Dataset) -> tzinfo | None:
-    """Timezone Offset From UTC (0008,0201), if the header has it."""
-    match = re.fullmatch(r"([+-])(\d{2})(\d{2})", str(header.get("TimezoneOffsetFromUTC", "") or "").strip())
-    if not match:
-        return None
-    sign, hours, minutes = match.groups()
-    offset = timedelta(hours=int(hours), minutes=int(minutes))
-    return timezone(offset if sign == "+" else -offset)
-
-
-def whole_instant(value: object, zone: tzinfo) -> datetime | None:
-    """A DICOM DT value as an instant, ``None`` if it is missing or unreadable."""
-    match = re.fullmatch(r"(\d{14})(?:\.\d+)?([+-]\d{4})?", str(value or "").strip())
-    if not match:
-        return None
-    stamp, offset = match.groups()
-    try:
-        if offset:
-            return datetime.strptime(stamp + offset, "%Y%m%d%H%M%S%z")
-        return datetime.strptime(stamp, "%Y%m%d%H%M%S").replace(tzinfo=zone)
-    except ValueError:
-        return None
-
-
-def zone_note(header: Dataset, zone: tzinfo) -> tuple[str, ...]:
-    """What is assumed about the time zone of a header."""
-    if stated_zone(header) is not None:
-        return ()
-    name = "UTC" if zone is UTC else str(zone)
-    return (f"The {header.get('Modality', '')} header states no time zone; its times are taken as {name}.",)
-
-
-def nuclide_of(header: Dataset) -> Radionuclide | None:
-    """What the Radiopharmaceutical Information Sequence says was imaged; ``None`` if it says nothing usable."""
-    sequence = header.get("RadiopharmaceuticalInformationSequence")
-    if not sequence:
-        return None
-    item = sequence[0]
-    half_life = float(item.get("RadionuclideHalfLife", 0) or 0) / 3600
-    texts = [str(c.get("CodeMeaning", "") or "") for c in item.get("RadionuclideCodeSequence") or []]
-    texts.append(str(item.get("Radiopharmaceutical", "") or ""))
-    for text in texts:
-        name = nuclide_name(text)
-        if name:
-            known = known_radionuclide(name)
-            if known is not None:
-                return known
-            if half_life > 0:
-                return Radionuclide(name, half_life, None, "DICOM header")
-    return None
-
-
-def nuclide_name(text: str) -> str | None:
-    """``Y-90`` from ``^90^Yttrium``, ``Yttrium-90``, ``90Y``, ``Y90 microspheres`` and the like."""
-    plain = text.replace("^", "")
-    symbols = "|".join(sorted(_ELEMENTS.values(), key=len, reverse=True))
-    element = "|".join(_ELEMENTS) + "|" + symbols
-    match = re.search(rf"\b(\d{{2,3}}m?)\s*-?\s*({element})\b", plain, re.IGNORECASE) or None
-    if match:
-        mass, word = match.groups()
-    else:
-        match = re.search(rf"\b({element})\s*-?\s*(\d{{2,3}}m?)(?!\d)", plain, re.IGNORECASE)
-        if not match:
-            return None
-        word, mass = match.groups()
-    symbol = _ELEMENTS.get(word.casefold(), word.capitalize())
-    return f"{symbol}-{mass.lower()}"

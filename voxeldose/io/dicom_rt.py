@@ -3,55 +3,55 @@
 from __future__ import annotations
 
 import math
-import warnings
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from voxeldose._version import __version__
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.grid import Grid, towards_lps
-from voxeldose.io.dicom_files import find_series, read_header
+from voxeldose.io.dicom_dvh import add_dvhs
+from voxeldose.io.dicom_files import read_header
+from voxeldose.io.dicom_header import frame_of, plan_uid, reference_header, save_object, study_object
+from voxeldose.io.dicom_seg import codes_in
 from voxeldose.io.dicom_series import image_axes, pixel_spacing, stored_pixels, vector
-from voxeldose.roi import from_contours
+from voxeldose.roi import Roi, RoiCode, from_contours
 from voxeldose.volume import DoseMap
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from pydicom.dataset import Dataset
 
+    from voxeldose.io.dicom_dvh import StructureDvhs
+    from voxeldose.io.dicom_header import SeriesRef
+
 __all__ = ["StructureFound", "find_structures", "read_rtdose", "write_rtdose"]
 
 _RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 _RTDOSE = "1.2.840.10008.5.1.4.1.1.481.2"
+#: Contours that enclose area (PS3.3 C.8.8.6.3); all of a plane count together by the even-odd rule.
+_CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _RTPLAN = "1.2.840.10008.5.1.4.1.1.481.5"
 
-#: What an RTDOSE shares with the images it belongs to.
-_PATIENT_AND_STUDY = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyInstanceUID",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "PositionReferenceIndicator",
-    "SpecificCharacterSet",
-    "TimezoneOffsetFromUTC",
-)
 
-
-def write_rtdose(dose: DoseMap, path: str | Path, *, reference: str | Path, bits: int = 32) -> None:
+def write_rtdose(
+    dose: DoseMap,
+    path: str | Path,
+    *,
+    reference: str | Path | SeriesRef,
+    bits: int = 32,
+    dvhs: StructureDvhs | None = None,
+    effective: str | None = None,
+) -> None:
     """Write a dose map as RTDOSE, in the patient, study and frame of reference of an image series.
 
-    The dose is physical, in Gy, to total decay. Values below zero (noise) are stored as zero, since RTDOSE is unsigned.
-    Dose Summation Type is PLAN; the standard then wants a reference to a plan, and as radioembolization has none, the
-    reference names a plan UID that does not exist.
+    The dose is in Gy, to total decay. Values below zero (noise) are stored as zero, since RTDOSE is unsigned.
+
+    Dose Summation Type is PLAN with a reference to a plan, which radioembolization does not have: the UID named is made
+    from the study's, is the same for all doses of a study, and belongs to no file. The choices were tried: without the
+    reference PLAN breaks Type 1C (an error for dciodvfy); RECORD wants a treatment record in the same way; PLAN_OVERVIEW
+    (PS3.3 C.8.8.3, 2021) fits a dose without a plan, but dciodvfy does not know its terms and readers that look for PLAN
+    pass it over. Planning systems write PLAN, and plastimatch does with an empty UID, which no archive can index.
 
     Parameters
     ----------
@@ -63,6 +63,10 @@ def write_rtdose(dose: DoseMap, path: str | Path, *, reference: str | Path, bits
         Folder or file of the series whose patient, study and frame of reference the dose takes.
     bits : int
         32 or 16 bits a voxel. Rounding is at most half of maximum/(2^bits - 2).
+    dvhs : StructureDvhs, optional
+        DVHs of regions that came from a structure set, and that structure set.
+    effective : str, optional
+        What makes the dose biologically effective, such as the parameter set of a BED; Dose Type is then EFFECTIVE.
 
     Raises
     ------
@@ -71,49 +75,23 @@ def write_rtdose(dose: DoseMap, path: str | Path, *, reference: str | Path, bits
     QuantityError
         If ``bits`` is neither 16 nor 32.
     """
-    from pydicom.dataset import Dataset, FileMetaDataset
-    from pydicom.sequence import Sequence
+    from pydicom.dataset import Dataset
     from pydicom.tag import Tag
-    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
     if bits not in (16, 32):
         msg = f"RTDOSE holds 16 or 32 bits a voxel, found {bits}."
         raise QuantityError(msg)
     dose.require_finite()
-    source = _reference_header(Path(reference))
+    source = reference_header(reference)
     values, grid = _right_handed(dose)
-    frame = str(source.get("FrameOfReferenceUID", "") or "") or grid.frame_uid
-    if grid.frame_uid is not None and frame != grid.frame_uid:
-        msg = f"The dose lies in the frame of reference {grid.frame_uid} but the reference series in {frame}."
-        raise GeometryError(msg)
+    frame = frame_of(grid, source)
     stored, scaling = _scaled(values, bits)
-    now = datetime.now(UTC)
 
-    ds = Dataset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
-        for key in _PATIENT_AND_STUDY:
-            if key in source:
-                ds[key] = source[key]
-    for key in ("PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID"):
-        if key not in ds:
-            setattr(ds, key, "")
-    for key in ("AccessionNumber", "ReferringPhysicianName", "PositionReferenceIndicator", "OperatorsName"):
-        if key not in ds:
-            setattr(ds, key, "")
-    ds.SOPClassUID = _RTDOSE
-    ds.SOPInstanceUID = generate_uid()
-    ds.SeriesInstanceUID = generate_uid()
-    ds.FrameOfReferenceUID = frame or generate_uid()
-    ds.Modality = "RTDOSE"
-    ds.SeriesDescription = "voxeldose absorbed dose"
-    ds.SeriesNumber = None
-    ds.InstanceNumber = 1
-    ds.Manufacturer = "voxeldose"
-    ds.ManufacturerModelName = "voxeldose"
-    ds.SoftwareVersions = __version__
-    ds.InstanceCreationDate = ds.ContentDate = now.strftime("%Y%m%d")
-    ds.InstanceCreationTime = ds.ContentTime = now.strftime("%H%M%S")
+    ds = study_object(source, _RTDOSE, "RTDOSE", f"voxeldose {effective or 'absorbed dose'}"[:64])
+    if "PositionReferenceIndicator" not in ds:
+        ds.PositionReferenceIndicator = ""
+    ds.FrameOfReferenceUID = frame
+    ds.ContentDate, ds.ContentTime = ds.InstanceCreationDate, ds.InstanceCreationTime
     row, column = grid.directions[:, 2], grid.directions[:, 1]
     ds.ImageOrientationPatient = [_coordinate(v) for v in (*row, *column)]
     ds.ImagePositionPatient = [_coordinate(v) for v in grid.points_lps_mm((0, 0, 0))]
@@ -128,21 +106,18 @@ def write_rtdose(dose: DoseMap, path: str | Path, *, reference: str | Path, bits
     ds.HighBit = bits - 1
     ds.PixelRepresentation = 0
     ds.DoseUnits = "GY"
-    ds.DoseType = "PHYSICAL"
+    ds.DoseType = "EFFECTIVE" if effective else "PHYSICAL"
     ds.DoseSummationType = "PLAN"
-    ds.DoseComment = "Absorbed dose to total decay, voxel means"
+    ds.DoseComment = (effective or "Absorbed dose to total decay, voxel means")[:64]
     ds.DoseGridScaling = scaling
     plan = Dataset()
-    plan.ReferencedSOPClassUID = _RTPLAN
-    plan.ReferencedSOPInstanceUID = generate_uid()
-    ds.ReferencedRTPlanSequence = Sequence([plan])
+    plan.ReferencedSOPClassUID, plan.ReferencedSOPInstanceUID = _RTPLAN, plan_uid(source)
+    ds.ReferencedRTPlanSequence = [plan]
+    if dvhs is not None:
+        add_dvhs(ds, dvhs)
     ds.PixelData = stored.tobytes()
     ds["PixelData"].VR = "OW"
-    ds.file_meta = FileMetaDataset()
-    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
-    ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID
-    ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds.save_as(path, enforce_file_format=True)
+    save_object(ds, path)
 
 
 def read_rtdose(path: str | Path) -> DoseMap:
@@ -193,9 +168,7 @@ class StructureFound(NamedTuple):
 
     number: int
     name: str
-    occupancy: npt.NDArray[np.float32]
-    grid: Grid
-    notes: tuple[str, ...]
+    region: Roi
 
 
 def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
@@ -213,13 +186,14 @@ def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
         msg = f"{path}: not an RTSTRUCT file."
         raise InputError(msg)
     names = {int(r.ROINumber): r for r in header.get("StructureSetROISequence") or []}
+    codes = _codes(header)
     drawn: dict[int, list[npt.NDArray[np.float64]]] = {}
     for roi in header.get("ROIContourSequence") or []:
         try:
             loops = [
                 np.array([float(v) for v in c.ContourData]).reshape(-1, 3)
                 for c in roi.get("ContourSequence") or []
-                if c.get("ContourGeometricType") == "CLOSED_PLANAR" and len(c.get("ContourData") or ()) >= 9
+                if c.get("ContourGeometricType") in _CLOSED and len(c.get("ContourData") or ()) >= 9
             ]
         except (TypeError, ValueError) as error:
             msg = f"{path}: Contour Data (3006,0050) of ROI {roi.ReferencedROINumber} are no points; export it again."
@@ -237,11 +211,27 @@ def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
         except GeometryError as error:
             msg = f"{path}: ROI {name}: {error} Correct it in the contouring system, or leave it out of the export."
             raise InputError(msg) from error
-        found.append(StructureFound(number, name, occupancy, grid, tuple(f"ROI {name}: {n}." for n in notes)))
+        said = tuple(f"ROI {name}: {n}." for n in notes)
+        region = Roi(name, "other", occupancy, grid, said, source_name=name, codes=codes.get(number, ()))
+        found.append(StructureFound(number, name, region))
     if not found:
         msg = f"{path}: no ROI here has closed planar contours."
         raise InputError(msg)
     return found, [str(r.get("ROIName", "") or n) for n, r in names.items() if n not in drawn]
+
+
+def _codes(header: Dataset) -> dict[int, tuple[RoiCode, ...]]:
+    """What the RT ROI Observations say each region is: its interpreted type and its identification codes."""
+    found: dict[int, tuple[RoiCode, ...]] = {}
+    for item in header.get("RTROIObservationsSequence") or []:
+        kind = str(item.get("RTROIInterpretedType", "") or "")
+        codes = codes_in(item, "RTROIIdentificationCodeSequence")
+        if kind:
+            codes = (RoiCode(kind, "3006,00A4", f"RT ROI Interpreted Type {kind}"), *codes)
+        number = item.get("ReferencedROINumber")
+        if codes and number is not None:
+            found[int(number)] = found.get(int(number), ()) + codes
+    return found
 
 
 def _usual_distance(rois: list[list[npt.NDArray[np.float64]]]) -> float | None:
@@ -253,15 +243,6 @@ def _usual_distance(rois: list[list[npt.NDArray[np.float64]]]) -> float | None:
         if gap > 0.1
     ]
     return float(np.median(gaps)) if gaps else None
-
-
-def _reference_header(path: Path) -> Dataset:
-    found = find_series(path)
-    images = [s for s in found if "Rows" in s.first] or found
-    if not images:
-        msg = f"{path}: no DICOM file to take patient and study from."
-        raise InputError(msg)
-    return images[0].first
 
 
 def _right_handed(dose: DoseMap) -> tuple[npt.NDArray[np.float64], Grid]:

@@ -6,6 +6,8 @@ The name of a region is the Segment Label; its role stands in the Segment Descri
 from __future__ import annotations
 
 import re
+import warnings
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,19 +15,24 @@ import numpy as np
 from voxeldose._version import __version__
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.grid import Grid, towards_lps
+from voxeldose.io.dicom_header import frame_of, series_ref
 from voxeldose.io.dicom_series import read_dicom_volume
-from voxeldose.roi import ROLES
+from voxeldose.roi import ROLES, Roi, RoiCode
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy.typing as npt
     from highdicom.seg import SegmentDescription
+    from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
 
-    from voxeldose.roi import Roi, RoiSet
+    from voxeldose.io.dicom_header import SeriesRef
+    from voxeldose.roi import RoiSet
 
-__all__ = ["SegmentFound", "find_segments", "write_seg"]
+__all__ = ["SegmentFound", "codes_of_role", "find_segments", "write_seg"]
+
+_CT = "1.2.840.10008.5.1.4.1.1.2"
 
 #: A voxel belongs to a segment if at least this part of it belongs to the region.
 OCCUPIED = 0.5
@@ -50,6 +57,13 @@ _CODES = {
     "lung": _Coded(_ANATOMY, ("39607008", "Lung"), (116, 173, 209)),
     "other": _Coded(("85756007", "Tissue"), ("85756007", "Tissue"), (128, 174, 128)),
 }
+
+
+def codes_of_role(role: str) -> tuple[tuple[str, str], tuple[str, str]]:
+    """SNOMED CT category and kind of a role, each as code and meaning."""
+    return _CODES[role].category, _CODES[role].kind
+
+
 #: Type 2 attributes that de-identified files may lack and a SEG must have, empty if nobody knows.
 _MAY_BE_EMPTY = (
     "AccessionNumber",
@@ -64,79 +78,161 @@ _MAY_BE_EMPTY = (
 )
 
 
-def write_seg(rois: RoiSet, path: str | Path, *, reference: str | Path) -> None:
-    """Write regions as a DICOM SEG (BINARY) on the voxels of an image series.
+def write_seg(rois: RoiSet, path: str | Path, *, reference: str | Path | SeriesRef, fractional: bool = False) -> None:
+    """Write regions as a DICOM SEG in the patient, study and frame of reference of an image series.
 
-    A voxel is in a segment if its occupancy is 0.5 or more, so a region that was resampled to the series loses its
-    partial border voxels here: volumes in the SEG may differ a little from the ones that voxeldose reports. Regions may
-    overlap. Frames without any voxel of a segment are left out. How the regions were drawn is not known here; segments
-    are marked MANUAL, that is as given by the user.
+    Regions may overlap. Frames without any voxel of a segment are left out. How the regions were drawn is not known here;
+    segments are marked MANUAL, that is as given by the user.
+
+    BINARY (the default) lies on the voxels of the series. A voxel is in a segment if its occupancy is 0.5 or more, so a
+    region that was resampled to the series loses its partial border voxels here: volumes in the SEG may differ a little
+    from the ones that voxeldose reports. FRACTIONAL (OCCUPANCY) lies on the regions' own grid and keeps partial voxels to
+    half of 1/255; where in a voxel its occupied part lies is lost.
 
     Parameters
     ----------
     rois : RoiSet
-        Each on a window of the series' grid, as the readers order it (k to the head, j to the back, i to the left); a
-        grid without a frame of reference is accepted.
+        On windows of one lattice, as the readers order it (k to the head, j to the back, i to the left): for BINARY that
+        of the series. A grid without a frame of reference is accepted.
     path : path
         Of the file to write.
     reference : path
-        Folder of the single-frame CT or PET series whose patient, study, frame of reference and voxels the SEG takes.
+        Folder of the series whose patient, study and frame of reference the SEG takes: single-frame CT or PET, for
+        FRACTIONAL a reconstructed SPECT too.
+    fractional : bool
+        Keep occupancies as fractions.
 
     Raises
     ------
     GeometryError
-        If a region lies on another lattice, reaches out of the series, or is in another frame of reference.
+        If a region lies on another lattice, reaches out of the series (BINARY), or is in another frame of reference.
     QuantityError
-        If there is no region, or one fills no voxel by half.
+        If there is no region, or one fills no voxel by half (BINARY).
     InputError
-        If the reference is not one single-frame series with a frame of reference.
+        If the reference is not one series of images that a SEG can cite.
     """
+    import warnings
+
     import highdicom as hd
     from pydicom.uid import generate_uid
 
     if not len(rois):
         msg = "A DICOM SEG needs at least one region; this set has none."
         raise QuantityError(msg)
-    image, series = read_dicom_volume(reference)
+    where = series_ref(reference)
+    image, series = read_dicom_volume(where.path, series_uid=where.uid)
     header = series.first
-    if int(header.get("NumberOfFrames", 1) or 1) > 1 or image.grid.frame_uid is None:
-        msg = f"{reference}: a SEG needs a single-frame CT or PET series with a Frame of Reference UID (0020,0052)."
+    if not fractional and (int(header.get("NumberOfFrames", 1) or 1) > 1 or image.grid.frame_uid is None):
+        msg = f"{where.path}: a SEG needs a single-frame CT or PET series with a Frame of Reference UID (0020,0052)."
         raise InputError(msg)
+    order, flipped = (0, 1, 2), list[int]()
+    masks: npt.NDArray[np.float32] | npt.NDArray[np.uint8]
+    if fractional:
+        masks, part = _fractions(rois)
+        frame = frame_of(part, header)
+        sources = [_citable(h, image.grid, frame) for h in series.headers]
+    else:
+        order, flipped = _axes_in_files(image.grid, header)
+        masks, part = _masks(rois, image.grid, slice_axis=order[0])
+        frame, sources = str(image.grid.frame_uid), list(series.headers)
     for key in _MAY_BE_EMPTY:
-        if key not in header:
-            setattr(header, key, None)
-    order, flipped = _axes_in_files(image.grid, header)
-    masks, part = _masks(rois, image.grid, slice_axis=order[0])
+        if key not in sources[0]:
+            setattr(sources[0], key, None)
+    for each in sources:
+        if "SpecificCharacterSet" in each and not each.SpecificCharacterSet:
+            del each.SpecificCharacterSet  # empty means the default, which highdicom does not take
     volume = hd.Volume(
         masks,
         part.affine_lps_mm,
         "PATIENT",
-        frame_of_reference_uid=image.grid.frame_uid,
+        frame_of_reference_uid=frame,
         channels={"SegmentNumber": list(range(1, len(rois) + 1))},
     )
     volume = volume.permute_spatial_axes(order)
     if flipped:
         volume = volume.flip_spatial(flipped)
-    made = hd.seg.Segmentation(
-        source_images=series.headers,
-        pixel_array=volume,
-        segmentation_type="BINARY",
-        segment_descriptions=[_segment(number, roi) for number, roi in enumerate(rois, 1)],
-        series_instance_uid=generate_uid(),
-        series_number=int(header.get("SeriesNumber", 0) or 0) + 900,
-        sop_instance_uid=generate_uid(),
-        instance_number=1,
-        manufacturer="voxeldose",
-        manufacturer_model_name="voxeldose",
-        software_versions=__version__,
-        device_serial_number=__version__,
-        content_label="ROIS",
-        content_description="Regions of interest",
-        series_description="voxeldose regions",
-    )
-    for item, roi in zip(made.SegmentSequence, rois, strict=True):
-        item.SegmentDescription = f"role={roi.role}"
-    made.save_as(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
+        try:
+            made = hd.seg.Segmentation(
+                source_images=sources,
+                pixel_array=volume,
+                segmentation_type="FRACTIONAL" if fractional else "BINARY",
+                fractional_type="OCCUPANCY",
+                max_fractional_value=255,
+                segment_descriptions=[_segment(number, roi) for number, roi in enumerate(rois, 1)],
+                series_instance_uid=generate_uid(),
+                series_number=int(header.get("SeriesNumber", 0) or 0) + 900,
+                sop_instance_uid=generate_uid(),
+                instance_number=1,
+                manufacturer="voxeldose",
+                manufacturer_model_name="voxeldose",
+                software_versions=__version__,
+                device_serial_number=__version__,
+                content_label="ROIS",
+                content_description="Regions of interest",
+                series_description="voxeldose regions",
+            )
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            why = str(error).splitlines()[0]
+            msg = f"{where.path}: headers do not allow a SEG that cites them ({why}). Export the series again with all its attributes."
+            raise InputError(msg) from error
+        for item, roi in zip(made.SegmentSequence, rois, strict=True):
+            item.SegmentDescription = f"role={roi.role}"
+        if sources[0].SOPClassUID != header.SOPClassUID:
+            made.walk(partial(_cite, uid=str(header.SOPInstanceUID), sop_class=str(header.SOPClassUID)))
+        made.save_as(path)
+
+
+def _cite(item: Dataset, element: DataElement, *, uid: str, sop_class: str) -> None:
+    if element.keyword == "ReferencedSOPClassUID" and str(item.get("ReferencedSOPInstanceUID", "")) == uid:
+        element.value = sop_class
+
+
+def _citable(header: Dataset, grid: Grid, frame: str) -> Dataset:
+    """A header that highdicom accepts as a source.
+
+    One without frame of reference gets that of the other objects; a SPECT, which keeps its place in another sequence and
+    has all frames in one file, is shown as one image.
+    """
+    from copy import copy
+
+    from pydicom import Dataset
+
+    made = Dataset()
+    made.update(copy(header))
+    made.FrameOfReferenceUID = frame
+    if not made.get("SliceThickness"):
+        made.SliceThickness = round(grid.spacing_mm[0], 6)
+    if header.get("Modality") != "NM":
+        return made
+    made.SOPClassUID = _CT  # put right in the references afterwards
+    if "NumberOfFrames" in made:
+        del made.NumberOfFrames
+    made.SliceThickness = made.SpacingBetweenSlices = round(grid.spacing_mm[0], 6)
+    made.PixelSpacing = [round(v, 6) for v in grid.spacing_mm[1:]]
+    made.ImagePositionPatient = [round(float(v), 6) for v in grid.points_lps_mm((0, 0, 0))]
+    made.ImageOrientationPatient = [round(float(v), 9) for v in (*grid.directions[:, 2], *grid.directions[:, 1])]
+    return made
+
+
+def _fractions(rois: RoiSet) -> tuple[npt.NDArray[np.float32], Grid]:
+    """Occupancies (nk, nj, ni, n) on the smallest window of the regions' lattice that holds them all."""
+    first = rois.rois[0].grid
+    ends = []
+    for roi in rois:
+        first.require_same_frame(roi.grid, f"ROIs {rois.rois[0].name!r} and {roi.name!r}")
+        corner = first.indices(roi.grid.points_lps_mm((0, 0, 0)))
+        same = first.window(np.rint(corner).astype(int).tolist(), roi.grid.shape)
+        if not same.matches(roi.grid):
+            msg = (
+                f"ROI {roi.name!r} lies on another lattice than {rois.rois[0].name!r}; a SEG has one. Resample both to one "
+                "grid with resample.roi_onto(roi, grid)."
+            )
+            raise GeometryError(msg)
+        ends.append(roi.grid.points_lps_mm(np.array([(0, 0, 0), [n - 1 for n in roi.grid.shape]])))
+    window = first.extended_to(np.concatenate(ends))
+    return np.stack([roi.on_window(window) for roi in rois], axis=-1), window
 
 
 def _segment(number: int, roi: Roi) -> SegmentDescription:
@@ -202,13 +298,13 @@ def _box(roi: Roi, grid: Grid) -> tuple[slice, slice, slice]:
 
 
 class SegmentFound(NamedTuple):
-    """One segment of a file, in the house's order of axes."""
+    """One segment of a file, in the house's order of axes, cropped; ``whole`` is the grid of all frames."""
 
     number: int
     label: str
     role: str | None
-    occupancy: npt.NDArray[np.float32]
-    grid: Grid
+    region: Roi
+    whole: Grid
 
 
 def find_segments(path: Path) -> list[SegmentFound]:
@@ -221,28 +317,33 @@ def find_segments(path: Path) -> list[SegmentFound]:
     InputError
         If it cannot be read or decoded, or its frames do not lie in one regular volume.
     """
-    import warnings
-
     import highdicom
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
             seg = highdicom.seg.segread(path)
-            numbers = [int(n) for n in seg.segment_numbers if int(n) > 0]
+            is_fractional = str(seg.SegmentationType) == "FRACTIONAL"
+            dtype = np.float32 if is_fractional else np.uint8
+            notes = _notes(seg) if is_fractional else ()
             found = []
-            for number in numbers:
-                volume = seg.get_volume(segment_numbers=[number], combine_segments=False, rescale_fractional=True)
-                values = np.asarray(volume.array)[..., 0].astype(np.float32)
+            for number in (int(n) for n in seg.segment_numbers if int(n) > 0):
+                volume = seg.get_volume(
+                    segment_numbers=[number], combine_segments=False, rescale_fractional=is_fractional, dtype=dtype
+                )
+                values = np.asarray(volume.array)[..., 0]
                 if not values.any():
                     continue
                 uid = volume.frame_of_reference_uid
                 lattice = Grid(values.shape, np.asarray(volume.affine), str(uid) if uid else None)
                 turned, grid = towards_lps(values, lattice)
                 description = seg.get_segment_description(number)
+                label = str(description.segment_label)
                 said = re.search(r"role=(\w+)", str(description.get("SegmentDescription", "")))
                 role = said.group(1) if said and said.group(1) in ROLES else None
-                found.append(SegmentFound(number, str(description.segment_label), role, turned, grid))
+                codes = tuple(code for key in _CODED for code in codes_in(description, key))
+                region = Roi(label, "other", turned, grid, notes, source_name=label, codes=codes)
+                found.append(SegmentFound(number, label, role, region, grid))
         except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError, OSError) as error:
             why = str(error).splitlines()[0]
             msg = f"{path}: cannot be read as DICOM SEG ({why}). Export it uncompressed, or as a label map in NIfTI."
@@ -251,3 +352,25 @@ def find_segments(path: Path) -> list[SegmentFound]:
         msg = f"{path}: every segment is empty."
         raise InputError(msg)
     return found
+
+
+#: What a segment is: its kind, and where in the body if its kind does not tell.
+_CODED = ("SegmentedPropertyTypeCodeSequence", "AnatomicRegionSequence")
+
+
+def _notes(seg: Dataset) -> tuple[str, ...]:
+    if str(seg.get("SegmentationFractionalType", "")) != "PROBABILITY":
+        return ()
+    return ("The SEG holds probabilities; they are taken as the part of each voxel that belongs to the segment.",)
+
+
+def codes_in(item: Dataset, keyword: str) -> tuple[RoiCode, ...]:
+    """The codes of a code sequence (PS3.3 Table 8.8-1); none if it is not there."""
+    return tuple(
+        RoiCode(
+            str(next((c[k].value for k in ("CodeValue", "LongCodeValue", "URNCodeValue") if k in c), "")),
+            str(c.get("CodingSchemeDesignator", "") or ""),
+            str(c.get("CodeMeaning", "") or ""),
+        )
+        for c in item.get(keyword) or []
+    )

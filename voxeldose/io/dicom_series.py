@@ -1,4 +1,4 @@
-"""CT, PET and SPECT series to volumes: checked, sorted by place, scaled slice by slice.
+"""A DICOM image series to one volume: slices or frames, checked, sorted by place, scaled one by one.
 
 Nothing is interpolated and nothing guessed: a missing, doubled, shifted or turned slice is refused.
 """
@@ -6,7 +6,7 @@ Nothing is interpolated and nothing guessed: a missing, doubled, shifted or turn
 from __future__ import annotations
 
 import warnings
-from datetime import UTC, datetime, timedelta, tzinfo
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,33 +15,40 @@ import numpy.typing as npt
 
 from voxeldose.errors import InputError
 from voxeldose.grid import Grid, towards_lps
-from voxeldose.io.dicom_files import Series, instant, nuclide_of, only_series, stated_zone, whole_instant, zone_note
-from voxeldose.volume import ActivityMap, CountMap, CtImage, Volume
+from voxeldose.io.dicom_files import Series, only_series
+from voxeldose.io.dicom_headers import frame_header, number, words
+from voxeldose.volume import Volume
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from pydicom.dataset import Dataset
 
     from voxeldose.volume import FloatArray
 
 __all__ = [
+    "ENHANCED",
+    "Plane",
+    "Stack",
     "image_axes",
-    "pet_instant",
     "pixel_spacing",
-    "read_ct",
+    "planes_of",
     "read_dicom_volume",
-    "read_pet",
-    "read_spect",
     "require_rescale",
+    "rescale",
+    "stacked",
     "stored_pixels",
+    "uneven_places",
     "vector",
+    "volume_of",
 ]
 
 #: A slice may lie this far from its even place, as a part of the spacing (GE PET: up to 2.5 % in real files).
 UNEVEN_PART = 0.05
 #: In-plane drift of slice origins that is still no shear.
 DRIFT_MM = 0.05
-
-_ENHANCED = {
+#: Multi-frame objects whose places and scales stand in functional groups.
+ENHANCED = {
     "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT",
     "1.2.840.10008.5.1.4.1.1.130": "Enhanced PET",
     "1.2.840.10008.5.1.4.1.1.128.1": "Legacy Converted Enhanced PET",
@@ -49,93 +56,68 @@ _ENHANCED = {
 }
 
 
-def read_ct(path: str | Path, *, series_uid: str | None = None) -> CtImage:
-    """CT numbers of a single-frame series.
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """One slice: its own header, and where its pixels are (``frame`` counts from 0 in a multi-frame file)."""
 
-    Parameters
-    ----------
-    path : path
-        Folder that holds the series.
-    series_uid : str, optional
-        Which, if it holds several.
+    path: Path
+    header: Dataset
+    frame: int | None = None
 
-    Raises
-    ------
-    InputError
-        For anything but one complete, even, unsheared CT series with Rescale Slope and Intercept.
-    """
-    series = only_series(Path(path), ("CT",), series_uid)
-    require_rescale(series)
-    values, grid, notes = _load(series)
-    return CtImage(values, grid, notes=notes)
+    def __str__(self) -> str:
+        return str(self.path) if self.frame is None else f"{self.path}, frame {self.frame + 1}"
+
+    @property
+    def name(self) -> str:
+        """What tells it from the others of its series."""
+        return self.path.name if self.frame is None else f"frame {self.frame + 1}"
 
 
-def read_pet(path: str | Path, *, zone: tzinfo = UTC, series_uid: str | None = None) -> ActivityMap:
-    """Activity concentration of a PET series that is stored in Bq/mL.
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Parallel planes of one size in the order of their places along ``normal``."""
 
-    Parameters
-    ----------
-    path : path
-        Folder that holds the series.
-    zone : tzinfo
-        Of the header's times where it does not state one.
-    series_uid : str, optional
-        Which, if the folder holds several.
+    planes: tuple[Plane, ...]
+    places: npt.NDArray[np.float64]  # (n, 3), centre of each plane's first pixel in LPS mm
+    row: npt.NDArray[np.float64]
+    column: npt.NDArray[np.float64]
+    spacing_mm: npt.NDArray[np.float64]  # between rows, between columns
+    shape: tuple[int, int]
 
-    Returns
-    -------
-    ActivityMap
-        ``at`` is the instant to which the scanner corrected for decay, ``None`` if the header does not tell.
+    @property
+    def normal(self) -> npt.NDArray[np.float64]:
+        """Row direction × column direction."""
+        return np.cross(self.row, self.column)
 
-    Raises
-    ------
-    InputError
-        If the series is not complete and even, or its Units are not BQML.
-    """
-    series = only_series(Path(path), ("PT",), series_uid)
-    require_rescale(series)
-    units = str(series.first.get("Units", "") or "none")
-    if units != "BQML":
-        msg = (
-            f"{series.folder}: Units (0054,1001) is {units}, not BQML, so these numbers are not activities. Export the "
-            'series in Bq/mL, or use it as a relative image with quantity = "counts" and the administered activity.'
-        )
-        raise InputError(msg)
-    values, grid, notes = _load(series)
-    at, said = pet_instant(series, zone)
-    return ActivityMap(values, grid, at=at, radionuclide=nuclide_of(series.first), notes=notes + said)
+    @property
+    def along(self) -> npt.NDArray[np.float64]:
+        """Place of each plane along the normal in mm."""
+        return np.asarray(self.places @ self.normal)
 
+    def values(self, scale: Callable[[Plane], tuple[float, float]]) -> FloatArray:
+        """Stored value times slope plus intercept, (planes, rows, columns)."""
+        values = np.empty((len(self.planes), *self.shape), np.float32)
+        open_path, whole = None, np.empty(0)
+        for n, plane in enumerate(self.planes):
+            if plane.path != open_path:
+                open_path, whole = plane.path, stored_pixels(plane.path)
+            stored = whole if plane.frame is None or whole.ndim == 2 else whole[plane.frame]
+            if stored.shape != self.shape:
+                msg = f"{plane}: holds {stored.shape} pixels where the header says {self.shape}."
+                raise InputError(msg)
+            slope, intercept = scale(plane)
+            values[n] = stored * slope + intercept
+        return values
 
-def read_spect(path: str | Path, *, zone: tzinfo = UTC, series_uid: str | None = None) -> CountMap:
-    """Counts of a reconstructed SPECT (NM, multi-frame, RECON TOMO).
-
-    The geometry is that of the Detector Information Sequence; the sign of Spacing Between Slices says on which side of
-    the first frame the others lie (PS3.3 C.8.4.15): positive along row x column, negative against it.
-
-    Parameters
-    ----------
-    path : path
-        The file, or a folder that holds it.
-    zone : tzinfo
-        Of the header's times where it does not state one.
-    series_uid : str, optional
-        Which, if the folder holds several.
-
-    Raises
-    ------
-    InputError
-        If it is not one reconstructed volume with position, orientation and spacing.
-    """
-    series = only_series(Path(path), ("NM",), series_uid)
-    if len(series.paths) != 1:
-        msg = (
-            f"{series.folder}: a reconstructed SPECT is one multi-frame file, found {len(series.paths)} in the series."
-        )
-        raise InputError(msg)
-    values, grid, notes = _load_nm(series)
-    header = series.first
-    at = instant(header, "AcquisitionDate", "AcquisitionTime", zone)
-    return CountMap(values, grid, radionuclide=nuclide_of(header), at=at, notes=notes + zone_note(header, zone))
+    def grid(self, step: float, first: npt.NDArray[np.float64], count: int) -> Grid:
+        """The right-angled grid of ``count`` planes from ``first`` on, ``step`` mm apart."""
+        affine = np.eye(4)
+        affine[:3, 0] = self.normal * step
+        affine[:3, 1] = self.column * self.spacing_mm[0]
+        affine[:3, 2] = self.row * self.spacing_mm[1]
+        affine[:3, 3] = first
+        uid = self.planes[0].header.get("FrameOfReferenceUID")
+        return Grid((count, *self.shape), affine, str(uid) if uid else None)
 
 
 def read_dicom_volume(path: str | Path, *, series_uid: str | None = None) -> tuple[Volume, Series]:
@@ -144,86 +126,173 @@ def read_dicom_volume(path: str | Path, *, series_uid: str | None = None) -> tup
     For images whose header does not tell their quantity; the caller must know it.
     """
     series = only_series(Path(path), (), series_uid)
-    values, grid, notes = _load_nm(series) if series.modality == "NM" else _load(series)
+    if series.modality == "NM":
+        from voxeldose.io.dicom_nm import nm_volume
+
+        return nm_volume(series), series
+    values, grid, notes = volume_of(planes_of(series), series)
     return Volume(values, grid, notes=notes), series
 
 
-def pet_instant(series: Series, zone: tzinfo) -> tuple[datetime | None, tuple[str, ...]]:
-    """The instant to which a PET series' values hold, by Decay Correction (0054,1102), and what was assumed.
-
-    START: Series Date and Time, or the earliest acquisition if that is before (a series made later). ADMIN: the
-    Radiopharmaceutical Start DateTime. NONE: the middle of the frame.
+def planes_of(series: Series) -> list[Plane]:
+    """Every slice of a series: one a file, or one a frame of enhanced and legacy converted objects.
 
     Raises
     ------
     InputError
-        If slices without decay correction were measured at different instants.
+        If a multi-frame file says nothing about its frames.
     """
-    header = series.first
-    correction = str(header.get("DecayCorrection", "") or "missing")
-    note = zone_note(header, zone)
-    starts = [instant(h, "AcquisitionDate", "AcquisitionTime", zone) for h in series.headers]
-    known = sorted(t for t in starts if t is not None)
-    if correction == "START":
-        at = instant(header, "SeriesDate", "SeriesTime", zone)
-        if known and (at is None or at > known[0]):
-            at = known[0]
-        if at is None:
-            return None, (*note, "The PET header has no usable series or acquisition date and time.")
-        return at, (*note, f"PET values hold at the start of the scan, {at.isoformat()} (Decay Correction START).")
-    if correction == "ADMIN":
-        drug = (header.get("RadiopharmaceuticalInformationSequence") or [None])[0]
-        at = (
-            whole_instant(drug.get("RadiopharmaceuticalStartDateTime"), stated_zone(header) or zone)
-            if drug is not None
-            else None
-        )
-        if at is None:
-            said = (
-                "Decay Correction is ADMIN but the header gives no Radiopharmaceutical Start DateTime with its date; "
-                "say the instant with measured_at."
-            )
-            return None, (*note, said)
-        return at, (*note, f"PET values hold at the administration the scanner knew, {at.isoformat()}.")
-    if correction == "NONE":
-        times = {(t, float(h.get("ActualFrameDuration", 0) or 0)) for t, h in zip(starts, series.headers, strict=True)}
-        if len(times) > 1:
+    planes = []
+    for path, header in zip(series.paths, series.headers, strict=True):
+        frames = int(number(header, "NumberOfFrames") or 1)
+        if "PerFrameFunctionalGroupsSequence" in header:
+            stated = len(header.PerFrameFunctionalGroupsSequence or [])
+            if stated != frames:
+                msg = f"{path}: {frames} frames are stored and {stated} described; export the series again."
+                raise InputError(msg)
+            planes += [Plane(path, frame_header(header, n), n) for n in range(frames)]
+        elif frames > 1 or str(header.SOPClassUID) in ENHANCED:
+            kind = ENHANCED.get(str(header.SOPClassUID), f"multi-frame {series.modality}")
             msg = (
-                f"{series.folder}: Decay Correction is NONE and the slices were measured at {len(times)} different "
-                "instants, so no one instant holds. Export the series with decay correction."
+                f"{path}: this {kind} file has no functional groups, so nothing says where its frames lie and how they are "
+                "scaled; export it whole, or as a single-frame series."
             )
             raise InputError(msg)
-        start, duration_ms = times.pop()
-        if start is None:
-            return None, (*note, "The PET header has no usable acquisition date and time.")
-        at = start + timedelta(milliseconds=duration_ms / 2)
-        return at, (*note, f"PET values hold at the middle of the frame, {at.isoformat()} (no decay correction).")
-    return None, (*note, f"Decay Correction (0054,1102) is {correction}, so the instant of the values is not known.")
+        else:
+            planes.append(Plane(path, header))
+    return planes
 
 
-def require_rescale(series: Series) -> None:
-    """Refuse a series whose stored values have no unit for lack of slope or intercept."""
-    for path, header in zip(series.paths, series.headers, strict=True):
+def volume_of(
+    planes: Sequence[Plane], series: Series, scale: Callable[[Plane], tuple[float, float]] | None = None
+) -> tuple[FloatArray, Grid, tuple[str, ...]]:
+    """Evenly spaced, unsheared planes as one volume in the house's order, with notes; anything else is refused."""
+    stack = stacked(planes, series)
+    problem = uneven_places(stack, str(series.folder))
+    if problem:
+        raise InputError(problem)
+    along = stack.along
+    step = float(along[-1] - along[0]) / (len(along) - 1)
+    worst = float(np.abs(along - np.linspace(along[0], along[-1], len(along))).max())
+    note = f"{series.modality} slices lie up to {worst:.3f} mm from even places; taken as even at {step:.4f} mm."
+    values, grid = towards_lps(stack.values(scale or rescale), stack.grid(step, stack.places[0], len(along)))
+    return values, grid, (note,) if worst > 0.01 else ()
+
+
+def stacked(planes: Sequence[Plane], series: Series) -> Stack:
+    """The planes in order along their common normal.
+
+    Raises
+    ------
+    InputError
+        If they are fewer than two, differ in orientation, size, spacing or frame of reference, or two share a place.
+    """
+    first, where = planes[0], str(series.folder)
+    if len(planes) < 2:
+        msg = f"{first.path}: one slice is not a volume; give the folder that holds the whole series."
+        raise InputError(msg)
+    header = first.header
+    stated = int(number(header, "NumberOfSlices") or 0) if series.modality == "PT" else 0
+    if len(planes) < stated:
+        msg = (
+            f"{where}: Number of Slices (0054,0081) says {stated} but {len(planes)} are here; the export is not "
+            "complete. Export the whole series again."
+        )
+        raise InputError(msg)
+    row, column = image_axes(header, where)
+    spacing = pixel_spacing(header, where)
+    shape = _shape(header)
+    places = []
+    for plane in planes:
+        other = plane.header
+        same = (
+            np.allclose(image_axes(other, str(plane)), (row, column), atol=1e-4)
+            and np.allclose(pixel_spacing(other, str(plane)), spacing, rtol=1e-4)
+            and _shape(other) == shape
+            and other.get("FrameOfReferenceUID") == header.get("FrameOfReferenceUID")
+        )
+        if not same:
+            msg = (
+                f"{plane}: this slice differs in orientation, size, spacing or frame of reference from others of series "
+                f"{series.uid}. Localisers or several reconstructions are mixed; export one volume."
+            )
+            raise InputError(msg)
+        if int(number(other, "SamplesPerPixel") or 1) != 1:
+            msg = f"{plane}: a colour image holds no measured values; export the original series."
+            raise InputError(msg)
+        places.append(vector(other, "ImagePositionPatient", 3, str(plane)))
+    placed = np.array(places)
+    order = np.argsort(placed @ np.cross(row, column), kind="stable")
+    stack = Stack(tuple(planes[n] for n in order), placed[order], row, column, spacing, shape)
+    gaps = np.diff(stack.along)
+    double = np.flatnonzero(gaps < 0.1 * max(float(np.median(gaps)), 1e-2))
+    if double.size:
+        one, two = stack.planes[int(double[0])], stack.planes[int(double[0]) + 1]
+        said = words(one.header, "SeriesType")
+        kind = (
+            f" Series Type says {said[0]}: several times or gates of one place;"
+            if said[:1] != ["STATIC"] and said
+            else ""
+        )
+        msg = f"{where}: two slices lie at the same place ({one.name} and {two.name});{kind} keep one of them."
+        raise InputError(msg)
+    return stack
+
+
+def _shape(header: Dataset) -> tuple[int, int]:
+    """Rows and columns; 0 where the header has none."""
+    return int(number(header, "Rows") or 0), int(number(header, "Columns") or 0)
+
+
+def uneven_places(stack: Stack, where: str) -> str:
+    """What keeps the planes from being an even, upright grid, as a message; empty if nothing does."""
+    along, gaps = stack.along, np.diff(stack.along)
+    step = float(np.median(gaps))
+    even = np.linspace(along[0], along[-1], len(along))
+    wrong = np.flatnonzero(np.abs(gaps - step) > UNEVEN_PART * step)
+    if wrong.size or np.abs(along - even).max() > UNEVEN_PART * step:
+        at = int(wrong[0]) if wrong.size else 0
+        return (
+            f"{where}: slices are not evenly spaced: {gaps[at]:.3f} mm after {stack.planes[at].name} where most are "
+            f"{step:.3f} mm apart; a slice is missing or two spacings are mixed. Export the series again."
+        )
+    drift = stack.places - np.outer(along, stack.normal)
+    if np.abs(drift - drift[0]).max() > DRIFT_MM:
+        shift = np.abs(drift[-1] - drift[0]).max()
+        return (
+            f"{where}: slices shift sideways by {shift:.2f} mm over the series (gantry tilt); resample it to upright "
+            "slices first."
+        )
+    return ""
+
+
+def rescale(plane: Plane) -> tuple[float, float]:
+    """Slope and intercept; 1 and 0 where the header has none, as in files of counts."""
+    slope, intercept = number(plane.header, "RescaleSlope"), number(plane.header, "RescaleIntercept")
+    return 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
+
+
+def require_rescale(planes: Sequence[Plane]) -> None:
+    """Refuse slices whose stored values have no unit for lack of slope or intercept."""
+    for plane in planes:
         for key, tag in (("RescaleSlope", "(0028,1053)"), ("RescaleIntercept", "(0028,1052)")):
-            if header.get(key) is None and str(header.SOPClassUID) not in _ENHANCED:
-                msg = f"{path}: {key} {tag} is missing, so stored values have no unit. Export the series again."
+            if number(plane.header, key) is None:
+                msg = f"{plane}: {key} {tag} is missing, so stored values have no unit. Export the series again."
                 raise InputError(msg)
 
 
-def _rescale(header: Dataset) -> tuple[float, float]:
-    """Slope and intercept; 1 and 0 where the header has none, as in NM files of counts."""
-    slope, intercept = header.get("RescaleSlope"), header.get("RescaleIntercept")
-    return 1.0 if slope is None else float(slope), 0.0 if intercept is None else float(intercept)
-
-
 def stored_pixels(path: Path) -> npt.NDArray[Any]:
-    """Stored values of one file."""
+    """Stored values of one file, of any transfer syntax that pydicom and GDCM decode.
+
+    Uncompressed, deflated and RLE are pydicom's own; JPEG, JPEG lossless, JPEG-LS and JPEG 2000 come with python-gdcm.
+    """
     from pydicom import dcmread
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            return np.asarray(dcmread(path, force=True).pixel_array)
+            ds = dcmread(path, force=True)
+            return np.asarray(ds.pixel_array)
         except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError, EOFError) as error:
             why = str(error).splitlines()[0]
             msg = f"{path}: its pixels cannot be read ({why}). Export the series uncompressed, or copy the file again."
@@ -260,158 +329,3 @@ def image_axes(header: Dataset, where: str) -> tuple[npt.NDArray[np.float64], np
         msg = f"{where}: Image Orientation (Patient) {both.tolist()} is not a pair of perpendicular unit vectors."
         raise InputError(msg)
     return row / np.linalg.norm(row), column / np.linalg.norm(column)
-
-
-def _load(series: Series) -> tuple[FloatArray, Grid, tuple[str, ...]]:
-    """A single-frame series as one volume."""
-    header, where = series.first, str(series.folder)
-    kind = _ENHANCED.get(str(header.SOPClassUID))
-    if kind or int(header.get("NumberOfFrames", 1) or 1) > 1:
-        msg = f"{where}: {kind or 'multi-frame ' + series.modality} objects are not read yet; export a single-frame series."
-        raise InputError(msg)
-    if len(series.paths) < 2:
-        msg = f"{series.paths[0]}: one slice is not a volume; give the folder that holds the whole series."
-        raise InputError(msg)
-    stated = int(header.get("NumberOfSlices", 0) or 0) if series.modality == "PT" else 0
-    if len(series.paths) < stated:
-        msg = (
-            f"{where}: Number of Slices (0054,0081) says {stated} but {len(series.paths)} are here; the export is not "
-            "complete. Export the whole series again."
-        )
-        raise InputError(msg)
-    row, column = image_axes(header, where)
-    spacing = pixel_spacing(header, where)
-    shape = (int(header.Rows), int(header.Columns))
-    places = []
-    for path, slice_header in zip(series.paths, series.headers, strict=True):
-        other = image_axes(slice_header, str(path))
-        same = (
-            np.allclose(other, (row, column), atol=1e-4)
-            and np.allclose(pixel_spacing(slice_header, str(path)), spacing, rtol=1e-4)
-            and (int(slice_header.Rows), int(slice_header.Columns)) == shape
-            and slice_header.get("FrameOfReferenceUID") == header.get("FrameOfReferenceUID")
-        )
-        if not same:
-            msg = (
-                f"{path}: this slice differs in orientation, size, spacing or frame of reference from others of series "
-                f"{series.uid}. Localisers or several reconstructions are mixed; export one volume."
-            )
-            raise InputError(msg)
-        if int(slice_header.get("SamplesPerPixel", 1)) != 1:
-            msg = f"{path}: a colour image holds no measured values; export the original series."
-            raise InputError(msg)
-        places.append(vector(slice_header, "ImagePositionPatient", 3, str(path)))
-    order, step, notes = _even_order(np.array(places), np.cross(row, column), series)
-    first = places[order[0]]
-    affine = np.eye(4)
-    affine[:3, 0] = np.cross(row, column) * step
-    affine[:3, 1] = column * spacing[0]
-    affine[:3, 2] = row * spacing[1]
-    affine[:3, 3] = first
-    values = np.empty((len(order), *shape), np.float32)
-    for place, index in enumerate(order):
-        stored = stored_pixels(series.paths[index])
-        slope, intercept = _rescale(series.headers[index])
-        if stored.shape != shape:
-            msg = f"{series.paths[index]}: holds {stored.shape} pixels where the header says {shape}."
-            raise InputError(msg)
-        values[place] = stored * slope + intercept
-    uid = header.get("FrameOfReferenceUID")
-    grid = Grid(values.shape, affine, str(uid) if uid else None)
-    turned, grid = towards_lps(values, grid)
-    return turned, grid, notes
-
-
-def _even_order(
-    places: npt.NDArray[np.float64], normal: npt.NDArray[np.float64], series: Series
-) -> tuple[list[int], float, tuple[str, ...]]:
-    """Order of the slices along the normal and their distance; refuses gaps, doubles and shear."""
-    where = str(series.folder)
-    along = places @ normal
-    order = np.argsort(along, kind="stable")
-    gaps = np.diff(along[order])
-    step = float(np.median(gaps))
-    double = np.flatnonzero(gaps < 0.1 * max(step, 1e-6))
-    if double.size or step < 1e-3:
-        at = int(double[0]) if double.size else 0
-        names = series.paths[order[at]].name, series.paths[order[at + 1]].name
-        msg = f"{where}: two slices lie at the same place ({names[0]} and {names[1]}); keep one of them."
-        raise InputError(msg)
-    even = along[order[0]] + np.arange(len(order)) * (along[order[-1]] - along[order[0]]) / (len(order) - 1)
-    wrong = np.flatnonzero(np.abs(gaps - step) > UNEVEN_PART * step)
-    if wrong.size or np.abs(along[order] - even).max() > UNEVEN_PART * step:
-        at = int(wrong[0]) if wrong.size else 0
-        msg = (
-            f"{where}: slices are not evenly spaced: {gaps[at]:.3f} mm after {series.paths[order[at]].name} where most are "
-            f"{step:.3f} mm apart; a slice is missing or two spacings are mixed. Export the series again."
-        )
-        raise InputError(msg)
-    drift = places - np.outer(along, normal)
-    if np.abs(drift - drift[order[0]]).max() > DRIFT_MM:
-        shift = np.abs(drift[order[-1]] - drift[order[0]]).max()
-        msg = (
-            f"{where}: slices shift sideways by {shift:.2f} mm over the series (gantry tilt); resample it to upright "
-            "slices first."
-        )
-        raise InputError(msg)
-    step = float(along[order[-1]] - along[order[0]]) / (len(order) - 1)
-    worst = float(np.abs(along[order] - even).max())
-    note = f"{series.modality} slices lie up to {worst:.3f} mm from even places; taken as even at {step:.4f} mm."
-    return order.tolist(), step, (note,) if worst > 0.01 else ()
-
-
-def _load_nm(series: Series) -> tuple[FloatArray, Grid, tuple[str, ...]]:
-    """A reconstructed NM multi-frame file as one volume."""
-    header, where = series.first, str(series.paths[0])
-    kind = [str(v) for v in header.get("ImageType", [])]
-    if len(kind) < 3 or kind[2] != "RECON TOMO":
-        found = kind[2] if len(kind) > 2 else "none"
-        msg = f"{where}: Image Type says {found}, not RECON TOMO; planar views and projections are no volume."
-        raise InputError(msg)
-    windows = int(header.get("NumberOfEnergyWindows", 1) or 1)
-    if windows > 1:
-        msg = f"{where}: {windows} energy windows are stored in one file; export the one to use."
-        raise InputError(msg)
-    detectors = header.get("DetectorInformationSequence") or []
-    placed = [d for d in detectors if d.get("ImagePositionPatient") is not None]
-    if not placed:
-        msg = (
-            f"{where}: the Detector Information Sequence holds no Image Position (Patient), so nobody knows where the volume "
-            "lies. Export it again with geometry, or convert it to NIfTI with the right affine."
-        )
-        raise InputError(msg)
-    row, column = image_axes(placed[0], where)
-    first = vector(placed[0], "ImagePositionPatient", 3, where)
-    spacing = pixel_spacing(header, where)
-    between = header.get("SpacingBetweenSlices")
-    if between is None or float(between) == 0:
-        msg = (
-            f"{where}: Spacing Between Slices (0018,0088) is missing; its sign says on which side the slices lie, so Slice "
-            "Thickness cannot stand in. Export the volume again."
-        )
-        raise InputError(msg)
-    stored = stored_pixels(series.paths[0])
-    if stored.ndim != 3:
-        msg = f"{where}: a volume needs several frames, found pixels of shape {stored.shape}."
-        raise InputError(msg)
-    slices = [int(n) for n in header.get("SliceVector") or []]
-    if slices and slices != list(range(1, stored.shape[0] + 1)):
-        msg = (
-            f"{where}: Slice Vector (0054,0080) does not number the frames 1 to {stored.shape[0]}; several volumes or "
-            "another order are stored. Export one volume."
-        )
-        raise InputError(msg)
-    slope, intercept = _rescale(header)
-    values = stored * slope + intercept
-    affine = np.eye(4)
-    affine[:3, 0] = np.cross(row, column) * float(between)
-    affine[:3, 1] = column * spacing[0]
-    affine[:3, 2] = row * spacing[1]
-    affine[:3, 3] = first
-    uid = header.get("FrameOfReferenceUID")
-    notes = []
-    if header.get("RealWorldValueMappingSequence"):
-        notes.append("The NM file holds a Real World Value Mapping that is not applied: values are used as counts.")
-    grid = Grid((values.shape[0], values.shape[1], values.shape[2]), affine, str(uid) if uid else None)
-    turned, grid = towards_lps(values.astype(np.float32), grid)
-    return turned, grid, tuple(notes)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError, QuantityError
-from voxeldose.io.dicom_files import find_series, instant, nuclide_of
-from voxeldose.io.dicom_series import pet_instant, read_ct, read_dicom_volume, read_pet, read_spect, require_rescale
+from voxeldose.io.dicom_ct import Uneven, read_ct
+from voxeldose.io.dicom_files import find_series, only_series
+from voxeldose.io.dicom_headers import nuclide_of
+from voxeldose.io.dicom_nm import nm_activity, read_spect
+from voxeldose.io.dicom_pet import pet_activity, pet_counts, read_pet, units_of
+from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.nifti import SUFFIXES, read_array
+from voxeldose.io.requests import Requests
 from voxeldose.volume import ActivityMap, CountMap, CtImage, DensityMap, Volume, require_zone
 
 if TYPE_CHECKING:
+    from voxeldose.io.dicom_files import Series
     from voxeldose.radionuclide import Radionuclide
 
 __all__ = ["QUANTITIES", "read_activity", "read_ct_image", "read_density", "read_image"]
@@ -53,11 +60,11 @@ def read_image(path: str | Path) -> Volume:
     return read_dicom_volume(path)[0]
 
 
-def read_ct_image(path: str | Path, *, series_uid: str | None = None) -> CtImage:
-    """CT numbers from DICOM or from a file of Hounsfield units."""
+def read_ct_image(path: str | Path, *, series_uid: str | None = None, uneven: Uneven = "refuse") -> CtImage:
+    """CT numbers from DICOM or from a file of Hounsfield units; ``uneven`` as in :func:`read_ct`."""
     path = Path(path)
     if not is_plain_file(path):
-        return read_ct(path, series_uid=series_uid)
+        return read_ct(path, series_uid=series_uid, uneven=uneven)
     values, grid, texts = read_array(path)
     note = f"{path.name} is taken to hold Hounsfield units."
     return CtImage(values, grid, notes=(*_notes(texts), note))
@@ -85,6 +92,7 @@ def read_activity(
     measured_at: datetime | None = None,
     zone: tzinfo = UTC,
     series_uid: str | None = None,
+    requests: Requests | None = None,
 ) -> ActivityMap | CountMap:
     """The activity image of a case.
 
@@ -100,17 +108,26 @@ def read_activity(
         Of DICOM times without one.
     series_uid : str, optional
         Which series, where a folder holds several.
+    requests : Requests, optional
+        Corrections and choices that are only made when asked for.
 
     Raises
     ------
     InputError
         If nothing tells what the numbers are, or the user and the file say different things.
     """
-    path = Path(path)
+    path, asked = Path(path), requests or Requests()
     require_zone(measured_at, "activity.measured_at")
     if quantity is not None and quantity not in QUANTITIES:
         msg = f"quantity must be one of {', '.join(QUANTITIES)}, found {quantity!r}."
         raise QuantityError(msg)
+    undo = [k for k, v in (("undo_nuclide", asked.undo_nuclide), ("undo_suv", asked.undo_suv)) if v]
+    if undo and (is_plain_file(path) or quantity == "counts" or _modality(path, series_uid) != "PT"):
+        msg = (
+            f"{path}: {' and '.join(undo)} turn a DICOM PET into Bq/mL and mean nothing for other images or counts; leave "
+            "them out."
+        )
+        raise InputError(msg)
     if is_plain_file(path):
         values, grid, texts = read_array(path)
         if quantity is None:
@@ -118,16 +135,15 @@ def read_activity(
             raise InputError(msg)
         return _typed(Volume(values, grid, notes=_notes(texts)), quantity, measured_at, None, path.name)
     modality = _modality(path, series_uid)
-    if quantity is None and modality == "PT":
-        pet = read_pet(path, zone=zone, series_uid=series_uid)
-        return _agreed(pet, measured_at, path)
-    if quantity is None and modality == "NM":
-        spect = read_spect(path, zone=zone, series_uid=series_uid)
-        if measured_at is not None:
-            return CountMap(
-                spect.counts, spect.grid, radionuclide=spect.radionuclide, at=measured_at, notes=spect.notes
-            )
-        return spect
+    if modality == "PT":
+        return _pet(only_series(path, ("PT",), series_uid), quantity, measured_at, zone, asked)
+    if modality == "NM":
+        series = only_series(path, ("NM",), series_uid)
+        spect = nm_activity(series, zone=zone, requests=asked)
+        at = measured_at or spect.at
+        if quantity is None or isinstance(spect, ActivityMap):
+            return _spect_as_said(spect, quantity, at, path)
+        return _typed(spect, quantity, at, spect.radionuclide, "The NM image")
     if quantity is None:
         msg = (
             f"{path}: the header says {modality}, which is no emission image. If it is one all the same, say what its "
@@ -135,20 +151,42 @@ def read_activity(
         )
         raise InputError(msg)
     volume, series = read_dicom_volume(path, series_uid=series_uid)
-    at, notes = None, tuple[str, ...]()
-    if modality == "PT":
-        require_rescale(series)
-        at, notes = pet_instant(series, zone)
-    elif modality == "NM" and measured_at is None:
-        at = instant(series.first, "AcquisitionDate", "AcquisitionTime", zone)
-    at = _agreed_instant(at, measured_at, path)
-    units = str(series.first.get("Units", "") or "")
-    if quantity != "counts" and units and (units != "BQML" or quantity != "bq_per_ml"):
-        msg = f"{path}: quantity = {quantity} contradicts Units (0054,1001) {units} in the header; leave quantity out."
+    return _typed(volume, quantity, measured_at, nuclide_of(series.first), f"The {modality} image")
+
+
+def _pet(
+    series: Series, quantity: str | None, measured_at: datetime | None, zone: tzinfo, asked: Requests
+) -> ActivityMap | CountMap:
+    """A PET as its header and the user say."""
+    header, where = series.first, series.folder
+    units = units_of(header)
+    if quantity == "counts":
+        counts, units = pet_counts(series, zone=zone)
+        at = _agreed_instant(counts.at, measured_at, where)
+        said = "The PT image" + (f" with Units {units}" if units else "")
+        return _typed(counts, "counts", at, counts.radionuclide, said)
+    if quantity is None or (quantity == "bq_per_ml" and units == "BQML"):
+        return _agreed(pet_activity(series, zone=zone, requests=asked), measured_at, where)
+    if units:
+        msg = f"{where}: quantity = {quantity} contradicts Units (0054,1001) {units} in the header; leave quantity out."
         raise InputError(msg)
-    said = f"The {modality} image" + (f" with Units {units}" if units else "")
-    typed = _typed(volume, quantity, at, nuclide_of(series.first), said)
-    return typed.replaced(typed.values, notes=notes)
+    counts, _ = pet_counts(series, zone=zone)
+    at = _agreed_instant(counts.at, measured_at, where)
+    return _typed(counts, quantity, at, counts.radionuclide, "The PT image")
+
+
+def _spect_as_said(
+    spect: CountMap | ActivityMap, quantity: str | None, at: datetime | None, path: Path
+) -> CountMap | ActivityMap:
+    """A SPECT whose file tells its quantity, at the user's instant; as counts where the user wants no more of it."""
+    if isinstance(spect, CountMap) or quantity is None:
+        return replace(spect, at=at)
+    if quantity == "counts":
+        return _typed(spect, "counts", at, spect.radionuclide, "The NM image in Bq/mL")
+    if quantity == "bq_per_ml":
+        return replace(spect, at=at)
+    msg = f"{path}: quantity = {quantity} contradicts the header, whose values are Bq/mL; leave quantity out."
+    raise InputError(msg)
 
 
 def _agreed(pet: ActivityMap, measured_at: datetime | None, path: Path) -> ActivityMap:
@@ -157,7 +195,7 @@ def _agreed(pet: ActivityMap, measured_at: datetime | None, path: Path) -> Activ
         return pet
     _agreed_instant(pet.at, measured_at, path)
     note = f"PET values hold at {measured_at.isoformat()}, as the user says."
-    return ActivityMap(pet.values, pet.grid, at=measured_at, radionuclide=pet.radionuclide, notes=(*pet.notes, note))
+    return replace(pet, at=measured_at, notes=(*pet.notes, note))
 
 
 def _agreed_instant(stated: datetime | None, measured_at: datetime | None, path: Path) -> datetime | None:

@@ -5,7 +5,7 @@ A region gets its name and role from the user where given, else from the file, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from voxeldose.io.dicom_files import find_series
 from voxeldose.io.dicom_rt import find_structures
 from voxeldose.io.dicom_seg import find_segments
 from voxeldose.io.nifti import SUFFIXES, read_array, stem
-from voxeldose.roi import ROLES, Roi, RoiSet, role_from_name
+from voxeldose.roi import ROLES, Roi, RoiSet, role_from_codes, role_from_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,13 +32,12 @@ __all__ = ["read_labels", "read_rois", "read_rtstruct", "read_seg"]
 
 @dataclass(frozen=True, eq=False)
 class _Found:
-    """One region as it stands in a file: the keys it may be called by, and its voxels."""
+    """One region as it stands in a file: the keys it may be called by, the region, and the file's whole grid."""
 
     keys: tuple[str, ...]
     own_name: str | None
-    occupancy: npt.NDArray[Any]
-    grid: Grid
-    notes: tuple[str, ...]
+    region: Roi
+    whole: Grid
     role: str | None = None
 
 
@@ -90,14 +89,14 @@ def _named(found: list[_Found], paths: list[Path], labels: Labels | None) -> tup
     if not found:
         msg = f"{', '.join(str(p) for p in paths) or 'no file'}: no region that is not empty is here."
         raise InputError(msg)
-    shared = found[0].grid if all(region.grid.matches(found[0].grid) for region in found) else None
+    shared = found[0].whole if all(one.whole.matches(found[0].whole) for one in found) else None
     if labels is None:
-        return tuple(_named_by_file(region, paths) for region in found), shared
+        return tuple(_named_by_file(one, paths) for one in found), shared
     wanted = {str(key): value for key, value in labels.items()}
     used: set[str] = set()
     rois = []
-    for region in found:
-        key = next((k for k in region.keys if k in wanted), None)
+    for one in found:
+        key = next((k for k in one.keys if k in wanted), None)
         if key is None:
             continue
         used.add(key)
@@ -105,31 +104,37 @@ def _named(found: list[_Found], paths: list[Path], labels: Labels | None) -> tup
         if role not in ROLES:
             msg = f"The label {key!r} has the unknown role {role!r}; roles are {', '.join(ROLES)}."
             raise InputError(msg)
-        rois.append(Roi(name, role, region.occupancy, region.grid, region.notes))
+        rois.append(replace(one.region, name=name, role=role))
     missing = [k for k in wanted if k not in used]
     if missing:
-        there = ", ".join(sorted({k for region in found for k in region.keys}))
+        there = ", ".join(sorted({k for one in found for k in one.keys}))
         files = ", ".join(p.name for p in paths)
         msg = f"{files}: no label {', '.join(missing)} here; there are {there or 'none'}."
         raise InputError(msg)
-    left = [region.keys[0] for region in found if not set(region.keys) & used]
+    left = [one.keys[0] for one in found if not set(one.keys) & used]
     if left and rois:
         note = f"Labels without a name in the case are not used: {', '.join(left)}."
-        first = rois[0]
-        rois[0] = Roi(first.name, first.role, first.occupancy, first.grid, (*first.notes, note))
+        rois[0] = replace(rois[0], notes=(*rois[0].notes, note))
     return tuple(rois), shared
 
 
-def _named_by_file(region: _Found, paths: list[Path]) -> Roi:
-    if region.own_name is None:
+def _named_by_file(found: _Found, paths: list[Path]) -> Roi:
+    name, region = found.own_name, found.region
+    if name is None:
         files = ", ".join(p.name for p in paths)
-        msg = f"{files}: label {region.keys[0]} has no name; give names and roles with labels (label = name and role)."
+        msg = f"{files}: label {found.keys[0]} has no name; give names and roles with labels (label = name and role)."
         raise InputError(msg)
-    if region.role is not None:
-        return Roi(region.own_name, region.role, region.occupancy, region.grid, region.notes)
-    role = role_from_name(region.own_name)
-    note = f"ROI {region.own_name} has the role {role}, taken from its name."
-    return Roi(region.own_name, role, region.occupancy, region.grid, (*region.notes, note))
+    if found.role is not None:
+        return replace(region, name=name, role=found.role)
+    role, coded = role_from_name(name), role_from_codes(region.codes)
+    note = f"ROI {name} has the role {role}, taken from its name."
+    if coded not in ("other", role):
+        known = ", ".join(str(c) for c in region.codes if role_from_codes([c]) == coded)
+        if role == "other":
+            role, note = coded, f"ROI {name} has the role {coded}, taken from its code in the file: {known}."
+        else:
+            note += f" Its code in the file, {known}, alone would say {coded}."
+    return replace(region, name=name, role=role, notes=(*region.notes, note))
 
 
 def _regions(path: Path) -> list[_Found]:
@@ -159,13 +164,16 @@ def _in_dicom(path: Path) -> list[_Found]:
 
 
 def _in_seg(path: Path) -> list[_Found]:
-    return [_Found((s.label, str(s.number)), s.label, s.occupancy, s.grid, (), s.role) for s in find_segments(path)]
+    return [_Found((s.label, str(s.number)), s.label, s.region, s.whole, s.role) for s in find_segments(path)]
 
 
 def _in_rtstruct(path: Path) -> list[_Found]:
     found, empty = find_structures(path)
     notes = (f"ROIs without closed contours are left out: {', '.join(empty)}.",) if empty else ()
-    return [_Found((s.name, str(s.number)), s.name, s.occupancy, s.grid, s.notes + notes) for s in found]
+    return [
+        _Found((s.name, str(s.number)), s.name, replace(s.region, notes=s.region.notes + notes), s.region.grid)
+        for s in found
+    ]
 
 
 def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_Found]:
@@ -176,38 +184,77 @@ def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_Found]:
         raise InputError(msg)
     segments = _slicer_segments(texts)
     if segments:
+        layers = {layer: _masks(_layer(values, layer)) for _, _, layer in segments}
         return [
-            _Found((name, str(value)), name, _layer(values, layer) == value, grid, notes)
+            _Found((name, str(value)), name, _region(name, layers[layer][value], grid, notes), grid)
             for name, value, layer in segments
-            if (_layer(values, layer) == value).any()
+            if value in layers[layer]
         ]
     if values.ndim != 3:
         msg = f"{path}: holds {values.shape[-1]} components a voxel but no segment names; one label a voxel is needed."
         raise InputError(msg)
-    present = np.unique(values)
-    if not np.array_equal(present, np.rint(present)):
-        if present[0] < 0 or present[-1] > 1:
-            msg = f"{path}: values from {present[0]:g} to {present[-1]:g} are neither whole labels nor fractions from 0 to 1."
+    low, high = float(values.min()), float(values.max())
+    if values.dtype.kind == "f" and any(not np.array_equal(part, np.rint(part)) for part in values):
+        if low < 0 or high > 1:
+            msg = f"{path}: values from {low:g} to {high:g} are neither whole labels nor fractions from 0 to 1."
             raise InputError(msg)
-        return [_Found((stem(path), "1"), stem(path), values, grid, notes)]
-    if present[0] < 0:
-        msg = f"{path}: a label is negative ({present[0]:g}); labels must be 0 (background) or above."
+        whole = (tuple(slice(0, n) for n in values.shape), values)
+        return [_Found((stem(path), "1"), stem(path), _region(stem(path), whole, grid, notes), grid)]
+    if low < 0:
+        msg = f"{path}: a label is negative ({low:g}); labels must be 0 (background) or above."
         raise InputError(msg)
-    marked = [int(v) for v in present if v != 0]
+    masks = _masks(values)
+    marked = list(masks)
     if not marked:
         msg = f"{path}: every voxel is 0, so the file holds no region."
         raise InputError(msg)
     names = {int(k.removeprefix("label:")): v for k, v in texts.items() if k.startswith("label:") and k[6:].isdigit()}
     if len(marked) == 1 and (whole_file_is_one or marked[0] not in names):
-        return [_Found((stem(path), str(marked[0])), stem(path), values == marked[0], grid, notes)]
+        region = _region(stem(path), masks[marked[0]], grid, notes)
+        return [_Found((stem(path), str(marked[0])), stem(path), region, grid)]
     if whole_file_is_one:
         msg = f"{path}: {len(marked)} labels in a folder of masks; give one mask a file, or this file alone."
         raise InputError(msg)
     if len(marked) > 1:
         notes = (*notes, f"In {path.name} a voxel has one label: a liver label there does not hold its tumors.")
     return [
-        _Found((str(v), names[v]) if v in names else (str(v),), names.get(v), values == v, grid, notes) for v in marked
+        _Found(
+            (str(v), names[v]) if v in names else (str(v),),
+            names.get(v),
+            _region(names.get(v, str(v)), masks[v], grid, notes, source_name=names.get(v, "")),
+            grid,
+        )
+        for v in marked
     ]
+
+
+def _masks(values: npt.NDArray[Any]) -> dict[int, tuple[tuple[slice, ...], npt.NDArray[Any]]]:
+    """Every label but 0 of a map of whole numbers: its box, and its mask in that box."""
+    found: dict[int, list[slice]] = {}
+    for k, part in enumerate(values):  # a slice at a time, so that a large map is not copied
+        for label in np.unique(part):
+            if label == 0:
+                continue
+            rows, columns = (np.flatnonzero((part == label).any(axis=axis)) for axis in (1, 0))
+            new = slice(k, k + 1), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+            old = found.get(int(label), list(new))
+            found[int(label)] = [
+                slice(min(int(a.start), int(b.start)), max(int(a.stop), int(b.stop)))
+                for a, b in zip(old, new, strict=True)
+            ]
+    return {label: (tuple(box), values[tuple(box)] == label) for label, box in sorted(found.items())}
+
+
+def _region(
+    name: str,
+    part: tuple[tuple[slice, ...], npt.NDArray[Any]],
+    grid: Grid,
+    notes: tuple[str, ...],
+    source_name: str | None = None,
+) -> Roi:
+    box, mask = part
+    window = grid.window([s.start for s in box], mask.shape)
+    return Roi(name, "other", mask, window, notes, source_name=name if source_name is None else source_name)
 
 
 def _slicer_segments(texts: dict[str, str]) -> list[tuple[str, int, int]]:

@@ -5,19 +5,22 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voxeldose.case import RoiMetrics
+from voxeldose.roi import ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from voxeldose.case import Assessment
+    from voxeldose.roi import Roi
 
-__all__ = ["SCHEMA", "assessment_dict", "plain", "write_json", "write_tables"]
+__all__ = ["SCHEMA", "assessment_dict", "columns", "plain", "write_json", "write_tables"]
 
 SCHEMA = "voxeldose/assessment/1"
 
@@ -32,7 +35,9 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
     record, given = result.record, result.case.administration
     grid = result.dose.grid
     rois = {
-        name: {key: getattr(m, key) for key in _METRICS} | {"outside_grid_fraction": m.outside_fraction}
+        name: {key: getattr(m, key) for key in _METRICS}
+        | {"outside_grid_fraction": m.outside_fraction}
+        | _origin(result.regions[name])
         for name, m in result.rois.items()
     }
     whole = {
@@ -41,6 +46,7 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
         "case": {"id": result.case.id},
         "rois": rois,
         "tumor_to_normal_ratio": result.tumor_to_normal_ratio,
+        "tumor_to_normal": [asdict(t) for t in result.tumor_to_normal],
         "totals": asdict(result.totals),
         "thresholds": [asdict(t) for t in result.thresholds],
         "overlaps": [asdict(o) for o in result.overlaps],
@@ -66,6 +72,7 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
                 "frame_uid": grid.frame_uid,
             },
         },
+        "uncertainty": asdict(result.uncertainty) if result.uncertainty else None,
         "administration": {
             "administered_mbq": given.administered_mbq,
             "residual_mbq": given.residual_mbq,
@@ -73,11 +80,17 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
             "lung_shunt_fraction": given.lung_shunt_fraction,
             "device": given.device,
         },
+        "registration": result.case.registration.facts() if result.case.registration else None,
         "assumptions": list(record.assumptions),
         "warnings": list(record.warnings),
     }
-    cleaned: dict[str, Any] = plain(whole)
-    return cleaned
+    content: dict[str, Any] = plain(whole)
+    return content
+
+
+def _origin(roi: Roi) -> dict[str, Any]:
+    """The region's name and codes in its file, beside the user's name."""
+    return {"source_name": roi.source_name or None, "codes": [asdict(code) for code in roi.codes]}
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
@@ -86,7 +99,8 @@ def write_json(content: dict[str, Any], path: Path) -> None:
 
 
 def write_tables(result: Assessment, folder: Path) -> None:
-    """Write ``rois.csv`` (a row a region) and ``dvh.csv`` (cumulative: the volume that receives at least ``dose_gy``)."""
+    """Write ``rois.csv`` (a row a region), ``dvh.csv`` (cumulative) and ``columns.json``, which says what each column is."""
+    write_json(columns(), folder / "columns.json")
     with (folder / "rois.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["roi", *_METRICS])
@@ -101,6 +115,46 @@ def write_tables(result: Assessment, folder: Path) -> None:
             doses, volumes = m.dvh.curve(curve_step_gy(m.max_dose_gy))
             for dose, volume in zip(doses, volumes, strict=True):
                 rows.writerow([name, f"{dose:.10g}", f"{volume:.8g}", f"{volume / m.dvh.total_ml:.8g}"])
+
+
+def columns() -> dict[str, dict[str, dict[str, str]]]:
+    """What each column of the tables holds: file -> column -> unit and meaning."""
+    rois = {"roi": ("", "name of the region"), "role": ("", "what the region is: " + ", ".join(ROLES))} | _MEANINGS
+    for metric in _METRICS:
+        if match := re.fullmatch(r"d(\d+)_gy", metric):
+            rois[metric] = ("Gy", f"highest dose that at least {match[1]} % of the volume receives")
+        elif match := re.fullmatch(r"v(\d+)_fraction", metric):
+            rois[metric] = ("1", f"fraction of the volume with a dose of at least {match[1]} Gy, 0 to 1")
+    dvh = {
+        "roi": ("", "name of the region"),
+        "dose_gy": ("Gy", "absorbed dose"),
+        "volume_ml": ("mL", "volume that receives at least dose_gy (cumulative)"),
+        "volume_fraction": ("1", "the same as a fraction of the region's volume, 0 to 1"),
+    }
+    tables = {"rois.csv": {m: rois[m] for m in ("roi", *_METRICS)}, "dvh.csv": dvh}
+    return {
+        file: {name: {"unit": unit, "meaning": meaning} for name, (unit, meaning) in table.items()}
+        for file, table in tables.items()
+    }
+
+
+#: Unit and meaning of what ``rois.csv`` holds beside coverages and doses to fractions.
+_MEANINGS = {
+    "volume_ml": ("mL", "volume within the dose grid, partial voxels counted by their occupancy"),
+    "mass_g": ("g", "volume times density"),
+    "activity_mbq": ("MBq", "activity in the region at the infusion"),
+    "mean_dose_gy": ("Gy", "absorbed dose to total decay, mean over the volume, negative voxels included"),
+    "min_dose_gy": ("Gy", "lowest dose of an occupied voxel"),
+    "max_dose_gy": ("Gy", "highest dose of an occupied voxel"),
+    "sd_dose_gy": ("Gy", "standard deviation of the dose over the volume"),
+    "bed_gy": (
+        "Gy",
+        "biologically effective dose, mean over the volume; parameters stand in assessment.json, assumptions",
+    ),
+    "eud_gy": ("Gy", "equivalent uniform dose; parameters stand in assessment.json, assumptions"),
+    "eubed_gy": ("Gy", "equivalent uniform BED; parameters as for eud_gy"),
+    "mean_dose_local_gy": ("Gy", "mean dose of the same region by local deposition"),
+}
 
 
 def curve_step_gy(highest_gy: float) -> float:

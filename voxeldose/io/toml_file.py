@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 import tomllib
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Table", "checked", "read_toml"]
+__all__ = ["Table", "checked", "checked_json", "read_toml"]
 
 
 class Table(BaseModel):
@@ -62,9 +63,19 @@ def checked(model: type[T], tables: dict[str, Any], where: str) -> T:
     try:
         return model.model_validate(tables)
     except ValidationError as error:
-        problems = "; ".join(dict.fromkeys(_said(problem, model, tables) for problem in error.errors()))
-        msg = f"{where}: {problems}."
-        raise InputError(msg) from None
+        raise InputError(_problems(error, model, tables, where)) from None
+
+
+def checked_json(model: type[T], tables: dict[str, Any], where: str) -> T:
+    """As :func:`checked`, for tables that went through JSON and hold instants as text."""
+    try:
+        return model.model_validate_json(json.dumps(tables, default=str))
+    except ValidationError as error:
+        raise InputError(_problems(error, model, tables, where)) from None
+
+
+def _problems(error: ValidationError, model: type[Table], tables: object, where: str) -> str:
+    return f"{where}: " + "; ".join(dict.fromkeys(_said(p, model, tables) for p in error.errors())) + "."
 
 
 def _said(problem: Any, model: type[Table], tables: object) -> str:
@@ -101,7 +112,7 @@ def _known_keys(model: type[Table], place: list[Any]) -> set[str]:
         field = table.model_fields.get(str(name))
         if field is not None:
             table = next(_models(field.annotation), table)
-    return set(table.model_fields)
+    return {field.alias or name for name, field in table.model_fields.items()}
 
 
 def _models(annotation: Any) -> Iterator[type[BaseModel]]:

@@ -1,26 +1,22 @@
-"""An ``Assessment`` as one HTML file that opens offline, and its two figures; computes nothing.
+"""Two figures of an ``Assessment`` for papers and notebooks, and the same as pictures for page and PDF.
 
-Every number comes from the ``Assessment``. Images are sampled on planes of the patient, so that oblique grids are drawn
-where they lie; the report turns fractions into percent and leaves the rest as it is.
+Images are sampled on planes of the patient, so that oblique grids are drawn where they lie.
 """
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 import warnings
-from pathlib import Path
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from voxeldose.errors import InputError
+from voxeldose.report.wording import shortened
 from voxeldose.volume import Volume
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
@@ -32,7 +28,16 @@ if TYPE_CHECKING:
 
     Array = npt.NDArray[np.float64]
 
-__all__ = ["plot_dvh", "plot_slices", "write_report"]
+__all__ = [
+    "Pictures",
+    "draw_pictures",
+    "liver_frame",
+    "plot_dvh",
+    "plot_slices",
+    "roi_styles",
+    "rois_with_role",
+    "slice_focus",
+]
 
 #: Okabe and Ito (2008), told apart with any colour vision; black is left out because it is lost on the CT.
 _COLOURS = ("#009E73", "#56B4E9", "#CC79A7", "#E69F00", "#0072B2", "#D55E00", "#F0E442")
@@ -70,7 +75,7 @@ _PLACES = (
 )
 
 
-class _Focus(NamedTuple):
+class Focus(NamedTuple):
     """The voxel that the slices pass through."""
 
     roi: str | None
@@ -78,55 +83,12 @@ class _Focus(NamedTuple):
     dose_gy: float
 
 
-class _View(NamedTuple):
+class Frame(NamedTuple):
     """The box of the patient that the slices show, and the dose at the top of the colour bar."""
 
     low_lps_mm: Array
     high_lps_mm: Array
     top_gy: float
-
-
-def write_report(result: Assessment, path: str | Path) -> None:
-    """Write one self-contained HTML file.
-
-    Parameters
-    ----------
-    result : Assessment
-        Nothing else is read.
-    path : path-like
-        The file to write; what is there is replaced.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    house = Environment(
-        loader=PackageLoader("voxeldose", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    house.filters.update(number=_number, percent=_percent, fact=_fact, times=_times)
-    page = house.get_template("report.html.j2").render(
-        result=result,
-        record=result.record,
-        totals=result.totals,
-        tumors=_with_role(result, "tumor"),
-        normals=_with_role(result, "normal_liver"),
-        focus=_focus(result),
-        styles=_styles(result),
-        slices=_cells(plot_slices(result)),
-        dvh=_image(plot_dvh(result), "svg"),
-    )
-    try:
-        Path(path).write_text(page, encoding="utf-8", errors="replace")
-    except OSError as failure:
-        msg = f"Cannot write the report to {path}: {failure.strerror}. Name a file in a folder that exists."
-        raise InputError(msg) from failure
 
 
 def plot_dvh(result: Assessment) -> Figure:
@@ -141,7 +103,7 @@ def plot_dvh(result: Assessment) -> Figure:
     known = {name: roi for name, roi in result.rois.items() if math.isfinite(roi.mean_dose_gy)}
     highest = max((roi.d2_gy for roi in known.values()), default=0.0)
     last = 1.1 * highest if highest > 0 else 1.0
-    styles = _styles(result)
+    styles = roi_styles(result)
     for name, roi in known.items():
         doses, volumes_ml = roi.dvh.curve(last / 600)
         shown = doses <= last
@@ -170,8 +132,8 @@ def plot_slices(result: Assessment) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    focus = _focus(result)
-    view = _view(result, focus)
+    focus = slice_focus(result)
+    view = liver_frame(result, focus)
     box_mm = wide, deep, tall = [float(n) for n in view.high_lps_mm - view.low_lps_mm]
     edge, gap = _EDGE_IN, _GAP_IN
     second = max(deep, 0.45 * wide)  # the free corner keeps room for names
@@ -193,7 +155,7 @@ def plot_slices(result: Assessment) -> Figure:
     return figure
 
 
-def _draw_plane(axes: Axes, result: Assessment, plane: _Plane, point_lps_mm: Array, view: _View) -> None:
+def _draw_plane(axes: Axes, result: Assessment, plane: _Plane, point_lps_mm: Array, view: Frame) -> None:
     """Draw CT, dose and outlines of one plane, in millimetres of the patient; the dose is the last image."""
     ends = [(float(view.low_lps_mm[a]), float(view.high_lps_mm[a])) for a in (plane.across, plane.up)]
     step = float(np.clip((view.high_lps_mm - view.low_lps_mm).max() / 320, 1.0, 1.5))
@@ -208,7 +170,7 @@ def _draw_plane(axes: Axes, result: Assessment, plane: _Plane, point_lps_mm: Arr
         axes.imshow(hu, "gray", vmin=_LOW_HU, vmax=_HIGH_HU, extent=extent, origin="lower", interpolation="bilinear")
     gy = result.dose.sampled_at(points)
     axes.imshow(gy, vmin=0, vmax=view.top_gy, extent=extent, origin="lower", interpolation="bilinear")
-    styles = _styles(result)
+    styles = roi_styles(result)
     for roi in result.case.rois:
         inside = _cut(roi, points, plane)
         if inside is not None:
@@ -239,7 +201,7 @@ def _draw_frame(axes: Axes, plane: _Plane, point_lps_mm: Array) -> None:
     axes.set_title(f"{plane.name}   {at}", fontsize=9, loc="left", pad=4)
 
 
-def _draw_key(cell: Axes, result: Assessment, view: _View, colours: Colormap) -> None:
+def _draw_key(cell: Axes, result: Assessment, view: Frame, colours: Colormap) -> None:
     """Draw colour bar and names in the free corner."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
@@ -252,7 +214,7 @@ def _draw_key(cell: Axes, result: Assessment, view: _View, colours: Colormap) ->
     shown = cell.figure.colorbar(dose, cax=bar, orientation="horizontal", extend=beyond)
     shown.set_label("Absorbed dose (Gy)", fontsize=9)
     shown.ax.tick_params(labelsize=8)
-    outlined = {name: style for name, style in _styles(result).items() if name in result.case.rois}
+    outlined = {name: style for name, style in roi_styles(result).items() if name in result.case.rois}
     _legend(cell, outlined, "upper left", (0.0, 0.68))
 
 
@@ -269,7 +231,7 @@ def _legend(axes: Axes, styles: dict[str, tuple[str, str]], place: str, anchor: 
     )
     for text, name in zip(legend.get_texts(), styles, strict=True):
         text.set_parse_math(False)
-        text.set_text(_short(name, longest))
+        text.set_text(shortened(name, longest))
 
 
 def _wash(*, opaque: bool) -> Colormap:
@@ -300,20 +262,20 @@ def _cut(roi: Roi, points_lps_mm: Array, plane: _Plane) -> npt.NDArray[np.float3
     return inside if inside.min() < 0.5 <= inside.max() else None
 
 
-def _focus(result: Assessment) -> _Focus:
+def slice_focus(result: Assessment) -> Focus:
     """Find the hottest voxel of the tumor with the highest mean dose, or of the dose map."""
     dose = result.dose
-    tumors = _with_role(result, "tumor")
+    tumors = rois_with_role(result, "tumor")
     name = max(tumors, key=lambda n: tumors[n].mean_dose_gy) if tumors else None
     part = dose.grid if name is None else result.regions[name].grid
     gy = dose.grid.cut(dose.gy, part)
     if name is not None:
         gy = np.where(result.regions[name].occupancy > 0, gy, -np.inf)
     index = np.unravel_index(int(gy.argmax()), gy.shape)
-    return _Focus(name, part.points_lps_mm(index), float(gy[index]))
+    return Focus(name, part.points_lps_mm(index), float(gy[index]))
 
 
-def _view(result: Assessment, focus: _Focus) -> _View:
+def liver_frame(result: Assessment, focus: Focus) -> Frame:
     """Frame the liver's regions with a margin, no larger than the images; the top dose is that tumor's D2."""
     images = (result.dose, result.case.ct) if result.case.ct is not None else (result.dose,)
     ends = np.concatenate([image.grid.corners() for image in images])
@@ -325,24 +287,57 @@ def _view(result: Assessment, focus: _Focus) -> _View:
     low = np.maximum(ends.min(axis=0), corners.min(axis=0) - _MARGIN_MM)
     high = np.minimum(ends.max(axis=0), corners.max(axis=0) + _MARGIN_MM)
     top_gy = focus.dose_gy if focus.roi is None else result.rois[focus.roi].d2_gy
-    return _View(low, high, top_gy if top_gy > 0 else 1.0)
+    return Frame(low, high, top_gy if top_gy > 0 else 1.0)
 
 
-def _styles(result: Assessment) -> dict[str, tuple[str, str]]:
+def roi_styles(result: Assessment) -> dict[str, tuple[str, str]]:
     """Give each region a colour and a dash, the same in slices, DVH and tables."""
     names = dict.fromkeys([*result.rois, *result.case.rois.names()])
     count = len(_COLOURS)
     return {name: (_COLOURS[n % count], _DASHES[n // count % len(_DASHES)]) for n, name in enumerate(names)}
 
 
-def _with_role(result: Assessment, role: str) -> dict[str, RoiMetrics]:
+def rois_with_role(result: Assessment, role: str) -> dict[str, RoiMetrics]:
+    """Metrics of the regions with a role, by name."""
     return {name: roi for name, roi in result.rois.items() if roi.role == role}
 
 
-def _cells(figure: Figure) -> dict[str, str]:
-    """Cut the slices into four images, which the page may place below each other, and say how wide its columns are."""
+@dataclass(frozen=True)
+class Pictures:
+    """Both figures, written once for page and PDF.
+
+    Parameters
+    ----------
+    planes : dict
+        PNG of ``axial``, ``coronal``, ``sagittal`` and ``key``, cut from the figure of the slices.
+    columns : str
+        Widths of the two columns of that figure, as CSS.
+    width_px : int
+        Width of that figure.
+    slices_png, dvh_svg, dvh_png : bytes
+        The figures whole.
+    """
+
+    planes: dict[str, bytes]
+    columns: str
+    width_px: int
+    slices_png: bytes
+    dvh_svg: bytes
+    dvh_png: bytes
+
+
+def draw_pictures(result: Assessment) -> Pictures:
+    """Draw both figures as files in memory."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # names in scripts that matplotlib's font lacks
+        return _drawn(result)
+
+
+def _drawn(result: Assessment) -> Pictures:
     from matplotlib.transforms import Bbox
 
+    figure = plot_slices(result)
+    whole = _written(figure, "png", _DPI)
     wide, tall = figure.get_size_inches()
     axial, _, sagittal, key = figure.axes[:4]
     column = sagittal.get_position().x0 * wide - _EDGE_IN
@@ -355,46 +350,37 @@ def _cells(figure: Figure) -> dict[str, str]:
         "coronal": (0, 0, column, row),
         "sagittal": (column, 0, wide, row),
     }
-    images = {name: _image(figure, "png", Bbox.from_extents(*box)) for name, box in boxes.items()}
-    return {**images, "columns": f"{column:.3f}fr {wide - column:.3f}fr", "width": f"{wide * _DPI:.0f}px"}
+    parts = {name: _cut_png(whole, Bbox.from_extents(*box), float(tall)) for name, box in boxes.items()}
+    curves = plot_dvh(result)
+    return Pictures(
+        parts,
+        f"{column:.3f}fr {wide - column:.3f}fr",
+        round(wide * _DPI),
+        whole,
+        _written(curves, "svg", _DPI),
+        _written(curves, "png", 2 * _DPI),
+    )
 
 
-def _image(figure: Figure, kind: str, box: Bbox | None = None) -> str:
-    """Write a figure as a data URI; an SVG inside an image runs no script, whatever a region is called."""
+def _cut_png(png: bytes, box_in: Bbox, tall_in: float) -> bytes:
+    """A part of a picture; ``box_in`` in inches from its lower left corner."""
+    from PIL import Image
+
+    low_x, low_y, high_x, high_y = (float(n) for n in box_in.extents)
+    edges = (low_x, tall_in - high_y, high_x, tall_in - low_y)
+    with Image.open(io.BytesIO(png)) as whole:
+        part = whole.convert("RGB").crop(tuple(round(n * _DPI) for n in edges))
+        buffer = io.BytesIO()
+        part.save(buffer, "png", compress_level=4)
+    return buffer.getvalue()
+
+
+def _written(figure: Figure, kind: str, dpi: int) -> bytes:
+    """Write a figure; an SVG inside an image runs no script, whatever a region is called."""
     import matplotlib as mpl
 
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else None
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # names in scripts that matplotlib's font lacks
-        figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata, bbox_inches=box)
-    mime = "image/svg+xml" if kind == "svg" else "image/png"
-    return f"data:{mime};base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
-
-
-def _number(number: float | None) -> str:
-    """Write four significant digits, ``-`` where there is no number."""
-    if number is None or not math.isfinite(number):
-        return "-"
-    size = abs(number)
-    if size >= 999.95:
-        return f"{number:.0f}" if size < 1e7 else f"{number:.3e}"
-    return f"{number:#.4g}" if size >= 1e-3 else f"{number:.3g}"
-
-
-def _percent(fraction: float | None) -> str:
-    return "-" if fraction is None or not math.isfinite(fraction) else f"{100 * fraction:.1f}"
-
-
-def _fact(value: object) -> str:
-    return _number(value) if isinstance(value, float) else str(value)
-
-
-def _times(numbers: Iterable[float]) -> str:
-    return " \u00d7 ".join(f"{n:.4g}" for n in numbers)
-
-
-def _short(name: str, longest: int) -> str:
-    """Shorten a name until it fits a legend, without what XML cannot hold."""
-    words = "".join(c if c.isprintable() else "?" for c in " ".join(name.split()))
-    return words if len(words) <= longest else f"{words[: longest - 1]}…"
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}):
+        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
+    return buffer.getvalue()

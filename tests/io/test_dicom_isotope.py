@@ -1,0 +1,70 @@
+"""Nuclide, half-life and positron fraction of a PET header, each checked against the others."""
+
+from datetime import timedelta
+
+import pytest
+
+from voxeldose.case import Absolute, Administration, Case
+from voxeldose.errors import QuantityError
+from voxeldose.io.dicom_pet import read_pet
+from voxeldose.io.requests import Requests
+from voxeldose.quantify import quantify
+from voxeldose.radionuclide import Y90, known_radionuclide
+from voxeldose.roi import RoiSet
+
+
+def with_drug(**values):
+    def change(ds, n):
+        for key, value in values.items():
+            setattr(ds.RadiopharmaceuticalInformationSequence[0], key, value)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("fraction", "words"),
+    [(0.967, "another nuclide"), (0, "not applied"), (1, "not applied"), (3.2e-3, "nobody")],
+)
+def test_a_positron_fraction_that_is_not_that_of_y90_bars_absolute_values(write_series, fraction, words):
+    pet = read_pet(write_series("PT", change=with_drug(RadionuclidePositronFraction=fraction)))
+    assert words in pet.not_absolute
+    early = Administration(Y90, 1000.0, pet.at - timedelta(hours=3))
+    with pytest.raises(QuantityError, match="0018,1076"):
+        quantify(Case(pet, RoiSet(), early, calibration=Absolute()))
+    # the image is still proportional to activity
+    assert quantify(Case(pet, RoiSet(), early)).activity.total_mbq() == pytest.approx(1000)
+
+
+@pytest.mark.parametrize(("fraction", "noted"), [(3.186e-5, False), (3.2e-5, True), (3.4e-5, True)])
+def test_positron_fractions_in_use_for_y90_are_kept_with_a_note(write_series, fraction, noted):
+    pet = read_pet(write_series("PT", change=with_drug(RadionuclidePositronFraction=fraction)))
+    assert not pet.not_absolute
+    assert any("Kept as they are" in note for note in pet.notes) == noted
+
+
+def test_the_half_life_of_another_nuclide_bars_absolute_values(write_series):
+    pet = read_pet(write_series("PT", change=with_drug(RadionuclideHalfLife=6586.2)))
+    assert "0018,1075" in pet.not_absolute
+
+
+def test_branching_that_was_not_applied_is_put_in_when_asked(write_series, place_error):
+    folder = write_series("PT", change=with_drug(RadionuclidePositronFraction=1))
+    pet = read_pet(folder, requests=Requests(undo_nuclide="Y-90"))
+    assert not pet.not_absolute
+    assert place_error(pet, scale=1 / 31.86e-6) < 0.03 / 31.86e-6
+
+
+def test_a_quantitative_spect_stored_as_pt_is_read_as_its_nuclide(write_series, place_error):
+    def spect(ds, n):
+        drug = ds.RadiopharmaceuticalInformationSequence[0]
+        drug.RadionuclideCodeSequence[0].CodeMeaning, drug.RadionuclideHalfLife = "^99m^Technetium", 21624.12
+
+    pet = read_pet(write_series("PT", change=spect))
+    assert pet.radionuclide is known_radionuclide("Tc-99m")
+    assert any("quantitative SPECT" in note for note in pet.notes)
+    assert place_error(pet) < 0.03
+
+
+def test_an_image_without_attenuation_correction_is_not_absolute(write_series):
+    pet = read_pet(write_series("PT", change=lambda ds, _: setattr(ds, "CorrectedImage", ["DECY", "SCAT"])))
+    assert "attenuation" in pet.not_absolute

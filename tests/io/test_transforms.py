@@ -1,0 +1,147 @@
+"""Rigid transforms from DICOM REG and ITK files: direction, refusals, and what other programs make of ours."""
+
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from scipy.spatial.transform import Rotation
+
+from voxeldose.errors import GeometryError, InputError
+from voxeldose.io.transforms import read_itk_transform, read_registration, write_itk_transform
+
+A, B, C = "1.2.3.1", "1.2.3.2", "1.2.3.3"
+POINTS = np.array([[0.0, 0, 0], [10, -20, 30], [-7, 100, 4], [55, 2, -90]])
+
+
+def motion(angles=(4, -7, 12), shift=(5.0, -8.0, 11.0)):
+    matrix = np.eye(4)
+    matrix[:3, :3] = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
+    matrix[:3, 3] = shift
+    return matrix
+
+
+def moved(matrix, points=POINTS):
+    return points @ matrix[:3, :3].T + matrix[:3, 3]
+
+
+def euler():
+    found = sitk.Euler3DTransform((11.0, -5.0, 40.0), 0.05, -0.12, 0.2, (6.0, 3.0, -9.0))
+    found.SetComputeZYX(True)
+    return found
+
+
+@pytest.mark.parametrize("suffix", [".tfm", ".txt", ".h5", ".mat"])
+@pytest.mark.parametrize("composite", [False, True])
+def test_an_itk_transform_is_the_inverse_of_what_itk_does_to_points(tmp_path, suffix, composite):
+    if composite and suffix == ".mat":
+        pytest.skip("MATLAB files hold one transform")
+    known = euler()
+    written = sitk.CompositeTransform([sitk.TranslationTransform(3, (1.0, 2.0, 3.0)), known]) if composite else known
+    path = tmp_path / f"t{suffix}"
+    sitk.WriteTransform(written, str(path))
+    in_moving = np.array([written.TransformPoint(p) for p in POINTS.tolist()])
+    np.testing.assert_allclose(moved(read_itk_transform(path), in_moving), POINTS, atol=1e-9)
+
+
+def test_what_is_written_is_read_back_and_simpleitk_resamples_with_it(tmp_path):
+    matrix = motion()
+    write_itk_transform(matrix, tmp_path / "r.tfm")
+    np.testing.assert_allclose(read_itk_transform(tmp_path / "r.tfm"), matrix, atol=1e-9)
+    fixed = sitk.Image(40, 44, 36, sitk.sitkFloat32)
+    fixed.SetOrigin((-30.0, -40, -20))
+    fixed.SetSpacing((2.0, 2, 2))
+    spot = np.array([12.0, 4.0, 18.0])  # in the moving image; SimpleITK must find it where our matrix puts it
+    moving = sitk.GaussianSource(
+        sitk.sitkFloat32, (60, 60, 60), (5.0, 5, 5), spot.tolist(), 1.0, (-60.0, -60, -60), (2.0, 2, 2)
+    )
+    found = sitk.GetArrayFromImage(sitk.Resample(moving, fixed, sitk.ReadTransform(str(tmp_path / "r.tfm"))))
+    k, j, i = np.average(np.argwhere(found > -1), axis=0, weights=found.ravel())
+    place = fixed.TransformContinuousIndexToPhysicalPoint((i, j, k))
+    np.testing.assert_allclose(place, moved(matrix, spot[None])[0], atol=0.05)
+
+
+@pytest.mark.parametrize(
+    ("transform", "words"),
+    [
+        (sitk.ScaleTransform(3, (1.0, 1.1, 1.0)), "not a rigid transform"),
+        (sitk.Similarity3DTransform(1.05, (0, 0, 1), 0.1), "not a rigid transform"),
+        (sitk.BSplineTransform(3), "no rigid transform"),
+        (sitk.Euler2DTransform(), "2-dimensional"),
+    ],
+)
+def test_a_transform_that_is_not_rigid_is_refused(tmp_path, transform, words):
+    sitk.WriteTransform(transform, str(tmp_path / "t.tfm"))
+    with pytest.raises(GeometryError, match=words):
+        read_itk_transform(tmp_path / "t.tfm")
+
+
+def test_files_that_are_no_transforms_are_refused(tmp_path):
+    (tmp_path / "t.tfm").write_text("hello")
+    with pytest.raises(InputError, match="cannot be read as an ITK transform"):
+        read_itk_transform(tmp_path / "t.tfm")
+    with pytest.raises(InputError, match="no such transform file"):
+        read_itk_transform(tmp_path / "none.tfm")
+
+
+@pytest.fixture
+def reg(tmp_path):
+    """Writer of a Spatial Registration: items of (frame, matrices), in the registered frame."""
+
+    def write(registered, *items, sop="1.2.840.10008.5.1.4.1.1.66.1"):
+        ds = Dataset()
+        ds.file_meta = FileMetaDataset()
+        ds.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID = sop
+        ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPInstanceUID = generate_uid()
+        ds.Modality, ds.PatientName, ds.SeriesInstanceUID = "REG", "Secret^Name", generate_uid()
+        ds.FrameOfReferenceUID, ds.RegistrationSequence = registered, []
+        for frame, matrices in items:
+            item, one = Dataset(), Dataset()
+            item.FrameOfReferenceUID, one.MatrixSequence = frame, []
+            for matrix in matrices:
+                step = Dataset()
+                step.FrameOfReferenceTransformationMatrixType = "RIGID"
+                step.FrameOfReferenceTransformationMatrix = [f"{v:.10g}" for v in np.ravel(matrix)]
+                one.MatrixSequence.append(step)
+            item.MatrixRegistrationSequence = [one]
+            ds.RegistrationSequence.append(item)
+        ds.save_as(tmp_path / "reg.dcm", enforce_file_format=True)
+        return tmp_path / "reg.dcm"
+
+    return write
+
+
+def test_a_dicom_registration_takes_points_of_its_item_to_the_registered_frame(reg):
+    m, n = motion(), motion((-3, 2, 20), (0, 40, -7))
+    path = reg(A, (A, [np.eye(4)]), (B, [m]), (C, [n]))
+    np.testing.assert_allclose(read_registration(path, B, A), m, atol=1e-8)
+    np.testing.assert_allclose(read_registration(path, A, B), np.linalg.inv(m), atol=1e-8)
+    np.testing.assert_allclose(read_registration(path, B, C), np.linalg.inv(n) @ m, atol=1e-8)
+    np.testing.assert_allclose(read_registration(path.parent, B, A), m, atol=1e-8)
+
+
+def test_several_matrices_count_only_if_their_order_does_not(reg):
+    m, n = motion(), motion((-3, 2, 20), (0, 40, -7))
+    np.testing.assert_allclose(read_registration(reg(A, (B, [np.eye(4), m])), B, A), m, atol=1e-8)
+    with pytest.raises(InputError, match="order matters"):
+        read_registration(reg(A, (B, [m, n])), B, A)
+
+
+def test_registrations_of_other_frames_or_kinds_are_refused_with_the_way_out(reg, tmp_path):
+    m = motion()
+    path = reg(A, (B, [m]))
+    with pytest.raises(InputError, match=rf"frames of reference {A}, {B}, but not {C}") as refusal:
+        read_registration(path, C, A)
+    assert "Secret" not in str(refusal.value)
+    with pytest.raises(InputError, match=r"moving image has none.*\.tfm"):
+        read_registration(path, None, A)
+    with pytest.raises(InputError, match="2 different matrices"):
+        read_registration(reg(A, (B, [m]), (B, [np.eye(4)])), B, A)
+    scaled = np.diag([1.1, 1, 1, 1])
+    with pytest.raises(GeometryError, match="not a rigid transform"):
+        read_registration(reg(A, (B, [scaled])), B, A)
+    with pytest.raises(InputError, match="deformable"):
+        read_registration(reg(A, (B, [m]), sop="1.2.840.10008.5.1.4.1.1.66.3"), B, A)
+    with pytest.raises(InputError, match="no matrix"):
+        read_registration(reg(A, (B, [])), B, A)

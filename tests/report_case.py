@@ -1,0 +1,67 @@
+"""A case whose images tell their own place in the patient, for the tests of its report."""
+
+from copy import copy
+from datetime import UTC, datetime
+from functools import cache
+from types import SimpleNamespace
+
+import numpy as np
+
+from voxeldose.case import Administration, Case
+from voxeldose.grid import Grid
+from voxeldose.pipeline import assess
+from voxeldose.radionuclide import Y90
+from voxeldose.roi import Roi, RoiSet
+from voxeldose.volume import ActivityMap, CtImage
+
+AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
+AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
+
+
+def hu_at(points_lps_mm):
+    """CT number of a place; linear, so that interpolation changes nothing."""
+    x, y, z = np.moveaxis(np.asarray(points_lps_mm, float), -1, 0)
+    return 40 + 1.1 * x - 0.7 * y + 0.9 * z
+
+
+def turned(degrees):
+    """Directions of an axial grid turned about z, and then half as far about x."""
+    a, b = np.radians(degrees), np.radians(degrees / 2)
+    about_z = np.array([[np.cos(a), -np.sin(a), 0], [np.sin(a), np.cos(a), 0], [0, 0, 1]])
+    about_x = np.array([[1, 0, 0], [0, np.cos(b), -np.sin(b)], [0, np.sin(b), np.cos(b)]])
+    return about_x @ about_z @ AXIAL
+
+
+@cache
+def make_result(name="lesion", *, device="glass", ct=True, degrees=0.0, label="case-7", mbq=500.0):
+    """A lesion in a liver in a box of tissue, on a grid with unequal axes and spacings."""
+    grid = Grid.from_axes((20, 24, 22), (4, 3, 3.5), (-40, -30, -42), directions=turned(degrees))
+    occupancy = {"liver": np.zeros(grid.shape), name: np.zeros(grid.shape)}
+    occupancy["liver"][3:17, 3:20, 3:19] = 1
+    occupancy[name][8:12, 9:14, 10:15] = 1
+    k, j, i = np.indices(grid.shape)
+    values = 1e4 + 100.0 * i + occupancy[name] * (1e6 + 2e4 * i + 3e4 * j + 5e4 * k)
+    rois = RoiSet(tuple(Roi(n, "liver" if n == "liver" else "tumor", o, grid) for n, o in occupancy.items()))
+    scan = None
+    if ct:
+        where = Grid.from_axes((46, 80, 90), (3, 2, 2), (-90, -80, -70))
+        scan = CtImage(hu_at(where.points_lps_mm(np.moveaxis(np.indices(where.shape), 0, -1))), where)
+    given = Administration(Y90, mbq, AT, 0.0, 0.05, device)
+    activity = ActivityMap(values, grid, at=AT, radionuclide=Y90)
+    return assess(Case(activity, rois, given, ct=scan, id=label))
+
+
+def uncertain(found):
+    """A copy of a result with an uncertainty, as an estimate adds it."""
+    changed = copy(found)
+    mean = SimpleNamespace(q025=11.5, q975=22.25)
+    part = SimpleNamespace(q025=0.1, q975=0.2)
+    lesion = SimpleNamespace(
+        metrics={"mean_dose_gy": mean, "v400_fraction": part},
+        budget_of="mean_dose_gy",
+        budget_sd_gy=2.5,
+        dominant="outline",
+    )
+    one = SimpleNamespace(samples=500, rois={"lesion": lesion}, probabilities=())
+    object.__setattr__(changed, "uncertainty", one)
+    return changed

@@ -1,0 +1,252 @@
+"""``voxeldose compare`` on results folders of a predicted and a delivered dose."""
+
+import csv
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+from click.testing import CliRunner
+
+from voxeldose.cli import main
+from voxeldose.grid import Grid
+from voxeldose.io.nifti import read_array, write_labels, write_nifti
+from voxeldose.io.results_folder import read_results, read_transform
+from voxeldose.volume import Volume
+
+GRID = Grid.from_axes((12, 14, 16), (4, 3.5, 3), (-20, -22, -25))
+CASE = """
+[case]
+id = "{name}"
+[activity]
+path = "{name}.nii.gz"
+quantity = "counts"
+[[rois]]
+path = "labels.nii.gz"
+labels = {{ 1 = {{ name = "liver", role = "liver" }}, 2 = {{ name = "{lesion}", role = "tumor" }} }}
+[administration]
+administered_mbq = {mbq}
+at = 2024-05-02T10:15:00Z
+"""
+
+
+def run(*words):
+    return CliRunner().invoke(main, [str(w) for w in words])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A predicted and a delivered dose, and one whose lesion has another name."""
+    folder = tmp_path_factory.mktemp("compare")
+    labels = np.zeros(GRID.shape, np.uint8)
+    labels[2:10, 2:12, 3:13] = 1
+    labels[5:8, 5:9, 6:10] = 2
+    write_labels(labels, GRID, folder / "labels.nii.gz")
+    for name, hot, mbq, lesion in (("pre", 3.0, 60, "lesion"), ("post", 5.0, 60, "lesion"), ("other", 5.0, 90, "spot")):
+        write_nifti(Volume(np.where(labels == 2, hot, np.where(labels == 1, 1, 0)), GRID), folder / f"{name}.nii.gz")
+        (folder / f"{name}.toml").write_text(CASE.format(name=name, mbq=mbq, lesion=lesion))
+        result = run("assess", folder / f"{name}.toml", "--out", folder / name, "--quiet")
+        assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def folders(made, tmp_path):
+    """Copies of the results, to spoil."""
+    for name in ("pre", "post", "other"):
+        shutil.copytree(made / name, tmp_path / name)
+    return tmp_path
+
+
+def compare(folders, *more, first="pre", second="post"):
+    result = run("compare", folders / first, folders / second, "--json", *more)
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def refused(result, *words, out=None):
+    assert result.exit_code == 3, result.output
+    assert all(w in result.stderr for w in words), result.stderr
+    assert out is None or not out.exists()
+
+
+def test_every_file_is_written_and_holds_post_less_pre(folders):
+    content = compare(folders, "--out", folders / "out")
+    out = folders / "out"
+    assert {p.name for p in out.iterdir()} == {
+        "comparison.json",
+        "comparison.csv",
+        "comparison.html",
+        "dose_difference.nii.gz",
+    }
+    assert json.loads((out / "comparison.json").read_text("utf-8")) == content
+    pre, post = (np.asarray(nib.load(folders / n / "dose.nii.gz").dataobj) for n in ("pre", "post"))
+    image = nib.load(out / "dose_difference.nii.gz")
+    np.testing.assert_array_equal(np.asarray(image.dataobj), post - pre)
+    np.testing.assert_array_equal(image.affine, nib.load(folders / "post" / "dose.nii.gz").affine)
+
+
+def test_numbers_of_regions_are_those_of_both_results(folders):
+    content = compare(folders, "--out", folders / "out")
+    sides = [json.loads((folders / n / "assessment.json").read_text())["rois"] for n in ("pre", "post")]
+    for name, roi in content["rois"].items():
+        for metric, pair in roi["metrics"].items():
+            assert [pair["pre"], pair["post"]] == [s[name][metric] for s in sides]
+        # the same grid: what the first dose gives there is its own mean
+        assert roi["pre_in_post_roi_gy"] == pytest.approx(sides[0][name]["mean_dose_gy"], rel=1e-6)
+    ratio = content["tumor_to_normal_ratio"]
+    assert (ratio["pre"], ratio["post"]) == (pytest.approx(3, rel=1e-4), pytest.approx(5, rel=1e-4))
+    with (folders / "out" / "comparison.csv").open(newline="") as file:
+        rows = {(r["roi"], r["metric"]): r for r in csv.DictReader(file)}
+    row = rows["lesion", "mean_dose_gy"]
+    assert float(row["difference"]) == pytest.approx(float(row["post"]) - float(row["pre"]), rel=1e-6)
+
+
+def test_a_result_agrees_with_itself(folders):
+    content = compare(folders, second="pre")
+    assert content["gamma"]["passed_fraction"] == 1
+    assert all(roi["rms_difference_gy"] == 0 for roi in content["rois"].values())
+    assert content["rois"]["lesion"]["metrics"]["mean_dose_gy"]["ratio"] == 1
+
+
+def test_criteria_are_taken_and_stated(folders):
+    wide = compare(folders, "--gamma-percent", 50, "--gamma-mm", 5)
+    tight = compare(folders, "--gamma-percent", 1, "--gamma-mm", 1, "--gamma-local", "--gamma-cutoff-percent", 30)
+    assert wide["gamma"]["passed_fraction"] > tight["gamma"]["passed_fraction"]
+    assert tight["gamma"]["local"]
+    assert tight["gamma"]["evaluated_voxels"] < wide["gamma"]["evaluated_voxels"]
+    assert "1 % local, 1 mm, above 30 %" in tight["gamma"]["criteria"]
+
+
+def test_the_page_opens_offline_and_names_its_registration(folders):
+    compare(folders, "--out", folders / "out")
+    page = (folders / "out" / "comparison.html").read_text("utf-8")
+    assert "Registration: none: not both state a frame of reference" in page
+    assert "lesion" in page
+    assert page.count("data:image/png;base64,") == 2
+    assert "http://" not in page
+    assert "https://" not in page
+
+
+def test_other_names_are_listed_and_refused_unless_chosen(folders):
+    refused(run("compare", folders / "pre", folders / "other"), "lesion", "spot", "--roi")
+    content = compare(folders, "--roi", "liver", second="other")
+    assert list(content["rois"]) == ["liver"]
+    assert any("net activities differ" in w for w in content["warnings"])
+    refused(run("compare", folders / "pre", folders / "other", "--roi", "spot"), "spot", "pre has liver")
+
+
+def in_frame(folder, uid):
+    path = folder / "assessment.json"
+    content = json.loads(path.read_text("utf-8"))
+    content["method"]["grid"]["frame_uid"] = uid
+    path.write_text(json.dumps(content))
+
+
+def test_other_frames_are_refused_unless_joined(folders):
+    in_frame(folders / "pre", "1.2.3")
+    in_frame(folders / "post", "1.2.4")
+    refused(
+        run("compare", folders / "pre", folders / "post", "--out", folders / "o"), "1.2.3", "1.2.4", out=folders / "o"
+    )
+    assert "user states" in compare(folders, "--same-frame")["registration"]["kind"]
+    matrix = np.eye(4)
+    matrix[0, 3] = 3.0  # one voxel along x
+    np.savetxt(folders / "m.txt", matrix)
+    content = compare(folders, "--transform", folders / "m.txt", "--out", folders / "out")
+    assert content["registration"]["matrices_lps_mm"] == [matrix.tolist()]
+    pre, post = (read_array(folders / n / "dose.nii.gz")[0] for n in ("pre", "post"))
+    found = read_array(folders / "out" / "dose_difference.nii.gz")[0]
+    np.testing.assert_allclose(found[..., 1:], post[..., 1:] - pre[..., :-1], atol=1e-3)  # splines at voxel centres
+    assert np.isnan(found[..., 0]).all()
+
+
+def test_an_itk_transform_is_the_matrix_turned_round(tmp_path):
+    euler = sitk.Euler3DTransform((5.0, -3.0, 20.0), 0.1, -0.2, 0.3, (4.0, 5.0, 6.0))
+    sitk.WriteTransform(euler, str(tmp_path / "t.tfm"))
+    matrix = read_transform(tmp_path / "t.tfm")
+    point = np.array([11.0, -7.0, 3.0])
+    there = np.array(euler.TransformPoint(point.tolist()))  # ITK: from the second image to the first
+    np.testing.assert_allclose(matrix @ [*there, 1], [*point, 1], atol=1e-9)
+
+
+@pytest.mark.parametrize("text", ["", "1 0 0\n0 1 0", "a b c d\n" * 4, "2 0 0 0\n0 1 0 0\n0 0 1 0\n0 0 0 1"])
+def test_a_transform_that_is_none_is_refused(folders, text):
+    (folders / "m.txt").write_text(text)
+    refused(run("compare", folders / "pre", folders / "post", "--transform", folders / "m.txt"))
+    refused(run("compare", folders / "pre", folders / "post", "--transform", folders / "gone.tfm"), "gone.tfm")
+
+
+def test_treatments_add_on_the_grid_of_the_last_and_bed_by_treatment(folders):
+    content = compare(folders, "--add", "--out", folders / "out")
+    sides = [json.loads((folders / n / "assessment.json").read_text())["rois"] for n in ("pre", "post")]
+    for name in ("lesion", "liver", "normal_liver"):
+        row = content["rois"][name]
+        assert row["mean_dose_gy"] == pytest.approx(sum(s[name]["mean_dose_gy"] for s in sides), rel=1e-5)
+        assert row["bed_gy"] == pytest.approx(sum(s[name]["bed_gy"] for s in sides), rel=1e-4)
+        assert row["bed_each_gy"] == pytest.approx([s[name]["bed_gy"] for s in sides], rel=1e-4)
+    pre, post = (read_array(folders / n / "dose.nii.gz")[0] for n in ("pre", "post"))
+    np.testing.assert_allclose(read_array(folders / "out" / "dose_sum.nii.gz")[0], pre + post, rtol=1e-6)
+    assert any("each treatment by itself" in a for a in content["assumptions"])
+    three = run("compare", folders / "pre", folders / "post", folders / "post", "--add", "--json")
+    assert len(json.loads(three.stdout)["results"]) == 3
+
+
+def test_without_regions_a_sum_is_refused_and_a_comparison_says_so(folders):
+    manifest = json.loads((folders / "post" / "run.json").read_text())
+    for item in manifest["inputs"]:
+        item["sha256"] = "0"
+    (folders / "post" / "run.json").write_text(json.dumps(manifest))
+    refused(run("compare", folders / "pre", folders / "post", "--add"), "ROI files")
+    content = compare(folders)
+    assert content["rois"]["lesion"]["gamma_passed_fraction"] is None
+    assert any("not there any more" in w for w in content["warnings"])
+
+
+def test_wrong_usage_is_said(folders):
+    assert run("compare", folders / "pre").exit_code == 2
+    assert run("compare", folders / "pre", folders / "post", folders / "post").exit_code == 2
+    assert (
+        run("compare", folders / "pre", folders / "post", "--add", "--transform", "a", "--transform", "b").exit_code
+        == 2
+    )
+    assert run("compare", folders / "pre", folders / "post", "--gamma-percent", 0).exit_code == 3
+
+
+def test_a_folder_that_is_no_result_or_was_changed_is_refused(folders):
+    (folders / "empty").mkdir()
+    refused(run("compare", folders / "empty", folders / "post"), "empty", "voxeldose assess")
+    shutil.copy(folders / "other" / "dose.nii.gz", folders / "kept.nii.gz")
+    image = nib.load(folders / "pre" / "dose.nii.gz")
+    moved = image.affine.copy()
+    moved[0, 3] += 5
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), moved), folders / "pre" / "dose.nii.gz")
+    refused(run("compare", folders / "pre", folders / "post"), "does not lie where")
+    (folders / "post" / "assessment.json").write_text("{}")
+    refused(run("compare", folders / "post", folders / "other"), "schema")
+
+
+def test_an_earlier_comparison_is_kept_without_overwrite(folders):
+    compare(folders, "--out", folders / "out")
+    refused(run("compare", folders / "pre", folders / "post", "--out", folders / "out"), "--overwrite")
+    compare(folders, "--out", folders / "out", "--overwrite")
+    refused(run("compare", folders / "pre", folders / "post", "--out", folders / "pre", "--overwrite"), "not a folder")
+
+
+def test_people_see_both_doses_and_how_they_were_joined(folders):
+    shown = run("compare", folders / "pre", folders / "post")
+    assert shown.exit_code == 0
+    assert "Registration:" in shown.stdout
+    assert "lesion" in shown.stdout
+    assert "T/N 3.0 > 5.0" in shown.stdout
+    assert "sum mean Gy" in run("compare", folders / "pre", folders / "post", "--add").stdout
+
+
+def test_regions_come_from_the_case_or_from_nowhere(folders):
+    rois, source = read_results(folders / "post").regions()
+    assert source == "the case's own ROI files"
+    assert rois.names() == ["liver", "lesion"]
+    (folders / "post" / "run.json").unlink()
+    assert read_results(folders / "post").regions() == (None, "")

@@ -1,0 +1,177 @@
+"""A run repeated from its manifest: the same numbers on the same machine, and what changed if not."""
+
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from voxeldose.cli import main
+from voxeldose.grid import Grid
+from voxeldose.io.nifti import write_labels, write_nifti
+from voxeldose.volume import Volume
+
+GRID = Grid.from_axes((12, 14, 16), (4, 3.5, 3), (-20, -22, -25))
+
+
+def run(*words):
+    return CliRunner().invoke(main, [str(w) for w in words])
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A small study and its results, made once."""
+    folder = tmp_path_factory.mktemp("replay")
+    labels = np.zeros(GRID.shape, np.uint8)
+    labels[2:10, 2:12, 3:13] = 1
+    labels[5:8, 5:9, 6:10] = 2
+    values = np.where(labels == 2, 5e5, np.where(labels == 1, 1e5, 0)).astype(np.float32)
+    write_nifti(Volume(values, GRID), folder / "pet.nii.gz")
+    write_labels(labels, GRID, folder / "labels.nii.gz")
+    (folder / "case.toml").write_text(
+        """
+[activity]
+path = "pet.nii.gz"
+quantity = "counts"
+[[rois]]
+path = "labels.nii.gz"
+labels = { 1 = { name = "liver", role = "liver" }, 2 = { name = "lesion", role = "tumor" } }
+[administration]
+administered_mbq = 60.0
+at = 2024-05-02T10:15:00Z
+"""
+    )
+    result = run("assess", folder / "case.toml", "--out", folder / "results")
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def study(made, tmp_path):
+    """A copy of the study; its manifest names the files of the copy."""
+    shutil.copytree(made, tmp_path / "study")
+    return tmp_path / "study"
+
+
+def replay(study, *more):
+    out = study / "again"
+    result = run("replay", study / "results" / "run.json", "--out", out, "--moved", *more, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found == json.loads((out / "replay.json").read_text("utf-8"))
+    return found
+
+
+def test_a_repeated_run_gives_the_same_numbers_to_the_last_bit(made, study):
+    found = replay(study, f"{made}={study}")
+    assert found["identical"]
+    assert found["manifest_untouched"]
+    assert not any(found[key] for key in ("settings", "software"))
+    assert not any(found["inputs"].values())
+    assert found["sentences"] == ["Every number is the same, to the last bit."]
+    written = [json.loads((study / f / "assessment.json").read_text()) for f in ("results", "again")]
+    assert written[0] == written[1]
+
+
+def test_one_voxel_of_the_input_is_found_with_the_file_and_where_the_dose_changed(made, study):
+    image = nib.load(study / "pet.nii.gz")
+    values = np.asarray(image.dataobj).copy()
+    values[12, 7, 4] *= 1.5  # i, j, k
+    nib.save(nib.Nifti1Image(values, image.affine, image.header), study / "pet.nii.gz")
+    found = replay(study, f"{made}={study}")
+    assert not found["identical"]
+    assert found["inputs"]["changed"] == [str(study / "pet.nii.gz")]
+    assert not found["settings"]
+    dose = found["numbers"]["dose"]
+    assert dose["at_kji"] == [4, 7, 12]
+    np.testing.assert_allclose(dose["at_lps_mm"], GRID.points_lps_mm((4, 7, 12)), atol=1e-3)
+    assert dose["largest_change_gy"] > 0
+    was, now = found["numbers"]["assessment"]["rois.liver.activity_mbq"]
+    assert now > was
+
+
+def test_one_setting_is_named_with_both_values_and_what_it_does_to_the_numbers(made, study):
+    found = replay(study, f"{made}={study}", "--set", "administration.lung_shunt_fraction=0.1")
+    assert found["settings"] == {"administration.lung_shunt_fraction": [None, 0.1]}
+    assert found["manifest_untouched"]
+    was, now = found["numbers"]["assessment"]["rois.lesion.mean_dose_gy"]
+    assert now == pytest.approx(0.9 * was, rel=1e-6)  # dose is linear; float32 maps
+    assert any("lung_shunt_fraction: None then, 0.1 now" in s for s in found["sentences"])
+
+
+def test_a_setting_given_as_text_is_read_and_an_unknown_one_refused(study):
+    found = replay(study, "x=y", "--set", "dose.engine=local")
+    assert found["settings"] == {"dose.engine": ["dpk", "local"]}
+    assert found["numbers"]["assessment"]["method.engine"] == ["dpk", "local"]
+    bad = run("replay", study / "results", "--out", study / "b", "--set", "dose.engin=local")
+    assert bad.exit_code == 3
+    assert "'engine'" in bad.stderr
+    assert not (study / "b").exists()
+
+
+def test_another_version_is_named(study):
+    path = study / "results" / "run.json"
+    manifest = json.loads(path.read_text())
+    manifest["version"], manifest["libraries"]["numpy"] = "0.0.9", "1.0"
+    path.write_text(json.dumps(manifest))
+    found = replay(study, "x=y")
+    assert found["software"]["voxeldose"][0] == "0.0.9"
+    assert found["software"]["libraries.numpy"][0] == "1.0"
+    assert not found["manifest_untouched"]
+    assert found["identical"]
+
+
+def test_without_the_earlier_results_it_still_knows_whether_numbers_differ(study):
+    for name in ("assessment.json", "dose.nii.gz"):
+        (study / "results" / name).unlink()
+    found = replay(study, "x=y", "--set", "dose.density_g_per_ml=1.0")
+    assert not found["numbers"]["dose_identical"]
+    assert found["numbers"]["dose"] is None
+    assert any("not beside the manifest" in s for s in found["sentences"])
+
+
+def test_another_grid_is_said(study):
+    found = replay(study, "x=y", "--set", "dose.grid=5.0")
+    assert found["numbers"]["dose"] == {"grid_differs": True}
+
+
+def test_input_that_is_gone_is_refused_with_its_name(made, study):
+    (study / "labels.nii.gz").unlink()
+    result = run("replay", study / "results", "--out", study / "b", "--moved", f"{made}={study}")
+    assert result.exit_code == 3
+    assert "labels.nii.gz" in result.stderr
+    assert "--moved" in result.stderr
+    assert not (study / "b").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"schema": "voxeldose/run/1"}', '{"schema": "voxeldose/assessment/1"}']
+)
+def test_what_is_no_manifest_is_refused(tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    result = run("replay", tmp_path / "run.json", "--out", tmp_path / "out")
+    assert result.exit_code == 3
+    assert "run.json" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_existing_folder_is_kept_without_overwrite(study):
+    (study / "again").mkdir()
+    (study / "again" / "mine.txt").write_text("kept")
+    result = run("replay", study / "results", "--out", study / "again")
+    assert result.exit_code == 3
+    assert (study / "again" / "mine.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize("words", [("--set", "engine"), ("--set", "engine=local"), ("--moved", "here")])
+def test_malformed_settings_are_wrong_usage_or_refused(study, words):
+    assert run("replay", study / "results", "--out", study / "b", *words).exit_code in (2, 3)
+    assert not (study / "b").exists()
+
+
+def test_people_get_sentences_and_quiet_gives_none(study):
+    shown = run("replay", study / "results", "--out", study / "b")
+    assert shown.stdout == "Every number is the same, to the last bit.\n"
+    assert run("replay", study / "results", "--out", study / "c", "--quiet").output == ""

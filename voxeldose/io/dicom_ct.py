@@ -1,0 +1,148 @@
+"""CT series to Hounsfield units: padding, and on request uneven or tilted slices onto an even, upright grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from voxeldose.errors import InputError
+from voxeldose.grid import towards_lps
+from voxeldose.io.dicom_files import only_series
+from voxeldose.io.dicom_headers import number
+from voxeldose.io.dicom_series import Stack, planes_of, require_rescale, rescale, stacked, uneven_places, volume_of
+from voxeldose.volume import CtImage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from voxeldose.io.dicom_series import Plane
+    from voxeldose.volume import FloatArray
+
+__all__ = ["Uneven", "read_ct"]
+
+#: What to do with slices that are uneven or shift sideways.
+Uneven = Literal["refuse", "resample"]
+
+AIR_HU = -1000.0
+#: A padding value above this is no anatomy and would weigh as dense bone or metal; it is replaced by air.
+PADDING_ABOVE_HU = 3000.0
+#: Rescale Types (0028,1054) whose values are CT numbers; unspecified (US) is what most scanners wrote before 2010.
+CT_NUMBERS = ("", "HU", "US")
+
+
+def read_ct(path: str | Path, *, series_uid: str | None = None, uneven: Uneven = "refuse") -> CtImage:
+    """CT numbers of a series: single-frame, enhanced or legacy converted enhanced.
+
+    Parameters
+    ----------
+    path : path
+        Folder that holds the series, or a multi-frame file.
+    series_uid : str, optional
+        Which, if it holds several.
+    uneven : {"refuse", "resample"}
+        What happens to slices with uneven distances or a sideways shift (gantry tilt). ``resample`` interpolates them
+        linearly onto upright slices at the median distance, and says so.
+
+    Raises
+    ------
+    InputError
+        For anything but one complete CT series with Rescale Slope and Intercept.
+    """
+    series = only_series(Path(path), ("CT",), series_uid)
+    planes = planes_of(series)
+    require_rescale(planes)
+    _require_ct_numbers(planes)
+    padding_hu, notes = _padding_to_air(planes)
+    if uneven == "resample":
+        stack = stacked(planes, series)
+        problem = uneven_places(stack, str(series.folder))
+        if problem:
+            return _resampled(stack, padding_hu, notes)
+    try:
+        values, grid, said = volume_of(planes, series)
+    except InputError as error:
+        if "sideways" not in str(error) and "evenly spaced" not in str(error):
+            raise
+        msg = (
+            f'{error} Or let voxeldose do it with uneven = "resample" in [ct] of the case file (--ct-uneven resample).'
+        )
+        raise InputError(msg) from error
+    values = _without_padding(values, padding_hu)
+    return CtImage(values, grid, notes=(*said, *notes))
+
+
+def _require_ct_numbers(planes: Sequence[Plane]) -> None:
+    """Refuse spectral and derived maps (electron density, effective Z, iodine) that call themselves CT."""
+    for plane in planes:
+        kind = str(plane.header.get("RescaleType", "") or "")
+        if kind not in CT_NUMBERS:
+            msg = (
+                f"{plane}: Rescale Type (0028,1054) is {kind}, so these are no CT numbers in HU. Give the series in HU; a "
+                "density in g/mL can be given as an image with dose.density."
+            )
+            raise InputError(msg)
+
+
+def _padding_to_air(planes: Sequence[Plane]) -> tuple[float | None, tuple[str, ...]]:
+    """The HU of padding that must become air (``None`` where it may stay), and what is said of padding."""
+    header = planes[0].header
+    stored = number(header, "PixelPaddingValue")
+    if stored is None:
+        return None, ()
+    bits = int(number(header, "BitsAllocated") or 16)
+    if int(number(header, "PixelRepresentation") or 0) == 0 and stored < 0:
+        stored += 2.0**bits  # written as signed where the pixels are unsigned
+    slope, intercept = rescale(planes[0])
+    hu = stored * slope + intercept
+    if hu > PADDING_ABOVE_HU:
+        return hu, (f"CT voxels at the Pixel Padding Value ({hu:g} HU, outside the scan) are set to air.",)
+    if hu < AIR_HU:
+        return None, (f"CT voxels at the Pixel Padding Value ({hu:g} HU, outside the scan) weigh as air.",)
+    return None, ()
+
+
+def _without_padding(values: FloatArray, padding_hu: float | None) -> FloatArray:
+    if padding_hu is None:
+        return values
+    return np.where(values == np.float32(padding_hu), np.float32(AIR_HU), values)
+
+
+def _resampled(stack: Stack, padding_hu: float | None, notes: tuple[str, ...]) -> CtImage:
+    """The slices on upright planes at their median distance: linear in between, air where no slice reaches.
+
+    Each slice is first moved in its own plane by its sideways shift, then neighbours are mixed by distance. The grid keeps
+    the first slice's rows and columns and grows sideways so that every slice fits.
+    """
+    from scipy.ndimage import shift as moved
+
+    # padding below air would bleed into tissue when mixed
+    slices = np.maximum(_without_padding(stack.values(rescale), padding_hu), np.float32(AIR_HU))
+    along = stack.along
+    step = float(np.median(np.diff(along)))
+    drift = stack.places - np.outer(along, stack.normal)
+    offsets = (drift - drift[0]) @ np.stack([stack.column, stack.row], axis=1) / stack.spacing_mm
+    low = np.floor(offsets.min(axis=0) + 1e-6).astype(int)
+    high = np.ceil(offsets.max(axis=0) - 1e-6).astype(int)
+    rows, columns = (int(n) for n in np.array(stack.shape) + high - low)
+    upright = np.full((len(along), rows, columns), AIR_HU, np.float32)
+    for n, (hu, offset) in enumerate(zip(slices, offsets, strict=True)):
+        upright[n, : stack.shape[0], : stack.shape[1]] = hu
+        if np.abs(offset - low).max() > 1e-6:
+            upright[n] = moved(upright[n], offset - low, order=1, mode="constant", cval=AIR_HU)
+    count = int(np.floor((along[-1] - along[0]) / step + 1e-6)) + 1
+    wanted = along[0] + step * np.arange(count)
+    after = np.clip(np.searchsorted(along, wanted - 1e-6), 1, len(along) - 1)
+    part = ((wanted - along[after - 1]) / (along[after] - along[after - 1])).astype(np.float32)[:, None, None]
+    even = upright[after - 1] * (1 - part) + upright[after] * part
+    first = stack.places[0] + low[0] * stack.column * stack.spacing_mm[0] + low[1] * stack.row * stack.spacing_mm[1]
+    wide = Stack(stack.planes, stack.places, stack.row, stack.column, stack.spacing_mm, (rows, columns))
+    values, grid = towards_lps(even, wide.grid(step, first, count))
+    gaps = np.diff(along)
+    said = (
+        f"CT slices {gaps.min():.3f} to {gaps.max():.3f} mm apart, shifted sideways by up to "
+        f"{np.abs(drift - drift[0]).max():.2f} mm, are interpolated onto upright slices {step:.3f} mm apart, as asked "
+        "(uneven = resample)."
+    )
+    return CtImage(values, grid, notes=(*notes, said))

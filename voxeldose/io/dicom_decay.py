@@ -1,0 +1,351 @@
+"""To which instant the values of a PET series hold, by Decay Correction (0054,1102), slice by slice.
+
+START is the start of the scan, ADMIN the administration that the scanner knew, NONE the middle of each slice's own frame
+(PS3.3 C.8.9.1). The dates are always counted: for Y-90 a day forgotten is a factor of 0.77.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from voxeldose.errors import InputError
+from voxeldose.io.dicom_headers import (
+    drug_item,
+    instant,
+    number,
+    private_value,
+    said_instant,
+    stated_zone,
+    whole_instant,
+    zone_note,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydicom.dataset import Dataset
+
+    from voxeldose.radionuclide import Radionuclide
+
+__all__ = ["Frame", "Timing", "frames_of", "timing_of"]
+
+#: Two instants whose activities differ by less than this part agree with the Decay Factor of a header.
+AGREES = 2e-3
+#: A Decay Factor this near the decay within the frame alone says that its bed was corrected to its own start.
+OWN_START = 5e-5
+#: A vendor's own start further than this from the acquisition was left behind when dates were shifted.
+NEAR_THE_SCAN_S = 12 * 3600.0
+#: No scan is further than this from its reference; a Decay Factor that says so is none.
+LONGEST_S = 10 * 365.25 * 86400.0
+#: Days back within which a Decay Factor may find the date of an administration that the header gives without one.
+DAYS_BACK = 30
+
+
+@dataclass(frozen=True)
+class Frame:
+    """When one slice was measured: start, length, and what the header says of its decay correction.
+
+    ``decay_factor`` is Decay Factor (0054,1321) where it tells, ``offset_s`` Frame Reference Time (0054,1300).
+    """
+
+    start: datetime | None
+    duration_s: float
+    decay_factor: float | None
+    offset_s: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Timing:
+    """The instants to which each slice's values hold, the earliest as ``at``, and what was assumed."""
+
+    correction: str
+    at: datetime | None
+    acquired_at: datetime | None
+    frames: tuple[Frame, ...]
+    slices_at: tuple[datetime, ...]
+    notes: tuple[str, ...]
+
+    def to_common(self, n: int, nuclide: Radionuclide | None) -> float:
+        """By which slice ``n`` is multiplied so that it holds at ``at``.
+
+        Raises
+        ------
+        InputError
+            If slices hold at different instants and nothing says how fast the activity decays.
+        """
+        if self.at is None or not self.slices_at or self.slices_at[n] == self.at:
+            return 1.0
+        if nuclide is None:
+            many = len(set(self.slices_at))
+            msg = (
+                f"the slices hold at {many} different instants and the header names no nuclide to bring them together. "
+                "Export the series with decay correction."
+            )
+            raise InputError(msg)
+        return nuclide.decay_factor((self.at - self.slices_at[n]).total_seconds())
+
+
+def frames_of(headers: Sequence[Dataset], zone: tzinfo) -> tuple[Frame, ...]:
+    """When each slice was measured.
+
+    Some scanners write the start of the whole scan as Acquisition Time into the slices of every bed; the beds then differ
+    by Frame Reference Time (0054,1300), milliseconds from the start of the series.
+    """
+    starts = [_acquired(header, zone) for header in headers]
+    offsets = [number(header, "FrameReferenceTime") for header in headers]
+    known = {t for t in starts if t is not None}
+    if len(known) == 1 and all(o is not None for o in offsets) and len(set(offsets)) > 1:
+        first = min(o for o in offsets if o is not None)
+        starts = [
+            t if t is None or o is None else t + timedelta(milliseconds=o - first)
+            for t, o in zip(starts, offsets, strict=True)
+        ]
+    return tuple(
+        Frame(t, _duration_s(h), _decay_factor(h), None if o is None else o / 1000)
+        for t, h, o in zip(starts, headers, offsets, strict=True)
+    )
+
+
+def timing_of(headers: Sequence[Dataset], zone: tzinfo, scanned_as: Radionuclide | None) -> Timing:
+    """To which instants a series' values hold.
+
+    Parameters
+    ----------
+    headers : sequence of Dataset
+        One a slice.
+    zone : tzinfo
+        Of times that state none.
+    scanned_as : Radionuclide, optional
+        The nuclide, with the half-life that the scanner used, against which Decay Factors are read.
+    """
+    frames = frames_of(headers, zone)
+    header = headers[0]
+    note = list(zone_note(header, zone))
+    acquired = min((f.start for f in frames if f.start is not None), default=None)
+    correction = _correction(header)
+    stated = whole_instant(header.get("DecayCorrectionDateTime"), stated_zone(header) or zone)
+    at: datetime | None
+    if correction == "NONE":
+        return _uncorrected(frames, acquired, note)
+    if stated is not None and correction in ("START", "ADMIN", "missing"):
+        at = stated
+        note.append(f"PET values hold at {said_instant(at)} (Decay Correction DateTime).")
+    elif correction == "START":
+        own = _own_starts(frames, scanned_as)
+        if own:
+            note.append(
+                "The Decay Factors say that each bed was corrected to its own start; all are brought to the first, "
+                f"{said_instant(min(own))}."
+            )
+            return Timing(correction, min(own), acquired, frames, own, tuple(note))
+        at, said = _start(header, zone, frames, acquired, scanned_as)
+        note.append(said)
+    elif correction == "ADMIN":
+        at, said = _administration(header, zone, frames, scanned_as)
+        note.append(said)
+    else:
+        at = None
+        note.append(
+            f"Decay Correction (0054,1102) is {correction}, so the instant of the values is not known; say it with "
+            "measured_at (--measured-at)."
+        )
+    if at is not None and scanned_as is not None:
+        note += _contradicted(at, frames, scanned_as)
+    return Timing(correction, at, acquired, frames, (at,) * len(frames) if at else (), tuple(note))
+
+
+def _correction(header: Dataset) -> str:
+    """START, ADMIN or NONE; enhanced objects say Decay Corrected (0018,9758) YES or NO instead."""
+    said = str(header.get("DecayCorrection", "") or "").strip().upper()
+    if not said and str(header.get("DecayCorrected", "")) == "NO":
+        return "NONE"
+    return said or "missing"
+
+
+def _acquired(header: Dataset, zone: tzinfo) -> datetime | None:
+    at = whole_instant(header.get("FrameAcquisitionDateTime"), stated_zone(header) or zone)
+    at = at or instant(header, "AcquisitionDate", "AcquisitionTime", zone)
+    return at or whole_instant(header.get("AcquisitionDateTime"), stated_zone(header) or zone)
+
+
+def _duration_s(header: Dataset) -> float:
+    """Length of the frame in seconds, 0 if it is not said; both attributes are milliseconds."""
+    value = number(header, "ActualFrameDuration") or number(header, "FrameAcquisitionDuration") or 0.0
+    return max(value, 0.0) / 1000
+
+
+def _decay_factor(header: Dataset) -> float | None:
+    """Decay Factor (0054,1321); exactly 1 tells nothing, as some scanners write it whatever they did."""
+    value = number(header, "DecayFactor")
+    return value if value is not None and value > 0 and value != 1 else None
+
+
+def _uncorrected(frames: tuple[Frame, ...], acquired: datetime | None, note: list[str]) -> Timing:
+    middles = [f.start + timedelta(seconds=f.duration_s / 2) for f in frames if f.start is not None]
+    if len(middles) < len(frames):
+        note.append(
+            "Decay Correction is NONE and the PET header has no usable acquisition date and time (de-identification "
+            "removes dates); say the middle of the scan with measured_at (--measured-at)."
+        )
+        return Timing("NONE", None, acquired, frames, (), tuple(note))
+    at = min(middles)
+    many = len(set(middles))
+    said = f"PET values hold at the middle of the frame, {said_instant(at)} (no decay correction)."
+    if many > 1:
+        said = (
+            f"No decay correction: the slices hold at the middles of {many} frames; each is brought to the first, "
+            f"{said_instant(at)}."
+        )
+    if any(f.duration_s == 0 for f in frames):
+        said += " The header gives no Actual Frame Duration (0018,1242), so the start stands for the middle."
+    return Timing("NONE", at, acquired, frames, tuple(middles), (*note, said))
+
+
+def _start(
+    header: Dataset,
+    zone: tzinfo,
+    frames: tuple[Frame, ...],
+    acquired: datetime | None,
+    nuclide: Radionuclide | None,
+) -> tuple[datetime | None, str]:
+    """The start of the scan: what the vendor wrote for it, else the series' instant or the earliest acquisition.
+
+    A series made again later has a Series Time after its first acquisition; then the acquisition holds, or with Philips the
+    instant that Frame Reference Time counts from (a bed may be missing). Where the Decay Factor fits another of the three
+    and not that one, it decides.
+    """
+    made = instant(header, "SeriesDate", "SeriesTime", zone)
+    vendor = _vendor_start(header, zone)
+    if vendor is not None and acquired is not None and abs((vendor - acquired).total_seconds()) < NEAR_THE_SCAN_S:
+        return vendor, f"PET values hold at {said_instant(vendor)}, the vendor's own decay reference (START)."
+    counted = _counted_from(frames, nuclide)
+    at, what = made, "the start of the scan"
+    if acquired is not None and (made is None or made > acquired):
+        at = acquired
+        if counted is not None and "PHILIPS" in str(header.get("Manufacturer", "")).upper():
+            at, what = counted, "the instant that Frame Reference Time counts from"
+    if at is None:
+        return None, (
+            "Decay Correction is START but the PET header has no usable series or acquisition date and time "
+            "(de-identification removes dates); say the start of the scan with measured_at (--measured-at)."
+        )
+    implied = _implied(frames, nuclide)
+    if implied is not None and nuclide is not None and _off(at, implied, nuclide) > AGREES:
+        others = {"the first acquisition": acquired, "the instant that Frame Reference Time counts from": counted}
+        for name, other in others.items():
+            if other is not None and _off(other, implied, nuclide) < AGREES:
+                return other, (
+                    f"PET values hold at {name}, {said_instant(other)}, which the Decay Factor fits; {said_instant(at)}, "
+                    f"{what} by the other times of the header, it does not (START)."
+                )
+    return at, f"PET values hold at {what}, {said_instant(at)} (Decay Correction START)."
+
+
+def _counted_from(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> datetime | None:
+    """Where Frame Reference Time counts from, if it is the instant of a frame's mean activity.
+
+    That instant lies ``T½ · log2(frame_factor)`` after the start of the frame.
+    """
+    told = [f for f in frames if f.start is not None and f.offset_s is not None and f.duration_s > 0]
+    if nuclide is None or not told:
+        return None
+    first = min(told, key=lambda f: f.offset_s or 0.0)
+    mean_s = nuclide.half_life_s * math.log2(nuclide.frame_factor(first.duration_s))
+    assert first.start is not None and first.offset_s is not None  # noqa: S101, PT018 - chosen so above
+    return first.start + timedelta(seconds=mean_s - first.offset_s)
+
+
+def _vendor_start(header: Dataset, zone: tzinfo) -> datetime | None:
+    """The instant that Siemens and GE keep in private attributes."""
+    zone = stated_zone(header) or zone
+    siemens = whole_instant(private_value(header, 0x0071, "SIEMENS MED PT", 0x22), zone)
+    return siemens or whole_instant(private_value(header, 0x0009, "GEMS_PETD_01", 0x0D), zone)
+
+
+def _administration(
+    header: Dataset, zone: tzinfo, frames: tuple[Frame, ...], nuclide: Radionuclide | None
+) -> tuple[datetime | None, str]:
+    """The administration that the scanner knew, with its date."""
+    drug = drug_item(header)
+    zone = stated_zone(header) or zone
+    at = whole_instant(drug.get("RadiopharmaceuticalStartDateTime"), zone) if drug is not None else None
+    if at is not None:
+        return at, f"PET values hold at the administration the scanner knew, {said_instant(at)}."
+    way_out = (
+        "say the instant to which the scanner corrected with measured_at (--measured-at), with its date: Y-90 is often "
+        "scanned on another day."
+    )
+    clock = str(drug.get("RadiopharmaceuticalStartTime", "") or "") if drug is not None else ""
+    implied = _implied(frames, nuclide)
+    if clock and implied is not None and nuclide is not None:
+        found = [
+            t
+            for t in (_on_day(implied + timedelta(days=n), clock, zone) for n in (-1, 0, 1))
+            if t is not None and _off(t, implied, nuclide) < AGREES
+        ]
+        acquired = min(f.start for f in frames if f.start is not None)
+        if len(found) == 1 and timedelta() <= acquired - found[0] <= timedelta(days=DAYS_BACK):
+            return found[0], (
+                f"PET values hold at the administration the scanner knew, {said_instant(found[0])}: the header gives the "
+                "time of day and the Decay Factor the day."
+            )
+    return None, (
+        "Decay Correction is ADMIN but the header gives no Radiopharmaceutical Start DateTime with its date; " + way_out
+    )
+
+
+def _on_day(day: datetime, clock: str, zone: tzinfo) -> datetime | None:
+    from pydicom.dataset import Dataset as NewDataset
+
+    header = NewDataset()
+    header.AcquisitionDate, header.AcquisitionTime = day.astimezone(zone).strftime("%Y%m%d"), clock
+    return instant(header, "AcquisitionDate", "AcquisitionTime", zone)
+
+
+def _implied(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> datetime | None:
+    """The reference that the earliest frame's Decay Factor implies: ``start - T½ · log2(DF / frame_factor)``."""
+    if nuclide is None:
+        return None
+    told = [f for f in frames if f.start is not None and f.decay_factor is not None]
+    if not told:
+        return None
+    first = min(told, key=lambda f: (f.start, f.decay_factor))
+    factor = (first.decay_factor or 1.0) / nuclide.frame_factor(first.duration_s)
+    assert first.start is not None  # noqa: S101 - chosen so above
+    back = nuclide.half_life_s * math.log2(factor)
+    return first.start - timedelta(seconds=back) if abs(back) < LONGEST_S else None
+
+
+def _own_starts(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> tuple[datetime, ...]:
+    """Each slice's own start, if the Decay Factors say that every bed was corrected to its own; empty else."""
+    starts = [f.start for f in frames if f.start is not None]
+    if nuclide is None or len(starts) < len(frames) or len(set(starts)) < 2:
+        return ()
+    alone = [nuclide.frame_factor(f.duration_s) for f in frames]
+    told = all(
+        f.decay_factor is not None and f.duration_s > 0 and abs(f.decay_factor / a - 1) < OWN_START
+        for f, a in zip(frames, alone, strict=True)
+    )
+    # where beds differ by less than this the two readings are the same
+    spread = max(nuclide.decay_factor(-(b - a).total_seconds()) - 1 for a, b in pairwise((min(starts), max(starts))))
+    return tuple(starts) if told and spread > 4 * OWN_START else ()
+
+
+def _contradicted(at: datetime, frames: tuple[Frame, ...], nuclide: Radionuclide) -> list[str]:
+    implied = _implied(frames, nuclide)
+    if implied is None or _off(at, implied, nuclide) < AGREES:
+        return []
+    said = (
+        f"The header's Decay Factor (0054,1321) fits {said_instant(implied)} rather than {said_instant(at)}, "
+        f"{_off(at, implied, nuclide):.1%} in activity for {nuclide.name}; check which the scanner used."
+    )
+    return [said]
+
+
+def _off(one: datetime, two: datetime, nuclide: Radionuclide) -> float:
+    """Part by which the activities at two instants differ."""
+    return abs(nuclide.decay_factor((one - two).total_seconds()) - 1)

@@ -1,0 +1,309 @@
+"""PET series to Bq/mL: units of every vendor, decay reference, nuclide; SPECT stored as PT included."""
+
+from __future__ import annotations
+
+from datetime import UTC, tzinfo
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voxeldose.errors import InputError
+from voxeldose.io.dicom_decay import Timing, timing_of
+from voxeldose.io.dicom_files import Series, only_series
+from voxeldose.io.dicom_headers import drug_item, number, private_value, said_instant, stated_zone, whole_instant, words
+from voxeldose.io.dicom_isotope import isotope_of, undo_factor, undoing
+from voxeldose.io.dicom_series import planes_of, require_rescale, rescale, volume_of
+from voxeldose.io.dicom_values import bq_per_ml_mapping, bq_per_ml_of
+from voxeldose.io.requests import Requests
+from voxeldose.volume import ActivityMap, CountMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from pydicom.dataset import Dataset
+
+    from voxeldose.io.dicom_series import Plane
+    from voxeldose.io.dicom_values import Mapping
+    from voxeldose.radionuclide import Radionuclide
+
+    Scale = Callable[[Plane], tuple[float, float]]
+
+__all__ = ["pet_activity", "pet_counts", "read_pet", "units_of"]
+
+PHILIPS = "Philips PET Private Group"
+#: Units in which Philips stores counts with its factors beside them.
+_COUNTS = ("CNTS", "PROPCPS", "PROPCNTS")
+#: A total dose below this in Bq is one in MBq.
+LEAST_DOSE_BQ = 1e5
+
+
+def read_pet(
+    path: str | Path, *, zone: tzinfo = UTC, series_uid: str | None = None, requests: Requests | None = None
+) -> ActivityMap:
+    """Activity concentration of a PET series, single-frame or enhanced.
+
+    Units BQML are taken as they are; Philips' counts by its private factor to Bq/mL; a Real World Value Mapping to an
+    activity concentration by its line. SUV is turned back, and another nuclide undone, only on request.
+
+    Parameters
+    ----------
+    path : path
+        Folder that holds the series, or a multi-frame file.
+    zone : tzinfo
+        Of the header's times where it does not state one.
+    series_uid : str, optional
+        Which, if the folder holds several.
+    requests : Requests, optional
+        Corrections that are made only when asked for.
+
+    Returns
+    -------
+    ActivityMap
+        ``at`` is the instant to which the values hold, ``None`` if the header does not tell; ``not_absolute`` says why
+        the values are no activities of the nuclide, if so.
+
+    Raises
+    ------
+    InputError
+        If the series is not complete and even, or nothing makes its numbers Bq/mL.
+    """
+    return pet_activity(only_series(Path(path), ("PT",), series_uid), zone=zone, requests=requests or Requests())
+
+
+def pet_activity(series: Series, *, zone: tzinfo, requests: Requests) -> ActivityMap:
+    """:func:`read_pet` of a series already found."""
+    planes, where = planes_of(series), str(series.folder)
+    header = planes[0].header
+    isotope = isotope_of(header)
+    taken: Radionuclide | None = None
+    if requests.undo_nuclide is not None:
+        taken = undoing(isotope, requests.undo_nuclide, requests.true_nuclide, header, where)
+    timing = timing_of([p.header for p in planes], zone, taken or isotope.computed_with)
+    scale, notes = _to_bq_per_ml(planes, timing, taken or isotope.computed_with, requests, where)
+    nuclide, doubt = isotope.named, isotope.doubt
+    factors = [_common(timing, n, requests.true_nuclide if taken else isotope.named, where) for n in range(len(planes))]
+    if taken is not None:
+        pair = (requests.true_nuclide, taken)
+        undo = [undo_factor(f, n, timing, pair, where) for n, f in enumerate(timing.frames)]
+        factors = [a * b for a, b in zip(factors, undo, strict=True)]
+        nuclide, doubt = requests.true_nuclide, ""
+        notes = (*notes, _undone(undo, pair, timing))
+    else:
+        notes = (*notes, *isotope.notes)
+    by_plane = {id(p): f for p, f in zip(planes, factors, strict=True)}
+
+    def whole(plane: Plane) -> tuple[float, float]:
+        slope, intercept = scale(plane)
+        return slope * by_plane[id(plane)], intercept * by_plane[id(plane)]
+
+    values, grid, said = volume_of(planes, series, whole)
+    doubt, more = _uncorrected(header, doubt)
+    return ActivityMap(
+        values,
+        grid,
+        at=timing.at,
+        radionuclide=nuclide,
+        acquired_at=timing.acquired_at,
+        not_absolute=doubt,
+        notes=(*said, *notes, *timing.notes, *more, *((doubt,) if doubt else ())),
+    )
+
+
+def pet_counts(series: Series, *, zone: tzinfo) -> tuple[CountMap, str]:
+    """A PET in any units as a relative image, with its units; slices that hold at several instants are brought to one."""
+    planes, where = planes_of(series), str(series.folder)
+    require_rescale(planes)
+    header = planes[0].header
+    isotope = isotope_of(header)
+    timing = timing_of([p.header for p in planes], zone, isotope.computed_with)
+    factors = {id(p): _common(timing, n, isotope.named, where) for n, p in enumerate(planes)}
+
+    def whole(plane: Plane) -> tuple[float, float]:
+        slope, intercept = rescale(plane)
+        return slope * factors[id(plane)], intercept * factors[id(plane)]
+
+    values, grid, said = volume_of(planes, series, whole)
+    counts = CountMap(values, grid, at=timing.at, radionuclide=isotope.named, notes=(*said, *timing.notes))
+    return counts, units_of(header)
+
+
+def units_of(header: Dataset) -> str:
+    """Units (0054,1001), or the Rescale Type (0028,1054) of enhanced objects that have none; empty if unknown."""
+    said = str(header.get("Units", "") or "")
+    kind = str(header.get("RescaleType", "") or "")
+    return said or (kind if bq_per_ml_of(kind) is not None else "")
+
+
+def _common(timing: Timing, n: int, nuclide: Radionuclide | None, where: str) -> float:
+    try:
+        return timing.to_common(n, nuclide)
+    except InputError as error:
+        msg = f"{where}: {error}"
+        raise InputError(msg) from error
+
+
+def _to_bq_per_ml(
+    planes: Sequence[Plane], timing: Timing, used: Radionuclide | None, requests: Requests, where: str
+) -> tuple[Scale, tuple[str, ...]]:
+    """How stored values become Bq/mL, plane by plane, and what is said of it."""
+    units = units_of(planes[0].header)
+    other = next((p for p in planes if units_of(p.header) != units), None)
+    if other is not None:
+        msg = (
+            f"{other}: Units are {units_of(other.header) or 'none'} where other slices say {units}; export one series."
+        )
+        raise InputError(msg)
+    factor = bq_per_ml_of(units)
+    if factor is not None:
+        if requests.undo_suv:
+            msg = f"{where}: Units (0054,1001) is {units} already, so there is no SUV to undo; leave undo_suv out."
+            raise InputError(msg)
+        require_rescale(planes)
+        return _times(factor), ()
+    mappings = {id(p): m for p in planes if (m := bq_per_ml_mapping(p)) is not None}
+    if len(mappings) == len(planes):
+        return _mapped(mappings), ("Bq/mL by the Real World Value Mapping of the header.",)
+    require_rescale(planes)
+    if units in _COUNTS:
+        told = _philips(planes, 0x09, where)
+        if told:
+            lowest, highest = min(told.values()), max(told.values())
+            span = f"{lowest:.8g}" if lowest == highest else f"{lowest:.8g} to {highest:.8g}"
+            return _by_plane(told), (f"Units {units} times Philips' factor (7053,1009) {span} are Bq/mL.",)
+    if requests.undo_suv:
+        suv = _philips(planes, 0x00, where) if units in _COUNTS else {id(p): 1.0 for p in planes}
+        if not suv or (units not in _COUNTS and units != "GML"):
+            msg = f"{where}: undo_suv needs Units (0054,1001) GML, or Philips' factor to SUV (7053,1000); found {units or 'none'}."
+            raise InputError(msg)
+        per_suv, said = _bq_per_ml_a_suv(planes[0].header, timing, used, requests, where)
+        return _by_plane({key: f * per_suv for key, f in suv.items()}), (said,)
+    way_out = " SUV is turned back into Bq/mL with undo_suv = true (--undo-suv)." if units == "GML" else ""
+    if units in _COUNTS:
+        way_out = f" Philips' factor to Bq/mL (7053,1009) of {PHILIPS!r} is not there{_stripped(planes[0].header)}."
+    msg = (
+        f"{where}: Units (0054,1001) is {units or 'none'}, not BQML, so these numbers are not activities.{way_out} Export "
+        'the series in Bq/mL, or use it as a relative image with quantity = "counts" and the administered activity.'
+    )
+    raise InputError(msg)
+
+
+def _times(factor: float) -> Scale:
+    def scale(plane: Plane) -> tuple[float, float]:
+        slope, intercept = rescale(plane)
+        return slope * factor, intercept * factor
+
+    return scale
+
+
+def _by_plane(factors: dict[int, float]) -> Scale:
+    def scale(plane: Plane) -> tuple[float, float]:
+        slope, intercept = rescale(plane)
+        return slope * factors[id(plane)], intercept * factors[id(plane)]
+
+    return scale
+
+
+def _mapped(mappings: dict[int, Mapping]) -> Scale:
+    def scale(plane: Plane) -> tuple[float, float]:
+        return mappings[id(plane)].slope, mappings[id(plane)].intercept
+
+    return scale
+
+
+def _philips(planes: Sequence[Plane], element: int, where: str) -> dict[int, float]:
+    """Philips' factor of each plane; empty if none has one above 0.
+
+    Raises
+    ------
+    InputError
+        If only some have one.
+    """
+    found = {}
+    for plane in planes:
+        text = private_value(plane.header, 0x7053, PHILIPS, element)
+        try:
+            value = float(text) if text else 0.0
+        except ValueError:
+            value = 0.0
+        if value > 0:
+            found[id(plane)] = value
+    if found and len(found) < len(planes):
+        msg = f"{where}: Philips' factor (7053,10{element:02X}) is missing in {len(planes) - len(found)} slices; export again."
+        raise InputError(msg)
+    return found
+
+
+def _stripped(header: Dataset) -> str:
+    """What is said where the factor's element stays without the creator that gives it meaning."""
+    if (0x7053, 0x1009) in header and private_value(header, 0x7053, PHILIPS, 0x09) is None:
+        return " (the element is, but without its private creator, which de-identification removed)"
+    return ""
+
+
+def _bq_per_ml_a_suv(
+    header: Dataset, timing: Timing, used: Radionuclide | None, requests: Requests, where: str
+) -> tuple[float, str]:
+    """Bq/mL at the reference instant of SUV 1: dose, decayed to that instant, by body weight.
+
+    ``SUV = C · weight / dose`` with 1 g of body as 1 mL.
+    """
+    drug = drug_item(header)
+    dose = number(drug, "RadionuclideTotalDose") if drug is not None else None
+    weight = requests.weight_kg or number(header, "PatientWeight")
+    kind = str(header.get("SUVType", "") or "BW")
+    given = (
+        whole_instant(drug.get("RadiopharmaceuticalStartDateTime"), stated_zone(header) or _zone_of(timing))
+        if drug is not None
+        else None
+    )
+    missing = []
+    if kind != "BW":
+        missing.append(f"SUV by body weight (SUV Type (0054,1006) is {kind})")
+    if dose is None or dose < LEAST_DOSE_BQ:
+        missing.append(f"Radionuclide Total Dose (0018,1074) in Bq, found {dose if dose is not None else 'none'}")
+    if not weight or weight <= 0:
+        missing.append("Patient's Weight (0010,1030), or weight_kg (--weight-kg)")
+    if timing.correction not in ("START", "ADMIN"):
+        missing.append(f"Decay Correction START or ADMIN, found {timing.correction}")
+    if timing.correction == "START" and (given is None or timing.at is None or used is None):
+        missing.append("the instants of administration (0018,1078) and scan, and the nuclide, to decay the dose")
+    if missing:
+        msg = f"{where}: SUV cannot be turned back into Bq/mL; what is missing: {'; '.join(missing)}."
+        raise InputError(msg)
+    assert dose is not None and weight is not None  # noqa: S101, PT018 - checked just above
+    left = 1.0
+    if timing.correction == "START" and given is not None and timing.at is not None and used is not None:
+        left = used.decay_factor((timing.at - given).total_seconds())
+    factor = dose * left / (weight * 1000)
+    said = (
+        f"SUV is turned back as asked: 1 g/mL is {factor:.8g} Bq/mL, from {dose / 1e6:.6g} MBq"
+        f"{f' times {left:.6g} for decay to {said_instant(timing.at)}' if left != 1 and timing.at else ''} and {weight:g} kg."
+    )
+    return factor, said
+
+
+def _zone_of(timing: Timing) -> tzinfo:
+    return (timing.at.tzinfo if timing.at else None) or UTC
+
+
+def _undone(undo: Sequence[float], pair: tuple[Radionuclide, Radionuclide], timing: Timing) -> str:
+    true, taken = pair
+    branching = (taken.positron_fraction or 0) / (true.positron_fraction or 1)
+    low, high = min(undo), max(undo)
+    span = f"{low:.8g}" if low == high else f"{low:.8g} to {high:.8g} by slice"
+    rest = "no decay correction to undo" if timing.correction == "NONE" else f"decay {low / branching:.8g}"
+    return (
+        f"The scanner computed for {taken.name}; undone for {true.name} as asked: Bq/mL times {span} (branching "
+        f"{taken.positron_fraction:g}/{true.positron_fraction:g} = {branching:.8g}, {rest}). Right only if nobody rescaled "
+        "the image before."
+    )
+
+
+def _uncorrected(header: Dataset, doubt: str) -> tuple[str, tuple[str, ...]]:
+    """What Corrected Image (0028,0051) lacks: without attenuation correction values are no Bq/mL."""
+    done = words(header, "CorrectedImage")
+    if not done:
+        return doubt, ()
+    more = () if "SCAT" in done else ("Corrected Image (0028,0051) names no scatter correction.",)
+    if "ATTN" not in done:
+        doubt = f"{doubt} Corrected Image (0028,0051) names no attenuation correction.".strip()
+    return doubt, more

@@ -1,0 +1,228 @@
+"""Results as a DICOM structured report: TID 1500, a measurement group a region, each pointing at its segment.
+
+Codes are from PS3.16 where it has one: Absorbed Dose (128513, DCM; CID 7469) with the derivations of CID 7464 (mean, minimum,
+maximum, median, standard deviation), Volume (118565006, SCT; CID 7469), Mass (118538004, SCT). DICOM has no code for what
+else dosimetry reports; those have the private scheme ``99VOXELDOSE``, whose meanings say what they are. Units are UCUM.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from voxeldose._version import __version__
+from voxeldose.io.dicom_header import series_ref
+from voxeldose.io.dicom_seg import codes_of_role
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydicom.dataset import Dataset
+    from pydicom.sr.coding import Code
+
+    from voxeldose.case import Assessment, RoiMetrics
+    from voxeldose.io.dicom_header import SeriesRef
+
+__all__ = ["SCHEME", "write_sr"]
+
+#: Designator of the private coding scheme.
+SCHEME = "99VOXELDOSE"
+
+_ABSORBED_DOSE = ("128513", "DCM", "Absorbed Dose")
+_MEAN = ("373098007", "SCT", "Mean")
+_MINIMUM = ("255605001", "SCT", "Minimum")
+_MAXIMUM = ("56851009", "SCT", "Maximum")
+_MEDIAN = ("373099004", "SCT", "Median")
+_DEVIATION = ("386136009", "SCT", "Standard Deviation")
+_GY = ("Gy", "UCUM", "Gy")
+_NO_UNITS = ("1", "UCUM", "no units")
+_LOCAL = ("LOCAL", SCHEME, "Local energy deposition")
+
+_Triple = tuple[str, str, str]
+
+
+class _Row(NamedTuple):
+    """How one number of a region is coded."""
+
+    key: str
+    name: _Triple
+    unit: _Triple
+    derivation: _Triple | None = None
+    method: _Triple | None = None
+
+
+def _covers(dose: int) -> _Row:
+    meaning = f"Fraction of volume with absorbed dose of {dose} Gy or more"
+    return _Row(f"v{dose}_fraction", (f"V{dose}", SCHEME, meaning), _NO_UNITS)
+
+
+def _receives(part: int) -> _Row:
+    return _Row(f"d{part}_gy", (f"D{part}", SCHEME, f"Absorbed dose that {part} % of volume or more receives"), _GY)
+
+
+_ROWS = (
+    _Row("volume_ml", ("118565006", "SCT", "Volume"), ("mL", "UCUM", "mL")),
+    _Row("mass_g", ("118538004", "SCT", "Mass"), ("g", "UCUM", "g")),
+    _Row("activity_mbq", ("ACTIVITY", SCHEME, "Activity in region at infusion"), ("MBq", "UCUM", "MBq")),
+    _Row("mean_dose_gy", _ABSORBED_DOSE, _GY, _MEAN),
+    _Row("min_dose_gy", _ABSORBED_DOSE, _GY, _MINIMUM),
+    _Row("max_dose_gy", _ABSORBED_DOSE, _GY, _MAXIMUM),
+    _Row("sd_dose_gy", _ABSORBED_DOSE, _GY, _DEVIATION),
+    _Row("d50_gy", _ABSORBED_DOSE, _GY, _MEDIAN),
+    *(_receives(part) for part in (98, 95, 90, 70, 2)),
+    *(_covers(dose) for dose in (100, 190, 205, 400, 446)),
+    _Row("bed_gy", ("BED", SCHEME, "Biologically effective dose, mean over volume"), _GY),
+    _Row("eud_gy", ("EUD", SCHEME, "Equivalent uniform dose"), _GY),
+    _Row("eubed_gy", ("EUBED", SCHEME, "Equivalent uniform biologically effective dose"), _GY),
+    _Row("mean_dose_local_gy", _ABSORBED_DOSE, _GY, _MEAN, _LOCAL),
+)
+
+_METHODS = {
+    "dpk": ("DPK", SCHEME, "Convolution with dose point kernel"),
+    "local": _LOCAL,
+    "density": ("DENSITY", SCHEME, "Transport on straight rays through CT density"),
+}
+#: LOINC codes of CID 100 by the modality that showed the activity.
+_PROCEDURES = {
+    "PT": ("44136-0", "LN", "PET unspecified body region"),
+    "NM": ("49118-3", "LN", "NM unspecified body region"),
+}
+_ANY_PROCEDURE = ("363679005", "SCT", "Imaging procedure")
+_LIVER_ROLES = ("tumor", "liver", "normal_liver", "perfused", "segment")
+
+
+def write_sr(
+    result: Assessment,
+    path: str | Path,
+    *,
+    seg: str | Path,
+    reference: str | Path | SeriesRef,
+    modality: str | None = None,
+) -> None:
+    """Write an assessment as a Comprehensive 3D SR after TID 1500 (Measurement Report).
+
+    Numbers that are not known (NaN, ``None``) are left out. The report is marked complete and unverified.
+
+    Parameters
+    ----------
+    result : Assessment
+        Of :func:`voxeldose.assess`.
+    path : path
+        File to write.
+    seg : path
+        The SEG that holds the regions, as :func:`voxeldose.write_seg` writes it; a region that it lacks gets a group of
+        measurements without a segment.
+    reference : path
+        Folder of the series that the SEG cites.
+    modality : str, optional
+        Of the image that showed the activity, ``PT`` or ``NM``; that of the reference without it.
+
+    Raises
+    ------
+    InputError
+        If the reference is not one series of images.
+    """
+    import highdicom as hd
+    from pydicom import dcmread
+    from pydicom.uid import generate_uid
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
+        regions = dcmread(seg)
+        series = series_ref(reference).series()
+        procedure = _PROCEDURES.get(modality or series.modality, _ANY_PROCEDURE)
+        device = hd.sr.ObserverContext(
+            _code(("121007", "DCM", "Device")),
+            hd.sr.DeviceObserverIdentifyingAttributes(
+                generate_uid(entropy_srcs=["voxeldose", __version__]),
+                name="voxeldose",
+                manufacturer_name="voxeldose",
+                model_name="voxeldose",
+                serial_number=__version__,
+            ),
+        )
+        report = hd.sr.MeasurementReport(
+            observation_context=hd.sr.ObservationContext(observer_device_context=device),
+            procedure_reported=_code(procedure),
+            imaging_measurements=[_group(name, m, result, regions, series.uid) for name, m in result.rois.items()],
+            title=_code(("126000", "DCM", "Imaging Measurement Report")),
+        )
+        made = hd.sr.Comprehensive3DSR(
+            evidence=[regions, *(h for h in series.headers if h.get("StudyInstanceUID") == regions.StudyInstanceUID)],
+            content=report,
+            series_instance_uid=generate_uid(),
+            series_number=901,
+            sop_instance_uid=generate_uid(),
+            instance_number=1,
+            manufacturer="voxeldose",
+            is_complete=True,
+            manufacturer_model_name="voxeldose",
+            software_versions=__version__,
+            series_description="voxeldose measurements",
+        )
+        made.CodingSchemeIdentificationSequence = [_scheme()]
+        made.save_as(path)
+
+
+def _group(name: str, metrics: RoiMetrics, result: Assessment, regions: Dataset, series_uid: str) -> Any:
+    import highdicom as hd
+
+    category, kind = codes_of_role(metrics.role)
+    common = {
+        "tracking_identifier": hd.sr.TrackingIdentifier(identifier=name),
+        "finding_type": _code((kind[0], "SCT", kind[1])),
+        "finding_category": _code((category[0], "SCT", category[1])),
+        "method": _code(
+            _METHODS.get(result.record.engine, (result.record.engine[:16].upper(), SCHEME, result.record.engine))
+        ),
+        "measurements": _measurements(metrics),
+    }
+    sites = [hd.sr.FindingSite(_code(("10200004", "SCT", "Liver")))] if metrics.role in _LIVER_ROLES else None
+    number = next((int(s.SegmentNumber) for s in regions.SegmentSequence if s.SegmentLabel == name[:64]), None)
+    if number is None:
+        return hd.sr.MeasurementsAndQualitativeEvaluations(**common, finding_sites=sites)
+    segment = hd.sr.ReferencedSegment(
+        regions.SOPClassUID,
+        regions.SOPInstanceUID,
+        number,
+        source_series=hd.sr.SourceSeriesForSegmentation(series_uid),
+    )
+    return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+        **common, referenced_segment=segment, finding_sites=sites
+    )
+
+
+def _measurements(metrics: RoiMetrics) -> list[Any]:
+    import highdicom as hd
+
+    found = []
+    for row in _ROWS:
+        value = getattr(metrics, row.key)
+        if value is None or not math.isfinite(value):
+            continue
+        found.append(
+            hd.sr.Measurement(
+                _code(row.name),
+                float(f"{value:.9g}"),
+                _code(row.unit),
+                derivation=_code(row.derivation) if row.derivation else None,
+                method=_code(row.method) if row.method else None,
+            )
+        )
+    return found
+
+
+def _scheme() -> Dataset:
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    item.CodingSchemeDesignator, item.CodingSchemeName = SCHEME, "voxeldose measurements"
+    item.CodingSchemeResponsibleOrganization = "voxeldose"
+    return item
+
+
+def _code(triple: _Triple) -> Code:
+    from pydicom.sr.coding import Code
+
+    return Code(triple[0], triple[1], triple[2])

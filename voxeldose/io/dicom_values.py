@@ -1,0 +1,81 @@
+"""Real World Value Mapping (0040,9096) and units of concentration: what a stored value means."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from voxeldose.errors import InputError
+from voxeldose.io.dicom_headers import number
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
+    from voxeldose.io.dicom_series import Plane
+
+__all__ = ["Mapping", "bq_per_ml_mapping", "bq_per_ml_of", "mapping_note"]
+
+_PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+_VOLUMES = {"ml": 1.0, "cm3": 1.0, "cc": 1.0, "l": 1e-3}
+
+
+@dataclass(frozen=True)
+class Mapping:
+    """Real world value = stored value × slope + intercept, in ``units`` (PS3.3 C.7.6.16.2.11).
+
+    It takes stored values, not those after Rescale Slope and Intercept.
+    """
+
+    slope: float
+    intercept: float
+    units: str
+
+
+def bq_per_ml_of(units: str) -> float | None:
+    """Bq/mL in one of a unit, as DICOM's BQML or UCUM's ``Bq/ml``, ``kBq/mL``; ``None`` for any other quantity."""
+    if units.strip().upper() == "BQML":
+        return 1.0
+    match = re.fullmatch(r"([kMG]?)Bq(?:/|\.)?(ml|mL|cm3|cc|l|L)(-1)?", units.strip())
+    return _PREFIXES[match[1]] * _VOLUMES[match[2].lower()] if match else None
+
+
+def bq_per_ml_mapping(plane: Plane) -> Mapping | None:
+    """The plane's mapping to an activity concentration, in Bq/mL; ``None`` if it has none.
+
+    Raises
+    ------
+    InputError
+        If it is a table instead of a line, or there are several that differ.
+    """
+    found = []
+    for item in plane.header.get("RealWorldValueMappingSequence") or []:
+        factor = bq_per_ml_of(_units(item))
+        if factor is None:
+            continue
+        slope, intercept = number(item, "RealWorldValueSlope"), number(item, "RealWorldValueIntercept")
+        if slope is None or intercept is None:
+            msg = (
+                f"{plane}: its Real World Value Mapping to {_units(item)} has no slope and intercept; export the image with "
+                "a linear mapping or with Rescale Slope."
+            )
+            raise InputError(msg)
+        found.append(Mapping(slope * factor, intercept * factor, "Bq/mL"))
+    if len(set(found)) > 1:
+        msg = f"{plane}: several Real World Value Mappings to Bq/mL differ; export the image with one."
+        raise InputError(msg)
+    return found[0] if found else None
+
+
+def mapping_note(header: Dataset) -> str:
+    """Units of mappings that are not used, for people; empty if there are none."""
+    units = [_units(item) or "no units" for item in header.get("RealWorldValueMappingSequence") or []]
+    units = [u for u in dict.fromkeys(units) if bq_per_ml_of(u) is None]
+    if not units:
+        return ""
+    return f"A Real World Value Mapping to {', '.join(units)} is not applied: it is no activity concentration."
+
+
+def _units(item: Dataset) -> str:
+    codes = item.get("MeasurementUnitsCodeSequence") or []
+    return str(codes[0].get("CodeValue", "") or "") if codes else ""

@@ -1,0 +1,177 @@
+"""A folder of results read back: numbers, curves, dose on its frame of reference, regions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voxeldose.errors import InputError, VoxeldoseError
+from voxeldose.grid import Grid
+from voxeldose.io.case_file import case_file_again
+from voxeldose.io.labels import read_rois, read_seg
+from voxeldose.io.manifest import read_manifest, sha256
+from voxeldose.io.nifti import read_array
+from voxeldose.io.results import SCHEMA
+from voxeldose.radionuclide import y90_constants
+from voxeldose.roi import RoiSet
+from voxeldose.volume import DoseMap
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from voxeldose.radionuclide import Radionuclide
+
+    Doubles = npt.NDArray[np.float64]
+
+__all__ = ["ResultsFolder", "read_results", "read_transform"]
+
+
+@dataclass(frozen=True, eq=False)
+class ResultsFolder:
+    """What a run left.
+
+    Parameters
+    ----------
+    path : Path
+        The folder.
+    content : dict
+        ``assessment.json``.
+    dose : DoseMap
+        On the grid of the run, frame of reference included.
+    curves : dict
+        Region -> doses in Gy and volume fractions of ``dvh.csv``.
+    radionuclide : Radionuclide
+        With the constants of the run.
+    """
+
+    path: Path
+    content: dict[str, Any]
+    dose: DoseMap
+    curves: dict[str, tuple[Doubles, Doubles]]
+    radionuclide: Radionuclide
+
+    def regions(self) -> tuple[RoiSet | None, str]:
+        """The regions as they were given, and where they are from: the files of the case if unchanged, else ``rois.dcm``.
+
+        ``None`` where neither is there.
+        """
+        try:
+            return _regions_of_case(self.path), "the case's own ROI files"
+        except (InputError, VoxeldoseError):
+            pass
+        seg = self.path / "rois.dcm"
+        return (read_seg(seg), "rois.dcm") if seg.is_file() else (None, "")
+
+
+def read_results(path: Path) -> ResultsFolder:
+    """Read a folder that ``voxeldose assess`` wrote.
+
+    Raises
+    ------
+    InputError
+        If it is no such folder, or its files do not fit together.
+    """
+    try:
+        content = json.loads((path / "assessment.json").read_text("utf-8"))
+        if content.get("schema") != SCHEMA:
+            msg = f"{path / 'assessment.json'}: schema {SCHEMA!r} is needed, found {content.get('schema')!r}."
+            raise InputError(msg)
+        told = content["method"]["grid"]
+        values, place, _ = read_array(path / "dose.nii.gz")
+        grid = Grid(tuple(told["shape_kji"]), np.array(told["affine_lps_mm"]), told["frame_uid"])
+        nuclide = y90_constants(content["constants"]["name"])
+        curves = _curves(path / "dvh.csv")
+    except (OSError, UnicodeDecodeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        msg = f"{path}: cannot be read as a results folder ({type(error).__name__}: {error}). Give one that voxeldose assess wrote."
+        raise InputError(msg) from error
+    if not place.matches(grid):
+        msg = f"{path}: dose.nii.gz does not lie where assessment.json says; one of them was replaced. Run the case again."
+        raise InputError(msg)
+    dose = DoseMap(values, grid, method=str(content["method"].get("description", "")))
+    return ResultsFolder(path, content, dose, curves, nuclide)
+
+
+def _curves(path: Path) -> dict[str, tuple[Doubles, Doubles]]:
+    rows: dict[str, list[tuple[float, float]]] = {}
+    with path.open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            rows.setdefault(row["roi"], []).append((float(row["dose_gy"]), float(row["volume_fraction"])))
+    return {name: (np.array([p[0] for p in points]), np.array([p[1] for p in points])) for name, points in rows.items()}
+
+
+def _regions_of_case(path: Path) -> RoiSet:
+    """The regions of the files that the manifest names, if they are still the same."""
+    manifest, _ = read_manifest(path)
+    config = case_file_again(manifest["case"], str(path))
+    recorded = {str(i["path"]): i["sha256"] for i in manifest["inputs"]}
+    rois = RoiSet()
+    for table in config.rois:
+        paths = [Path(p) for p in ([table.path] if isinstance(table.path, str) else table.path)]
+        files = [f for p in paths for f in ([p] if p.is_file() else sorted(p.rglob("*"))) if f.is_file()]
+        if not files or any(recorded.get(str(f)) != sha256(f) for f in files if not f.name.startswith(".")):
+            msg = f"{path}: the ROI files of the case are not there as they were."
+            raise InputError(msg)
+        labels = {k: (v.name, str(v.role)) for k, v in table.labels.items()} if table.labels is not None else None
+        rois += read_rois(paths, labels)
+    return rois
+
+
+def read_transform(path: Path) -> Doubles:
+    """A rigid transform from points of the first results to points of the second, (4, 4) in LPS millimetres.
+
+    Parameters
+    ----------
+    path : Path
+        ``.txt`` or ``.csv`` with four rows of four numbers: that matrix. Or an ITK transform (``.tfm``, ``.h5``, or a text
+        that ITK wrote), which as in ``sitk.Resample`` takes points of the *second* to points of the first, and is turned
+        round here.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or not linear.
+    """
+    try:
+        text = path.read_text("utf-8") if path.suffix.casefold() in (".txt", ".csv") else ""
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: cannot be read ({error})."
+        raise InputError(msg) from error
+    if text and not text.startswith("#Insight"):
+        try:
+            matrix = np.array(
+                [[float(v) for v in line.replace(",", " ").split()] for line in text.splitlines() if line.strip()]
+            )
+        except ValueError as error:
+            msg = f"{path}: four rows of four numbers are needed ({error})."
+            raise InputError(msg) from error
+        if matrix.shape != (4, 4):
+            msg = f"{path}: four rows of four numbers are needed, found the shape {matrix.shape}."
+            raise InputError(msg)
+        return np.asarray(matrix, np.float64)
+    import SimpleITK as sitk  # noqa: N813
+
+    try:
+        transform = sitk.ReadTransform(str(path))
+    except RuntimeError as error:
+        why = str(error).strip().splitlines()[-1]
+        msg = (
+            f"{path}: cannot be read as an ITK transform ({why}). Give .tfm, or a .txt with four rows of four numbers."
+        )
+        raise InputError(msg) from error
+    if not transform.IsLinear():
+        msg = f"{path}: a rigid transform is needed, found one that is not linear; dose cannot be warped here."
+        raise InputError(msg)
+    origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+    columns = [np.array(transform.TransformPoint(tuple(axis))) - origin for axis in np.eye(3)]
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = np.stack(columns, axis=1), origin
+    try:
+        return np.asarray(np.linalg.inv(matrix))
+    except np.linalg.LinAlgError as error:
+        msg = f"{path}: the transform cannot be turned round."
+        raise InputError(msg) from error

@@ -1,0 +1,208 @@
+"""Finding a rigid motion between two images, by mutual information (SimpleITK).
+
+The motion found is a :class:`voxeldose.transform.Registration`; nothing is resampled but inside the search.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.transform import rigid_matrix
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy.typing as npt
+
+    from voxeldose.volume import Volume
+
+    Matrix = npt.NDArray[np.float64]
+
+__all__ = ["METRIC", "find_rigid", "similarity"]
+
+METRIC = "Mattes mutual information"
+
+#: Bins of the joint histogram; points sampled for the metric; and the seed that makes every run the same.
+_BINS = 48
+_POINTS = 80_000
+_SEED = 20240502
+#: Smoothing (mm) and shrinking from the first level to the last; voxels are not made larger than this (mm).
+_LEVELS_MM = (6.0, 3.0, 1.0)
+_COARSEST_MM = (8.0, 4.0, 2.5)
+#: CT numbers are cut here: beyond lie metal and the void outside the reconstruction circle.
+_HU = (-1000.0, 1000.0)
+
+
+def find_rigid(moving: Volume, fixed: Volume) -> tuple[Matrix, dict[str, Any]]:
+    """The rigid motion of the moving image to the fixed one with the most mutual information.
+
+    Three levels from coarse to fine; the search starts where the images lie, or, if they hardly overlap there, with their
+    centres on each other. Points are sampled by a fixed seed on one thread, so that the same images give the same motion.
+
+    Parameters
+    ----------
+    moving, fixed : Volume
+        Of the same body, such as two CTs, or CT and SPECT.
+
+    Returns
+    -------
+    matrix, metric
+        (4, 4), points of the moving image to points of the fixed one in LPS mm; and ``name``, ``before``, ``after`` of the
+        metric (higher is more alike).
+
+    Raises
+    ------
+    GeometryError
+        If the images do not overlap enough, or the search does not end in a better place than it began.
+
+    References
+    ----------
+    Mattes et al., IEEE Trans. Med. Imaging 22 (2003) 120-128.
+    """
+    with _one_thread():
+        motion = _search(moving, fixed)
+    before, after = similarity(moving, fixed, None), similarity(moving, fixed, motion)
+    if after is None or (before is not None and after < before - 1e-3):
+        msg = (
+            "The search for a registration did not make the images more alike. Register them elsewhere and give the transform "
+            "with [registration] path."
+        )
+        raise GeometryError(msg)
+    return motion, {"name": METRIC, "before": before if before is not None else 0.0, "after": after}
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let SimpleITK add up in one order, so that the last digits are the same in every run."""
+    import SimpleITK as sitk  # noqa: N813
+
+    usual = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(usual)
+
+
+def _search(moving: Volume, fixed: Volume) -> Matrix:
+    import SimpleITK as sitk  # noqa: N813
+
+    still, moved = _image(fixed), _image(moving)
+    start = sitk.Euler3DTransform()
+    start.SetCenter(_centre(fixed).tolist())
+    if not _overlap(fixed, moving):
+        start.SetTranslation((_centre(moving) - _centre(fixed)).tolist())
+    search = _method(sitk)
+    search.SetOptimizerAsRegularStepGradientDescent(
+        learningRate=2.0, minStep=3e-4, numberOfIterations=200, relaxationFactor=0.5, gradientMagnitudeTolerance=1e-8
+    )
+    search.SetOptimizerScalesFromPhysicalShift()
+    found = start
+    try:
+        for smooth_mm, coarse_mm in zip(_LEVELS_MM, _COARSEST_MM, strict=True):
+            here = _at(still, smooth_mm, coarse_mm)
+            _sample(search, here)
+            search.SetInitialTransform(found, inPlace=False)
+            level = search.Execute(here, _at(moved, smooth_mm, coarse_mm))
+            found = sitk.Euler3DTransform(_inner(level))
+    except RuntimeError as error:
+        msg = (
+            f"The images could not be registered ({str(error).strip().splitlines()[-1]}). Register them elsewhere and give "
+            "the transform with [registration] path."
+        )
+        raise GeometryError(msg) from error
+    matrix = np.eye(4)
+    matrix[:3, :3] = np.reshape(found.GetMatrix(), (3, 3))
+    matrix[:3, 3] = found.TransformPoint((0.0, 0.0, 0.0))
+    return np.asarray(np.linalg.inv(rigid_matrix(matrix, "registration")))
+
+
+def similarity(moving: Volume, fixed: Volume, matrix_lps_mm: Matrix | None) -> float | None:
+    """Mattes mutual information of two images after a motion of the moving one; ``None`` if they do not overlap."""
+    import SimpleITK as sitk  # noqa: N813
+
+    inverse = np.linalg.inv(np.eye(4) if matrix_lps_mm is None else matrix_lps_mm)
+    place = sitk.AffineTransform(3)
+    place.SetMatrix(inverse[:3, :3].ravel().tolist())
+    place.SetTranslation(inverse[:3, 3].tolist())
+    level = (_LEVELS_MM[-1], _COARSEST_MM[-1])
+    with _one_thread():
+        measure = _method(sitk)
+        measure.SetInitialTransform(place)
+        here = _at(_image(fixed), *level)
+        _sample(measure, here)
+        try:
+            return -float(measure.MetricEvaluate(here, _at(_image(moving), *level)))
+        except RuntimeError:
+            return None
+
+
+def _method(sitk: Any) -> Any:
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsMattesMutualInformation(_BINS)
+    method.SetInterpolator(sitk.sitkLinear)
+    return method
+
+
+def _sample(method: Any, fixed: Any) -> None:
+    """Let the metric look at the same random points of the fixed image in every run."""
+    method.SetMetricSamplingStrategy(method.RANDOM)
+    method.SetMetricSamplingPercentage(min(1.0, _POINTS / float(np.prod(fixed.GetSize()))), _SEED)
+
+
+def _inner(transform: Any) -> Any:
+    """The Euler transform that SimpleITK may wrap in a composite."""
+    import SimpleITK as sitk  # noqa: N813
+
+    down = transform.Downcast()
+    while isinstance(down, sitk.CompositeTransform):
+        down = down.GetNthTransform(down.GetNumberOfTransforms() - 1).Downcast()
+    return down
+
+
+def _image(volume: Volume) -> Any:
+    """A SimpleITK image in the same place."""
+    import SimpleITK as sitk  # noqa: N813
+
+    grid = volume.grid
+    if not grid.is_right_angled:
+        msg = "An image with sheared axes cannot be registered here; give it on perpendicular axes."
+        raise GeometryError(msg)
+    values = volume.values
+    if volume.quantity == "CT number":
+        values = np.clip(values, *_HU)
+    if float(np.ptp(values)) == 0:
+        msg = f"The {volume.quantity} image has one value everywhere, so it cannot be registered."
+        raise QuantityError(msg)
+    image = sitk.GetImageFromArray(values)
+    axes = grid.directions[:, ::-1]
+    image.SetSpacing(grid.spacing_mm[::-1])
+    image.SetDirection(axes.ravel().tolist())
+    image.SetOrigin(grid.affine_lps_mm[:3, 3].tolist())
+    return image
+
+
+def _at(image: Any, smooth_mm: float, coarse_mm: float) -> Any:
+    """Smoothed, and with voxels of up to ``coarse_mm``."""
+    import SimpleITK as sitk  # noqa: N813
+
+    factors = [max(1, int(coarse_mm / s)) for s in image.GetSpacing()]
+    kept = [min(f, max(1, n // 16)) for f, n in zip(factors, image.GetSize(), strict=True)]
+    small = sitk.BinShrink(image, kept) if max(kept) > 1 else image
+    return sitk.SmoothingRecursiveGaussian(sitk.Cast(small, sitk.sitkFloat32), smooth_mm)
+
+
+def _centre(volume: Volume) -> Matrix:
+    return volume.grid.points_lps_mm((np.array(volume.grid.shape) - 1) / 2)
+
+
+def _overlap(fixed: Volume, moving: Volume) -> bool:
+    """Whether the centre of each image lies inside the other."""
+    return all(
+        ((here := b.grid.indices(_centre(a))) > -0.5).all() and (here < np.array(b.grid.shape) - 0.5).all()
+        for a, b in ((fixed, moving), (moving, fixed))
+    )

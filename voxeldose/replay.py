@@ -1,0 +1,259 @@
+"""A run repeated from its manifest, and what is not as it was: settings, inputs, software, numbers."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from voxeldose._version import __version__
+from voxeldose.errors import InputError, VoxeldoseError
+from voxeldose.io.case_file import case_file_again
+from voxeldose.io.manifest import digests, read_manifest, sha256, software
+from voxeldose.io.nifti import read_array
+from voxeldose.io.results import assessment_dict, write_json
+from voxeldose.job import input_files, results_folder, run_case
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from voxeldose.case import Assessment
+
+__all__ = ["Replay", "replay"]
+
+SCHEMA = "voxeldose/replay/1"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a repeated run found.
+
+    Parameters
+    ----------
+    identical : bool
+        Whether every voxel of the dose and every number of the assessment is the same, to the last bit.
+    sentences : tuple of str
+        What differs, for people; one says that nothing does.
+    content : dict
+        The same for programs: ``replay.json``.
+    """
+
+    identical: bool
+    sentences: tuple[str, ...]
+    content: dict[str, Any]
+
+
+def replay(
+    manifest: Path,
+    out: Path,
+    *,
+    settings: Mapping[str, str] | None = None,
+    moved: tuple[str, str] | None = None,
+    overwrite: bool = False,
+    progress: Callable[[str], None] | None = None,
+) -> Replay:
+    """Repeat a run and write its results, with ``replay.json`` beside them, into ``out``.
+
+    Parameters
+    ----------
+    manifest : Path
+        ``run.json`` or the results folder that holds it.
+    out : Path
+        A new results folder.
+    settings : mapping, optional
+        Keys of the case to change first, such as ``{"dose.engine": "local"}``; values as in TOML.
+    moved : (old, new), optional
+        Start of the inputs' paths, where they have moved since.
+    overwrite : bool
+        Replace an earlier results folder.
+    progress : callable, optional
+        Called with a few words before each step.
+
+    Returns
+    -------
+    Replay
+        Numbers are compared bit by bit. How they differ is known in detail where ``assessment.json`` and ``dose.nii.gz``
+        still lie beside the manifest as the run wrote them, else only whether they do.
+
+    Raises
+    ------
+    InputError
+        If the manifest cannot be used, or an input file is no longer there.
+    VoxeldoseError
+        If the case cannot be run.
+    """
+    folder = manifest if manifest.is_dir() else manifest.parent
+    was, untouched = read_manifest(manifest)
+    if moved is not None:
+        was = _moved(was, *moved)
+    before = case_file_again(was["case"], f"{manifest}, case").model_dump(mode="json")
+    config = case_file_again(_changed(was["case"], settings or {}), f"{manifest}, case")
+    recorded = {str(item["path"]): str(item["sha256"]) for item in was["inputs"]}
+    new_settings = _differences(before, config.model_dump(mode="json"))
+    gone = sorted(p for p in recorded if not Path(p).is_file()) if not new_settings else []
+    if gone:
+        listed = ", ".join(gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
+        msg = f"{manifest}: input files of that run are no longer there: {listed}. Put them back, or say where they are (--moved OLD=NEW)."
+        raise InputError(msg)
+    with results_folder(out, overwrite=overwrite) as partial:
+        result = run_case(config, partial, progress=progress)
+        now = {str(p): sha256(p) for p in input_files(config)}
+        inputs = {
+            "changed": sorted(p for p in now if p in recorded and recorded[p] != now[p]),
+            "added": sorted(p for p in now if p not in recorded),
+            "left_out": sorted(p for p in recorded if p not in now),
+        }
+        numbers = _numbers(was, folder, result)
+        content: dict[str, Any] = {
+            "schema": SCHEMA,
+            "manifest_untouched": untouched,
+            "settings": new_settings,
+            "inputs": inputs,
+            "software": _software(was),
+            "numbers": numbers,
+            "identical": numbers["identical"],
+        }
+        sentences = tuple(_sentences(content))
+        content["sentences"] = list(sentences)
+        write_json(content, partial / "replay.json")
+    return Replay(bool(content["identical"]), sentences, content)
+
+
+def _moved(was: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """The manifest with another start of its paths."""
+
+    def change(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: change(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [change(v) for v in value]
+        return new + value[len(old) :] if isinstance(value, str) and value.startswith(old) else value
+
+    return was | {"case": change(was["case"]), "inputs": change(was["inputs"])}
+
+
+def _changed(case: dict[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:
+    """The case with other settings; a value that is no TOML is taken as text."""
+    changed = copy.deepcopy(case)
+    for key, text in settings.items():
+        table, _, name = key.partition(".")
+        if not name or not isinstance(changed.get(table, {}), dict):
+            msg = f"--set {key}: give a table and a key, such as dose.engine=local."
+            raise InputError(msg)
+        try:
+            value = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            value = text
+        changed[table] = {**(changed.get(table) or {}), name: value}
+    return changed
+
+
+def _leaves(content: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from _leaves(value, f"{place}.{key}" if place else str(key))
+    elif isinstance(content, list) and any(isinstance(v, (dict, list)) for v in content):
+        for n, value in enumerate(content):
+            yield from _leaves(value, f"{place}[{n}]")
+    else:
+        yield place, content
+
+
+def _differences(was: Any, now: Any) -> dict[str, list[Any]]:
+    """Every leaf that differs, as key -> [was, now]."""
+    first, second = dict(_leaves(was)), dict(_leaves(now))
+    keys = dict.fromkeys([*first, *second])
+    return {k: [first.get(k), second.get(k)] for k in keys if first.get(k) != second.get(k)}
+
+
+def _software(was: dict[str, Any]) -> dict[str, list[Any]]:
+    here = {"voxeldose": __version__, **software()}
+    there = {"voxeldose": was["version"], **{k: was.get(k) for k in ("python", "platform", "libraries")}}
+    return _differences(there, here)
+
+
+def _numbers(was: dict[str, Any], folder: Path, result: Assessment) -> dict[str, Any]:
+    recorded, now = was.get("numbers") or {}, digests(result)
+    found: dict[str, Any] = {
+        "identical": recorded == now,
+        "dose_identical": recorded.get("dose_sha256") == now["dose_sha256"],
+        "assessment_identical": recorded.get("assessment_sha256") == now["assessment_sha256"],
+        "assessment": None,
+        "dose": None,
+    }
+    if not found["assessment_identical"] and _is_as_written(was, folder / "assessment.json"):
+        old = json.loads((folder / "assessment.json").read_text("utf-8"))
+        new = assessment_dict(result)
+        found["assessment"] = _differences({**old, "version": None}, {**new, "version": None})
+    if not found["dose_identical"] and _is_as_written(was, folder / "dose.nii.gz"):
+        found["dose"] = _dose_change(folder / "dose.nii.gz", result)
+    return found
+
+
+def _is_as_written(was: dict[str, Any], path: Path) -> bool:
+    return path.is_file() and was["outputs"].get(path.name) == sha256(path)
+
+
+def _dose_change(path: Path, result: Assessment) -> dict[str, Any]:
+    """Where the dose differs from the earlier map, and by how much."""
+    try:
+        values, grid, _ = read_array(path)
+    except VoxeldoseError:
+        return {"grid_differs": True}
+    if not grid.matches(result.dose.grid):
+        return {"grid_differs": True}
+    change = result.dose.gy.astype(np.float64) - values
+    where = np.unravel_index(int(np.abs(change).argmax()), change.shape)
+    return {
+        "grid_differs": False,
+        "voxels_changed": int((change != 0).sum()),
+        "largest_change_gy": float(change[where]),
+        "at_kji": [int(n) for n in where],
+        "at_lps_mm": [round(float(v), 3) for v in result.dose.grid.points_lps_mm(where)],
+    }
+
+
+def _sentences(content: dict[str, Any]) -> Iterator[str]:
+    if not content["manifest_untouched"]:
+        yield "The manifest is not as the run wrote it: it was edited, or made by a version that did not seal it."
+    for key, (was, now) in content["settings"].items():
+        yield f"Setting {key}: {was!r} then, {now!r} now."
+    inputs = content["inputs"]
+    for word, said in (
+        ("changed", "holds other bytes than then"),
+        ("added", "was not there then"),
+        ("left_out", "is not used now"),
+    ):
+        yield from (f"Input {path} {said}." for path in inputs[word])
+    for key, (was, now) in content["software"].items():
+        yield f"Software {key}: {was} then, {now} now."
+    numbers = content["numbers"]
+    if numbers["identical"]:
+        yield "Every number is the same, to the last bit."
+        return
+    if numbers["dose_identical"]:
+        yield "The dose map is the same, to the last bit."
+    elif (dose := numbers["dose"]) is None:
+        yield "The dose map differs; by how much is not known, as the earlier dose.nii.gz is not beside the manifest."
+    elif dose["grid_differs"]:
+        yield "The dose map lies on other voxels than then."
+    else:
+        yield (
+            f"The dose differs in {dose['voxels_changed']} voxels, most by {dose['largest_change_gy']:+.6g} Gy at k, j, i = "
+            f"{tuple(dose['at_kji'])} ({', '.join(f'{v:g}' for v in dose['at_lps_mm'])} mm in x, y, z)."
+        )
+    if not numbers["assessment_identical"] and numbers["assessment"] is None:
+        yield "Numbers of the assessment differ; which is not known, as the earlier assessment.json is not beside the manifest."
+    changed = numbers["assessment"] or {}  # how it was computed before what came out
+    for key in sorted(changed, key=lambda k: k.startswith(("rois.", "totals.", "thresholds", "overlaps", "tumor_to"))):
+        was, now = changed[key]
+        yield f"{key}: {_said(was)} then, {_said(now)} now."
+
+
+def _said(value: Any) -> str:
+    return f"{value:.8g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,124 @@
+"""What the pages of the PDF are built of: fonts, colours, paragraphs, tables, pictures."""
+
+from __future__ import annotations
+
+import io
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "ALERT", "ALERT_SOFT", "GOOD", "MARGIN_MM", "QUIET", "SOFT", "WIDE_MM", "Footer", "binary_streams", "heading", "paragraph",
+    "picture", "register_fonts", "table",
+]  # fmt: skip
+
+MARGIN_MM, WIDE_MM = 16.0, 178.0  # of A4's 210
+INK, QUIET, LINE, SOFT, ALERT, ALERT_SOFT, GOOD = (
+    "#1b1f24", "#5a6472", "#c9d0d8", "#f4f6f8", "#8a3b00", "#fff5ea", "#00684a",
+)  # fmt: skip
+FONT, BOLD = "VoxeldoseSans", "VoxeldoseSans-Bold"
+
+
+@contextmanager
+def binary_streams() -> Iterator[None]:
+    """Pictures as bytes and not as letters: a fifth smaller, and written in a third of the time."""
+    from reportlab import rl_config
+
+    before, rl_config.useA85 = rl_config.useA85, 0
+    try:
+        yield
+    finally:
+        rl_config.useA85 = before
+
+
+class Footer:
+    """Draws the line at the foot of each page."""
+
+    def __init__(self, words: str) -> None:
+        self.words = words
+
+    def __call__(self, canvas: Any, document: Any) -> None:
+        """Draw it on the page just begun."""
+        canvas.saveState()
+        canvas.setFont(FONT, 7)
+        canvas.setFillColor(QUIET)
+        canvas.drawString(document.leftMargin + 6, 24, self.words)
+        canvas.drawRightString(document.pagesize[0] - document.rightMargin - 6, 24, f"page {document.page}")
+        canvas.restoreState()
+
+
+def register_fonts() -> None:
+    """DejaVu Sans, which comes with matplotlib: it has the signs that the standard fonts of PDF lack (≥, α, ½)."""
+    from matplotlib import get_data_path
+    from reportlab.pdfbase import pdfmetrics
+    from reportlab.pdfbase.ttfonts import TTFont
+
+    folder = Path(get_data_path()) / "fonts" / "ttf"
+    for name, file in ((FONT, "DejaVuSans.ttf"), (BOLD, "DejaVuSans-Bold.ttf")):
+        if name not in pdfmetrics.getRegisteredFontNames():
+            pdfmetrics.registerFont(TTFont(name, folder / file))
+    pdfmetrics.registerFontFamily(FONT, normal=FONT, bold=BOLD, italic=FONT, boldItalic=BOLD)
+
+
+def paragraph(
+    words: str, size: float = 8.5, *, colour: str = INK, bold: bool = False, align: int = 0, after: float = 0
+) -> Any:
+    """A paragraph of markup; escape what comes from a file."""
+    from reportlab.lib.styles import ParagraphStyle
+    from reportlab.platypus import Paragraph
+
+    font = BOLD if bold else FONT
+    style = ParagraphStyle(
+        "",
+        fontName=font,
+        fontSize=size,
+        leading=1.3 * size,
+        textColor=colour,
+        alignment=align,
+        spaceAfter=after,
+        splitLongWords=1,
+    )
+    return Paragraph(words, style)
+
+
+def heading(words: str) -> Any:
+    """A heading of plain text that stays with what follows."""
+    from reportlab.lib.styles import ParagraphStyle
+    from reportlab.platypus import Paragraph
+
+    style = ParagraphStyle(
+        "", fontName=BOLD, fontSize=11, leading=14, textColor=INK, spaceBefore=11, spaceAfter=4, keepWithNext=1
+    )
+    return Paragraph(escape(words), style)
+
+
+def table(rows: list[list[Any]], widths_mm: list[float], *, style: list[Any] | None = None, repeat: int = 0) -> Any:
+    """A table with a line below each row; ``repeat`` rows stand again on each page."""
+    from reportlab.lib.colors import HexColor
+    from reportlab.lib.units import mm
+    from reportlab.platypus import Table
+
+    lines = [
+        ("LINEBELOW", (0, 0), (-1, -1), 0.4, HexColor(LINE)),
+        ("VALIGN", (0, 0), (-1, -1), "TOP"),
+        ("TOPPADDING", (0, 0), (-1, -1), 1.3),
+        ("BOTTOMPADDING", (0, 0), (-1, -1), 1.3),
+        ("LEFTPADDING", (0, 0), (-1, -1), 3),
+        ("RIGHTPADDING", (0, 0), (-1, -1), 3),
+    ]
+    return Table(rows, [w * mm for w in widths_mm], style=lines + (style or []), repeatRows=repeat, hAlign="LEFT")
+
+
+def picture(png: bytes, wide_mm: float, tall_mm: float) -> Any:
+    """A picture as large as fits, in its own proportions."""
+    from reportlab.lib.units import mm
+    from reportlab.lib.utils import ImageReader
+    from reportlab.platypus import Image
+
+    wide, tall = ImageReader(io.BytesIO(png)).getSize()
+    scale = min(wide_mm * mm / wide, tall_mm * mm / tall)
+    return Image(io.BytesIO(png), wide * scale, tall * scale, hAlign="LEFT")

@@ -1,0 +1,308 @@
+"""An ``Assessment`` as a PDF of a few pages, for the file and for print."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
+
+from voxeldose.errors import InputError
+from voxeldose.report.content import COLUMNS, Intervals, facts, intervals, reporting_items, threshold_rows
+from voxeldose.report.layout import (
+    ALERT,
+    ALERT_SOFT,
+    GOOD,
+    MARGIN_MM,
+    QUIET,
+    SOFT,
+    WIDE_MM,
+    Footer,
+    binary_streams,
+    heading,
+    paragraph,
+    picture,
+    register_fonts,
+    table,
+)
+from voxeldose.report.plots import draw_pictures, roi_styles, rois_with_role, slice_focus
+from voxeldose.report.wording import measure, number, percent, shortened
+
+if TYPE_CHECKING:
+    from voxeldose.case import Assessment
+    from voxeldose.report.plots import Pictures
+
+__all__ = ["write_pdf"]
+
+#: Regions beside each other in the table of a page.
+_ABREAST = 5
+
+
+def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None = None) -> None:
+    """Write the report as a PDF: answers, thresholds and warnings; images and DVH; all numbers; method and assumptions.
+
+    Parameters
+    ----------
+    result : Assessment
+        Nothing else is read.
+    path : path-like
+        The file to write; what is there is replaced.
+    pictures : Pictures, optional
+        Those of ``draw_pictures(result)``, where they are drawn already.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    from reportlab.lib.pagesizes import A4
+    from reportlab.lib.units import mm
+    from reportlab.platypus import SimpleDocTemplate
+
+    register_fonts()
+    title = f"{result.record.constants.name} absorbed dose {shortened(result.case.id, 60)}".strip()
+    buffer = io.BytesIO()
+    document = SimpleDocTemplate(
+        buffer,
+        pagesize=A4,
+        leftMargin=MARGIN_MM * mm,
+        rightMargin=MARGIN_MM * mm,
+        topMargin=12 * mm,
+        bottomMargin=14 * mm,
+        title=title,
+        author="voxeldose",
+        subject="Absorbed dose after radioembolization",
+        invariant=1,
+    )
+    drawn, spread = pictures or draw_pictures(result), intervals(result)
+    parts = [
+        *_answers(result, spread),
+        *_histograms(result, drawn),
+        *_images(result, drawn),
+        *_numbers(result, spread),
+        *_words(result, spread),
+    ]
+    footer = Footer(
+        f"{title}   voxeldose {result.record.version}. Research use; not for clinical decisions unless validated locally."
+    )
+    with binary_streams():
+        document.build(parts, onFirstPage=footer, onLaterPages=footer)
+    try:
+        Path(path).write_bytes(buffer.getvalue())
+    except OSError as failure:
+        msg = f"Cannot write the report to {path}: {failure.strerror}. Name a file in a folder that exists."
+        raise InputError(msg) from failure
+
+
+def _plain(name: str, longest: int = 60) -> str:
+    return escape(shortened(name, longest))
+
+
+def _answers(result: Assessment, spread: Intervals | None) -> list[Any]:
+    from reportlab.lib.colors import HexColor
+    from reportlab.platypus import Spacer
+
+    record, given, totals = result.record, result.case.administration, result.totals
+    device = f"{given.device.capitalize()} microspheres, " if given.device else ""
+    activity = (
+        f"net {number(totals.net_mbq)} MBq"
+        if totals.net_mbq is not None
+        else f"{number(totals.activity_mbq)} MBq in the image"
+    )
+    at = f" at {given.at.isoformat(' ', 'minutes')}" if given.at else ""
+    parts = [
+        paragraph(
+            f"{escape(record.constants.name)} absorbed dose <font color='{QUIET}'>{_plain(result.case.id)}</font>",
+            16,
+            bold=True,
+            after=3,
+        ),
+        paragraph(escape(f"{device}{activity}{at}. Engine {record.engine}."), 9, colour=QUIET, after=6),
+    ]
+    chosen = [
+        (name, roi)
+        for role in ("tumor", "normal_liver", "lung")
+        for name, roi in rois_with_role(result, role).items()
+    ]  # fmt: skip
+    heads = ["Region", "Volume mL", "Mean Gy", "D95 Gy", "D70 Gy", "V400 %"]
+    rows = [[paragraph(h, 8, colour=QUIET, bold=True, align=2 if n else 0) for n, h in enumerate(heads)]]
+    for name, roi in chosen:
+        mean = f"<b>{number(roi.mean_dose_gy)}</b>{_interval(spread, name, 'mean_dose_gy', 'Gy')}"
+        numbers = [number(roi.volume_ml), mean, number(roi.d95_gy), number(roi.d70_gy), percent(roi.v400_fraction)]
+        label = f"{_plain(name)} <font color='{QUIET}'>{roi.role.replace('_', ' ')}</font>"
+        rows.append([paragraph(label, 9), *(paragraph(n, 9, align=2) for n in numbers)])
+    if chosen:
+        parts.append(table(rows, [68, 22, 28, 20, 20, 20], repeat=1))
+    else:
+        parts.append(paragraph("No tumor, liver or lung ROI was given.", colour=QUIET))
+    ratio = number(result.tumor_to_normal_ratio)
+    recovered = percent(totals.recovered_fraction)
+    parts += [
+        Spacer(1, 5),
+        paragraph(
+            f"T/N ratio <b>{ratio}</b> (activity per gram, tumors over normal liver).  "
+            f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>.",
+            9,
+        ),
+    ]
+    if spread is not None:
+        parts.append(paragraph(escape(spread.text), 8, colour=QUIET))
+    if record.warnings:
+        words = [paragraph(f"Warnings ({len(record.warnings)})", 10, bold=True, colour=ALERT)]
+        words += [paragraph(f"• {escape(w)}", 8.5) for w in record.warnings]
+        box = [
+            ("BACKGROUND", (0, 0), (-1, -1), HexColor(ALERT_SOFT)),
+            ("LINEBEFORE", (0, 0), (0, -1), 3, HexColor(ALERT)),
+        ]
+        parts += [Spacer(1, 8), table([[w] for w in words], [WIDE_MM], style=box)]
+    parts.append(heading("Published thresholds"))
+    found = threshold_rows(result)
+    if not found:
+        why = (
+            "applies to the roles of these ROIs"
+            if given.device
+            else "is compared, since no device was given (glass or resin)"
+        )
+        return [*parts, paragraph(f"No published threshold {why}.", colour=QUIET)]
+    listed = [
+        [
+            paragraph(h, 8, colour=QUIET, bold=True)
+            for h in ("", "Region", "Value", "Limit", "Threshold, source, method")
+        ]
+    ]
+    for row in found:
+        verdict = paragraph("✓ met" if row.met else "✗ not met", 8.5, bold=True, colour=GOOD if row.met else ALERT)
+        text = f"{escape(row.name)}. <font color='{QUIET}'>{escape(row.source)}. Derived with: {escape(row.method)}. {escape(row.differs)}</font>"
+        listed.append(
+            [
+                verdict,
+                paragraph(_plain(row.roi)),
+                paragraph(f"{row.quantity.lower()} <b>{row.value}</b>"),
+                paragraph(row.limit),
+                paragraph(text, 8),
+            ]
+        )
+    parts.append(table(listed, [21, 31, 30, 18, 78], repeat=1))
+    parts.append(
+        paragraph("A limit derived with another method than this run's is not the same quantity.", 7.5, colour=QUIET)
+    )
+    return parts
+
+
+def _histograms(result: Assessment, drawn: Pictures) -> list[Any]:
+    from reportlab.platypus import KeepTogether
+
+    if not result.rois:
+        return []
+    return [KeepTogether([heading("Dose-volume histograms, cumulative"), picture(drawn.dvh_png, 140.0, 84.0)])]
+
+
+def _images(result: Assessment, drawn: Pictures) -> list[Any]:
+    from reportlab.platypus import PageBreak
+
+    focus = slice_focus(result)
+    where = f"the hottest voxel of {focus.roi}" if focus.roi is not None else "the maximum of the dose map"
+    caption = (
+        f"Planes through {where} ({number(focus.dose_gy)} Gy). The patient's right is at the left of axial and coronal planes. "
+        f"{'CT window 400, level 40 HU.' if result.case.ct is not None else 'No CT was given.'}"
+    )
+    return [
+        PageBreak(),
+        heading("Images"),
+        picture(drawn.slices_png, WIDE_MM, 200.0),
+        paragraph(escape(caption), 7.5, colour=QUIET),
+    ]
+
+
+def _numbers(result: Assessment, spread: Intervals | None) -> list[Any]:
+    from reportlab.lib.colors import HexColor
+    from reportlab.platypus import Spacer
+
+    if not result.rois:
+        return []
+    styles = roi_styles(result)
+    parts: list[Any] = [heading("Regions")]
+    regions = list(result.rois.items())
+    for part in (regions[n : n + _ABREAST] for n in range(0, len(regions), _ABREAST)):
+        head = [paragraph("", 8)]
+        for name, roi in part:
+            line = f"<font color='{styles[name][0]}'>■</font> <b>{_plain(name)}</b><br/><font color='{QUIET}'>{roi.role.replace('_', ' ')}</font>"
+            head.append(paragraph(line, 8, align=2))
+        rows = [head]
+        shading: list[Any] = []
+        group = ""
+        for column in COLUMNS:
+            if column.group != group:
+                group = column.group
+                shading.append(("BACKGROUND", (0, len(rows)), (-1, len(rows)), HexColor(SOFT)))
+                shading.append(("SPAN", (0, len(rows)), (-1, len(rows))))
+                rows.append([paragraph(group, 7.5, colour=QUIET, bold=True), *[""] * len(part)])
+            cells = [
+                paragraph(
+                    f"{measure(getattr(roi, column.key), column.unit)}{_interval(spread, name, column.key, column.unit)}",
+                    7.5,
+                    align=2,
+                )
+                for name, roi in part
+            ]
+            rows.append([paragraph(f"{escape(column.label)} <font color='{QUIET}'>{column.unit}</font>", 7.5), *cells])
+        width = (WIDE_MM - 46) / _ABREAST
+        parts += [table(rows, [46, *[width] * len(part)], style=shading, repeat=1), Spacer(1, 10)]
+    if result.overlaps:
+        parts.append(heading("Overlaps"))
+        rows = [
+            [
+                paragraph(_plain(o.first)),
+                paragraph(_plain(o.second)),
+                paragraph(f"{number(o.volume_ml)} mL", align=2),
+            ]
+            for o in result.overlaps
+        ]
+        parts.append(table(rows, [60, 60, 30]))
+    return parts
+
+
+def _interval(spread: Intervals | None, name: str, key: str, unit: str) -> str:
+    words = spread.words(name, key, unit) if spread is not None else ""
+    return f"<br/><font size='6.5' color='{QUIET}'>{words}</font>" if words else ""
+
+
+def _words(result: Assessment, spread: Intervals | None) -> list[Any]:
+    """Method, assumptions and reporting items; groups stand side by side, two to a row."""
+    stated = [(title, [(label, escape(words)) for label, words in rows]) for title, rows in facts(result)]
+    note = "After the EANM guidance on dosimetry reporting (Lassmann 2011, doi:10.1007/s00259-010-1549-3)."
+    assumptions = [paragraph(f"• {escape(a)}", 7.5, after=1.5) for a in result.record.assumptions]
+    return [
+        heading("Method, constants, provenance"),
+        *_side_by_side(stated),
+        heading("Assumptions"),
+        *(assumptions or [paragraph("None recorded.", colour=QUIET)]),
+        heading("Reporting items"),
+        paragraph(note, 7.5, colour=QUIET, after=3),
+        *(paragraph(_run_in(title, rows), 7.5, after=3) for title, rows in reporting_items(result, spread)),
+    ]
+
+
+def _run_in(title: str, rows: list[tuple[str, str | None]]) -> str:
+    """A group of reporting items as one paragraph of markup."""
+    missing = f"<font color='{ALERT}'>not given</font>"
+    items = [
+        f"<font color='{QUIET}'>{escape(label)}:</font> {missing if words is None else escape(words)}"
+        for label, words in rows
+    ]
+    return f"<b>{escape(title)}.</b> {'; '.join(items)}."
+
+
+def _side_by_side(groups: list[tuple[str, list[tuple[str, str]]]]) -> list[Any]:
+    """Groups of labels and values (markup) in two columns."""
+    half = WIDE_MM / 2
+    cells = []
+    for title, rows in groups:
+        head = paragraph(escape(title), 8, bold=True, colour=QUIET)
+        inner = [[paragraph(escape(label), 7.5, colour=QUIET), paragraph(words, 7.5)] for label, words in rows]
+        cells.append([head, table(inner, [33, half - 37])])
+    if len(cells) % 2:
+        cells.append([""])
+    pairs = [cells[n : n + 2] for n in range(0, len(cells), 2)]
+    bare = [("LINEBELOW", (0, 0), (-1, -1), 0, "#ffffff"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]
+    return [table([pair], [half, half], style=bare) for pair in pairs]

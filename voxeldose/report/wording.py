@@ -1,0 +1,47 @@
+"""Numbers and names as people read them: four significant digits, percent, ``-`` where there is no number."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["fact", "measure", "number", "percent", "shortened", "times"]
+
+
+def number(value: float | None) -> str:
+    """Write four significant digits, ``-`` where there is no number."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    size = abs(value)
+    if size >= 999.95:
+        return f"{value:.0f}" if size < 1e7 else f"{value:.3e}"
+    return f"{value:#.4g}" if size >= 1e-3 else f"{value:.3g}"
+
+
+def percent(fraction: float | None) -> str:
+    """Write a fraction as percent with one decimal, without the sign."""
+    return "-" if fraction is None or not math.isfinite(fraction) else f"{100 * fraction:.1f}"
+
+
+def measure(value: float | None, unit: str) -> str:
+    """Write a value of a column: percent where the unit is ``%``."""
+    return percent(value) if unit == "%" else number(value)
+
+
+def fact(value: object) -> str:
+    """Write anything: floats as numbers, the rest as it is."""
+    return number(value) if isinstance(value, float) else str(value)
+
+
+def times(numbers: Iterable[float]) -> str:
+    """Write numbers with a multiplication sign between them."""
+    return " \u00d7 ".join(f"{n:.4g}" for n in numbers)
+
+
+def shortened(name: str, longest: int) -> str:
+    """Shorten a name until it fits a legend, without what XML cannot hold."""
+    words = "".join(c if c.isprintable() else "?" for c in " ".join(name.split()))
+    return words if len(words) <= longest else f"{words[: longest - 1]}…"

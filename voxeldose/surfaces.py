@@ -1,0 +1,191 @@
+"""Surfaces inside voxels: isocontours of an image, and regions grown or shrunk by a margin."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.resample import occupancy_onto
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from voxeldose.grid import Grid
+    from voxeldose.roi import Roi
+    from voxeldose.volume import FloatArray, Volume
+
+__all__ = ["isocontour", "window_around", "with_margin"]
+
+#: Lattices of set operations and margins are made coarser beyond this many voxels.
+_MOST_VOXELS = 40_000_000
+#: Points along each axis of a voxel that an isocontour cuts.
+_PROBES = 4
+#: Smoothing of a surface, as the sigma of a Gaussian in parts of a voxel's longest side; and how much longer that side may
+#: be than the others.
+_SMOOTHING = 0.7
+_FLATTEST = 4.0
+#: Voxels probed at once.
+_AT_ONCE = 50_000
+
+
+def window_around(lattice: Grid, points_lps_mm: npt.NDArray[np.float64]) -> Grid:
+    """The part of a lattice that holds all points, coarser if it were too large."""
+    index = lattice.indices(points_lps_mm)
+    low = np.floor(index.min(axis=0) + 0.5 + 1e-6).astype(int)
+    high = np.ceil(index.max(axis=0) - 0.5 - 1e-6).astype(int)
+    window = lattice.window(low.tolist(), np.maximum(high - low + 1, 1).tolist())
+    excess = float(np.prod(np.array(window.shape, float))) / _MOST_VOXELS
+    return window if excess <= 1 else window.with_spacing([s * excess ** (1 / 3) for s in window.spacing_mm])
+
+
+def isocontour(image: Volume, threshold: float, around: Grid | None = None) -> FloatArray:
+    """Part of each voxel of an image in which it reaches a threshold.
+
+    Parameters
+    ----------
+    image : Volume
+        Taken to run linearly between voxel centres.
+    threshold : float
+        In the image's unit.
+    around : Grid, optional
+        Only near this box; elsewhere the result is 0.
+
+    Returns
+    -------
+    ndarray, image.grid.shape
+        0 to 1, from 64 points in each voxel that the contour cuts.
+    """
+    from scipy.ndimage import map_coordinates, maximum_filter, minimum_filter
+
+    values, result = image.values, np.zeros(image.grid.shape, np.float32)
+    box = tuple(slice(0, n) for n in image.grid.shape)
+    if around is not None:
+        index = image.grid.indices(around.corners())
+        low = np.clip(np.floor(index.min(axis=0)).astype(int) - 1, 0, image.grid.shape)
+        high = np.clip(np.ceil(index.max(axis=0)).astype(int) + 2, 0, image.grid.shape)
+        box = tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    near = tuple(slice(max(0, s.start - 1), s.stop + 1) for s in box)
+    lowest, highest = minimum_filter(values[near], 3), maximum_filter(values[near], 3)
+    part = result[near]
+    part[lowest >= threshold] = 1
+    cut = np.argwhere((lowest < threshold) & (highest >= threshold)) + [s.start for s in near]
+    places = (np.arange(_PROBES) + 0.5) / _PROBES - 0.5
+    inside = np.stack(np.meshgrid(places, places, places, indexing="ij"), -1).reshape(-1, 3)
+    for start in range(0, len(cut), _AT_ONCE):
+        some = cut[start : start + _AT_ONCE]
+        points = (some[:, None] + inside).reshape(-1, 3).T
+        found = map_coordinates(values, points, order=1, mode="nearest", output=np.float32)
+        result[tuple(some.T)] = (found.reshape(len(some), -1) >= threshold).mean(axis=1)
+    if around is not None:
+        whole = np.zeros_like(result)
+        whole[box] = result[box]
+        return whole
+    return result
+
+
+def with_margin(roi: Roi, margin_mm: float) -> Roi:
+    """A region grown by a margin in all directions, or shrunk by a negative one.
+
+    The surface is where the occupancy, smoothed by 0.7 of a voxel's longest side, is one half, then moved so that it
+    encloses the region's own volume: steps of a label map, or from one contour to the next, do not count as corners. True
+    edges are rounded by as much. Distances are straight, in mm, to that surface.
+
+    Parameters
+    ----------
+    roi : Roi
+        On a grid with perpendicular axes.
+    margin_mm : float
+        Distance of the new surface from the old one, outwards.
+
+    Returns
+    -------
+    Roi
+        Of the same name, with fractional border voxels.
+
+    Raises
+    ------
+    QuantityError
+        If nothing is left.
+    GeometryError
+        If the grid is sheared.
+    """
+    if not roi.grid.is_right_angled:
+        msg = f"ROI {roi.name!r} lies on a sheared grid, where distances are not known; resample it first."
+        raise GeometryError(msg)
+    spacing = np.array(roi.grid.spacing_mm)
+    reach = max(margin_mm, 0.0) + 2 * spacing
+    corners = roi.grid.indices(roi.grid.corners())
+    far = np.stack([corners.min(axis=0) - reach / spacing, corners.max(axis=0) + reach / spacing])
+    grid = window_around(roi.grid, roi.grid.points_lps_mm(far))
+    if (spacing < spacing.max() / _FLATTEST).any():  # thin pixels of contours: finer than their surface is known
+        grid = grid.with_spacing(np.maximum(spacing, spacing.max() / _FLATTEST).tolist())
+    occupancy = occupancy_onto(roi, grid)
+    distance, width = _signed_distance(occupancy, np.array(grid.spacing_mm), abs(margin_mm))
+    wanted = float(occupancy.sum(dtype=np.float64))
+    low, high = -float(np.linalg.norm(grid.spacing_mm)), float(np.linalg.norm(grid.spacing_mm))
+    for _ in range(40):
+        middle = (low + high) / 2
+        if float(_filled(distance, width, middle).sum(dtype=np.float64)) < wanted:
+            low = middle
+        else:
+            high = middle
+    result = _filled(distance, width, (low + high) / 2 + margin_mm)
+    if float(result.max()) <= 1e-3:
+        msg = f"nothing is left of ROI {roi.name!r} after shrinking it by {-margin_mm:g} mm."
+        raise QuantityError(msg)
+    return replace(roi, occupancy=result, grid=grid, offset=None)
+
+
+def _filled(distance: FloatArray, width: FloatArray, level: float) -> FloatArray:
+    """Part of each voxel nearer than ``level``, its border a plane."""
+    return np.asarray(np.clip(0.5 - (distance - np.float32(level)) / width, 0, 1), np.float32)
+
+
+def _signed_distance(
+    occupancy: FloatArray, spacing_mm: npt.NDArray[np.float64], margin_mm: float
+) -> tuple[FloatArray, FloatArray]:
+    """Distance of voxel centres from the surface (negative inside), and the voxels' width across it, in mm.
+
+    Right within ``margin_mm`` and a voxel of the surface; farther away only the sign is. The surface is given by its
+    crossings of the lines between neighbouring voxel centres and its direction there.
+    """
+    from scipy.ndimage import distance_transform_edt, gaussian_filter
+    from scipy.spatial import cKDTree
+
+    smooth = gaussian_filter(occupancy, _SMOOTHING * spacing_mm.max() / spacing_mm, mode="constant", truncate=3)
+    if smooth.max() < 0.6:  # so thin that smoothing would wash it away
+        smooth = occupancy
+    level = 0.5 * min(1.0, float(smooth.max()))
+    inside = smooth >= level
+    slopes = np.stack(list(np.gradient(smooth, *spacing_mm)), axis=-1)
+    points, normals = [], []
+    for axis in range(3):
+        here = tuple(slice(None, -1) if a == axis else slice(None) for a in range(3))
+        there = tuple(slice(1, None) if a == axis else slice(None) for a in range(3))
+        index = np.argwhere(inside[here] != inside[there])
+        beyond = index + np.eye(3, dtype=int)[axis]
+        one, two = smooth[tuple(index.T)], smooth[tuple(beyond.T)]
+        part = ((level - one) / (two - one))[:, None]
+        points.append((index + part * np.eye(3)[axis]) * spacing_mm)
+        normals.append((1 - part) * slopes[tuple(index.T)] + part * slopes[tuple(beyond.T)])
+    surface, normal = np.concatenate(points), np.concatenate(normals)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1, keepdims=True), 1e-12)
+    across = float(np.linalg.norm(spacing_mm))
+    outer = distance_transform_edt(~inside, sampling=spacing_mm)
+    inner = distance_transform_edt(inside, sampling=spacing_mm)
+    distance = (outer - inner).astype(np.float32)
+    width = np.full(distance.shape, across, np.float32)
+    near = np.argwhere(np.maximum(outer, inner) < margin_mm + 2 * across)
+    _, nearest = cKDTree(surface).query(near * spacing_mm)
+    apart = near * spacing_mm - surface[nearest]
+    upright = (apart * normal[nearest]).sum(axis=1)
+    aside = np.abs(apart - upright[:, None] * normal[nearest])
+    beside = np.linalg.norm(np.clip(aside - spacing_mm / 2, 0, None), axis=1)
+    found = np.hypot(upright, beside)
+    place = tuple(near.T)
+    distance[place] = np.where(inside[place], -found, found)
+    width[place] = np.abs(normal[nearest]) @ spacing_mm
+    return distance, width

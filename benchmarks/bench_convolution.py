@@ -1,7 +1,7 @@
 """Dose step of the dpk engine beside its peers on four grids, dense and with activity in the liver only.
 
-    python benchmarks/bench_convolution.py            # all: about five minutes
-    python benchmarks/bench_convolution.py SPECT PET  # grids whose name begins so
+    python -m benchmarks.bench_convolution            # all: about five minutes
+    python -m benchmarks.bench_convolution SPECT PET  # grids whose name begins so
 
 CPU seconds are those of the process (all threads), medians of interleaved runs; wall seconds beside them. What counts as
 ours is all of ``Convolution.dose`` for a ready voxel kernel: checks, sums and the result included. Peers are given the
@@ -16,34 +16,38 @@ everything from the start of Python, with an empty and with a filled NUMBA_CACHE
 # ruff: noqa: T201
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import itertools
-import os
-import platform
+import math
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy
 
+from benchmarks.machine import describe_machine, in_process, reset_peak, resident_kib, times, told
+from voxeldose.case import Administration, Case
 from voxeldose.dpk import point_kernel, voxelise
 from voxeldose.engines.convolution import Convolution
 from voxeldose.grid import Grid
+from voxeldose.pipeline import assess
 from voxeldose.radionuclide import Y90
-from voxeldose.volume import DecayMap
+from voxeldose.roi import Roi, RoiSet
+from voxeldose.volume import ActivityMap, DecayMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
 
+    from voxeldose.dpk import VoxelKernel
+
     Image = npt.NDArray[np.float32]
+    Shape = tuple[int, int, int]
+    Spacing = tuple[float, float, float]
 
 #: Shape, spacing in mm, and the ratios to fftconvolve aimed at: dense, and in the liver only on the cropped box.
 CASES = {
@@ -53,6 +57,7 @@ CASES = {
     "CT 220x512x512, 2.5/0.98 mm": ((220, 512, 512), (2.5, 0.98, 0.98), 1.5, 1.5),
 }
 DENSITY = 1.04
+SLOW = ("SimpleITK", "torch")
 
 FIRST_DOSE = """
 import sys
@@ -115,19 +120,37 @@ def with_torch(values: Image, weights: Image) -> Image:
     return np.asarray(found[0, 0].numpy(), np.float32)
 
 
-def setup(name: str, *, dense: bool) -> tuple[DecayMap, Convolution, Image]:
-    """Decays, engine with a ready voxel kernel, and the kernel for peers."""
-    shape, spacing, *_ = CASES[name]
+def setup(shape: Shape, spacing: Spacing, *, dense: bool) -> tuple[DecayMap, VoxelKernel]:
+    """Decays on one of the phantoms, and the voxel kernel that fits."""
     grid = Grid.from_axes(shape, spacing, (0, 0, 0))
     kernel = voxelise(point_kernel(), spacing, density_g_per_ml=DENSITY)
     decays = DecayMap(phantom(grid, dense=dense), grid, radionuclide=Y90)
-    return decays, Convolution(kernel), kernel.energy_fraction.astype(np.float32)
+    return decays, kernel
 
 
-def work_of(who: str, decays: DecayMap, engine: Convolution, weights: Image) -> Callable[[], Image]:
+def case_of(decays: DecayMap) -> Case:
+    """A whole case on this image: a liver and three tumors, activity scaled to what was given."""
+    grid, at = decays.grid, datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
+    axes = [(np.arange(n) - n / 2) * s for n, s in zip(grid.shape, grid.spacing_mm, strict=True)]
+    k, j, i = np.meshgrid(*axes, indexing="ij", sparse=True)
+    rois = [Roi("liver", "liver", (k / 65) ** 2 + (j / 70) ** 2 + (i / 90) ** 2 <= 1, grid)]
+    for n, (where, radius) in enumerate(((-30, 22), (5, 14), (40, 9))):
+        rois.append(Roi(f"lesion_{n + 1}", "tumor", k**2 + j**2 + (i - where) ** 2 <= radius**2, grid))
+    activity = ActivityMap(decays.values, grid, at=at, radionuclide=Y90)
+    return Case(activity, RoiSet(tuple(rois)), Administration(Y90, 1850.0, at))
+
+
+def work_of(who: str, decays: DecayMap, kernel: VoxelKernel) -> Callable[[], Image]:
     """The call to be measured."""
     from scipy.signal import fftconvolve
 
+    if who == "assess":
+        case, from_point = case_of(decays), Convolution(point_kernel())
+        return lambda: assess(case, from_point).dose.gy
+    if who == "copy":
+        there = np.zeros_like(decays.decays)
+        return lambda: np.positive(decays.decays, out=there)
+    engine, weights = Convolution(kernel), kernel.energy_fraction.astype(np.float32)
     return {
         "ours": lambda: engine.dose(decays, DENSITY).gy,
         "fftconvolve": lambda: fftconvolve(decays.decays, weights, "same"),
@@ -137,103 +160,87 @@ def work_of(who: str, decays: DecayMap, engine: Convolution, weights: Image) -> 
     }[who]
 
 
-def times(work: dict[str, Callable[[], Image]], runs: int) -> dict[str, tuple[float, float]]:
-    """Median CPU and wall seconds of each, in turn; each counted call follows one that is not."""
-    cpu: dict[str, list[float]] = {who: [] for who in work}
-    wall: dict[str, list[float]] = {who: [] for who in work}
-    for _ in range(runs):
-        for who, call in work.items():
-            call()  # each finds the caches as it leaves them itself
-            before, start = time.process_time(), time.perf_counter()
-            call()
-            cpu[who].append(time.process_time() - before)
-            wall[who].append(time.perf_counter() - start)
-    return {who: (statistics.median(cpu[who]), statistics.median(wall[who])) for who in work}
+def peers(*, dense: bool) -> list[str]:
+    """Those that are installed; the first is the one to beat."""
+    known = ["fftconvolve"] if dense else ["cropped", "fftconvolve"]
+    return known + [who for who in SLOW if importlib.util.find_spec(who)]
 
 
-def resident_kib(field: str) -> int:
-    """A field of /proc/self/status."""
-    lines = Path("/proc/self/status").read_text("ascii").splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(field)))
+def measured(
+    shape: Shape, spacing: Spacing, who: list[str], *, dense: bool, runs: int | None = None
+) -> dict[str, tuple[float, float]]:
+    """CPU and wall seconds of each call on one image, those of slow peers from a third of the runs."""
+    decays, kernel = setup(shape, spacing, dense=dense)
+    runs = runs or (3 if decays.decays.size > 2e7 else 9)
+    found = times({w: work_of(w, decays, kernel) for w in who if w not in SLOW}, runs)
+    return found | times({w: work_of(w, decays, kernel) for w in who if w in SLOW}, max(1, runs // 3))
 
 
-def print_peak(name: str, kind: str, who: str) -> None:
-    """Rise of the resident peak in grids; called in a process of its own."""
-    decays, engine, weights = setup(name, dense=kind == "dense")
-    for spacing, side in itertools.product((CASES[name][1], (4.8, 4.8, 4.8)), (8, 24, 48)):
+def peak_grids(shape: Shape, spacing: Spacing, who: str, *, dense: bool) -> float:
+    """Rise of the resident peak during one call, in grids, in a process of its own; NaN where the system does not tell."""
+    if not Path("/proc/self/clear_refs").exists():
+        return math.nan
+    sizes = (",".join(map(str, n)) for n in (shape, spacing))
+    return in_process("-m", "benchmarks.bench_convolution", "--peak", *sizes, "dense" if dense else "liver", who)
+
+
+def print_peak(shape: Shape, spacing: Spacing, kind: str, who: str) -> None:
+    """What :func:`peak_grids` reads."""
+    decays, kernel = setup(shape, spacing, dense=kind == "dense")
+    for mm, side in itertools.product((spacing, (4.8, 4.8, 4.8)), (8, 24, 48)):
         # what is compiled or imported once does not count, whichever way the sum is taken
-        small = Grid.from_axes((side, side, side), spacing, (0, 0, 0))
+        small = Grid.from_axes((side, side, side), mm, (0, 0, 0))
         ones = DecayMap(np.ones(small.shape, np.float32), small, radionuclide=Y90)
-        fit = voxelise(point_kernel(), spacing, density_g_per_ml=DENSITY)
-        work_of(who, ones, Convolution(fit), fit.energy_fraction.astype(np.float32))()
-    Path("/proc/self/clear_refs").write_text("5", "ascii")
+        fit = voxelise(point_kernel(), mm, density_g_per_ml=DENSITY)
+        if who == "assess" and side * min(mm) < 100:
+            continue  # too small for the case's regions
+        work_of(who, ones, fit)()
+    call = work_of(who, decays, kernel)
+    reset_peak()
     before = resident_kib("VmRSS")
-    kept = work_of(who, decays, engine, weights)()
+    kept = call()
     print((resident_kib("VmHWM") - before) * 1024 / kept.nbytes)
-
-
-def in_process(*arguments: str, cache: str | None = None) -> float:
-    """The number that another process prints."""
-    environment = os.environ | ({"NUMBA_CACHE_DIR": cache} if cache else {})
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=True, env=environment)  # noqa: S603
-    return float(done.stdout)
 
 
 def compare(name: str, *, dense: bool) -> None:
     """Print the rows of one grid and phantom."""
     from scipy.signal import fftconvolve
 
-    kind = "dense" if dense else "liver"
-    decays, engine, weights = setup(name, dense=dense)
-    peers = ["fftconvolve"] if dense else ["cropped", "fftconvolve"]
-    peers += [
-        who for who, module in (("SimpleITK", "SimpleITK"), ("torch", "torch")) if importlib.util.find_spec(module)
-    ]
-    runs = 3 if decays.decays.size > 2e7 else 9
-    fast = {who: work_of(who, decays, engine, weights) for who in ["ours", *peers] if who not in ("SimpleITK", "torch")}
-    found = times(fast, runs)
-    slow = {who: work_of(who, decays, engine, weights) for who in peers if who not in fast}
-    found |= times(slow, 1 if runs == 3 else 3)
-    kernel = engine.kernel
+    shape, spacing, wanted_dense, wanted_cropped = CASES[name]
+    kind, first = "dense" if dense else "liver", peers(dense=dense)[0]
+    found = measured(shape, spacing, ["ours", *peers(dense=dense)], dense=dense)
+    decays, kernel = setup(shape, spacing, dense=dense)
     exact = fftconvolve(decays.decays.astype(float), kernel.energy_fraction, "same")
-    dose = engine.dose(decays, DENSITY).gy
-    scale = float(dose.sum(dtype=float)) / float(exact.sum())
-    exact *= scale
+    dose = Convolution(kernel).dose(decays, DENSITY).gy
+    exact *= float(dose.sum(dtype=float)) / float(exact.sum())
     apart, high = np.abs(dose - exact), exact > 0.01 * exact.max()
-    relative, absolute = float((apart[high] / exact[high]).max()), float(apart.max() / exact.max())
-    _, _, wanted_dense, wanted_cropped = CASES[name]
-    first, wanted = peers[0], wanted_dense if dense else wanted_cropped
+    error, anywhere = float((apart[high] / exact[high]).max()), float(apart.max() / exact.max())
+    wanted = wanted_dense if dense else wanted_cropped
     ratio = found[first][0] / found["ours"][0]
     verdict = "reached" if ratio >= wanted else "MISSED"
     print(
-        f"\n{name}, {kind}: {ratio:.2f} x {first} (goal {wanted}, {verdict}); error {relative:.1e} of the dose above 1 % "
+        f"\n{name}, {kind}: {ratio:.2f} x {first} (goal {wanted}, {verdict}); error {error:.1e} of the dose above 1 % "
     )
-    print(f"  of the maximum, {absolute:.1e} of the maximum anywhere; least dose {dose.min():.1g}")
+    print(f"  of the maximum, {anywhere:.1e} of the maximum anywhere; least dose {dose.min():.1g}")
     for who, (cpu, wall) in found.items():
-        grids = in_process(__file__, "--peak", name, kind, who)
+        grids = peak_grids(shape, spacing, who, dense=dense)
         print(
             f"  {who:12s} CPU {cpu:8.4f} s  wall {wall:8.4f} s  peak {grids:5.2f} grids  {cpu / found['ours'][0]:6.2f} x ours"
         )
 
 
+def first_dose(mm: str) -> tuple[float, float]:
+    """CPU seconds of the first dose of a fresh process, with an empty and with a filled cache of machine code."""
+    with tempfile.TemporaryDirectory() as cache:
+        cold = in_process("-c", FIRST_DOSE, mm, cache=cache)
+        return cold, statistics.median(in_process("-c", FIRST_DOSE, mm, cache=cache) for _ in range(3))
+
+
 def main() -> None:
     """Print the tables."""
-    versions = {m: importlib.util.find_spec(m) for m in ("numba", "SimpleITK", "torch")}
-    installed = [
-        f"{m} {importlib.import_module(m).__version__}" if s else f"{m} not installed" for m, s in versions.items()
-    ]
-    machine = next(
-        (x.split(":")[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x),
-        "unknown CPU",
-    )
-    print(f"{platform.platform()}, {machine}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
-    print(
-        f"Python {platform.python_version()}, numpy {np.__version__}, scipy {scipy.__version__}, {', '.join(installed)}"
-    )
+    print(told(describe_machine()))
     for mm in ("4.8", "2"):
-        with tempfile.TemporaryDirectory() as cache:
-            cold = in_process("-c", FIRST_DOSE, mm, cache=cache)
-            warm = statistics.median(in_process("-c", FIRST_DOSE, mm, cache=cache) for _ in range(3))
+        cold, warm = first_dose(mm)
         print(
             f"first dose of a fresh process, {mm} mm: {cold:.2f} s CPU with a cold numba cache, {warm:.2f} s warm (goal 2 s)"
         )
@@ -245,6 +252,9 @@ def main() -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--peak"]:
-        print_peak(*sys.argv[2:])
+        size, millimetres, kind, who = sys.argv[2:]
+        nk, nj, ni = (int(n) for n in size.split(","))
+        mk, mj, mi = (float(n) for n in millimetres.split(","))
+        print_peak((nk, nj, ni), (mk, mj, mi), kind, who)
     else:
         main()

@@ -1,6 +1,6 @@
 """Density-aware dose of a liver under a lung: CPU time and its own discretisation error, homogeneous engine beside it.
 
-    python benchmarks/bench_density.py [--quick]
+    python -m benchmarks.bench_density [--quick]
 
 CPU seconds of the process (all threads), best of three; compilation is timed apart. The error is against 16 times as
 many rays: rms of the relative difference over voxels above 1 % of the maximum, everywhere and in lung alone, both on the
@@ -11,18 +11,15 @@ leave out.
 
 from __future__ import annotations
 
-import os
-import platform
 import sys
 import time
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING
 
-import numba
 import numpy as np
-import scipy
 from scipy.ndimage import gaussian_filter
 
+from benchmarks.machine import describe_machine, told
 from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution
 from voxeldose.engines.density import RayTransport
@@ -50,7 +47,7 @@ def seconds(work: Callable[[], DoseMap], times: int = 3) -> tuple[float, float, 
     return best, wall, dose
 
 
-def phantom(size: int, spacing: float, fwhm_mm: float) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def phantom(size: int, spacing: float, fwhm_mm: float) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
     """Relative activity (1 in the liver, 8 in four tumors) and density: liver 1.65 L, lung above it, body, air."""
     axis = (np.arange(size) - size / 2 + 0.5) * spacing
     k, j, i = np.meshgrid(axis, axis, axis, indexing="ij", sparse=True)
@@ -68,7 +65,7 @@ def phantom(size: int, spacing: float, fwhm_mm: float) -> tuple[npt.NDArray[np.f
     if fwhm_mm:
         activity = gaussian_filter(activity, fwhm_mm / 2.3548 / spacing)
         activity[activity < 1e-3] = 0
-    return activity, density
+    return activity.astype(np.float32), density.astype(np.float32)
 
 
 def on_ct(activity_mm: float | None) -> tuple[DecayMap, DensityMap]:
@@ -119,7 +116,6 @@ def print_ct() -> None:
 
 def print_interface() -> None:
     """Dose against depth across liver (1.05) and lung (0.26), activity in the liver, layers of 2 mm on a 4 mm image."""
-    sys.path.insert(0, str(Path(__file__).parents[1]))  # the integral stands in the tests
     from tests.validation.test_interface import DECAYS_PER_MM3, KERNEL, LIVER, LUNG, equilibrium, slab_integral
 
     layers, border, wide = 36, 18, 25
@@ -151,25 +147,22 @@ def error_percent(dose: DoseMap, finer: DoseMap, where: npt.NDArray[np.bool_]) -
 def main() -> None:
     """Print the table."""
     quick = "--quick" in sys.argv
-    print(  # noqa: T201
-        f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}, numpy {np.__version__}, "
-        f"scipy {scipy.__version__}, numba {numba.__version__}"
-    )
+    print(told(describe_machine()))  # noqa: T201
     kernel = point_kernel()
     small = Grid.from_axes((6, 6, 6), (4.0,) * 3, (0, 0, 0))
-    one = DecayMap(np.arange(216.0).reshape(small.shape), small, radionuclide=Y90)
-    ramp = DensityMap(1 + one.values / 216, small)
+    one = DecayMap(np.arange(216, dtype=np.float32).reshape(small.shape), small, radionuclide=Y90)
+    ramp = DensityMap(1 + one.values / np.float32(216), small)
     first, _, _ = seconds(lambda: RayTransport(kernel).dose(one, ramp), 1)
     print(f"first dose of a 6³ image, with loading or compiling the loop: {first:.2f} s CPU")  # noqa: T201
     for name, (size, spacing) in CASES.items():
         for fwhm in (0.0, 10.0):
             activity, density = phantom(size, spacing, fwhm)
             grid = Grid.from_axes(activity.shape, (spacing,) * 3, (0, 0, 0))
-            decays = DecayMap(activity * 1e9, grid, radionuclide=Y90)
+            decays = DecayMap(activity * np.float32(1e9), grid, radionuclide=Y90)
             rho = DensityMap(density, grid)
             engine = RayTransport(kernel)
-            cpu, wall, dose = seconds(lambda e=engine, d=decays, r=rho: e.dose(d, r))
-            plain, _, _ = seconds(lambda d=decays: Convolution(kernel).dose(d, 1.05))
+            cpu, wall, dose = seconds(partial(engine.dose, decays, rho))
+            plain, _, _ = seconds(partial(Convolution(kernel).dose, decays, 1.05))
             line = f"{name:18s} {'10 mm FWHM' if fwhm else 'sharp     '} {cpu:5.2f} s CPU, {wall:5.2f} s wall"
             if not quick:
                 many = RayTransport(kernel, rays=FINER * RAYS_BY_SIZE[spacing])

@@ -1,6 +1,6 @@
 """Percentiles of twelve regions on a CT grid, beside numpy.percentile region by region, in one run.
 
-    python benchmarks/bench_dvh.py
+    python -m benchmarks.bench_dvh
 
 CPU seconds of the process, best of three. The peer selects each region's voxels from a label map and asks
 numpy.percentile for the six doses; voxeldose starts from its regions (cropped occupancies).
@@ -8,13 +8,13 @@ numpy.percentile for the six doses; voxeldose starts from its regions (cropped o
 
 from __future__ import annotations
 
-import os
-import platform
+import functools
 import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.machine import describe_machine, told
 from voxeldose.dvh import Dvh
 from voxeldose.grid import Grid
 from voxeldose.roi import Roi
@@ -38,7 +38,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print the figures."""
-    print(f"{platform.platform()}, {os.cpu_count()} cores, numpy {np.__version__}")  # noqa: T201
+    print(told(describe_machine()))  # noqa: T201
     grid = Grid.from_axes(SHAPE, (2.5, 0.98, 0.98), (0, 0, 0))
     rng = np.random.default_rng(1)
     dose = rng.gamma(2.0, 50.0, SHAPE).astype(np.float32)
@@ -46,7 +46,9 @@ def main() -> None:
     for n in range(12):  # slabs that fill the grid
         labels[:, n * 512 // 12 : (n + 1) * 512 // 12] = n + 1
     whole = [Roi(str(n), "other", labels == n + 1, grid) for n in range(12)]
-    partial = [Roi(r.name, r.role, r.occupancy * rng.uniform(0.2, 1, r.grid.shape), r.grid) for r in whole]
+    partial = [
+        Roi(r.name, r.role, r.occupancy * rng.uniform(0.2, 1, r.grid.shape).astype(np.float32), r.grid) for r in whole
+    ]
 
     def ours(regions: list[Roi]) -> list[list[float]]:
         rows = []
@@ -61,7 +63,7 @@ def main() -> None:
     apart = np.abs(np.array(ours(whole)) - np.array(peer())).max()
     base = seconds(peer)
     for name, regions in (("whole voxels", whole), ("fractional voxels", partial)):
-        took = seconds(lambda r=regions: ours(r))
+        took = seconds(functools.partial(ours, regions))
         ratio = f"numpy.percentile {base:.2f} s, ratio {base / took:.1f}"
         print(f"12 regions, {np.prod(SHAPE):,} voxels, {name}: {took:.2f} s; {ratio}")  # noqa: T201
     print(f"largest difference {apart:.1e} Gy (numpy interpolates between two voxels)")  # noqa: T201

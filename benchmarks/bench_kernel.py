@@ -1,6 +1,6 @@
 """Voxel kernels: time and own error, beside four million random source-target pairs, in one run.
 
-    python benchmarks/bench_kernel.py
+    python -m benchmarks.bench_kernel
 
 CPU milliseconds, best of nine. Own error: largest relative difference from the same integral summed over radius six times
 finer, over the weights above 1e-4 of the self weight ("weights") and for the self weight ("self"). The pairs are the
@@ -11,13 +11,12 @@ numpy, one generator, the same number of pairs for each distinct voxel of the oc
 from __future__ import annotations
 
 import itertools
-import os
-import platform
 import time
 
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.machine import describe_machine, told
 from voxeldose import dpk
 from voxeldose.dpk import PointKernel, point_kernel, voxelise
 
@@ -39,7 +38,7 @@ def finer(kernel: PointKernel, spacing: Spacing) -> Weights:
     usual = dpk._radial_nodes  # noqa: SLF001
     bends = [np.arange(0, dpk.DEFAULT_REACH_MM, a) for a in spacing]
     try:
-        dpk._radial_nodes = lambda k, reach, width, _, fade: usual(k, reach, width / 6, bends, fade)  # noqa: SLF001
+        dpk._radial_nodes = lambda k, reach, width, _, fade: usual(k, reach, width / 6, bends, fade)  # type: ignore[assignment] # noqa: SLF001
         return octant(kernel, spacing)
     finally:
         dpk._radial_nodes = usual  # noqa: SLF001
@@ -66,18 +65,22 @@ def errors(found: Weights, limit: Weights) -> tuple[float, float]:
     return float(apart[0]), float(apart.max())
 
 
+def build_s(kernel: PointKernel, spacing: Spacing) -> float:
+    """CPU seconds of one voxel kernel, best of nine."""
+    best = float("inf")
+    for _ in range(10):
+        start = time.process_time()
+        voxelise(kernel, spacing)
+        best = min(best, time.process_time() - start)
+    return best
+
+
 def main() -> None:
     """Print the table."""
-    cores = f"{os.cpu_count()} cores, {platform.processor() or platform.machine()}"
-    print(f"{platform.platform()}, {cores}, Python {platform.python_version()}, numpy {np.__version__}")  # noqa: T201
+    print(told(describe_machine()))  # noqa: T201
     kernel = point_kernel()
-    voxelise(kernel, (5.0, 5.0, 5.0))
     for spacing in SPACINGS:
-        best = float("inf")
-        for _ in range(9):
-            start = time.process_time()
-            voxelise(kernel, spacing)
-            best = min(best, time.process_time() - start)
+        best = build_s(kernel, spacing)
         found, limit = octant(kernel, spacing), finer(kernel, spacing)
         own = errors(found, limit)
         start = time.process_time()

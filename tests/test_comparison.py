@@ -14,7 +14,7 @@ from voxeldose.comparison import (
     sums_in_rois,
 )
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.metrics import RADIOBIOLOGY, bed_gy
+from voxeldose.radiobiology import bed_gy, default_sets
 from voxeldose.volume import DoseMap
 
 ANGLE = np.radians(25)
@@ -219,9 +219,9 @@ def test_doses_add_and_bed_is_summed_by_treatment_never_of_the_sum():
     found = sums_in_rois(doses, regions_on(grid), [vd.Y90, vd.Y90])["lesion"]
     assert found.dvh.mean_gy == pytest.approx(200, rel=1e-6)
     assert found.mean_each_gy == pytest.approx((80, 120), rel=1e-6)
-    each = [float(bed_gy(np.array([d]), RADIOBIOLOGY["tumor"], vd.Y90)[0]) for d in (80.0, 120.0)]
+    each = [float(bed_gy(np.array([d]), default_sets()["tumor"], vd.Y90)[0]) for d in (80.0, 120.0)]
     assert found.bed_gy == pytest.approx(sum(each), rel=1e-6)
-    of_the_sum = float(bed_gy(np.array([200.0]), RADIOBIOLOGY["tumor"], vd.Y90)[0])
+    of_the_sum = float(bed_gy(np.array([200.0]), default_sets()["tumor"], vd.Y90)[0])
     assert found.bed_gy < of_the_sum - 40  # 2 G D1 D2/(α/β) = 43.9 Gy would be too much
     assert found.volume_ml == pytest.approx(regions_on(grid)["lesion"].volume_ml)
 

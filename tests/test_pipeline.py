@@ -12,6 +12,7 @@ from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.grid import Grid
 from voxeldose.pipeline import assess, what_if
 from voxeldose.quantify import count_decays
+from voxeldose.radiobiology import default_sets
 from voxeldose.radionuclide import JOULE_PER_MEV, TC99M, Y90, Y90_VENDOR
 from voxeldose.roi import Roi, RoiSet
 from voxeldose.volume import ActivityMap, CtImage, DensityMap
@@ -54,6 +55,29 @@ def test_a_given_normal_liver_is_taken():
 
 def test_tumor_to_normal_ratio_is_that_of_the_image():
     assert assess(case()).tumor_to_normal_ratio == pytest.approx(5, rel=1e-5)
+
+
+def test_tumor_to_normal_uses_perfused_normal_liver_where_it_is_known():
+    whole = assess(case())
+    (row,) = whole.tumor_to_normal
+    assert row.by_concentration == pytest.approx(whole.tumor_to_normal_ratio)
+    assert row.normal.startswith("whole normal liver")
+    assert any("makes it too high" in a for a in whole.record.assumptions)
+    values = case().activity.values.copy()
+    values[15:20] = 0  # not infused
+    perfused = roi("infused", "perfused", (slice(4, 15), slice(4, 22), slice(5, 25)))
+    one = ActivityMap(values, GRID, at=AT, radionuclide=Y90)
+    (row,) = assess(Case(one, RoiSet((LIVER, TUMOR, perfused)), case().administration)).tumor_to_normal
+    assert row.by_concentration == pytest.approx(5, rel=1e-5)
+    assert row.normal.startswith("perfused normal liver")
+    inflated = assess(Case(one, RoiSet((LIVER, TUMOR)), case().administration)).tumor_to_normal[0]
+    assert inflated.by_concentration > 6.5
+
+
+def test_parameter_sets_of_the_wrong_tissue_are_refused():
+    sets = default_sets()
+    with pytest.raises(QuantityError, match="is for normal liver"):
+        case(radiobiology={"tumor": sets["liver"], "liver": sets["tumor"]})
 
 
 def test_local_deposition_conserves_energy_in_every_region():

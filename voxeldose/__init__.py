@@ -17,6 +17,7 @@ _HOMES = {
     "Administration": "case",
     "Assessment": "case",
     "Case": "case",
+    "Condition": "spread",
     "Convolution": "engines.convolution",
     "CountMap": "volume",
     "CtImage": "volume",
@@ -28,34 +29,48 @@ _HOMES = {
     "Grid": "grid",
     "InputError": "errors",
     "Isocontour": "derived",
-    "Lungs": "planning.plan",
     "LocalDeposition": "engines.convolution",
+    "LungMass": "lungs",
+    "Lungs": "planning.plan",
     "PointKernel": "dpk",
-    "QuantityError": "errors",
     "Product": "planning.vials",
-    "RayTransport": "engines.density",
+    "QuantityError": "errors",
     "Radionuclide": "radionuclide",
+    "RayTransport": "engines.density",
+    "Recovery": "propagation",
     "Registration": "transform",
     "Requests": "io.requests",
     "Roi": "roi",
     "RoiSet": "roi",
     "SegmentectomyFacts": "planning.segmentectomy",
+    "Spread": "spread",
     "TC99M": "radionuclide",
     "Territory": "planning.compartments",
     "Tumor": "planning.compartments",
+    "Views": "lungs",
     "VoxelKernel": "dpk",
     "VoxeldoseError": "errors",
     "Wish": "planning.voxels",
     "Y90": "radionuclide",
     "administration_from_assays": "quantify",
     "assess": "pipeline",
+    "bed_gy": "radiobiology",
     "derive": "derived",
+    "eubed_gy": "radiobiology",
+    "eud_gy": "radiobiology",
     "find_rigid": "registration",
+    "fit_recovery": "propagation",
+    "geud_gy": "radiobiology",
+    "linear_quadratic_set": "radiobiology",
+    "lung_dose": "lungs",
+    "lung_mass": "lungs",
+    "mean_dose_spread": "propagation",
     "plan_mird": "planning.compartments",
     "plan_partition": "planning.compartments",
     "plan_partition_for": "planning.compartments",
     "plan_vial": "planning.vials",
     "plan_voxels": "planning.voxels",
+    "planar_shunt": "lungs",
     "plot_dvh": "report.plots",
     "plot_slices": "report.plots",
     "point_kernel": "dpk",
@@ -69,7 +84,10 @@ _HOMES = {
     "read_seg": "io.labels",
     "read_spect": "io.dicom_nm",
     "segmentectomy_card": "planning.segmentectomy",
+    "spect_shunt": "lungs",
     "voxelise": "dpk",
+    "what_if": "pipeline",
+    "with_uncertainty": "uncertainty",
     "write_nifti": "io.nifti",
     "write_pdf": "report.pdf",
     "write_report": "report.page",
@@ -77,7 +95,6 @@ _HOMES = {
     "write_rtstruct": "io.dicom_rtstruct",
     "write_seg": "io.dicom_seg",
     "write_sr": "io.dicom_sr",
-    "what_if": "pipeline",
     "y90_constants": "radionuclide",
 }
 
@@ -116,18 +133,23 @@ if TYPE_CHECKING:
     from voxeldose.io.nifti import write_nifti
     from voxeldose.io.point_kernel_file import read_point_kernel
     from voxeldose.io.requests import Requests
+    from voxeldose.lungs import LungMass, Views, lung_dose, lung_mass, planar_shunt, spect_shunt
     from voxeldose.pipeline import assess, what_if
     from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
     from voxeldose.planning.plan import Lungs
     from voxeldose.planning.segmentectomy import SegmentectomyFacts, segmentectomy_card
     from voxeldose.planning.vials import Product, plan_vial
     from voxeldose.planning.voxels import Wish, plan_voxels
+    from voxeldose.propagation import Recovery, fit_recovery, mean_dose_spread
     from voxeldose.quantify import administration_from_assays
+    from voxeldose.radiobiology import bed_gy, eubed_gy, eud_gy, geud_gy, linear_quadratic_set
     from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants
     from voxeldose.registration import find_rigid
     from voxeldose.report.page import write_report
     from voxeldose.report.pdf import write_pdf
     from voxeldose.report.plots import plot_dvh, plot_slices
     from voxeldose.roi import Roi, RoiSet
+    from voxeldose.spread import Condition, Spread
     from voxeldose.transform import Registration
+    from voxeldose.uncertainty import with_uncertainty
     from voxeldose.volume import ActivityMap, CountMap, CtImage, DensityMap, DoseMap

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
+from voxeldose.radiobiology import default_sets
 from voxeldose.volume import ActivityMap, CountMap, CtImage, DensityMap, DoseMap, require_zone
 
 if TYPE_CHECKING:
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
     from voxeldose.dvh import Dvh
     from voxeldose.grid import Grid
+    from voxeldose.radiobiology import Radiobiology
     from voxeldose.radionuclide import Radionuclide
     from voxeldose.roi import RoiSet
+    from voxeldose.spread import Uncertainty
     from voxeldose.transform import Registration
 
 __all__ = [
@@ -34,6 +37,7 @@ __all__ = [
     "RunRecord",
     "Threshold",
     "Totals",
+    "TumorToNormal",
 ]
 
 #: Soft tissue of Lanconelli's voxel S tables (Phys. Med. Biol. 57 (2012) 517); liver in ICRP 110 is 1.06.
@@ -202,6 +206,8 @@ class Case:
         What the image shows, on the user's word, such as ``Tc-99m``. Needed where the header names a nuclide other than
         that of the administration or Tc-99m: naming the same one accepts the image as showing where the microspheres
         lie; naming the administration's says that the scanner knew no better.
+    radiobiology : mapping, optional
+        Role -> parameter set for BED and EUD; those of :func:`voxeldose.radiobiology.default_sets` without it.
     id : str
         A label for the results; never a patient identifier.
     registration : Registration, optional
@@ -218,9 +224,14 @@ class Case:
     density: float | DensityMap = field(default=DEFAULT_DENSITY_G_PER_ML, kw_only=True)
     dose_grid: Grid | None = field(default=None, kw_only=True)
     image_nuclide: str | None = field(default=None, kw_only=True)
+    radiobiology: Mapping[str, Radiobiology] = field(default_factory=default_sets, kw_only=True)
     id: str = field(default="", kw_only=True)
     registration: Registration | None = field(default=None, kw_only=True)
     limits: tuple[Limit, ...] | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for role, tissue in self.radiobiology.items():
+            tissue.require_role(role)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,6 +262,7 @@ class RoiMetrics:
     mean_dose_local_gy: float
     outside_fraction: float
     dvh: Dvh
+    eubed_gy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -260,6 +272,20 @@ class Overlap:
     first: str
     second: str
     volume_ml: float
+
+
+@dataclass(frozen=True)
+class TumorToNormal:
+    """How much more a tumor got than normal liver, by activity concentration and by mean dose.
+
+    ``normal`` says which normal liver: with whole-liver normal where only a part was infused the ratio is too high.
+    """
+
+    roi: str
+    by_concentration: float | None
+    by_dose: float | None
+    normal: str
+    normal_volume_ml: float
 
 
 @dataclass(frozen=True)
@@ -326,3 +352,5 @@ class Assessment:
     thresholds: tuple[Threshold, ...]
     overlaps: tuple[Overlap, ...]
     record: RunRecord
+    tumor_to_normal: tuple[TumorToNormal, ...] = ()
+    uncertainty: Uncertainty | None = None

@@ -15,7 +15,8 @@ import numpy as np
 
 from voxeldose._compiled.gamma import ROUNDING, search
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.metrics import RADIOBIOLOGY, bed_gy, dvh_in
+from voxeldose.metrics import dvh_in
+from voxeldose.radiobiology import bed_gy, default_sets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -320,7 +321,7 @@ def sums_in_rois(
     """
     total = dose_sum(doses)
     known = np.isfinite(total.gy)
-    found = {}
+    found, tissues = {}, default_sets()
     for roi in regions:
         part = total.grid.slices_of(roi.grid)
         inside = roi.occupancy * known[part]
@@ -329,7 +330,7 @@ def sums_in_rois(
             continue
         seen = type(roi)(roi.name, roi.role, inside, roi.grid, roi.notes, roi.offset)
         each = [_mean(d, seen) for d in doses]
-        tissue = RADIOBIOLOGY.get(roi.role)
+        tissue = tissues.get(roi.role)
         beds = None
         if tissue is not None:
             beds = tuple(

@@ -14,7 +14,7 @@ from voxeldose.io.dicom_rt import write_rtdose
 from voxeldose.io.dicom_rtstruct import write_rtstruct
 from voxeldose.io.dicom_seg import write_seg
 from voxeldose.io.dicom_sr import write_sr
-from voxeldose.metrics import RADIOBIOLOGY, bed_gy
+from voxeldose.radiobiology import bed_gy
 from voxeldose.roi import RoiSet
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def write_dicom(
 
 
 def bed_map(result: Assessment, tissue: str) -> tuple[DoseMap, str]:
-    """BED of every voxel with the parameters of one tissue (a role of ``RADIOBIOLOGY``), and words that name them."""
-    parameters = RADIOBIOLOGY[tissue]
+    """BED of every voxel with the parameters of one tissue (by role), and words that name them."""
+    parameters = result.case.radiobiology[tissue]
     values = bed_gy(result.dose.gy.astype(np.float64), parameters, result.case.administration.radionuclide)
     words = (
         f"BED {parameters.name}: alpha/beta {parameters.alpha_beta_gy:g} Gy, repair {parameters.repair_half_time_h:g} h"

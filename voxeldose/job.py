@@ -32,19 +32,24 @@ from voxeldose.io.requests import Requests
 from voxeldose.io.results import assessment_dict, write_json, write_tables
 from voxeldose.io.transforms import write_itk_transform
 from voxeldose.pipeline import Engine, assess
+from voxeldose.propagation import Recovery, fit_recovery
 from voxeldose.quantify import administration_from_assays, hu_to_density
+from voxeldose.radiobiology import default_sets, linear_quadratic_set
 from voxeldose.radionuclide import y90_constants
 from voxeldose.report import draw_pictures, write_pdf, write_report
 from voxeldose.roi import RoiSet
+from voxeldose.spread import Condition, Spread
 from voxeldose.thresholds import merged, published_limits
+from voxeldose.uncertainty import with_uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from voxeldose.case import Assessment, Limit
     from voxeldose.grid import Grid
-    from voxeldose.io.case_file import AdministrationTable, CaseFile
+    from voxeldose.io.case_file import AdministrationTable, CaseFile, RecoveryTable, UncertaintyTable
     from voxeldose.io.dicom_files import Series
+    from voxeldose.radiobiology import Radiobiology
     from voxeldose.transform import Registration
     from voxeldose.volume import CtImage, DensityMap, Volume
 
@@ -99,6 +104,8 @@ def run_case(
     with results_folder(out, overwrite=overwrite) as folder:
         opened = open_case(config, progress=tell)
         result = assess(opened.case, opened.engine, progress=tell)
+        if config.uncertainty is not None:
+            result = with_uncertainty(result, opened.engine, _spread(config.uncertainty), progress=tell)
         tell("writing results")
         wanted = config.output
         if wanted.bed_dose is not None:
@@ -210,6 +217,7 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         density=_density(config, ct),
         dose_grid=_dose_grid(config, ct, rois, activity.grid),
         image_nuclide=wanted.image_nuclide,
+        radiobiology=_radiobiology(config),
         id=config.case.id,
         registration=registration,
         limits=_limits(config),
@@ -418,6 +426,38 @@ def _limits(config: CaseFile) -> tuple[Limit, ...] | None:
         return None
     own, with_published = read_limits(Path(config.dose.thresholds))
     return merged(published_limits() if with_published else (), own)
+
+
+def _radiobiology(config: CaseFile) -> dict[str, Radiobiology]:
+    """Role -> parameter set: the defaults, with those that the case names in their place."""
+    sets = default_sets()
+    for role, name in (("tumor", config.radiobiology.tumor), ("normal_liver", config.radiobiology.normal_liver)):
+        if name is not None:
+            chosen = linear_quadratic_set(name, role)
+            sets |= dict.fromkeys(chosen.roles, chosen)
+    return sets
+
+
+def _spread(table: UncertaintyTable) -> Spread:
+    given = table.model_dump(exclude={"recovery", "probabilities"}, exclude_none=True)
+    conditions = tuple(Condition.parse(words) for words in table.probabilities)
+    return Spread(**given, recovery=_recovery(table.recovery), conditions=conditions)
+
+
+def _recovery(table: RecoveryTable | None) -> Recovery | None:
+    if table is None:
+        return None
+    if table.spheres is not None:
+        if table.b_ml is not None or table.c is not None:
+            msg = "uncertainty.recovery: spheres and b_ml, c contradict each other; keep one."
+            raise InputError(msg)
+        return fit_recovery(table.spheres, table.source or "fit to the spheres given")
+    if table.b_ml is None or table.c is None:
+        msg = "uncertainty.recovery needs b_ml and c of the curve, or spheres = [[mL, recovery, uncertainty], …]."
+        raise InputError(msg)
+    off = table.correlation * table.b_sd_ml * table.c_sd
+    covariance = ((table.b_sd_ml**2, off), (off, table.c_sd**2))
+    return Recovery(table.b_ml, table.c, covariance, table.source or "given by the user")
 
 
 def _dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Grid) -> Grid | None:

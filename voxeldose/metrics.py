@@ -1,4 +1,4 @@
-"""Dose and regions to numbers: DVH metrics, BED, EUD.
+"""Dose and regions to numbers: DVH metrics, tumor to normal.
 
 Definitions (weights ``w`` are occupied volumes, doses ``D`` voxel means):
 
@@ -6,86 +6,40 @@ Definitions (weights ``w`` are occupied volumes, doses ``D`` voxel means):
   in local deposition, which has none;
 - mean and standard deviation are volume-weighted, negative voxels included; min and max are over occupied voxels;
 - ``Vd`` is the fraction of the volume with dose >= d, ``Dx`` the highest dose that at least x % of the volume receives;
-- ``bed_gy`` is the mean over the region of ``BED = D (1 + G D / (α/β))``, ``G = T_rep/(T_rep + T½)``: all decays, repair
-  with one half-time, no proliferation (Dale 1985; Cremonesi 2008). One administration; repeated ones do not add;
-- ``eud_gy`` is ``-ln(Σ w exp(-α D) / Σ w) / α`` (Niemierko 1997) with D the absorbed dose.
+- ``bed_gy`` is the mean over the region of the BED of its voxels; ``eud_gy`` the even absorbed dose, ``eubed_gy`` the even BED
+  with the same survival. Formulas and parameters: :mod:`voxeldose.radiobiology`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.case import Overlap, RoiMetrics
+from voxeldose.case import Overlap, RoiMetrics, TumorToNormal
 from voxeldose.dvh import Dvh
+from voxeldose.radiobiology import eubed_gy, eud_gy
 from voxeldose.volume import DensityMap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    import numpy.typing as npt
-
-    from voxeldose.radionuclide import Radionuclide
+    from voxeldose.radiobiology import Radiobiology
     from voxeldose.roi import Roi
     from voxeldose.volume import DecayMap, DoseMap, FloatArray
 
 __all__ = [
-    "RADIOBIOLOGY",
-    "Radiobiology",
-    "bed_gy",
     "dvh_in",
-    "eud_gy",
     "overlaps",
     "roi_metrics",
     "tumor_to_normal",
+    "tumor_to_normal_table",
 ]
-
-
-@dataclass(frozen=True)
-class Radiobiology:
-    """Parameters of the linear-quadratic model for one kind of tissue."""
-
-    name: str
-    alpha_beta_gy: float
-    repair_half_time_h: float
-    alpha_per_gy: float
-    source: str
 
 
 #: Doses of the coverages and fractions of the doses that every region is given.
 COVERAGES_GY = (100.0, 190.0, 205.0, 400.0, 446.0)
 FRACTIONS = (0.98, 0.95, 0.90, 0.70, 0.50, 0.02)
-
-_CREMONESI = (
-    "α/β and repair half-time: Cremonesi 2008; α: values in public Y-90 code, apparent and far below in-vitro ones "
-    "(J. Nucl. Med. 61 (2020) 104), good for ranking plans and not for absolute effect"
-)
-_TUMOR = Radiobiology("tumor", 10.0, 1.5, 0.002, _CREMONESI)
-_LIVER = Radiobiology("normal liver", 2.5, 2.5, 0.004, _CREMONESI)
-
-#: By role; a role without an entry has no BED and no EUD.
-RADIOBIOLOGY: Mapping[str, Radiobiology] = {"tumor": _TUMOR, "liver": _LIVER, "normal_liver": _LIVER}
-
-
-def bed_gy(
-    dose_gy: npt.NDArray[np.float64], tissue: Radiobiology, radionuclide: Radionuclide
-) -> npt.NDArray[np.float64]:
-    """Biologically effective dose of a permanent implant, voxel by voxel."""
-    return np.asarray(dose_gy * (1 + _repair(tissue, radionuclide) * dose_gy / tissue.alpha_beta_gy))
-
-
-def _repair(tissue: Radiobiology, radionuclide: Radionuclide) -> float:
-    """The Lea-Catcheside factor G of an implant that decays away."""
-    return tissue.repair_half_time_h / (tissue.repair_half_time_h + radionuclide.half_life_h)
-
-
-def eud_gy(dose_gy: npt.NDArray[np.float64], weights: npt.NDArray[np.float64], alpha_per_gy: float) -> float:
-    """Equivalent uniform dose: the even dose with the same surviving fraction."""
-    lowest = dose_gy.min()
-    surviving = float((weights * np.exp(-alpha_per_gy * (dose_gy - lowest))).sum() / weights.sum())
-    return float(lowest - np.log(surviving) / alpha_per_gy)
 
 
 def roi_metrics(
@@ -97,6 +51,7 @@ def roi_metrics(
     density: DensityMap | float,
     *,
     dose_is_known: bool = True,
+    tissue: Radiobiology | None = None,
 ) -> RoiMetrics:
     """All numbers of one region.
 
@@ -114,7 +69,16 @@ def roi_metrics(
         In g/mL, on the same grid.
     dose_is_known : bool
         False where the run's medium does not fit the region: every dose is then NaN (``null`` in files).
+    tissue : Radiobiology, optional
+        Parameters for BED and EUD; there are none without it.
+
+    Raises
+    ------
+    QuantityError
+        If the parameters are for another tissue than the region's role.
     """
+    if tissue is not None:
+        tissue.require_role(roi.role)
     part = dose.grid.slices_of(roi.grid)
     voxel_ml = dose.grid.voxel_volume_ml
     gy = _inside(roi, dose) if dose_is_known else np.full(roi.grid.shape, np.nan, np.float32)
@@ -124,12 +88,18 @@ def roi_metrics(
         mass_g = _product(roi.occupancy, density.g_per_ml[part]) * voxel_ml
     else:
         mass_g = float(whole) * voxel_ml * density
-    tissue = RADIOBIOLOGY.get(roi.role)
     dvh = Dvh(gy, roi.occupancy, voxel_ml)
     coverages, doses = dvh.at(COVERAGES_GY, FRACTIONS)
     mean, sd = dvh.mean_gy, dvh.sd_gy
     lowest, highest = dvh.range_gy
     filled = roi.occupancy > 0
+    bed = eud = eubed = None
+    if tissue is not None:
+        nuclide, weights = decays.radionuclide, roi.occupancy[filled].astype(np.float64)
+        doses64 = gy[filled].astype(np.float64)
+        bed = mean + tissue.repair(nuclide) / tissue.alpha_beta_gy * (sd**2 + mean**2)
+        eud = eud_gy(doses64, weights, tissue.alpha_per_gy)
+        eubed = eubed_gy(doses64, weights, tissue, nuclide)
     return RoiMetrics(
         role=roi.role,
         volume_ml=float(whole) * voxel_ml,
@@ -141,12 +111,9 @@ def roi_metrics(
         sd_dose_gy=sd,
         **dict(zip(("d98_gy", "d95_gy", "d90_gy", "d70_gy", "d50_gy", "d2_gy"), doses, strict=True)),
         **{f"v{dose:g}_fraction": value for dose, value in zip(COVERAGES_GY, coverages, strict=True)},
-        bed_gy=mean + _repair(tissue, decays.radionuclide) / tissue.alpha_beta_gy * (sd**2 + mean**2)
-        if tissue
-        else None,
-        eud_gy=eud_gy(gy[filled].astype(np.float64), roi.occupancy[filled].astype(np.float64), tissue.alpha_per_gy)
-        if tissue
-        else None,
+        bed_gy=bed,
+        eud_gy=eud,
+        eubed_gy=eubed,
         mean_dose_local_gy=_product(roi.occupancy, near_gy) / float(whole),
         outside_fraction=outside_fraction,
         dvh=dvh,
@@ -207,6 +174,32 @@ def tumor_to_normal(metrics: Mapping[str, RoiMetrics]) -> float | None:
     if in_normal <= 0:
         return None
     return sum(m.activity_mbq for m in tumors) / sum(m.mass_g for m in tumors) / in_normal
+
+
+def tumor_to_normal_table(
+    metrics: Mapping[str, RoiMetrics], normal: RoiMetrics, definition: str
+) -> tuple[TumorToNormal, ...]:
+    """Each tumor, and all pooled, against a normal region: by activity a millilitre (as counts would) and by mean dose.
+
+    Tumors that overlap each other count their shared voxels twice in the pool.
+    """
+    tumors = {name: m for name, m in metrics.items() if m.role == "tumor"}
+    rows = {name: (m.activity_mbq, m.volume_ml, m.mean_dose_gy) for name, m in tumors.items()}
+    if len(rows) > 1:
+        volume = sum(m.volume_ml for m in tumors.values())
+        dose = sum(m.mean_dose_gy * m.volume_ml for m in tumors.values()) / volume
+        rows["all tumors"] = (sum(m.activity_mbq for m in tumors.values()), volume, dose)
+    per_ml, gy = normal.activity_mbq / normal.volume_ml, normal.mean_dose_gy
+    return tuple(
+        TumorToNormal(
+            name,
+            activity / volume / per_ml if per_ml > 0 else None,
+            dose / gy if gy > 0 else None,
+            definition,
+            normal.volume_ml,
+        )
+        for name, (activity, volume, dose) in rows.items()
+    )
 
 
 def overlaps(rois: Sequence[Roi], voxel_volume_ml: float) -> tuple[Overlap, ...]:

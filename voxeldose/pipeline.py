@@ -18,16 +18,17 @@ from voxeldose.engines.density import RayTransport
 from voxeldose.errors import QuantityError
 from voxeldose.quantify import Quantified, count_decays, image_nuclide, quantify
 from voxeldose.radionuclide import JOULE_PER_MEV
-from voxeldose.regions import regions_on
+from voxeldose.regions import perfused_normal, regions_on
 from voxeldose.resample import onto, roi_onto
 from voxeldose.thresholds import published_limits, thresholds_met
 from voxeldose.volume import DensityMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
+    from voxeldose.case import RoiMetrics, TumorToNormal
     from voxeldose.grid import Grid
     from voxeldose.roi import RoiSet
     from voxeldose.volume import DecayMap, DoseMap
@@ -211,10 +212,18 @@ def _measured(
                 'engine = "density" with density = "ct", or a density for lungs alone.'
             )
         measured[region.name] = metrics.roi_metrics(
-            region, outside[region.name], dose, placed.local, placed.decays, density, dose_is_known=known
+            region,
+            outside[region.name],
+            dose,
+            placed.local,
+            placed.decays,
+            density,
+            dose_is_known=known,
+            tissue=case.radiobiology.get(region.role),
         )
     shared = metrics.overlaps([r for r in regions if r.name in case.rois], dose.grid.voxel_volume_ml)
     warnings += _overlap_warnings(regions, shared)
+    ratios = _tumor_to_normal(measured, regions, placed, assumptions)
     totals = Totals(
         activity_mbq=found.activity.total_mbq(),
         administered_mbq=given.administered_mbq,
@@ -245,7 +254,31 @@ def _measured(
         thresholds=thresholds_met(measured, given.device, case.limits, engine=engine.name, image=image_nuclide(case)),
         overlaps=shared,
         record=record,
+        tumor_to_normal=ratios,
     )
+
+
+def _tumor_to_normal(
+    measured: Mapping[str, RoiMetrics], regions: RoiSet, placed: _Placed, assumptions: list[str]
+) -> tuple[TumorToNormal, ...]:
+    """Every tumor against perfused normal liver where that is known, against whole normal liver elsewhere."""
+    normals = regions.with_role("normal_liver").names()
+    if not normals or not any(m.role == "tumor" for m in measured.values()):
+        return ()
+    perfused = perfused_normal(regions)
+    if perfused is not None:
+        normal = metrics.roi_metrics(perfused, 0.0, placed.dose, placed.local, placed.decays, placed.density)
+        definition = (
+            f"perfused normal liver: {', '.join(normals)} inside {', '.join(regions.with_role('perfused').names())}"
+        )
+    else:
+        normal = measured[normals[0]]
+        definition = f"whole normal liver: {normals[0]}"
+        assumptions.append(
+            f"T/N is against {definition}, as no perfused region is given; where only a part of the liver was infused this "
+            "makes it too high."
+        )
+    return metrics.tumor_to_normal_table(measured, normal, definition)
 
 
 class _Watch:
@@ -304,11 +337,10 @@ def _what_was_assumed(case: Case, engine: Engine) -> list[str]:
         said.append(
             "Not every image states its frame of reference; positions are taken to be in the same patient frame."
         )
-    if any(r.role in ("tumor", "liver", "normal_liver") for r in case.rois):
-        for role in ("tumor", "liver"):
-            tissue = metrics.RADIOBIOLOGY[role]
+    if any(r.role in case.radiobiology for r in case.rois):
+        for tissue in dict.fromkeys(case.radiobiology.values()):
             said.append(
-                f"BED and EUD of {tissue.name}: α/β {tissue.alpha_beta_gy:g} Gy, repair half-time "
+                f"BED and EUD of {tissue.tissue} ({tissue.name}): α/β {tissue.alpha_beta_gy:g} Gy, repair half-time "
                 f"{tissue.repair_half_time_h:g} h, α {tissue.alpha_per_gy:g} per Gy ({tissue.source})."
             )
     return said

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from voxeldose.grid import Grid
     from voxeldose.volume import FloatArray
 
-__all__ = ["reference_region", "regions_on"]
+__all__ = ["perfused_normal", "reference_region", "regions_on"]
 
 #: A region with more than this part outside the dose grid gets a warning.
 OUTSIDE_WARNING = 0.01
@@ -66,6 +66,20 @@ def _without(livers: RoiSet, tumors: RoiSet, name: str) -> Roi | None:
         return None
     offset = np.clip(np.where(liver > 1e-3, moment / np.maximum(liver, 1e-3), 0), -0.5, 0.5)
     return Roi(name, "normal_liver", liver, frame, (), offset)
+
+
+def perfused_normal(regions: RoiSet) -> Roi | None:
+    """The part of normal liver inside perfused regions; ``None`` where there is none of either, or nothing in common.
+
+    In a voxel that both fill only partly, the smaller part counts.
+    """
+    normals, perfused = regions.with_role("normal_liver"), regions.with_role("perfused")
+    if not normals or not perfused:
+        return None
+    ends = [r.grid.points_lps_mm(np.array([(0, 0, 0), [n - 1 for n in r.grid.shape]])) for r in normals]
+    frame = normals.rois[0].grid.extended_to(np.concatenate(ends))
+    both = np.minimum(*(union([r.on_window(frame) for r in chosen]) for chosen in (normals, perfused)))
+    return Roi("perfused normal liver", "normal_liver", both, frame) if (both > 0).any() else None
 
 
 def _merged(rois: RoiSet, frame: Grid) -> tuple[FloatArray, FloatArray]:

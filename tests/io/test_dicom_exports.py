@@ -27,7 +27,8 @@ from voxeldose.io.nifti import write_labels
 from voxeldose.io.results import write_tables
 from voxeldose.io.results_folder import read_results
 from voxeldose.job import run_case
-from voxeldose.metrics import RADIOBIOLOGY, bed_gy, dvh_in
+from voxeldose.metrics import dvh_in
+from voxeldose.radiobiology import bed_gy, default_sets
 from voxeldose.resample import roi_onto
 
 KINDS = ["axial", "oblique", "feet_first"]
@@ -369,7 +370,7 @@ def test_bed_is_an_effective_dose_that_is_not_taken_for_an_absorbed_one(exported
     made = dcmread(out / "bed.dcm")
     assert (made.DoseType, made.DoseUnits) == ("EFFECTIVE", "GY")
     assert "alpha/beta 10 Gy" in made.DoseComment
-    wanted = bed_gy(result.dose.gy.astype(float), RADIOBIOLOGY["tumor"], vd.Y90)
+    wanted = bed_gy(result.dose.gy.astype(float), default_sets()["tumor"], vd.Y90)
     stored = made.pixel_array * float(made.DoseGridScaling)
     # float32 map, 32 bit integers
     assert stored.max() == pytest.approx(wanted.max(), rel=1e-6)

@@ -33,6 +33,7 @@ ROI_KEYS = {
     "v446_fraction",
     "bed_gy",
     "eud_gy",
+    "eubed_gy",
     "mean_dose_local_gy",
 }
 TOP_KEYS = {

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 
+from benchmarks import closed_forms
+from benchmarks.closed_forms import edge_level, spread_of
+from benchmarks.published import EDGE, LANCONELLI, NEMA_DIAMETERS_MM, OFFSETS, SELF_DOSES, SPHERES, TISSUE_RANGE
 from voxeldose.dpk import point_kernel, voxelise
 from voxeldose.engines.convolution import Convolution
 from voxeldose.grid import Grid
@@ -11,26 +14,10 @@ from voxeldose.volume import DecayMap
 
 KERNEL = point_kernel()
 
-# Lanconelli et al., Phys. Med. Biol. 57 (2012) 517, Y-90 in soft tissue of 1.04 g/mL: mGy/(MBq s) by voxel size in mm
-# for offsets 000, 100, 110, 111, 200
-LANCONELLI = {
-    2.21: (3.00, 5.70e-1, 2.26e-1, 1.20e-1, 7.00e-2),
-    2.4: (2.53, 4.71e-1, 1.81e-1, 9.29e-2, 5.21e-2),
-    3: (1.59, 2.75e-1, 9.50e-2, 4.29e-2, 2.05e-2),
-    3.59: (1.08, 1.73e-1, 5.31e-2, 2.08e-2, 8.10e-3),
-    4: (8.58e-1, 1.29e-1, 3.62e-2, 1.27e-2, 4.18e-3),
-    4.42: (6.89e-1, 9.73e-2, 2.48e-2, 7.78e-3, 2.10e-3),
-    4.8: (5.73e-1, 7.63e-2, 1.78e-2, 5.07e-3, 1.11e-3),
-    5: (5.22e-1, 6.75e-2, 1.51e-2, 4.07e-3, 7.89e-4),
-    6: (3.42e-1, 3.80e-2, 6.86e-3, 1.45e-3, 1.31e-4),
-    9.28: (1.17e-1, 8.53e-3, 9.09e-4, 1.10e-4, 7.70e-7),
-}
-OFFSETS = ((0, 0, 0), (1, 0, 0), (1, 1, 0), (1, 1, 1), (2, 0, 0))
 # Where the difference comes from: theirs is four-component soft tissue, ours is water scaled by density. Electrons go
 # 1.0122 times as far in tissue (README of the kernel), and face, edge and corner neighbours of a big voxel get the first,
 # second and third power of that: 1.2, 2.4 and 3.6 %.
 TOLERANCE = (0.02, 0.02, 0.02, 0.04, 0.10)
-TISSUE_RANGE = 1.0122
 
 
 def compare_with_lanconelli(size, range_factor, tolerances):
@@ -54,12 +41,8 @@ def test_voxel_s_values_with_the_range_of_tissue_are_those_of_lanconelli(size):
     compare_with_lanconelli(size, TISSUE_RANGE, (0.015, 0.01, 0.005, 0.006, 0.012 if size <= 6 else 0.06))
 
 
-@pytest.mark.parametrize(
-    ("spacing", "published", "tolerance"),
-    # water; DPM and MIRD 17 as quoted by the shared notes; 4x4x3 mm: that source states 4 %
-    [((3, 3, 3), 1.581, 0.01), ((3, 3, 3), 1.61, 0.015), ((6, 6, 6), 0.346, 0.01), ((3, 4, 4), 1.013, 0.04)],
-)
-def test_self_dose_is_that_of_dpm_and_mird_17(spacing, published, tolerance):
+@pytest.mark.parametrize(("spacing", "published", "tolerance", "source"), SELF_DOSES)
+def test_self_dose_is_that_of_dpm_and_mird_17(spacing, published, tolerance, source):
     assert voxelise(KERNEL, spacing).gy_per_decay.max() * 1e9 == pytest.approx(published, rel=tolerance)
 
 
@@ -81,27 +64,9 @@ def test_energy_fractions_agree_with_another_point_kernel(spacing, offset, fract
     assert found == pytest.approx(fraction, rel=0.01)
 
 
-def shells(reach_mm):
-    """Middle radius and energy fraction of the table's shells within a reach."""
-    radius = KERNEL.radius_mm
-    middle, energy = (radius[1:] + radius[:-1]) / 2, np.diff(KERNEL.energy_fraction_within)
-    return middle[middle < reach_mm], energy[middle < reach_mm]
-
-
 def sphere_fraction(radius_mm, reach_mm=12.0):
-    """Self-absorbed energy fraction of a uniform sphere, Σ e(r) (1 - 3x/2 + x³/2) with x = r/2R < 1."""
-    middle, energy = shells(min(2 * radius_mm, reach_mm))
-    x = middle / (2 * radius_mm)
-    return float((energy * (1 - 1.5 * x + 0.5 * x**3)).sum())
-
-
-# Graves 2019, water, energy within 11 mm: absorbed fraction by radius in mm of spheres of 0.1 g to 2 kg, and of the
-# NEMA phantom's
-SPHERES = {
-    2.88: 0.4314, 4.92: 0.6160, 6.20: 0.6862, 7.82: 0.7460, 9.85: 0.7956, 13.37: 0.8471, 16.84: 0.8774,
-    21.22: 0.9017, 28.79: 0.9264, 36.28: 0.9407, 41.53: 0.9477, 49.24: 0.9553, 62.04: 0.9637, 78.16: 0.9703,
-    5: 0.621, 6.5: 0.699, 8.5: 0.765, 11: 0.816, 14: 0.854, 18.5: 0.888,
-}  # fmt: skip
+    """Self-absorbed energy fraction of a uniform sphere."""
+    return closed_forms.sphere_fraction(radius_mm, spread_of(KERNEL, reach_mm=reach_mm))
 
 
 @pytest.mark.parametrize("radius", SPHERES)
@@ -192,19 +157,10 @@ def test_the_staircase_of_a_300_ml_sphere_loses_what_is_known():
     assert 1 - found == pytest.approx(1 - (1 - 0.0587) * KERNEL.within(12), abs=0.0012)
 
 
-@pytest.mark.parametrize(
-    ("depth_mm", "level"),
-    [
-        *[(-5, 0.9845), (-3, 0.935), (-2, 0.875), (-1, 0.762), (0, 0.498), (0.5, 0.328), (1, 0.234)],
-        *[(2, 0.121), (3, 0.061), (4, 0.028), (5, 0.0115), (6, 0.004), (8, 0.0002)],
-    ],
-)
+@pytest.mark.parametrize(("depth_mm", "level"), EDGE)
 def test_the_edge_of_a_half_space_falls_off_as_published(depth_mm, level):
     """Source x < 0; levels from the Graves kernel, which counts the energy within 11 mm as 0.9960 of all."""
-    middle, energy = shells(12)
-    outside = middle > abs(depth_mm)
-    leak = float((energy[outside] * 0.5 * (1 - abs(depth_mm) / middle[outside])).sum())
-    assert (leak if depth_mm >= 0 else energy.sum() - leak) == pytest.approx(level, abs=0.002)
+    assert edge_level(depth_mm, spread_of(KERNEL, reach_mm=12)) == pytest.approx(level, abs=0.002)
     step, n = 0.25, 120
     grid = Grid.from_axes((21, 21, n), (2.0, 2.0, step), (0, 0, 0))
     values = np.zeros(grid.shape)
@@ -217,7 +173,7 @@ def test_the_edge_of_a_half_space_falls_off_as_published(depth_mm, level):
 
 def test_nema_spheres_have_their_volumes():
     # worked example 11
-    volumes = [np.pi * d**3 / 6 / 1000 for d in (10, 13, 17, 22, 28, 37)]
+    volumes = [np.pi * d**3 / 6 / 1000 for d in NEMA_DIAMETERS_MM]
     np.testing.assert_allclose(volumes, [0.524, 1.150, 2.572, 5.575, 11.494, 26.522], atol=5e-4)
 
 

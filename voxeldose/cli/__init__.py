@@ -18,8 +18,11 @@ from voxeldose.cli.compare import compare
 from voxeldose.cli.demo import demo
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
+from voxeldose.cli.lung_shunt import lung_shunt
 from voxeldose.cli.plan import plan
+from voxeldose.cli.radiobiology import radiobiology
 from voxeldose.cli.replay import replay
+from voxeldose.cli.uncertainty import uncertainty
 from voxeldose.errors import VoxeldoseError
 
 __all__ = ["main"]
@@ -66,5 +69,19 @@ def main(debug: bool) -> None:
     """
 
 
-for _command in (assess, card, cohort, compare, demo, inspect, kernel, plan, replay):
+_COMMANDS = (
+    assess,
+    card,
+    cohort,
+    compare,
+    demo,
+    inspect,
+    kernel,
+    lung_shunt,
+    plan,
+    radiobiology,
+    replay,
+    uncertainty,
+)
+for _command in _COMMANDS:
     main.add_command(_command)

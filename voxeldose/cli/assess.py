@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
 import click
 
-from voxeldose.cli.tables import print_table
-from voxeldose.cli.words import CONSTANTS, PATH, Instant, progress
+from voxeldose.cli.tables import print_table, print_uncertainty
+from voxeldose.cli.words import CONSTANTS, PATH, Instant, progress, read_labels_json
 
 __all__ = ["assess"]
 
@@ -54,6 +55,14 @@ __all__ = ["assess"]
 @click.option("--constants", type=CONSTANTS, help="Set of Y-90 constants (default ddep).")
 @click.option("--thresholds", type=PATH, help="TOML file with your site's own limits; they replace published ones.")
 @click.option("--device", type=click.Choice(["glass", "resin"]), help="Microspheres; decides the thresholds compared.")
+@click.option(
+    "--uncertainty",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A standard uncertainty, as in [uncertainty] of the case file; may be repeated.",
+)
+@click.option("--samples", type=int, help="Monte Carlo samples of the uncertainty (default 500).")
+@click.option("--probability", multiple=True, metavar="CONDITION", help="Such as 'lesion_1.d95>=400'; may be repeated.")
 @click.option("--dose-bits", type=click.Choice(["16", "32"]), help="Bits a voxel of dose.dcm (default 32).")
 @click.option(
     "--bed-dose",
@@ -89,8 +98,9 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))
     elif not quiet:
         print_table(content)
+        print_uncertainty(content)
     if not quiet:
-        for warning in content["warnings"]:
+        for warning in [*content["warnings"], *((content["uncertainty"] or {}).get("warnings", []))]:
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"Results: {folder} (open {folder / 'report.html'})", err=True)
 
@@ -167,19 +177,37 @@ def _override(tables: dict[str, Any], flags: dict[str, Any]) -> None:
         except ValueError:
             msg = f"--grid must be activity, ct, rois or a spacing in mm, found {flags['grid']!r}."
             raise click.UsageError(msg) from None
+    _override_uncertainty(tables, flags)
     if flags["rois"]:
         tables["rois"] = [{"path": str(p.absolute())} for p in flags["rois"]]
     if flags["labels"] is not None:
         paths = [t["path"] for t in tables.get("rois", []) if isinstance(t, dict) and "path" in t]
         files = [p for path in paths for p in ([path] if isinstance(path, str) else path)]
-        tables["rois"] = [{"path": files, "labels": _read_labels_json(flags["labels"])}]
+        tables["rois"] = [{"path": files, "labels": read_labels_json(flags["labels"])}]
 
 
-def _read_labels_json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        from voxeldose.errors import InputError
+def _override_uncertainty(tables: dict[str, Any], flags: dict[str, Any]) -> None:
+    """Put --uncertainty, --samples and --probability into the table, which any of them makes."""
+    if not (flags["uncertainty"] or flags["samples"] is not None or flags["probability"]):
+        return
+    table = tables.setdefault("uncertainty", {})
+    if not isinstance(table, dict):
+        return  # left to the check of the case file
+    for words in flags["uncertainty"]:
+        key, sign, value = (part.strip() for part in words.partition("="))
+        if not sign or not value:
+            msg = f"--uncertainty takes KEY=VALUE, such as calibration_fraction=0.05, found {words!r}."
+            raise click.UsageError(msg)
+        table[key] = _number(value)
+    if flags["samples"] is not None:
+        table["samples"] = flags["samples"]
+    if flags["probability"]:
+        table["probabilities"] = list(flags["probability"])
 
-        msg = f'{path}: cannot be read as JSON ({error}); needed is {{"1": {{"name": "liver", "role": "liver"}}}}.'
-        raise InputError(msg) from error
+
+def _number(words: str) -> Any:
+    """A whole number, a number, or the words themselves."""
+    for kind in (int, float):
+        with contextlib.suppress(ValueError):
+            return kind(words)
+    return words

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-__all__ = ["print_rows", "print_table"]
+__all__ = ["print_rows", "print_table", "print_uncertainty"]
 
 _COLUMNS = (
     ("volume mL", "volume_ml", "{:.1f}", 1),
@@ -37,6 +37,40 @@ def print_table(content: dict[str, Any]) -> None:
     if totals["recovered_fraction"] is not None:
         said.append(f"image/administered {totals['recovered_fraction']:.3f}")
     click.echo("; ".join(said))
+
+
+_SPREAD = (
+    ("mean Gy", "mean_dose_gy"),
+    ("recovered mean", "mean_dose_recovered_gy"),
+    ("D95", "d95_gy"),
+    ("D70", "d70_gy"),
+)
+
+
+def print_uncertainty(content: dict[str, Any]) -> None:
+    """Means, intervals, what rules them, and probabilities, where the run has them."""
+    found = content.get("uncertainty")
+    if not found:
+        return
+    rows = []
+    shown = [(t, k) for t, k in _SPREAD if any(k in roi["metrics"] for roi in found["rois"].values())]
+    for name, roi in found["rois"].items():
+        row = {"ROI": name}
+        for title, key in shown:
+            m = roi["metrics"].get(key)
+            row[title] = f"{m['value']:.1f} ({m['q025']:.1f} to {m['q975']:.1f})" if m else "-"
+        row["sd of mean"] = f"{roi['metrics'][roi['budget_of']]['sd']:.1f}"
+        row["mostly by"] = (
+            f"{roi['dominant']} {100 * roi['budget'][0]['variance_fraction']:.0f} %" if roi["budget"] else "-"
+        )
+        rows.append(row)
+    click.echo(f"\n95 % intervals, {found['samples']} samples, seed {found['seed']}:")
+    print_rows(rows)
+    for p in found["probabilities"]:
+        sign = ">=" if p["sense"] == "at least" else "<"
+        click.echo(
+            f"P({p['roi']} {p['metric']} {sign} {p['limit']:g}) = {p['probability']:.3f} ± {p['standard_error']:.3f}"
+        )
 
 
 def print_rows(rows: list[dict[str, str]]) -> None:

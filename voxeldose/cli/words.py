@@ -1,8 +1,9 @@
-"""What the commands share: types of their options, and progress."""
+"""What the commands share: types of their options, labels, and progress."""
 
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-__all__ = ["CONSTANTS", "PATH", "Instant", "progress"]
+__all__ = ["CONSTANTS", "PATH", "Instant", "named_labels", "progress", "read_labels_json"]
 
 PATH = click.Path(path_type=Path)
 
@@ -47,3 +48,38 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("starting") as status:
         yield status.update
+
+
+def read_labels_json(path: Path) -> Any:
+    """What a labels file holds: label value or name -> name and role.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON.
+    """
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        from voxeldose.errors import InputError
+
+        msg = f'{path}: cannot be read as JSON ({error}); needed is {{"1": {{"name": "liver", "role": "liver"}}}}.'
+        raise InputError(msg) from error
+
+
+def named_labels(path: Path) -> dict[str, tuple[str, str]]:
+    """Label value or name -> (name, role) of a labels file.
+
+    Raises
+    ------
+    InputError
+        If it is not JSON, or a label has no name or no role.
+    """
+    from voxeldose.errors import InputError
+
+    found = read_labels_json(path)
+    labels = found if isinstance(found, dict) else {}
+    if not labels or not all(isinstance(v, dict) and {"name", "role"} <= v.keys() for v in labels.values()):
+        msg = f'{path}: every label needs a name and a role, as in {{"1": {{"name": "liver", "role": "liver"}}}}.'
+        raise InputError(msg)
+    return {key: (str(v["name"]), str(v["role"])) for key, v in labels.items()}

@@ -6,16 +6,16 @@ breathing, scatter, attenuation and reconstruction artefacts, deposition in clus
 
 from __future__ import annotations
 
-import itertools
 import math
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from voxeldose._version import __version__
 from voxeldose.case import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.demo.shapes import blurred, ellipsoid, lattice, occupancy, sphere
 from voxeldose.dpk import point_kernel
 from voxeldose.dvh import Dvh
 from voxeldose.engines.convolution import Convolution
@@ -25,7 +25,9 @@ from voxeldose.radionuclide import Y90
 from voxeldose.volume import ActivityMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from voxeldose.demo.shapes import Floats, Points, Shape
 
 __all__ = [
     "ADMINISTERED_MBQ",
@@ -35,16 +37,19 @@ __all__ = [
     "MAA_TUMOR_RATIO",
     "PET_AT",
     "PET_FRAME_S",
+    "PET_NOISE_FWHM_MM",
     "REGIONS",
     "RESIDUAL_MBQ",
     "SEED",
     "SPECT_AT",
     "UPTAKE",
-    "Floats",
+    "clean_pet",
     "concentrations",
     "ct_numbers",
     "label_map",
+    "pet_deviation",
     "pet_image",
+    "pet_noise",
     "spect_counts",
     "truth_of_phantom",
 ]
@@ -74,43 +79,21 @@ LUNG_DENSITY_G_PER_ML = 0.26
 HU = {"body": 40, "lungs": -780, "spine": 260, "liver": 58, "lesion_1": 46, "necrotic_core": 18, "lesion_2": 44}
 #: Label and role of what the study gives as regions; the liver label does not hold the tumors.
 REGIONS = {"liver": (1, "liver"), "lesion_1": (2, "tumor"), "lesion_2": (3, "tumor"), "lungs": (4, "lung")}
-#: Where voxels that a surface may cross are probed along each axis: the middles of four parts.
-PLACES = np.array([-0.375, -0.125, 0.125, 0.375], np.float32)
 DOSES = ("mean_dose_gy", "d70_gy", "v205_fraction", "v400_fraction")
 #: Voxel size for the true dose of each region.
 TRUTH_MM = {"liver": 1.5, "lesion_1": 0.6, "lesion_2": 0.5}
 
-Floats = npt.NDArray[np.float32]
 
-
-class _Points(NamedTuple):
-    """Coordinates in LPS millimetres; arrays of one shape, or of shapes that broadcast to a lattice."""
-
-    x: Floats
-    y: Floats
-    z: Floats
-
-
-def _ellipsoid(p: _Points, centre: tuple[float, float, float], half: tuple[float, float, float]) -> Floats:
-    """A bound of the distance (mm) to an ellipsoid's surface, negative inside; never farther than the surface is."""
-    squares = [((v - np.float32(c)) / np.float32(h)) ** 2 for v, c, h in zip(p, centre, half, strict=True)]
-    return np.asarray((np.sqrt(squares[0] + squares[1] + squares[2]) - 1) * np.float32(min(half)), np.float32)
-
-
-def _sphere(centre: tuple[float, float, float], radius_mm: float) -> Callable[[_Points], Floats]:
-    return lambda p: _ellipsoid(p, centre, (radius_mm,) * 3)
-
-
-def _liver(p: _Points) -> Floats:
+def _liver(p: Points) -> Floats:
     """Right lobe and left lobe, cut off below by an oblique plane."""
-    lobes = np.minimum(_ellipsoid(p, (-74, 4, 2), (64, 76, 67)), _ellipsoid(p, (-8, -38, 24), (72, 36, 32)))
+    lobes = np.minimum(ellipsoid(p, (-74, 4, 2), (64, 76, 67)), ellipsoid(p, (-8, -38, 24), (72, 36, 32)))
     below = (np.float32(0.45) * p.x - p.z - np.float32(18.7)) / np.float32(math.hypot(1, 0.45))
     return np.asarray(np.maximum(lobes, below), np.float32)
 
 
-def _lungs(p: _Points) -> Floats:
+def _lungs(p: Points) -> Floats:
     """Two short lungs; the dome of the liver pushes into the right one, 3 mm of diaphragm in between."""
-    both = np.minimum(_ellipsoid(p, (-78, 5, 84), (55, 76, 66)), _ellipsoid(p, (80, 5, 84), (52, 74, 64)))
+    both = np.minimum(ellipsoid(p, (-78, 5, 84), (55, 76, 66)), ellipsoid(p, (80, 5, 84), (52, 74, 64)))
     return np.asarray(np.maximum(both, 3 - _liver(p)), np.float32)
 
 
@@ -120,42 +103,20 @@ SPHERES = {
     "lesion_2": ((-38.0, -24.0, 18.0), 13.0),
 }
 #: What is inside (negative) and how near the surface may be, mm. Tumors lie wholly in the liver, the core in lesion_1.
-SHAPES: dict[str, Callable[[_Points], Floats]] = {
-    "body": lambda p: _ellipsoid(p, (0, 0, 0), (165, 112, math.inf)),
-    "spine": lambda p: _ellipsoid(p, (0, 72, 0), (20, 20, math.inf)),
+SHAPES: dict[str, Shape] = {
+    "body": lambda p: ellipsoid(p, (0, 0, 0), (165, 112, math.inf)),
+    "spine": lambda p: ellipsoid(p, (0, 72, 0), (20, 20, math.inf)),
     "liver": _liver,
     "lungs": _lungs,
-    **{name: _sphere(*where) for name, where in SPHERES.items()},
+    **{name: sphere(*where) for name, where in SPHERES.items()},
 }
-
-
-def _lattice(grid: Grid) -> _Points:
-    """Voxel centres of an axial grid, as three axes that broadcast."""
-    k, j, i = (np.arange(n) for n in grid.shape)
-    affine = grid.affine_lps_mm.astype(np.float32)
-    z, y, x = affine[2, 0] * k + affine[2, 3], affine[1, 1] * j + affine[1, 3], affine[0, 2] * i + affine[0, 3]
-    axes = (x[None, None, :], y[None, :, None], z[:, None, None])
-    return _Points(*(np.asarray(v, np.float32) for v in axes))
-
-
-def _occupancy(name: str, grid: Grid) -> Floats:
-    """Fraction of each voxel of an axial grid inside a shape; voxels near the surface are cut into 64 parts."""
-    shape, points = SHAPES[name], _lattice(grid)
-    signed = np.broadcast_to(shape(points), grid.shape)
-    inside = (signed < 0).astype(np.float32)
-    k, j, i = np.nonzero(np.abs(signed) <= 0.5 * math.hypot(*grid.spacing_mm))
-    x, y, z = points.x.ravel()[i], points.y.ravel()[j], points.z.ravel()[k]
-    dz, dy, dx = (np.float32(step) * PLACES for step in grid.spacing_mm)
-    found = np.zeros(k.size, np.float32)
-    for a, b, c in itertools.product(dx, dy, dz):
-        found += shape(_Points(x + a, y + b, z + c)) < 0
-    inside[k, j, i] = found / PLACES.size**3
-    return inside
 
 
 def occupancies(grid: Grid) -> dict[str, Floats]:
     """Occupancy of every part that may hold activity; the parts do not overlap."""
-    filled = {name: _occupancy(name, grid) for name in ("liver", "lesion_1", "necrotic_core", "lesion_2", "lungs")}
+    filled = {
+        name: occupancy(SHAPES[name], grid) for name in ("liver", "lesion_1", "necrotic_core", "lesion_2", "lungs")
+    }
     filled["liver"] = np.maximum(filled["liver"] - filled["lesion_1"] - filled["lesion_2"], 0)
     filled["lesion_1"] = np.maximum(filled["lesion_1"] - filled["necrotic_core"], 0)
     return filled
@@ -180,33 +141,44 @@ def _ball_ml(name: str) -> float:
     return 4 / 3 * math.pi * SPHERES[name][1] ** 3 / 1000
 
 
-def _blurred(values: Floats, grid: Grid, fwhm_mm: float) -> Floats:
-    from scipy.ndimage import gaussian_filter
-
-    to_sigma = fwhm_mm / math.sqrt(8 * math.log(2))
-    return np.asarray(gaussian_filter(values, [to_sigma / s for s in grid.spacing_mm], mode="constant"), np.float32)
+def clean_pet(grid: Grid, bq_per_ml: Mapping[str, float]) -> Floats:
+    """What the PET would show without noise: blurred activity."""
+    return blurred(activity_of(occupancies(grid), bq_per_ml), grid, PET_FWHM_MM)
 
 
 def pet_image(grid: Grid, bq_per_ml: Mapping[str, float], random: np.random.Generator) -> Floats:
     """Blurred activity with noise whose variance grows with activity; its sum is zero, its voxels may fall below."""
-    clean = _blurred(activity_of(occupancies(grid), bq_per_ml), grid, PET_FWHM_MM)
-    grain = _blurred(random.standard_normal(grid.shape, np.float32), grid, PET_NOISE_FWHM_MM)
-    grain *= np.broadcast_to(SHAPES["body"](_lattice(grid)) < 0, grid.shape)
-    normal = bq_per_ml["liver"]
-    noise = grain / grain[grain != 0].std() * np.sqrt(clean / normal + PET_NOISE_FLOOR) * (PET_NOISE_FRACTION * normal)
+    clean = clean_pet(grid, bq_per_ml)
+    return clean + pet_noise(clean, grid, SHAPES["body"], bq_per_ml["liver"], random)
+
+
+def pet_noise(clean: Floats, grid: Grid, body: Shape, normal: float, random: np.random.Generator) -> Floats:
+    """Noise inside a body whose voxels have the deviations of :func:`pet_deviation`; correlated, its sum zero."""
+    grain = blurred(random.standard_normal(grid.shape, np.float32), grid, PET_NOISE_FWHM_MM)
+    grain *= np.broadcast_to(body(lattice(grid)) < 0, grid.shape)
+    noise = grain / grain[grain != 0].std() * _noisier(clean, normal) * (PET_NOISE_FRACTION * normal)
     noise[grain != 0] -= noise[grain != 0].mean()
-    return np.asarray(clean + noise, np.float32)
+    return np.asarray(noise, np.float32)
+
+
+def pet_deviation(clean: Floats, normal: float) -> Floats:
+    """Standard deviation of each voxel of a PET: its square grows with activity above a floor; ``normal`` is liver's."""
+    return np.asarray(_noisier(clean, normal) * (PET_NOISE_FRACTION * normal), np.float32)
+
+
+def _noisier(clean: Floats, normal: float) -> Floats:
+    return np.asarray(np.sqrt(clean / normal + PET_NOISE_FLOOR), np.float32)
 
 
 def spect_counts(grid: Grid, bq_per_ml: Mapping[str, float], random: np.random.Generator) -> npt.NDArray[np.uint16]:
     """Blurred activity as Poisson counts."""
-    clean = _blurred(activity_of(occupancies(grid), bq_per_ml), grid, SPECT_FWHM_MM).astype(np.float64)
+    clean = blurred(activity_of(occupancies(grid), bq_per_ml), grid, SPECT_FWHM_MM).astype(np.float64)
     return np.asarray(random.poisson(clean * (SPECT_COUNTS / clean.sum())), np.uint16)
 
 
 def ct_numbers(grid: Grid, random: np.random.Generator) -> Floats:
     """Hounsfield units by the region of each voxel's centre, with mild noise."""
-    points = _lattice(grid)
+    points = lattice(grid)
     hu = np.full(grid.shape, -1000, np.float32)
     for name, value in HU.items():
         hu[np.broadcast_to(SHAPES[name](points) < 0, grid.shape)] = value
@@ -216,7 +188,7 @@ def ct_numbers(grid: Grid, random: np.random.Generator) -> Floats:
 
 def label_map(grid: Grid) -> npt.NDArray[np.uint8]:
     """Label of the region at each voxel's centre."""
-    points = _lattice(grid)
+    points = lattice(grid)
     labels = np.zeros(grid.shape, np.uint8)
     for name in ("lungs", "liver", "lesion_1", "lesion_2"):
         labels[np.broadcast_to(SHAPES[name](points) < 0, grid.shape)] = REGIONS[name][0]
@@ -254,7 +226,7 @@ def truth_of_phantom(chest: Grid) -> dict[str, Any]:
         grids[name] = _box_around(centre, (radius + 12.0,) * 3, TRUTH_MM[name])
     volumes = {name: _ball_ml(name) for name in ("lesion_1", "lesion_2")}
     for name, grid in (("liver", grids["liver"]), ("lungs", chest)):
-        volumes[name] = float(_occupancy(name, grid).sum(dtype=np.float64)) * grid.voxel_volume_ml
+        volumes[name] = float(occupancy(SHAPES[name], grid).sum(dtype=np.float64)) * grid.voxel_volume_ml
     volumes["liver"] -= volumes["lesion_1"] + volumes["lesion_2"]
     concentration = concentrations(volumes, UPTAKE)
     rois: dict[str, dict[str, float | None]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from voxeldose.io.toml_file import Table as _Table
 from voxeldose.io.toml_file import checked, checked_json, read_toml
@@ -127,6 +127,50 @@ class OutputTable(_Table):
     rtstruct: bool = False
 
 
+class RadiobiologyTable(_Table):
+    """``[radiobiology]``: names of parameter sets."""
+
+    tumor: str | None = None
+    normal_liver: str | None = None
+
+
+class RecoveryTable(_Table):
+    """Recovery by volume: the curve's parameters, or measured spheres (mL, recovery, its uncertainty)."""
+
+    b_ml: Positive | None = None
+    c: Positive | None = None
+    b_sd_ml: NotNegative = 0.0
+    c_sd: NotNegative = 0.0
+    correlation: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    spheres: list[tuple[Positive, Positive, Positive]] | None = None
+    source: str | None = None
+
+    @field_validator("spheres", mode="before")
+    @classmethod
+    def _rows(cls, value: Any) -> Any:
+        return [tuple(row) if isinstance(row, list) else row for row in value] if isinstance(value, list) else value
+
+
+class UncertaintyTable(_Table):
+    """``[uncertainty]``: standard uncertainties; keys as in :class:`voxeldose.spread.Spread`."""
+
+    samples: Annotated[int, Field(ge=20)] | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
+    calibration_fraction: NotNegative | None = None
+    energy_fraction: NotNegative | None = None
+    lung_shunt_sd: NotNegative | None = None
+    timing_h: NotNegative | None = None
+    noise_fraction: NotNegative | None = None
+    noise_fwhm_mm: NotNegative | None = None
+    noise_region: str | None = None
+    noise_floor: NotNegative | None = None
+    registration_mm: NotNegative | None = None
+    contour_mm: NotNegative | None = None
+    contour_fwhm_mm: NotNegative | None = None
+    recovery: RecoveryTable | None = None
+    probabilities: list[str] = Field(default=[])
+
+
 class CaseFile(_Table):
     """A whole case file; paths are absolute after reading."""
 
@@ -138,6 +182,8 @@ class CaseFile(_Table):
     registration: RegistrationTable | None = None
     administration: AdministrationTable = AdministrationTable()
     dose: DoseTable = DoseTable()
+    radiobiology: RadiobiologyTable = RadiobiologyTable()
+    uncertainty: UncertaintyTable | None = None
     output: OutputTable = OutputTable()
 
 

@@ -74,6 +74,7 @@ _ROWS = (
     *(_covers(dose) for dose in (100, 190, 205, 400, 446)),
     _Row("bed_gy", ("BED", SCHEME, "Biologically effective dose, mean over volume"), _GY),
     _Row("eud_gy", ("EUD", SCHEME, "Equivalent uniform dose"), _GY),
+    _Row("eubed_gy", ("EUBED", SCHEME, "Equivalent uniform biologically effective dose"), _GY),
     _Row("mean_dose_local_gy", _ABSORBED_DOSE, _GY, _MEAN, _LOCAL),
 )
 

@@ -46,6 +46,7 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
         "case": {"id": result.case.id},
         "rois": rois,
         "tumor_to_normal_ratio": result.tumor_to_normal_ratio,
+        "tumor_to_normal": [asdict(t) for t in result.tumor_to_normal],
         "totals": asdict(result.totals),
         "thresholds": [asdict(t) for t in result.thresholds],
         "overlaps": [asdict(o) for o in result.overlaps],
@@ -71,6 +72,7 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
                 "frame_uid": grid.frame_uid,
             },
         },
+        "uncertainty": asdict(result.uncertainty) if result.uncertainty else None,
         "administration": {
             "administered_mbq": given.administered_mbq,
             "residual_mbq": given.residual_mbq,
@@ -150,6 +152,7 @@ _MEANINGS = {
         "biologically effective dose, mean over the volume; parameters stand in assessment.json, assumptions",
     ),
     "eud_gy": ("Gy", "equivalent uniform dose; parameters stand in assessment.json, assumptions"),
+    "eubed_gy": ("Gy", "equivalent uniform BED; parameters as for eud_gy"),
     "mean_dose_local_gy": ("Gy", "mean dose of the same region by local deposition"),
 }
 

@@ -51,6 +51,7 @@ _STATED = (
     Column("V446", "%", "v446_fraction", _COVER),
     Column("BED, mean", "Gy", "bed_gy", _MORE),
     Column("EUD", "Gy", "eud_gy", _MORE),
+    Column("EUBED", "Gy", "eubed_gy", _MORE),
     Column("Mean by local deposition", "Gy", "mean_dose_local_gy", _MORE),
     Column("Outside the dose grid", "%", "outside_fraction", _MORE),
 )
@@ -89,7 +90,7 @@ class Intervals:
 
 def intervals(result: Assessment) -> Intervals | None:
     """The intervals of a result that carries an ``uncertainty``; ``None`` where it was not asked for."""
-    found = getattr(result, "uncertainty", None)
+    found = result.uncertainty
     if found is None:
         return None
     ends = {
@@ -256,7 +257,7 @@ def reporting_items(
                 ("Scanner, duration and beds", None),
                 ("Reconstruction, corrections and resolution (FWHM)", None),
                 ("CT", "given" if result.case.ct is not None else None),
-                ("Registration", getattr(getattr(result.case, "registration", None), "source", None)),
+                ("Registration", result.case.registration.source if result.case.registration else None),
             ],
         ),
         (

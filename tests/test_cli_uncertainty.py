@@ -1,0 +1,167 @@
+import json
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from voxeldose.cli import main
+from voxeldose.grid import Grid
+from voxeldose.io.nifti import write_labels, write_nifti
+from voxeldose.propagation import Recovery
+from voxeldose.volume import Volume
+
+GRID = Grid.from_axes((14, 16, 18), (4, 3.5, 3), (-40, -40, -40))
+TABLE = """
+[case]
+id = "case-001"
+[activity]
+path = "pet.nii.gz"
+quantity = "bq_per_ml"
+measured_at = 2024-05-03T06:15:00Z
+[[rois]]
+path = "labels.nii.gz"
+labels = { 1 = { name = "liver", role = "liver" }, 2 = { name = "lesion", role = "tumor" } }
+[administration]
+device = "glass"
+administered_mbq = 60.0
+at = 2024-05-02T10:15:00Z
+"""
+SPREAD = """
+[uncertainty]
+samples = 30
+seed = 3
+calibration_fraction = 0.05
+noise_fraction = 0.2
+noise_fwhm_mm = 6.0
+registration_mm = 1.0
+contour_mm = 0.5
+recovery = { b_ml = 3.0, c = 0.9, b_sd_ml = 0.2 }
+probabilities = ["lesion.d95>=40"]
+"""
+
+
+def run(*words: object):
+    return CliRunner().invoke(main, [str(w) for w in words])
+
+
+@pytest.fixture
+def study(tmp_path):
+    labels = np.zeros(GRID.shape, np.uint8)
+    labels[2:12, 2:14, 2:16] = 1
+    labels[5:9, 6:10, 6:11] = 2
+    values = np.where(labels == 2, 5e5, np.where(labels == 1, 1e5, 0)).astype(np.float32)
+    write_nifti(Volume(values, GRID), tmp_path / "pet.nii.gz")
+    write_labels(labels, GRID, tmp_path / "labels.nii.gz")
+    return tmp_path
+
+
+def assessed(study, table, *more):
+    (study / "case.toml").write_text(table)
+    return run("assess", study / "case.toml", "--overwrite", *more)
+
+
+def test_a_case_with_uncertainties_has_them_in_every_result(study):
+    result = assessed(study, TABLE + SPREAD)
+    assert result.exit_code == 0, result.stderr
+    assert "P(lesion d95_gy >= 40)" in result.stdout
+    found = json.loads((study / "case-results" / "assessment.json").read_text())["uncertainty"]
+    assert (found["samples"], found["seed"]) == (30, 3)
+    lesion = found["rois"]["lesion"]
+    assert lesion["metrics"]["mean_dose_recovered_gy"]["sd"] > 0
+    assert {"q025", "q500", "q975", "mean", "sd", "value", "bias"} == set(lesion["metrics"]["d95_gy"])
+    assert sum(t["variance_fraction"] for t in lesion["budget"]) == pytest.approx(1)
+    assert lesion["dominant"] == lesion["budget"][0]["name"]
+    assert len(lesion["dvh_band"]["dose_gy"]) == len(lesion["dvh_band"]["low_fraction"])
+    assert found["inputs"]["recovery"]["b_ml"] == 3.0
+    assert {p["source"] for p in found["probabilities"]} > {"asked for"}
+
+
+def test_a_case_without_uncertainties_has_none(study):
+    assert assessed(study, TABLE).exit_code == 0
+    assert json.loads((study / "case-results" / "assessment.json").read_text())["uncertainty"] is None
+
+
+def test_flags_make_and_change_the_table(study):
+    words = ("--uncertainty", "calibration_fraction=0.1", "--samples", 30, "--probability", "lesion.mean<1e6", "--json")
+    found = json.loads(assessed(study, TABLE, *words).stdout)["uncertainty"]
+    assert found["samples"] == 30
+    assert found["inputs"]["calibration_fraction"] == 0.1
+    assert found["probabilities"][0]["probability"] == 1
+    changed = json.loads(assessed(study, TABLE + SPREAD, "--samples", 25, "--json").stdout)["uncertainty"]
+    assert (changed["samples"], changed["inputs"]["noise_fraction"]) == (25, 0.2)
+
+
+@pytest.mark.parametrize(
+    ("table", "more", "code", "said"),
+    [
+        ("[uncertainty]\ncalibration_fracton = 0.1", (), 3, "calibration_fraction"),
+        ("[uncertainty]\nnoise_fraction = 0.1", (), 3, "noise_fwhm_mm"),
+        ('[uncertainty]\nprobabilities = ["lesion.d95"]', (), 3, "no condition"),
+        ('[uncertainty]\nprobabilities = ["none.d95>=1"]', (), 3, "names no ROI"),
+        ("[uncertainty]\nrecovery = { b_ml = 2.0 }", (), 3, "needs b_ml and c"),
+        ("[uncertainty]\nrecovery = { b_ml = 2.0, c = 1.0, spheres = [[1.0, 0.5, 0.1]] }", (), 3, "contradict"),
+        ("[uncertainty]\nrecovery = { spheres = [[1.0, 0.5, 0.1]] }", (), 3, "three spheres"),
+        ("uncertainty = 5", (), 3, "uncertainty"),
+        ("", ("--uncertainty", "calibration_fraction"), 2, "KEY=VALUE"),
+        ("", ("--uncertainty", "timing_h=soon"), 3, "timing_h"),
+        ("", ("--uncertainty", "calibration=0.1"), 3, "calibration_fraction"),
+        ("", ("--samples", "3"), 3, "samples"),
+        ('[radiobiology]\ntumor = "cremonesi-2008-normal-liver"', (), 3, "is for normal liver"),
+        ('[radiobiology]\ntumor = "unknown"', (), 3, "no parameter set"),
+    ],
+)
+def test_tables_and_flags_that_cannot_be_used(study, table, more, code, said):
+    text = table + "\n" + TABLE if "=" in table and not table.startswith("[") else TABLE + table
+    result = assessed(study, text, *more)
+    assert result.exit_code == code, result.output
+    assert said in result.stderr
+    assert not (study / "case-results").exists()
+
+
+def test_the_worked_example_from_numbers_alone():
+    words = "uncertainty mean --dose-gy 200 --diameter-mm 30 --voxel-mm 4 --fwhm-mm 7 --phi 0.8 --recovery-b-ml 3"
+    words += " --recovery-c 0.9 --energy 0"
+    found = json.loads(run(*words.split(), "--json").stdout)
+    assert found["relative_sd"] == pytest.approx(0.171, abs=5e-4)
+    assert found["volume_terms_as_if_independent"] == pytest.approx(0.58, abs=5e-3)
+    shown = run(*words.split(), "--calibration", "0.3").stdout
+    assert "calibration" in shown.split("<- largest")[0].splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("mean --dose-gy 5", "--diameter-mm or --volume-ml"),
+        ("mean --dose-gy 5 --volume-ml 5", "--phi"),
+        ("mean --dose-gy 5 --volume-ml 5 --recovery-c 1", "belong together"),
+        ("recovery", "one of them"),
+        ("recovery --results nowhere", "--true-mbq-per-ml"),
+    ],
+)
+def test_wrong_usage(words, said):
+    result = run("uncertainty", *words.split())
+    assert result.exit_code == 2
+    assert said in result.stderr
+
+
+def test_a_recovery_curve_from_spheres_and_from_a_phantom_run(tmp_path):
+    truth = Recovery(1.8, 0.7)
+    volumes = (0.52, 1.15, 2.57, 5.58, 11.49, 26.52)
+    spheres = [w for v in volumes for w in ("--sphere", v, float(truth.at(v)), 0.02)]
+    given = json.loads(run("uncertainty", "recovery", *spheres, "--json").stdout)
+    assert (given["b_ml"], given["c"]) == pytest.approx((1.8, 0.7), rel=1e-4)
+    rois = {
+        f"sphere_{n}": {"role": "tumor", "volume_ml": v, "activity_mbq": 2.5 * v * float(truth.at(v))}
+        for n, v in enumerate(volumes)
+    }
+    content = {"rois": rois, "method": {"calibration": "absolute: the image's Bq/mL"}}
+    (tmp_path / "assessment.json").write_text(json.dumps(content))
+    words = ("uncertainty", "recovery", "--results", tmp_path, "--true-mbq-per-ml", 2.5)
+    measured = json.loads(run(*words, "--json").stdout)
+    assert (measured["b_ml"], measured["c"]) == pytest.approx((1.8, 0.7), rel=1e-4)
+    assert "recovery = { b_ml = 1.8" in run(*words).stdout
+    content["method"]["calibration"] = "administered: scaled"
+    (tmp_path / "assessment.json").write_text(json.dumps(content))
+    refused = run(*words)
+    assert refused.exit_code == 3
+    assert "absolute" in refused.stderr

@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+
+from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.grid import Grid
+from voxeldose.lungs import LungMass, LungShunt, Views, lung_dose, lung_mass, planar_shunt, spect_shunt
+from voxeldose.radionuclide import Y90
+from voxeldose.roi import Roi, RoiSet
+from voxeldose.volume import CountMap, DensityMap
+
+LUNG, LIVER = Views(120e3, 150e3), Views(1.5e6, 1.1e6)
+GRID = Grid.from_axes((20, 12, 14), (5, 4, 3), (-20, -22, -50))
+
+
+def roi(name, role, where, grid=GRID):
+    occupancy = np.zeros(grid.shape)
+    occupancy[where] = 1
+    return Roi(name, role, occupancy, grid)
+
+
+LIVER_ROI = roi("liver", "liver", np.s_[2:9, 2:10, 2:12])
+LUNG_ROI = roi("lungs", "lung", np.s_[9:18, 2:10, 2:12])
+
+
+def image(lung=1.0, liver=20.0, dome=None):
+    counts = np.zeros(GRID.shape)
+    counts[2:9, 2:10, 2:12] = liver
+    counts[9:18, 2:10, 2:12] = lung
+    if dome is not None:
+        counts[9:11, 2:10, 2:12] = dome
+    return CountMap(counts, GRID)
+
+
+def test_worked_example_18_planar_views():
+    shunt = planar_shunt(LUNG, LIVER)
+    assert shunt.fraction == pytest.approx(0.09457, abs=5e-6)
+    assert shunt.inputs["by_arithmetic_mean"] == pytest.approx(0.09408, abs=5e-6)
+    assert shunt.inputs["by_anterior_view"] == pytest.approx(0.07407, abs=5e-6)
+    assert any("overestimate" in w for w in shunt.warnings)
+
+
+def test_worked_example_19_spect():
+    grid = Grid.from_axes((2, 1, 1), (5, 4, 3), (0, 0, 0))
+    counts = CountMap(np.reshape([58.9e6, 3.1e6], grid.shape), grid)
+    rois = RoiSet((roi("liver", "liver", 0, grid), roi("lungs", "lung", 1, grid)))
+    assert spect_shunt(counts, rois).fraction == pytest.approx(0.05, abs=1e-8)
+
+
+def test_worked_example_23_lung_dose():
+    by_convention = lung_dose(3000, 0.08, Y90)
+    assert by_convention.gy == pytest.approx(11.85, abs=0.005)
+    by_ct = lung_dose(3000, 0.08, Y90, mass=LungMass(822.0, "CT"))
+    assert by_ct.gy == pytest.approx(14.42, abs=0.005)
+    assert by_convention.warnings == ()
+    assert any("not the 1 kg" in w for w in by_ct.warnings)
+
+
+def test_worked_example_4_the_limit_of_the_insert():
+    assert lung_dose(610, 0.999999, Y90).gy == pytest.approx(30.12, abs=0.005)
+
+
+def test_earlier_treatments_add_and_lower_what_is_allowed():
+    first, later = lung_dose(3000, 0.08, Y90), lung_dose(3000, 0.08, Y90, earlier_gy=(20.0, 22.0))
+    assert later.cumulative_gy == pytest.approx(first.gy + 42)
+    assert [met for *_, met in later.limits] == [True, False]
+    assert any("50 Gy" in w for w in later.warnings)
+    assert first.allowed_mbq == pytest.approx(3000 * 30 / first.gy)
+    assert later.allowed_mbq == pytest.approx(3000 * 8 / first.gy)
+    assert lung_dose(1, 0.1, Y90, earlier_gy=(60.0,)).allowed_mbq == 0
+    assert lung_dose(1, 0.0, Y90).allowed_mbq is None
+
+
+def test_the_spread_by_counts_is_that_of_drawn_counts():
+    # 4000 draws give the standard deviation to 1.1 %
+    random = np.random.default_rng(3)
+    counts = random.poisson([900.0, 1200.0, 20000.0, 15000.0], (4000, 4))
+    drawn = [planar_shunt(Views(*c[:2]), Views(*c[2:])).fraction for c in counts.astype(float)]
+    assert planar_shunt(Views(900, 1200), Views(20000, 15000)).sd == pytest.approx(np.std(drawn), rel=0.04)
+
+
+def test_background_is_taken_off_by_pixels_in_each_view():
+    lung, liver = Views(130e3, 170e3, 1000), Views(1.52e6, 1.14e6, 2000)
+    shunt = planar_shunt(lung, liver, Views(1000, 2000, 100))
+    assert shunt.fraction == pytest.approx(planar_shunt(LUNG, LIVER).fraction)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: planar_shunt(Views(0, 0), Views(0, 0)), "No counts"),
+        (lambda: planar_shunt(LUNG, LIVER, Views(1, 1, 1)), "pixels"),
+        (lambda: planar_shunt(Views(1, 9, 10), Views(99, 99, 10), Views(5, 5, 10)), "exceeds"),
+        (lambda: Views(-1, 2), "0 or more"),
+        (lambda: Views(1, 2, 0), "above 0"),
+        (lambda: lung_dose(0, 0.1, Y90), "above 0 MBq"),
+        (lambda: lung_dose(100, 8.0, Y90), "percent"),
+        (lambda: lung_dose(100, 0.1, Y90, earlier_gy=(-1.0,)), "Earlier"),
+        (lambda: LungMass(0, "x"), "above 0 g"),
+        (lambda: spect_shunt(image(), RoiSet((LIVER_ROI,))), "role lung"),
+        (lambda: spect_shunt(image(), RoiSet((LUNG_ROI,))), "ROI of the liver"),
+        (lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), dome_margin_mm=99), "No lung is left"),
+        (lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), dome_margin_mm=-1), "0 mm or more"),
+        (lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), lung_mass_g=900), "give a CT"),
+        (lambda: spect_shunt(image(liver=0), RoiSet((LIVER_ROI, LUNG_ROI))), "must not be negative"),
+    ],
+)
+def test_refusals(call, words):
+    with pytest.raises(QuantityError, match=words):
+        call()
+
+
+def test_spect_counts_every_voxel_of_both_regions():
+    shunt = spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)))
+    lung, liver = 9 * 80 * 1.0, 7 * 80 * 20.0
+    assert shunt.fraction == pytest.approx(lung / (lung + liver))
+    assert shunt.inputs["lung_part_seen"] == pytest.approx(1)
+    assert any("No margin" in w for w in shunt.warnings)
+
+
+def test_a_dome_margin_leaves_out_what_the_liver_spills_and_scales_to_all_lung():
+    rois = RoiSet((LIVER_ROI, LUNG_ROI))
+    clean = spect_shunt(image(), rois).fraction
+    assert spect_shunt(image(dome=10.0), rois).fraction > 2 * clean
+    with_margin = spect_shunt(image(dome=10.0), rois, dome_margin_mm=10)  # two layers of 5 mm
+    assert with_margin.fraction == pytest.approx(clean)
+    assert with_margin.inputs["lung_part_seen"] == pytest.approx(7 / 9)
+
+
+def test_lung_beyond_the_field_of_view_is_scaled_and_said():
+    tall = Grid.from_axes((30, 12, 14), (5, 4, 3), (-20, -22, -50))
+    shunt = spect_shunt(image(), RoiSet((LIVER_ROI, roi("lungs", "lung", np.s_[9:27, 2:10, 2:12], tall))))
+    # eleven of eighteen slices lie in the image, and two of those hold no counts
+    assert shunt.lung_counts == pytest.approx(9 * 80 * 18 / 11)
+    assert any("outside the image" in w for w in shunt.warnings)
+
+
+def test_a_lung_that_ends_at_the_edge_of_the_image_is_warned_of():
+    shunt = spect_shunt(image(), RoiSet((LIVER_ROI, roi("lungs", "lung", np.s_[9:20, 2:10, 2:12]))))
+    assert any("image's edge" in w for w in shunt.warnings)
+
+
+def test_masses_rule_where_there_is_a_ct():
+    rho = np.full(GRID.shape, 1.0)
+    rho[9:18] = np.linspace(0.4, 0.2, 9)[:, None, None]
+    density, rois = DensityMap(rho, GRID), RoiSet((LIVER_ROI, LUNG_ROI))
+    grams = rho[9:18, 2:10, 2:12].sum() * 0.06
+    assert lung_mass(density, rois).grams == pytest.approx(grams, rel=1e-6)
+    shunt = spect_shunt(image(), rois, density=density, lung_mass_g=2 * grams)
+    assert shunt.lung_counts == pytest.approx(2 * 720, rel=1e-6)
+    with pytest.raises(QuantityError, match="all lungs weigh"):
+        spect_shunt(image(), rois, density=density, lung_mass_g=grams / 2)
+
+
+def test_lung_weighs_the_same_on_a_coarse_image_as_on_the_ct():
+    rho = np.full(GRID.shape, 1.05)
+    rho[9:18, 2:10, 2:12] = 0.25
+    coarse = Grid.from_axes((11, 6, 6), (9.1, 7.3, 6.7), (-20, -22, -45))
+    counts = CountMap(np.ones(coarse.shape), coarse)
+    shunt = spect_shunt(counts, RoiSet((LIVER_ROI, LUNG_ROI)), density=DensityMap(rho, GRID))
+    assert shunt.inputs["lung_part_seen"] == pytest.approx(1, abs=0.01)
+
+
+def test_the_mass_of_lungs_that_the_ct_cuts_off_is_refused():
+    with pytest.raises(GeometryError, match="outside the density image"):
+        lung_mass(DensityMap(np.ones((12, 12, 14)), GRID.window((0, 0, 0), (12, 12, 14))), RoiSet((LUNG_ROI,)))
+
+
+def test_a_spect_shunt_beside_limits_found_by_planar_views_is_said():
+    shunt = spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)))
+    assert isinstance(shunt, LungShunt)
+    assert any("planar views" in w for w in lung_dose(1000, shunt, Y90).warnings)
+    assert lung_dose(1000, planar_shunt(LUNG, LIVER), Y90).warnings == ()

@@ -1,0 +1,224 @@
+"""``voxeldose lung-shunt``."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from voxeldose.cli.words import PATH, named_labels, progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from voxeldose.lungs import LungMass, LungShunt
+
+__all__ = ["lung_shunt"]
+
+
+@click.group(name="lung-shunt")
+def lung_shunt() -> None:
+    """Lung shunt fraction from planar views or SPECT(/CT), and the lungs' absorbed dose."""
+
+
+def _dose_options(command: Callable[..., None]) -> Callable[..., None]:
+    options = [
+        click.option("--activity-mbq", type=float, help="In the patient at the infusion; gives the lung dose."),
+        click.option("--lung-mass-g", type=float, help="Of both lungs (default: 1000 g by convention, or the CT's)."),
+        click.option(
+            "--earlier-gy", type=float, multiple=True, help="Lung dose of an earlier treatment; may be repeated."
+        ),
+        click.option(
+            "--constants",
+            type=click.Choice(["ddep", "icrp107", "vendor"]),
+            default="ddep",
+            show_default=True,
+            help="Set of Y-90 constants.",
+        ),
+        click.option("--json", "as_json", is_flag=True, help="Machine-readable."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@lung_shunt.command()
+@click.option("--lung-anterior", type=float, help="Counts of the lungs in the anterior view.")
+@click.option("--lung-posterior", type=float, help="Counts of the lungs in the posterior view.")
+@click.option("--liver-anterior", type=float, help="Counts of the liver in the anterior view.")
+@click.option("--liver-posterior", type=float, help="Counts of the liver in the posterior view.")
+@click.option("--background-anterior", type=float, help="Counts of a background region.")
+@click.option("--background-posterior", type=float, help="Counts of a background region.")
+@click.option("--lung-pixels", type=float, help="Size of the lung region, for the background.")
+@click.option("--liver-pixels", type=float, help="Size of the liver region, for the background.")
+@click.option("--background-pixels", type=float, help="Size of the background region.")
+@click.option(
+    "--image", type=PATH, multiple=True, help="NM file of planar views, instead of counts; twice for two files."
+)
+@click.option("--rois", type=PATH, help="Label image on the pixels of the anterior view.")
+@click.option("--posterior-rois", type=PATH, help="Label image on the pixels of the posterior view.")
+@click.option("--mirrored", is_flag=True, help="The posterior regions are the anterior ones, left and right swapped.")
+@click.option("--labels", type=PATH, help='JSON: label value -> {"name": …, "role": "lung" or "liver"}; "background".')
+@click.option("--energy-window", type=int, help="Which one, counted from 1, where a file holds several.")
+@_dose_options
+def planar(**flags: Any) -> None:
+    """From the counts of anterior and posterior views, or from the views themselves."""
+    from voxeldose.lungs import Views, planar_shunt
+
+    names = [f"{region}_{view}" for region in ("lung", "liver") for view in ("anterior", "posterior")]
+    given = [flags[name] is not None for name in names]
+    if flags["image"]:
+        if any(given):
+            msg = "give counts or --image, not both."
+            raise click.UsageError(msg)
+        counts = _counted(flags)
+    elif not all(given):
+        missing = [f"--{n.replace('_', '-')}" for n, here in zip(names, given, strict=True) if not here]
+        msg = f"give {', '.join(missing)}, or --image with --rois and --labels."
+        raise click.UsageError(msg)
+    else:
+        counts = {
+            region: {key: flags[f"{region}_{key}"] for key in ("anterior", "posterior", "pixels")}
+            for region in ("lung", "liver", "background")
+        }
+    background = counts.get("background", {})
+    if (background.get("anterior") is None) != (background.get("posterior") is None):
+        msg = "give --background-anterior and --background-posterior, or neither."
+        raise click.UsageError(msg)
+    shunt = planar_shunt(
+        Views(**counts["lung"]),
+        Views(**counts["liver"]),
+        Views(**background) if background.get("anterior") is not None else None,
+    )
+    _answer(shunt, flags, None)
+
+
+def _counted(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Counts and pixels of lung, liver and background in the views of NM files."""
+    import numpy as np
+
+    from voxeldose.errors import InputError
+    from voxeldose.io.planar import counts_by_label, read_label_image, read_planar_views
+
+    if flags["rois"] is None or flags["labels"] is None:
+        msg = "--image needs --rois (a label image) and --labels (what its values are)."
+        raise click.UsageError(msg)
+    if flags["mirrored"] == (flags["posterior_rois"] is not None):
+        msg = "say where the posterior regions lie: --posterior-rois FILE or --mirrored, one of them."
+        raise click.UsageError(msg)
+    wanted = {}
+    for key, (name, role) in named_labels(flags["labels"]).items():
+        region = "background" if name == "background" else "liver" if role in ("tumor", "normal_liver") else role
+        if not key.isdigit() or region not in ("lung", "liver", "background"):
+            msg = f"{flags['labels']}: label {key} is neither lung nor liver by its role, nor named background."
+            raise InputError(msg)
+        wanted[int(key)] = region
+    views = read_planar_views(list(flags["image"]), energy_window=flags["energy_window"])
+    shape = views["anterior"].shape
+    anterior = read_label_image(flags["rois"], (shape[0], shape[1]))
+    posterior = np.fliplr(anterior) if flags["mirrored"] else read_label_image(flags["posterior_rois"], anterior.shape)
+    counts = counts_by_label(views, {"anterior": anterior, "posterior": posterior}, wanted)
+    if not {"lung", "liver"} <= counts.keys():
+        msg = f"{flags['labels']}: a lung and a liver label are needed, found {', '.join(counts)}."
+        raise InputError(msg)
+    return dict(counts)
+
+
+@lung_shunt.command()
+@click.option("--activity", type=PATH, required=True, help="SPECT: DICOM folder or file, NIfTI, NRRD, MHA.")
+@click.option("--rois", type=PATH, multiple=True, required=True, help="Regions with the roles lung and liver.")
+@click.option("--labels", type=PATH, help='JSON: label value or name -> {"name": …, "role": …}.')
+@click.option("--ct", type=PATH, help="CT for the lungs' density and mass.")
+@click.option("--quantity", type=click.Choice(["bq_per_ml", "bq", "counts"]), help="If the image does not say.")
+@click.option(
+    "--dome-margin-mm", type=float, default=0.0, show_default=True, help="Lung this near to the liver is left out."
+)
+@click.option("--quiet", is_flag=True, help="No progress.")
+@_dose_options
+def spect(activity: Path, rois: tuple[Path, ...], quiet: bool, **flags: Any) -> None:
+    """From a reconstructed image; both lungs must lie in its field of view."""
+    with progress(quiet) as tell:
+        tell("loading libraries")
+        from voxeldose.io.images import read_activity, read_ct_image
+        from voxeldose.io.labels import read_rois
+        from voxeldose.lungs import lung_mass, spect_shunt
+        from voxeldose.quantify import hu_to_density
+
+        tell("reading")
+        regions = read_rois(list(rois), named_labels(flags["labels"]) if flags["labels"] else None)
+        image = read_activity(activity, quantity=flags["quantity"])
+        density = hu_to_density(read_ct_image(flags["ct"])) if flags["ct"] else None
+        tell("counting")
+        shunt = spect_shunt(
+            image,
+            regions,
+            density=density,
+            dome_margin_mm=flags["dome_margin_mm"],
+            lung_mass_g=flags["lung_mass_g"] if density is not None else None,
+        )
+        mass = lung_mass(density, regions) if density is not None and flags["lung_mass_g"] is None else None
+    _answer(shunt, flags, mass)
+
+
+def _answer(shunt: LungShunt, flags: dict[str, Any], mass: LungMass | None) -> None:
+    from voxeldose.lungs import LIMIT_SOURCE, LungMass, lung_dose
+    from voxeldose.radionuclide import y90_constants
+
+    nuclide = y90_constants(flags["constants"])
+    if flags["lung_mass_g"] is not None:
+        mass = LungMass(flags["lung_mass_g"], "given by the user")
+    content: dict[str, Any] = {
+        "schema": "voxeldose/lung-shunt/1",
+        "lung_shunt_fraction": shunt.fraction,
+        "sd_by_counts": shunt.sd,
+        "method": shunt.method,
+        "formula": shunt.formula,
+        "counts": {"lung": shunt.lung_counts, "liver": shunt.liver_counts},
+        "inputs": dict(shunt.inputs),
+        "lung_mass_g": mass.grams if mass else None,
+        "lung_gy": None,
+        "assumptions": list(shunt.assumptions),
+        "warnings": list(shunt.warnings),
+        "sources": list(shunt.sources),
+        "constants": {"name": nuclide.constants, "gy_kg_per_gbq": nuclide.gy_kg_per_gbq, "source": nuclide.source},
+    }
+    if flags["activity_mbq"] is not None:
+        dose = lung_dose(flags["activity_mbq"], shunt, nuclide, mass=mass, earlier_gy=flags["earlier_gy"])
+        content |= {
+            "lung_mass_g": dose.mass.grams,
+            "lung_mass_source": dose.mass.source,
+            "lung_gy": dose.gy,
+            "earlier_gy": list(dose.earlier_gy),
+            "cumulative_gy": dose.cumulative_gy,
+            "allowed_mbq": dose.allowed_mbq,
+            "lung_dose_formula": dose.formula,
+            "limits": [dict(zip(("name", "limit_gy", "value_gy", "met"), row, strict=True)) for row in dose.limits],
+            "sources": [*shunt.sources, LIMIT_SOURCE],
+            "warnings": [*shunt.warnings, *dose.warnings],
+        }
+    elif flags["earlier_gy"]:
+        msg = "--earlier-gy needs --activity-mbq, the activity whose lung dose it is added to."
+        raise click.UsageError(msg)
+    if flags["as_json"]:
+        click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+        return
+    sd = f" ± {100 * shunt.sd:.2g} (counting statistics)" if shunt.sd is not None else ""
+    click.echo(f"lung shunt {100 * shunt.fraction:.2f} %{sd}, {shunt.method}: {shunt.formula}")
+    click.echo(f"counts: lung {shunt.lung_counts:.6g}, liver {shunt.liver_counts:.6g}")
+    if content["lung_gy"] is not None:
+        click.echo(
+            f"lung dose {content['lung_gy']:.2f} Gy in {content['lung_mass_g']:.0f} g ({content['lung_mass_source']}), "
+            f"{content['cumulative_gy']:.2f} Gy with earlier treatments; K = {nuclide.gy_kg_per_gbq:.2f} Gy kg/GBq"
+        )
+        for row in content["limits"]:
+            click.echo(
+                f"  {row['name']}: {row['value_gy']:.1f} of {row['limit_gy']:g} Gy, {'kept' if row['met'] else 'EXCEEDED'}"
+            )
+        if content["allowed_mbq"] is not None:
+            click.echo(f"  activity that keeps both limits: {content['allowed_mbq']:.0f} MBq in the patient")
+    for assumption in content["assumptions"]:
+        click.echo(f"assumed: {assumption}", err=True)
+    for warning in content["warnings"]:
+        click.echo(f"warning: {warning}", err=True)

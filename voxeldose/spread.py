@@ -1,0 +1,246 @@
+"""What is uncertain and by how much (``Spread``), and what follows for the results (``Uncertainty``)."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from voxeldose.errors import QuantityError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voxeldose.propagation import Recovery
+
+__all__ = [
+    "DEFAULT_ENERGY_FRACTION",
+    "REACH_SIGMAS",
+    "Condition",
+    "Distribution",
+    "Probability",
+    "RoiUncertainty",
+    "Spread",
+    "Term",
+    "Uncertainty",
+    "metric_name",
+]
+
+#: DDEP and ICRP 107 differ by 0.7 % in the mean energy per decay of Y-90; the kernel's range adds little to a mean dose.
+DEFAULT_ENERGY_FRACTION = 0.007
+
+_CONDITION = re.compile(
+    r"\s*(.+)\.(mean(?:_dose_gy)?|[dv]\d+(?:\.\d+)?(?:_gy|_fraction)?)\s*(>=|<)\s*([-+.\deE]+)\s*", re.IGNORECASE
+)
+
+#: Regions are followed this many standard deviations of shift and outline.
+REACH_SIGMAS = 4.0
+
+
+def metric_name(words: str) -> str | None:
+    """``mean_dose_gy``, ``d95_gy``, ``v400_fraction`` … from ``mean``, ``d95``, ``v400`` …; ``None`` for anything else."""
+    plain = words.casefold().strip()
+    if plain in ("mean", "mean_dose_gy"):
+        return "mean_dose_gy"
+    found = re.fullmatch(r"d(\d+(?:\.\d+)?)(?:_gy)?", plain)
+    if found and 0 < float(found[1]) <= 100:
+        return f"d{float(found[1]):g}_gy"
+    found = re.fullmatch(r"v(\d+(?:\.\d+)?)(?:_fraction)?", plain)
+    return f"v{float(found[1]):g}_fraction" if found else None
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something that a region may meet: a metric at least, or below, a limit."""
+
+    roi: str
+    metric: str
+    at_least: bool
+    limit: float
+    source: str = "asked for"
+
+    @classmethod
+    def parse(cls, words: str) -> Condition:
+        """From words such as ``lesion_1.d95 >= 400`` or ``normal_liver.mean < 75``.
+
+        Raises
+        ------
+        QuantityError
+            If the words are not ROI.METRIC >= NUMBER or < NUMBER.
+        """
+        found = _CONDITION.fullmatch(words)
+        metric = metric_name(found[2]) if found else None
+        try:
+            limit = float(found[4]) if found else math.nan
+        except ValueError:
+            limit = math.nan
+        if found is None or metric is None or not math.isfinite(limit):
+            msg = f"{words!r} is no condition; write ROI.METRIC >= NUMBER or < NUMBER, as in lesion_1.d95>=400 (mean, dX, vX)."
+            raise QuantityError(msg)
+        if metric.startswith("v") and not 0 <= limit <= 1:
+            msg = f"{words!r}: {metric} is a fraction from 0 to 1."
+            raise QuantityError(msg)
+        return cls(found[1].strip(), metric, found[3] == ">=", limit)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Standard uncertainties (one sigma) of what goes into a dose; 0 leaves a source out.
+
+    Parameters
+    ----------
+    samples, seed : int
+        How many Monte Carlo samples, and where their random numbers start.
+    calibration_fraction : float
+        Of the administered activity (or of the scanner's Bq/mL with absolute calibration).
+    energy_fraction : float
+        Of energy per decay and kernel.
+    lung_shunt_sd : float
+        Of the lung shunt fraction; changes the liver's activity where that is administered less shunt.
+    timing_h : float
+        Of the time between infusion and the instant of the activity.
+    noise_fraction : float
+        Standard deviation of a voxel where the concentration is that of the normal liver, as part of it. It grows with
+        the square root of the concentration.
+    noise_fwhm_mm : float
+        Over which neighbouring voxels share their noise.
+    noise_region : str
+        In place of ``noise_fraction``: name of an ROI taken as even, whose own scatter is measured (differences of uptake
+        in it then count as noise).
+    noise_floor : float
+        Variance where there is no activity, as part of that in normal liver.
+    registration_mm : float
+        Of a rigid shift between regions and activity, along each axis.
+    contour_mm : float
+        Of the distance between a drawn and the true outline, the same all around a region.
+    contour_fwhm_mm : float
+        In place of ``contour_mm``: resolution of the image that contours were drawn on, from which, with its voxels,
+        the EANM guidance takes the outline's uncertainty.
+    recovery : Recovery, optional
+        Recovery by volume; corrects the means of tumors, beside the uncorrected ones.
+    conditions : tuple of Condition
+        What probabilities are wanted of, beside the published thresholds of the device.
+    """
+
+    samples: int = 500
+    seed: int = 1
+    calibration_fraction: float = 0.0
+    energy_fraction: float = DEFAULT_ENERGY_FRACTION
+    lung_shunt_sd: float = 0.0
+    timing_h: float = 0.0
+    noise_fraction: float = 0.0
+    noise_fwhm_mm: float = 0.0
+    noise_region: str = ""
+    noise_floor: float = 0.0
+    registration_mm: float = 0.0
+    contour_mm: float = 0.0
+    contour_fwhm_mm: float = 0.0
+    recovery: Recovery | None = None
+    conditions: tuple[Condition, ...] = ()
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            value = getattr(self, one.name)
+            if isinstance(value, float | int) and not (math.isfinite(value) and value >= 0):
+                msg = f"uncertainty.{one.name} must be 0 or more, found {value}."
+                raise QuantityError(msg)
+        if self.samples < 20:
+            msg = (
+                f"uncertainty.samples must be at least 20, found {self.samples}; 500 give a standard deviation to 3 %."
+            )
+            raise QuantityError(msg)
+        if self.contour_mm and self.contour_fwhm_mm:
+            msg = "uncertainty.contour_mm and contour_fwhm_mm say the same thing twice; keep one."
+            raise QuantityError(msg)
+        if self.noise_fraction and self.noise_region:
+            msg = "uncertainty.noise_fraction and noise_region say the same thing twice; keep one."
+            raise QuantityError(msg)
+        if self.has_noise and not self.noise_fwhm_mm:
+            msg = "uncertainty.noise_fraction and noise_region need noise_fwhm_mm: over what distance voxels share their noise."
+            raise QuantityError(msg)
+        too_large = [n for n in ("calibration_fraction", "energy_fraction", "lung_shunt_sd") if getattr(self, n) > 0.5]
+        if too_large:
+            msg = f"uncertainty.{too_large[0]} is a fraction of 1, not percent, and at most 0.5."
+            raise QuantityError(msg)
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether noise is given in either way."""
+        return bool(self.noise_fraction or self.noise_region)
+
+    @property
+    def reach_mm(self) -> float:
+        """How far regions are followed: so many standard deviations of shift and outline."""
+        return REACH_SIGMAS * (self.registration_mm + self.contour_mm + self.contour_fwhm_mm)
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One metric over the samples: the run's own value, mean, standard deviation, and quantiles.
+
+    ``bias`` is how far the errors move the metric on average (to first order); mean and quantiles are corrected for it.
+    """
+
+    value: float
+    mean: float
+    sd: float
+    q025: float
+    q500: float
+    q975: float
+    bias: float
+
+
+@dataclass(frozen=True)
+class Term:
+    """One source of uncertainty in a mean dose, alone."""
+
+    name: str
+    sd_gy: float
+    variance_fraction: float
+
+
+@dataclass(frozen=True)
+class Probability:
+    """That a condition holds, with the standard error of so many samples."""
+
+    roi: str
+    metric: str
+    sense: str
+    limit: float
+    value: float
+    probability: float
+    standard_error: float
+    source: str
+
+
+@dataclass(frozen=True)
+class RoiUncertainty:
+    """What is known of one region.
+
+    ``budget`` is of ``budget_of`` (the recovered mean where there is a recovery curve); its root sum of squares is
+    ``budget_sd_gy``, to be compared with the samples' own.
+    """
+
+    metrics: Mapping[str, Distribution]
+    contour_sd_mm: float
+    recovery_coefficient: float | None
+    budget_of: str
+    budget: tuple[Term, ...]
+    budget_sd_gy: float
+    dominant: str
+    dvh_band: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Of a whole run."""
+
+    samples: int
+    seed: int
+    inputs: Mapping[str, object]
+    rois: Mapping[str, RoiUncertainty]
+    probabilities: tuple[Probability, ...]
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
+    seconds: float

@@ -9,6 +9,7 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.grid import towards_lps
+from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_files import only_series
 from voxeldose.io.dicom_headers import number
 from voxeldose.io.dicom_series import Stack, planes_of, require_rescale, rescale, stacked, uneven_places, volume_of
@@ -32,6 +33,7 @@ PADDING_ABOVE_HU = 3000.0
 CT_NUMBERS = ("", "HU", "US")
 
 
+@refusing_damage
 def read_ct(path: str | Path, *, series_uid: str | None = None, uneven: Uneven = "refuse") -> CtImage:
     """CT numbers of a series: single-frame, enhanced or legacy converted enhanced.
 

@@ -18,6 +18,11 @@ __all__ = ["Series", "find_series", "is_dicom", "only_series"]
 
 #: File names that may be DICOM without the preamble that the standard asks for.
 _BARE_SUFFIXES = {"", ".dcm", ".ima", ".img"}
+_DICOM_SUFFIXES = {".dcm", ".ima"}
+#: CT, enhanced CT, PET, enhanced PET and NM images.
+_IMAGES = {f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("2", "2.1", "128", "130", "20")}
+#: Media Storage Directory, the SOP Class of a DICOMDIR.
+_DICOMDIR = b"1.2.840.10008.1.3.10"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,24 +54,50 @@ class Series:
 
 
 def read_header(path: Path) -> Dataset | None:
-    """The header of a DICOM file, or ``None`` if it is not one."""
-    from pydicom import dcmread
-    from pydicom.errors import InvalidDicomError
+    """The header of a DICOM file, or ``None`` if it is not one.
 
+    Raises
+    ------
+    InputError
+        If the file calls itself DICOM but is broken: a series may lack what it held.
+    """
+    from pydicom import dcmread
+
+    claims = _claims_dicom(path)
+    if not claims and path.suffix.casefold() not in _BARE_SUFFIXES:
+        return None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values that break the standard are judged where they are used
         try:
-            return dcmread(path, stop_before_pixels=True)
-        except InvalidDicomError:
-            if path.suffix.casefold() not in _BARE_SUFFIXES:
-                return None
-        except (OSError, EOFError):
-            return None
-        try:
-            bare = dcmread(path, stop_before_pixels=True, force=True)
-        except Exception:  # noqa: BLE001 - a file that is no DICOM may fail in any way when read as one
-            return None
-        return bare if "SOPClassUID" in bare and "Modality" in bare else None
+            header = dcmread(path, stop_before_pixels=True, force=True)
+            known = "SOPClassUID" in header and "Modality" in header and (not claims or _is_whole(header))
+        except Exception:  # noqa: BLE001 - what is no DICOM, or broken, may fail in any way when read as one
+            known = False
+    if known:
+        return header
+    if claims or path.suffix.casefold() in _DICOM_SUFFIXES:
+        msg = (
+            f"{path}: a DICOM file that is broken (SOP Class, Modality, Series Instance UID or Rows cannot be read from its {path.stat().st_size} "
+            "bytes), so its series may be incomplete. Copy or export it again, or remove the file."
+        )
+        raise InputError(msg)
+    return None
+
+
+def _is_whole(header: Dataset) -> bool:
+    """Whether a header goes on as far as it must: a file cut off before would leave its series without its slice."""
+    return "SeriesInstanceUID" in header and ("Rows" in header or str(header.SOPClassUID) not in _IMAGES)
+
+
+def _claims_dicom(path: Path) -> bool:
+    """Whether a file has the mark of DICOM behind its preamble, and is no directory of a medium."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096)
+    except OSError as error:
+        msg = f"{path}: cannot be read ({error.strerror})."
+        raise InputError(msg) from error
+    return start[128:132] == b"DICM" and _DICOMDIR not in start
 
 
 def is_dicom(path: Path) -> bool:

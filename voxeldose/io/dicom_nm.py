@@ -10,6 +10,7 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.grid import Grid, towards_lps
+from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_files import Series, only_series
 from voxeldose.io.dicom_headers import (
     frame_header,
@@ -55,6 +56,7 @@ _NO_VOLUME = {
 }
 
 
+@refusing_damage
 def read_spect(
     path: str | Path, *, zone: tzinfo = UTC, series_uid: str | None = None, requests: Requests | None = None
 ) -> CountMap | ActivityMap:

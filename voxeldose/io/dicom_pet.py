@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
+from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_decay import Timing, timing_of
 from voxeldose.io.dicom_files import Series, only_series
 from voxeldose.io.dicom_headers import drug_item, number, private_value, said_instant, stated_zone, whole_instant, words
@@ -36,6 +37,7 @@ _COUNTS = ("CNTS", "PROPCPS", "PROPCNTS")
 LEAST_DOSE_BQ = 1e5
 
 
+@refusing_damage
 def read_pet(
     path: str | Path, *, zone: tzinfo = UTC, series_uid: str | None = None, requests: Requests | None = None
 ) -> ActivityMap:

@@ -10,6 +10,7 @@ import numpy as np
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.grid import Grid, towards_lps
+from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_dvh import add_dvhs
 from voxeldose.io.dicom_files import read_header
 from voxeldose.io.dicom_header import frame_of, plan_uid, reference_header, save_object, study_object
@@ -31,6 +32,7 @@ _RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 _RTDOSE = "1.2.840.10008.5.1.4.1.1.481.2"
 #: Contours that enclose area (PS3.3 C.8.8.6.3); all of a plane count together by the even-odd rule.
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+_OPEN = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
 _RTPLAN = "1.2.840.10008.5.1.4.1.1.481.5"
 
 
@@ -120,6 +122,7 @@ def write_rtdose(
     save_object(ds, path)
 
 
+@refusing_damage
 def read_rtdose(path: str | Path) -> DoseMap:
     """Physical dose in Gy of an RTDOSE file.
 
@@ -171,6 +174,7 @@ class StructureFound(NamedTuple):
     region: Roi
 
 
+@refusing_damage
 def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
     """Every region of a structure set that has closed contours, and the names of those without.
 
@@ -189,15 +193,7 @@ def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
     codes = _codes(header)
     drawn: dict[int, list[npt.NDArray[np.float64]]] = {}
     for roi in header.get("ROIContourSequence") or []:
-        try:
-            loops = [
-                np.array([float(v) for v in c.ContourData]).reshape(-1, 3)
-                for c in roi.get("ContourSequence") or []
-                if c.get("ContourGeometricType") in _CLOSED and len(c.get("ContourData") or ()) >= 9
-            ]
-        except (TypeError, ValueError) as error:
-            msg = f"{path}: Contour Data (3006,0050) of ROI {roi.ReferencedROINumber} are no points; export it again."
-            raise InputError(msg) from error
+        loops = [loop for c in roi.get("ContourSequence") or [] if (loop := _closed_loop(c, roi, path)) is not None]
         if loops:
             drawn.setdefault(int(roi.ReferencedROINumber), []).extend(loops)
     thickness = _usual_distance(list(drawn.values()))
@@ -218,6 +214,34 @@ def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
         msg = f"{path}: no ROI here has closed planar contours."
         raise InputError(msg)
     return found, [str(r.get("ROIName", "") or n) for n, r in names.items() if n not in drawn]
+
+
+def _closed_loop(contour: Dataset, roi: Dataset, path: Path) -> npt.NDArray[np.float64] | None:
+    """Points (n, 3) of a contour that encloses area; ``None`` for points and open lines, which enclose none.
+
+    Raises
+    ------
+    InputError
+        If its type or its points are not all there: left out in silence it would change the region.
+    """
+    kind = str(contour.get("ContourGeometricType", "") or "")
+    stated = contour.get("NumberOfContourPoints")
+    raw = contour.get("ContourData")
+    if kind in _OPEN:
+        return None
+    try:
+        points = np.array([float(v) for v in raw or ()])
+        whole = points.size % 3 == 0 and points.size > 0 and (stated is None or points.size == 3 * int(stated))
+    except (TypeError, ValueError):
+        whole = False
+    if not whole or kind not in _CLOSED or not np.isfinite(points).all():
+        msg = (
+            f"{path}: a contour of ROI {roi.get('ReferencedROINumber')} is broken: Contour Geometric Type (3006,0042) is "
+            f"{kind or 'missing'}, Number of Contour Points (3006,0046) {stated}, and Contour Data (3006,0050) are no points "
+            "that fit. Export the structure set again."
+        )
+        raise InputError(msg)
+    return points.reshape(-1, 3) if points.size >= 9 else None
 
 
 def _codes(header: Dataset) -> dict[int, tuple[RoiCode, ...]]:

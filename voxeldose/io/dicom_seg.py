@@ -15,6 +15,7 @@ import numpy as np
 from voxeldose._version import __version__
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.grid import Grid, towards_lps
+from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_header import frame_of, series_ref
 from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.roi import ROLES, Roi, RoiCode
@@ -307,6 +308,7 @@ class SegmentFound(NamedTuple):
     whole: Grid
 
 
+@refusing_damage
 def find_segments(path: Path) -> list[SegmentFound]:
     """Every segment of a SEG: binary, fractional (scaled to 0-1) or label map; overlap is kept.
 

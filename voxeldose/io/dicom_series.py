@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from voxeldose.errors import InputError
 from voxeldose.grid import Grid, towards_lps
+from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_files import Series, only_series
 from voxeldose.io.dicom_headers import frame_header, number, words
 from voxeldose.volume import Volume
@@ -120,6 +121,7 @@ class Stack:
         return Grid((count, *self.shape), affine, str(uid) if uid else None)
 
 
+@refusing_damage
 def read_dicom_volume(path: str | Path, *, series_uid: str | None = None) -> tuple[Volume, Series]:
     """Stored value times slope plus intercept of any image series, whatever it says it is, and the series.
 
@@ -269,7 +271,11 @@ def uneven_places(stack: Stack, where: str) -> str:
 def rescale(plane: Plane) -> tuple[float, float]:
     """Slope and intercept; 1 and 0 where the header has none, as in files of counts."""
     slope, intercept = number(plane.header, "RescaleSlope"), number(plane.header, "RescaleIntercept")
-    return 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
+    slope, intercept = 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
+    if not (np.isfinite([slope, intercept]).all() and slope != 0):
+        msg = f"{plane.path}: Rescale Slope {slope:g} and Intercept {intercept:g} make no values of the pixels. Export it again."
+        raise InputError(msg)
+    return slope, intercept
 
 
 def require_rescale(planes: Sequence[Plane]) -> None:

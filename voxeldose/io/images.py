@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError, QuantityError
+from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_ct import Uneven, read_ct
 from voxeldose.io.dicom_files import find_series, only_series
 from voxeldose.io.dicom_headers import nuclide_of
@@ -33,6 +34,7 @@ def is_plain_file(path: Path) -> bool:
     return path.name.casefold().endswith(SUFFIXES)
 
 
+@refusing_damage
 def read_image(path: str | Path) -> Volume:
     """An image with its kind where the file tells it: CT, PET in Bq/mL or SPECT; a plain volume else.
 
@@ -60,6 +62,7 @@ def read_image(path: str | Path) -> Volume:
     return read_dicom_volume(path)[0]
 
 
+@refusing_damage
 def read_ct_image(path: str | Path, *, series_uid: str | None = None, uneven: Uneven = "refuse") -> CtImage:
     """CT numbers from DICOM or from a file of Hounsfield units; ``uneven`` as in :func:`read_ct`."""
     path = Path(path)
@@ -70,6 +73,7 @@ def read_ct_image(path: str | Path, *, series_uid: str | None = None, uneven: Un
     return CtImage(values, grid, notes=(*_notes(texts), note))
 
 
+@refusing_damage
 def read_density(path: str | Path) -> DensityMap:
     """Mass density in g/mL from a NIfTI, NRRD or MHA file.
 
@@ -85,6 +89,7 @@ def read_density(path: str | Path) -> DensityMap:
     return DensityMap(values, grid, notes=_notes(texts))
 
 
+@refusing_damage
 def read_activity(
     path: str | Path,
     *,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError, VoxeldoseError
+from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.dicom_files import Series, find_series
 from voxeldose.io.dicom_headers import drug_item, instant, nuclide_of, number, said_instant, stated_zone, whole_instant
@@ -39,6 +40,7 @@ _WAYS_OUT = {
 }
 
 
+@refusing_damage
 def inspect(path: str | Path) -> list[dict[str, object]]:
     """One row a series, image file or file of regions: what it is, and the verdict.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose.errors import InputError
+from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_files import find_series
 from voxeldose.io.dicom_rt import find_structures
 from voxeldose.io.dicom_seg import find_segments
@@ -41,6 +42,7 @@ class _Found:
     role: str | None = None
 
 
+@refusing_damage
 def read_labels(path: str | Path, labels: Labels | None = None) -> RoiSet:
     """Regions of one label map, mask, or folder of masks.
 
@@ -65,11 +67,13 @@ def read_labels(path: str | Path, labels: Labels | None = None) -> RoiSet:
     return read_rois([Path(path)], labels)
 
 
+@refusing_damage
 def read_seg(path: str | Path, labels: Labels | None = None) -> RoiSet:
     """Regions of a DICOM SEG; ``labels`` as in :func:`read_labels`, by segment number or label."""
     return RoiSet(*_named(_in_seg(Path(path)), [Path(path)], labels))
 
 
+@refusing_damage
 def read_rtstruct(path: str | Path, labels: Labels | None = None) -> RoiSet:
     """Regions of an RTSTRUCT; ``labels`` as in :func:`read_labels`, by ROI number or name.
 

@@ -6,6 +6,8 @@ Voxel order never decides where a voxel lies: everything goes through the affine
 from __future__ import annotations
 
 import gzip
+import math
+import re
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +17,7 @@ import numpy.typing as npt
 
 from voxeldose.errors import GeometryError, InputError
 from voxeldose.grid import Grid, towards_lps
+from voxeldose.io.damage import refusing_damage
 
 if TYPE_CHECKING:
     from voxeldose.volume import Volume
@@ -44,6 +47,7 @@ def stem(path: Path) -> str:
     return path.stem
 
 
+@refusing_damage
 def read_array(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
     """Values in the house's order, grid, and the file's own text fields.
 
@@ -79,9 +83,15 @@ def _read_nifti(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
     from nibabel.spatialimages import HeaderDataError
 
     try:
-        if path.name.casefold().endswith(".gz"):
-            _check_gzip(path)
         image = nib.load(path)
+        held = int(image.dataobj.offset) + math.prod(image.shape) * image.dataobj.dtype.itemsize
+        if path.name.casefold().endswith(".gz"):
+            _check_gzip(path, held)
+        elif path.stat().st_size < held:
+            msg = (
+                f"{path}: its header wants {held} bytes, {path.stat().st_size} are there. Copy or write the file again."
+            )
+            raise InputError(msg)
         values = np.asanyarray(image.dataobj)
     except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
         msg = f"{path}: cannot be read as NIfTI ({str(error).splitlines()[0]}). Write the file again."
@@ -132,11 +142,17 @@ def _grid(shape: tuple[int, int, int], affine: npt.NDArray[np.float64], path: Pa
         raise InputError(msg) from error
 
 
-def _check_gzip(path: Path) -> None:
-    """Read a compressed file to its end, where its checksum stands; nibabel does not."""
+def _check_gzip(path: Path, held: int) -> None:
+    """Read a compressed file to its end, where its checksum stands; nibabel does not. Its header wants ``held`` bytes."""
+    found = 0
     with gzip.open(path) as file:
-        while file.read(1 << 24):
-            pass
+        while part := file.read(1 << 24):
+            found += len(part)
+            if found > held + (1 << 24):
+                break
+    if found < held or found > held + (1 << 24):
+        msg = f"{path}: its header wants {held} bytes, {'more' if found > held else found} are there. Write the file again."
+        raise InputError(msg)
 
 
 def _caret_labels(header: Any) -> dict[str, str]:
@@ -165,6 +181,7 @@ def _read_itk(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
+        _require_size(path)
         image = sitk.ReadImage(str(path))
     except RuntimeError as error:
         why = str(error).strip().splitlines()[-1]
@@ -192,6 +209,37 @@ def _read_itk(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
         return turned, grid, texts
     layers = [towards_lps(values[..., n], lattice) for n in range(values.shape[-1])]
     return np.stack([v for v, _ in layers], axis=-1), layers[0][1], texts
+
+
+#: Bytes that a compressed byte can stand for, at most (DEFLATE).
+_DEFLATE = 1032
+
+
+def _require_size(path: Path) -> None:
+    """Refuse an NRRD or MetaImage file that holds less than its header says; ITK fills up with what was in memory."""
+    import SimpleITK as sitk  # noqa: N813
+
+    header = sitk.ImageFileReader()
+    header.SetFileName(str(path))
+    header.ReadImageInformation()
+    item = sitk.Image([1, 1], header.GetPixelID(), header.GetNumberOfComponents())
+    wanted = math.prod(header.GetSize()) * item.GetSizeOfPixelComponent() * header.GetNumberOfComponents()
+    start = path.read_bytes()[: 1 << 16]
+    mark = re.search(rb"ElementDataFile\s*=\s*(\S+)[^\n]*\n|\n\r?\n", start, re.IGNORECASE)
+    where = re.search(rb"(?:ElementDataFile\s*=|data ?file\s*:)\s*([^\r\n]+)", start, re.IGNORECASE)
+    name = where.group(1).strip().decode("utf-8", "replace") if where else "LOCAL"
+    beside = path.parent / name
+    if name.upper() == "LOCAL" and mark:
+        there = path.stat().st_size - mark.end()
+    elif beside.is_file():
+        there = beside.stat().st_size
+    else:
+        return  # a list of files, which ITK checks one by one
+    packed = re.search(rb"CompressedData\s*=\s*True|encoding\s*:\s*(gz|bz)", start, re.IGNORECASE)
+    text = re.search(rb"encoding\s*:\s*(text|txt|ascii|hex)|BinaryData\s*=\s*False", start, re.IGNORECASE)
+    if not text and there * (_DEFLATE if packed else 1) < wanted:
+        msg = f"{path}: cannot be read: its header wants {wanted} bytes of values, {there} are there. Copy or write the file again."
+        raise InputError(msg)
 
 
 def write_nifti(volume: Volume, path: str | Path, *, description: str = "") -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from voxeldose.dpk import PointKernel
 from voxeldose.errors import InputError, QuantityError
+from voxeldose.io.damage import refusing_damage
 from voxeldose.radionuclide import JOULE_PER_MEV
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _QUANTITIES = ("energy_fraction_within", "energy_fraction", "dose_gy_per_decay")
 _CLOSURE = (0.9, 1.0001)
 
 
+@refusing_damage
 def read_point_kernel(path: str | Path, *, mev_per_decay: float, density_g_per_ml: float, source: str) -> PointKernel:
     """A point kernel from a CSV table with a header; lines that begin with ``#`` are skipped.
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import GeometryError, InputError
+from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_files import find_series, read_header
 from voxeldose.transform import rigid_matrix
 
@@ -80,6 +81,7 @@ def write_itk_transform(matrix_lps_mm: Matrix, path: Path) -> None:
     sitk.WriteTransform(affine, str(path))
 
 
+@refusing_damage
 def read_registration(path: Path, moving_uid: str | None, fixed_uid: str | None) -> Matrix:
     """The matrix from the moving to the fixed frame of reference that a DICOM Spatial Registration gives.
 

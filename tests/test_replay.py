@@ -75,6 +75,17 @@ def test_a_repeated_run_gives_the_same_numbers_to_the_last_bit(made, study):
     assert written[0] == written[1]
 
 
+def test_inputs_that_moved_with_the_results_are_found_and_it_is_said(study):
+    assert run("assess", study / "case.toml", "--out", study / "own").exit_code == 0
+    moved = study.parent / "elsewhere"
+    study.rename(moved)
+    result = run("replay", moved / "own", "--out", moved / "again", "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    assert found["identical"]
+    assert found["sentences"][0].startswith("Inputs are no longer where they were")
+
+
 def test_one_voxel_of_the_input_is_found_with_the_file_and_where_the_dose_changed(made, study):
     image = nib.load(study / "pet.nii.gz")
     values = np.asarray(image.dataobj).copy()

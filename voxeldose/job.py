@@ -134,7 +134,7 @@ def run_case(
             write_report(result, folder / "report.html", pictures=pictures)
             write_pdf(result, folder / "report.pdf", pictures=pictures)
         tell("hashing inputs")
-        manifest = manifest_of(config, result, opened.inputs, sorted(folder.iterdir()), started)
+        manifest = manifest_of(config, result, (opened.inputs, sorted(folder.iterdir())), out, started)
         write_json(manifest, folder / "run.json")
     return result
 

@@ -89,8 +89,9 @@ def replay(
     """
     folder = manifest if manifest.is_dir() else manifest.parent
     was, untouched = read_manifest(manifest)
-    if moved is not None:
-        was = _moved(was, *moved)
+    found_moved = _moved_with_results(was, folder) if moved is None else None
+    if (pair := moved or found_moved) is not None:
+        was = _moved(was, *pair)
     before = case_file_again(was["case"], f"{manifest}, case").model_dump(mode="json")
     config = case_file_again(_changed(was["case"], settings or {}), f"{manifest}, case")
     recorded = {str(item["path"]): str(item["sha256"]) for item in was["inputs"]}
@@ -112,6 +113,7 @@ def replay(
         content: dict[str, Any] = {
             "schema": SCHEMA,
             "manifest_untouched": untouched,
+            "moved": list(found_moved) if found_moved is not None else None,
             "settings": new_settings,
             "inputs": inputs,
             "software": _software(was),
@@ -122,6 +124,16 @@ def replay(
         content["sentences"] = list(sentences)
         write_json(content, partial / "replay.json")
     return Replay(bool(content["identical"]), sentences, content)
+
+
+def _moved_with_results(was: dict[str, Any], folder: Path) -> tuple[str, str] | None:
+    """Old and new start of paths, if inputs are gone but lie beside the results as they did; hashes tell if they are those."""
+    old, new = Path(str(was.get("results", ""))).parent, folder.absolute().parent
+    paths = [Path(str(item["path"])) for item in was["inputs"]]
+    if old == new or all(p.is_file() for p in paths) or not any(p.is_relative_to(old) for p in paths):
+        return None
+    there = all((new / p.relative_to(old)).is_file() for p in paths if p.is_relative_to(old))
+    return (str(old), str(new)) if there else None
 
 
 def _moved(was: dict[str, Any], old: str, new: str) -> dict[str, Any]:
@@ -221,6 +233,10 @@ def _dose_change(path: Path, result: Assessment) -> dict[str, Any]:
 def _sentences(content: dict[str, Any]) -> Iterator[str]:
     if not content["manifest_untouched"]:
         yield "The manifest is not as the run wrote it: it was edited, or made by a version that did not seal it."
+    if content["moved"] is not None:
+        yield "Inputs are no longer where they were; those at {} are taken for those at {}.".format(
+            *reversed(content["moved"])
+        )
     for key, (was, now) in content["settings"].items():
         yield f"Setting {key}: {was!r} then, {now!r} now."
     inputs = content["inputs"]

@@ -31,9 +31,17 @@ _LIBRARIES = ("numpy", "scipy", "numba", "SimpleITK", "nibabel", "pydicom", "hig
 
 
 def manifest_of(
-    config: CaseFile, result: Assessment, inputs: Iterable[Path], outputs: Iterable[Path], started: datetime
+    config: CaseFile,
+    result: Assessment,
+    files: tuple[Iterable[Path], Iterable[Path]],
+    out: Path,
+    started: datetime,
 ) -> dict[str, Any]:
-    """The manifest of a run: software, case as resolved, hashes of inputs and outputs, what was assumed."""
+    """The manifest of a run: software, case as resolved, hashes of inputs and outputs, what was assumed.
+
+    ``files`` are inputs and outputs; ``out`` is the results folder as the user named it.
+    """
+    inputs, outputs = files
     content = assessment_dict(result)
     made = {
         "schema": SCHEMA,
@@ -41,6 +49,7 @@ def manifest_of(
         "started_at": started.isoformat(),
         "finished_at": datetime.now(UTC).isoformat(),
         **software(),
+        "results": str(out.absolute()),
         "case": config.model_dump(mode="json"),
         "inputs": [{"path": str(p), "sha256": sha256(p), "bytes": p.stat().st_size} for p in inputs],
         "constants": content["constants"],

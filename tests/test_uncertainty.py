@@ -302,7 +302,10 @@ def test_bands_are_ordered_fractions():
 
 
 def test_what_is_left_out_is_said():
-    found = uncertain(calibration_fraction=0.05, samples=20)
+    result = with_uncertainty(PLAIN, DPK, replace(QUIET, calibration_fraction=0.05, samples=20))
+    found = result.uncertainty
+    assert set(found.warnings) <= set(result.record.warnings)  # where the report and the results look for them
+    assert set(found.assumptions) <= set(result.record.assumptions)
     assert any("noise, registration, outlines" in a for a in found.assumptions)
     assert any("partial volume" in w for w in found.warnings)
     assert any("taken as exact" in w for w in found.warnings)

@@ -135,7 +135,12 @@ def with_uncertainty(
         warnings=(*_warnings(result, spread), *_first_order_only(rois)),
         seconds=round(time.perf_counter() - started, 3),
     )
-    return replace(result, uncertainty=uncertainty)
+    record = replace(  # where whoever reads the result looks for what was assumed and what to beware of
+        result.record,
+        assumptions=(*result.record.assumptions, *uncertainty.assumptions),
+        warnings=(*result.record.warnings, *uncertainty.warnings),
+    )
+    return replace(result, uncertainty=uncertainty, record=record)
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
         print_table(content)
         print_uncertainty(content)
     if not quiet:
-        for warning in [*content["warnings"], *((content["uncertainty"] or {}).get("warnings", []))]:
+        for warning in content["warnings"]:
             click.echo(f"warning: {warning}", err=True)
         click.echo(f"Results: {folder} (open {folder / 'report.html'})", err=True)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -158,8 +159,7 @@ class Processes:
             try:
                 outcome: dict[str, Any] | Died = worker.pipe.recv()
             except (EOFError, OSError):
-                worker.process.join()
-                outcome = Died(f"the worker process ended in the middle of it ({_how(worker.process.exitcode)})")
+                outcome = Died(f"the worker process ended in the middle of it ({_how(_exit_code(worker.process))})")
                 self._workers.remove(worker)
                 worker.pipe.close()
             worker.task = None
@@ -246,6 +246,15 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+def _exit_code(process: BaseProcess) -> int | None:
+    """The exit code of a process that ended; another thread that asks at the same moment may hold it for an instant."""
+    until = time.monotonic() + 2
+    process.join()
+    while process.exitcode is None and time.monotonic() < until:
+        time.sleep(0.01)
+    return process.exitcode
 
 
 def _how(exitcode: int | None) -> str:

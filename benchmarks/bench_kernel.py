@@ -38,7 +38,7 @@ def finer(kernel: PointKernel, spacing: Spacing) -> Weights:
     usual = dpk._radial_nodes  # noqa: SLF001
     bends = [np.arange(0, dpk.DEFAULT_REACH_MM, a) for a in spacing]
     try:
-        dpk._radial_nodes = lambda k, reach, width, _, fade: usual(k, reach, width / 6, bends, fade)  # type: ignore[assignment] # noqa: SLF001
+        dpk._radial_nodes = lambda k, reach, width, _, fade: usual(k, reach, width / 6, bends, fade)  # type: ignore[assignment]  # noqa: SLF001 - finer nodes, to see the own error
         return octant(kernel, spacing)
     finally:
         dpk._radial_nodes = usual  # noqa: SLF001

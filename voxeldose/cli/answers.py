@@ -47,7 +47,7 @@ def shared_options(command: Callable[..., None]) -> Callable[..., None]:
 def shunt_of(shared: dict[str, Any], result: Assessment | None) -> float | None:
     """The lung shunt fraction of the flag, or of the case."""
     if shared["lung_shunt"] is not None or result is None:
-        return shared["lung_shunt"]  # type: ignore[no-any-return]
+        return shared["lung_shunt"]  # type: ignore[no-any-return]  # click has made it a float
     return result.case.administration.lung_shunt_fraction
 
 

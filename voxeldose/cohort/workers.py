@@ -153,7 +153,7 @@ class Processes:
         ended: list[tuple[dict[str, Any], dict[str, Any] | Died]] = []
         busy = {w.pipe: w for w in self._workers if w.task is not None}
         for pipe in wait(list(busy), timeout_s):
-            worker = busy[pipe]  # type: ignore[index]
+            worker = busy[pipe]  # type: ignore[index]  # wait gives back the pipes it was given
             task = worker.task
             assert task is not None  # noqa: S101 - it is busy
             try:

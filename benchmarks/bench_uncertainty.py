@@ -1,8 +1,8 @@
 """Uncertainty: time of 500 samples beside 500 plain runs, and how often the intervals hold the truth.
 
-``python benchmarks/bench_uncertainty.py [--samples N] [--coverage DRAWS]``. Coverage uses the demo phantom: each draw has its
-own noise, calibration error, shift and radius of every lesion's outline (made from the analytic spheres), and the truth is what
-the same PET without noise shows in the right outlines.
+``python benchmarks/bench_uncertainty.py [--samples N] [--coverage DRAWS [--errors NAME ...] [--phantom NAME] [--seed N]]``.
+Each draw of coverage has its own noise, calibration error, shift and radius of every lesion's outline (made from the analytic
+spheres), or only some of these; the truth is what the same PET without noise shows in the right outlines.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import os
 import platform
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.ndimage import gaussian_filter
 
 from voxeldose.case import Absolute, Administration, Case
 from voxeldose.demo import phantom
@@ -29,8 +31,10 @@ from voxeldose.spread import Spread
 from voxeldose.uncertainty import with_uncertainty
 from voxeldose.volume import ActivityMap
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
 METRICS = ("mean_dose_gy", "d95_gy", "d70_gy", "v205_fraction")
-LESIONS = ("lesion_1", "lesion_2")
 #: What is wrong in every draw, and what the intervals are told.
 SPREAD = Spread(
     calibration_fraction=0.05,
@@ -41,8 +45,75 @@ SPREAD = Spread(
     registration_mm=1.5,
     contour_mm=0.8,
 )
+#: The errors by name, as the fields of a Spread that are not zero.
+ERRORS = {
+    "scale": ("calibration_fraction",),
+    "noise": ("noise_fraction", "noise_fwhm_mm", "noise_floor"),
+    "shift": ("registration_mm",),
+    "outline": ("contour_mm",),
+}
 #: Bq/mL of normal liver in the demo study, near enough.
 NORMAL = 8.5e5
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A phantom whose truth is known.
+
+    ``spheres`` are centres (x, y, z) and radii of lesions, ``reference`` those of a part of normal liver; ``noise`` makes a noise
+    image of the spread's fraction, correlation and floor.
+    """
+
+    grid: Grid
+    clean: np.ndarray
+    spheres: dict[str, tuple[np.ndarray, float]]
+    reference: tuple[np.ndarray, float]
+    spread: Spread
+    noise: Callable[[np.random.Generator], np.ndarray]
+
+
+def demo() -> Subject:
+    """The two lesions of the demo phantom, one with a necrotic core."""
+    grid = Grid.from_axes((32, 28, 32), (3.0, 4.07, 4.07), (-128.0, -60.0, -32.0))
+    clean = phantom.clean_pet(grid, {n: r * NORMAL for n, r in phantom.UPTAKE.items()} | {"lungs": 0.0})
+    spheres = {n: (np.array(phantom.SPHERES[n][0]), phantom.SPHERES[n][1]) for n in ("lesion_1", "lesion_2")}
+    reference = (np.array((-80.0, -35.0, -15.0)), 12.0)
+
+    def noise(random: np.random.Generator) -> np.ndarray:
+        return phantom.pet_noise(clean, grid, phantom.SHAPES["body"], NORMAL, random)
+
+    return Subject(grid, clean, spheres, reference, SPREAD, noise)
+
+
+def spheres() -> Subject:
+    """Spheres of 20 and 35 mm, four times normal liver, on voxels of 2.5 mm; other blur, noise and errors than the demo's."""
+    grid = Grid.from_axes((40, 40, 56), (2.5, 2.5, 2.5), (0.0, 0.0, 0.0))
+    at = {"small": (np.array((36.3, 48.1, 50.4)), 10.0), "large": (np.array((92.2, 50.9, 47.7)), 17.5)}
+    sharp = np.ones(grid.shape)
+    for where in at.values():
+        part, occupancy = window_of(grid, *where)
+        sharp[grid.slices_of(part)] += 3 * occupancy
+    level = 2 * NORMAL  # so that 205 Gy lie inside both
+    clean = gaussian_filter(level * sharp, 5.0 / math.sqrt(8 * math.log(2)) / 2.5, mode="nearest").astype(np.float32)
+    told = replace(
+        SPREAD,
+        calibration_fraction=0.03,
+        noise_fraction=0.35,
+        noise_fwhm_mm=6.0,
+        noise_floor=0.0,
+        registration_mm=1.2,
+        contour_mm=0.6,
+    )
+    sigma = told.noise_fwhm_mm / math.sqrt(8 * math.log(2)) / 2.5
+
+    def noise(random: np.random.Generator) -> np.ndarray:
+        grain = gaussian_filter(random.standard_normal(grid.shape, np.float32), sigma, mode="wrap")
+        return np.asarray(grain / grain.std() * told.noise_fraction * np.sqrt(clean * level), np.float32)
+
+    return Subject(grid, clean, at, (np.array((64.0, 18.0, 50.0)), 9.0), told, noise)
+
+
+PHANTOMS: dict[str, Callable[[], Subject]] = {"demo": demo, "spheres": spheres}
 
 
 def ball(grid: Grid, centre: np.ndarray, radius: float) -> np.ndarray:
@@ -58,59 +129,78 @@ def ball(grid: Grid, centre: np.ndarray, radius: float) -> np.ndarray:
     return found / parts.size**3
 
 
-def lesion_case(image: np.ndarray, grid: Grid, at: dict[str, tuple[np.ndarray, float]]) -> Case:
-    """An absolute PET with the two lesions as spheres, and normal liver, of whose activity noise is a fraction."""
+def window_of(grid: Grid, centre: np.ndarray, radius: float) -> tuple[Grid, np.ndarray]:
+    """The part of a grid around a sphere, and the sphere's occupancy there."""
+    ends = grid.indices(np.stack([centre - radius, centre + radius]))
+    low, high = np.floor(ends.min(axis=0)).astype(int) - 1, np.ceil(ends.max(axis=0)).astype(int) + 2
+    part = grid.window(low.tolist(), (high - low).tolist())
+    return part, ball(part, centre, radius)
+
+
+def case_of(subject: Subject, image: np.ndarray, at: dict[str, tuple[np.ndarray, float]]) -> Case:
+    """An absolute PET with lesions as spheres, and the part of normal liver of whose activity noise is a fraction."""
     rois = []
-    for name, (centre, radius) in at.items():
-        ends = grid.indices(np.stack([centre - radius, centre + radius]))
-        low, high = np.floor(ends.min(axis=0)).astype(int) - 1, np.ceil(ends.max(axis=0)).astype(int) + 2
-        part = grid.window(low.tolist(), (high - low).tolist())
-        rois.append(Roi(name, "tumor", ball(part, centre, radius), part))
-    rois.append(Roi("normal", "normal_liver", phantom.label_map(grid) == phantom.REGIONS["liver"][0], grid))
+    for name, where in (at | {"normal": subject.reference}).items():
+        part, occupancy = window_of(subject.grid, *where)
+        rois.append(Roi(name, "normal_liver" if name == "normal" else "tumor", occupancy, part))
     given = Administration(Y90, at=phantom.INFUSION_AT)
-    activity = ActivityMap(image, grid, at=phantom.INFUSION_AT, radionuclide=Y90)
+    activity = ActivityMap(image, subject.grid, at=phantom.INFUSION_AT, radionuclide=Y90)
     return Case(activity, RoiSet(tuple(rois)), given, calibration=Absolute())
 
 
-def coverage(draws: int, samples: int) -> None:
+def draws_of(subject: Subject, told: Spread, count: int, seed: int) -> Iterator[Case]:
+    """Cases with errors as told: image noise and scale, one shift for all lesions, a radius for each."""
+    random = np.random.default_rng(seed)
+    for _ in range(count):
+        image = subject.clean + subject.noise(random) if told.has_noise else subject.clean
+        image = image * (1 + told.calibration_fraction * random.standard_normal())
+        shift = told.registration_mm * random.standard_normal(3)
+        wrong = {
+            n: (c + shift, r + told.contour_mm * random.standard_normal()) for n, (c, r) in subject.spheres.items()
+        }
+        yield case_of(subject, image, wrong)
+
+
+def told_of(subject: Subject, errors: list[str]) -> Spread:
+    """The phantom's spread with these errors alone."""
+    left_out = [field for name, listed in ERRORS.items() if name not in errors for field in listed]
+    return replace(subject.spread, **dict.fromkeys(left_out, 0.0))
+
+
+def held(subject: Subject, errors: list[str], count: int, samples: int, seed: int) -> dict[tuple[str, str], np.ndarray]:
+    """For each lesion and metric, a row a draw: truth, the run's value, low end, middle and high end, and sd of the budget."""
+    told, engine = told_of(subject, errors), Convolution(point_kernel())
+    truth = assess(case_of(subject, subject.clean, subject.spheres), engine).rois
+    rows: dict[tuple[str, str], list[tuple[float, ...]]] = {(n, m): [] for n in subject.spheres for m in METRICS}
+    for number, case in enumerate(draws_of(subject, told, count, seed)):
+        found = with_uncertainty(assess(case, engine), engine, replace(told, samples=samples, seed=number)).uncertainty
+        for (name, metric), listed in rows.items():
+            m = found.rois[name].metrics[metric]
+            true = getattr(truth[name], metric)
+            listed.append((true, m.value, m.q025, m.q500, m.q975, found.rois[name].budget_sd_gy))
+    return {key: np.array(listed) for key, listed in rows.items()}
+
+
+def coverage(subject: Subject, errors: list[str], count: int, samples: int, seed: int) -> None:
     """Say how many of the intervals held the truth."""
-    grid = Grid.from_axes((32, 28, 32), (3.0, 4.07, 4.07), (-128.0, -60.0, -32.0))
-    bq_per_ml = {name: ratio * NORMAL for name, ratio in phantom.UPTAKE.items()} | {"lungs": 0.0}
-    clean = phantom.clean_pet(grid, bq_per_ml)
-    engine = Convolution(point_kernel())
-    right = {name: (np.array(phantom.SPHERES[name][0]), phantom.SPHERES[name][1]) for name in LESIONS}
-    truth = assess(lesion_case(clean, grid, right), engine).rois
-    random = np.random.default_rng(7)
-    rows: dict[tuple[str, str], list[tuple[float, float, float, float]]] = {
-        (n, m): [] for n in LESIONS for m in METRICS
-    }
-    by_budget = dict.fromkeys(LESIONS, 0)
-    for number in range(draws):
-        noisy = clean + phantom.pet_noise(clean, grid, phantom.SHAPES["body"], NORMAL, random)
-        noisy = noisy * (1 + SPREAD.calibration_fraction * random.standard_normal())
-        shift = SPREAD.registration_mm * random.standard_normal(3)
-        wrong = {n: (c + shift, r + SPREAD.contour_mm * random.standard_normal()) for n, (c, r) in right.items()}
-        result = assess(lesion_case(noisy, grid, wrong), engine)
-        found = with_uncertainty(result, engine, replace(SPREAD, samples=samples, seed=number)).uncertainty
-        for name in LESIONS:
-            one = found.rois[name]
-            mean = one.metrics["mean_dose_gy"].value
-            by_budget[name] += abs(mean - truth[name].mean_dose_gy) < 1.96 * one.budget_sd_gy
-            for metric in METRICS:
-                m = one.metrics[metric]
-                rows[name, metric].append((m.value, m.mean, m.q025, m.q975))
-    error = 100 * math.sqrt(0.05 * 0.95 / draws)
-    say(f"{draws} draws, {samples} samples each; stated level 95 %, binomial error {error:.1f} points")
-    for (name, metric), listed in rows.items():
-        value, mean, low, high = np.array(listed).T
-        true = getattr(truth[name], metric)
+    error = 100 * math.sqrt(0.05 * 0.95 / count)
+    say(
+        f"errors of {', '.join(errors)}: {count} draws, {samples} samples each; 95 % stated, binomial error {error:.1f} points"
+    )
+    for (name, metric), table in held(subject, errors, count, samples, seed).items():
+        true, value, low, middle, high, sd = table.T
+        if true[0] < 1e-3:
+            continue  # no dose is near: always held
         inside = 100 * np.mean((low <= true) & (true <= high))
-        say(
-            f"  {name} {metric:14s} truth {true:8.3f}: held in {inside:5.1f} %; mean width {np.mean(high - low):7.3f}; the run's "
-            f"value is off by {np.mean(value - true):+8.3f} (sd {value.std():.3f}), corrected {np.mean(mean - true):+8.3f}"
+        words = (
+            f"  {name} {metric:13s} truth {true[0]:8.3f}: held in {inside:5.1f} % (below {100 * np.mean(true < low):.1f}, above "
+            f"{100 * np.mean(true > high):.1f}); mean width {np.mean(high - low):7.3f}; the run is off by "
+            f"{np.mean(value - true):+8.3f} (sd {value.std():.3f}), the middle by {np.mean(middle - true):+8.3f}"
         )
-    for name, count in by_budget.items():
-        say(f"  {name} mean dose within 1.96 sd of the budget: {100 * count / draws:.1f} %")
+        if metric == "mean_dose_gy":
+            near = 100 * np.mean(np.abs(middle - true) < 1.96 * sd)
+            words += f"; middle within 1.96 sd of the budget {near:.1f} %"
+        say(words)
 
 
 def speed(samples: int) -> None:
@@ -148,10 +238,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--coverage", type=int, default=0, metavar="DRAWS")
+    parser.add_argument("--errors", nargs="+", choices=ERRORS, default=list(ERRORS))
+    parser.add_argument("--phantom", choices=PHANTOMS, default="demo")
+    parser.add_argument("--seed", type=int, default=7)
     given = parser.parse_args()
     say(f"Python {platform.python_version()}, numpy {np.__version__}, {os.cpu_count()} processors")
     if given.coverage:
-        coverage(given.coverage, given.samples)
+        coverage(PHANTOMS[given.phantom](), given.errors, given.coverage, given.samples, given.seed)
     else:
         speed(given.samples)
 

@@ -91,7 +91,7 @@ class Spread:
     Parameters
     ----------
     samples, seed : int
-        How many Monte Carlo samples, and where their random numbers start.
+        How many Monte Carlo samples of noise (and at most how many of wrong places), and where their random numbers start.
     calibration_fraction : float
         Of the administered activity (or of the scanner's Bq/mL with absolute calibration).
     energy_fraction : float
@@ -177,9 +177,10 @@ class Spread:
 
 @dataclass(frozen=True)
 class Distribution:
-    """One metric over the samples: the run's own value, mean, standard deviation, and quantiles.
+    """One metric: the run's own value, and the distribution of confidence in the true one.
 
-    ``bias`` is how far the errors move the metric on average (to first order); mean and quantiles are corrected for it.
+    ``mean``, ``sd`` and quantiles are of that distribution; the truth lies between ``q025`` and ``q975`` with 95 % confidence.
+    ``bias`` is the run's value less the mean: how far errors as stated have moved it on average.
     """
 
     value: float
@@ -202,7 +203,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Probability:
-    """That a condition holds, with the standard error of so many samples."""
+    """Confidence that a condition holds, with the standard error of so many samples."""
 
     roi: str
     metric: str

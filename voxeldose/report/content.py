@@ -96,7 +96,10 @@ def intervals(result: Assessment) -> Intervals | None:
     ends = {
         (name, key): (one.q025, one.q975) for name, region in found.rois.items() for key, one in region.metrics.items()
     }
-    return Intervals(f"Intervals hold 95 % of {found.samples} samples of the stated uncertainties of the input.", ends)
+    return Intervals(
+        f"Intervals hold the true value with 95 % confidence, by the stated uncertainties of the input ({found.samples} samples).",
+        ends,
+    )
 
 
 class ThresholdRow(NamedTuple):

@@ -1,0 +1,134 @@
+"""A region that is moved by parts of a voxel over the dose of a run, and measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxeldose.dvh import ROUNDING, Dvh
+from voxeldose.metrics import COVERAGES_GY, FRACTIONS
+from voxeldose.outlines import Outline
+from voxeldose.propagation import diameter_sd_mm
+from voxeldose.spread import REACH_SIGMAS
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from voxeldose.case import Assessment
+    from voxeldose.grid import Grid
+    from voxeldose.noise import NoiseField
+    from voxeldose.roi import Roi
+    from voxeldose.spread import Condition, Spread
+    from voxeldose.volume import FloatArray
+
+    Doubles = npt.NDArray[np.float64]
+
+__all__ = ["MovingRegion", "Wanted"]
+
+#: Points of a DVH band.
+BAND_POINTS = 61
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is measured of a region: the mean, doses to fractions, coverages, and points of the DVH."""
+
+    fractions: tuple[float, ...]
+    coverages_gy: tuple[float, ...]
+
+    @classmethod
+    def of(cls, conditions: tuple[Condition, ...]) -> Wanted:
+        """What every run reports, and what conditions ask for."""
+        asked = [c.metric for c in conditions]
+        fractions = [float(m[1:-3]) / 100 for m in asked if m.startswith("d")]
+        coverages = [float(m[1:-9]) for m in asked if m.startswith("v")]
+        return cls(tuple(dict.fromkeys((*FRACTIONS, *fractions))), tuple(dict.fromkeys((*COVERAGES_GY, *coverages))))
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the metrics; points of the DVH have none."""
+        doses = [f"d{100 * f:g}_gy" for f in self.fractions]
+        return ["mean_dose_gy", *doses, *(f"v{d:g}_fraction" for d in self.coverages_gy)]
+
+    @property
+    def doses(self) -> int:
+        """How many of a row are doses; coverages and points of the DVH follow."""
+        return 1 + len(self.fractions)
+
+
+@dataclass(frozen=True, eq=False)
+class MovingRegion:
+    """A region on a box of the dose grid with room to move, and the distance of each voxel from its outline."""
+
+    name: str
+    grid: Grid
+    gy: FloatArray
+    occupancy: FloatArray
+    outline: Outline | None
+    contour_sd_mm: float
+    wanted: Wanted
+    band_gy: Doubles
+
+    @classmethod
+    def of(cls, result: Assessment, name: str, spread: Spread, wanted: Wanted) -> MovingRegion:
+        """A region of a run, with room for errors as stated."""
+        roi, whole = result.regions[name], result.dose.grid
+        contour = spread.contour_mm or _contour_by_resolution(result, roi, spread)
+        reach = REACH_SIGMAS * (contour + spread.registration_mm)
+        first = np.rint(whole.indices(roi.grid.points_lps_mm((0, 0, 0)))).astype(int)
+        margin = np.ceil(reach / np.array(whole.spacing_mm)).astype(int)
+        low = np.maximum(first - margin, 0)
+        high = np.minimum(first + np.array(roi.grid.shape) + margin, whole.shape)
+        grid = whole.window(low.tolist(), (high - low).tolist())
+        occupancy = roi.on_window(grid)
+        outline = Outline.of(occupancy, grid.spacing_mm) if reach else None
+        if outline is not None:  # what moved outlines are compared with
+            occupancy = outline.moved(0.0, np.zeros(3))
+        band = np.linspace(0, 1.25 * max(result.rois[name].d2_gy, 1e-3), BAND_POINTS)
+        return cls(name, grid, result.dose.gy[whole.slices_of(grid)], occupancy, outline, contour, wanted, band)
+
+    @property
+    def ml(self) -> float:
+        """Volume of the region where it is."""
+        return self.ml_of(self.occupancy)
+
+    def ml_of(self, occupancy: FloatArray) -> float:
+        """Volume of an occupancy on its box."""
+        return float(occupancy.sum(dtype=np.float64)) * self.grid.voxel_volume_ml
+
+    def moved(self, outline_mm: float, shift_mm: npt.ArrayLike) -> FloatArray:
+        """Occupancy with the outline moved outwards and the whole shifted."""
+        if self.outline is None:
+            return self.occupancy
+        return self.outline.moved(outline_mm, shift_mm)
+
+    def noisy_gy(self, field: FloatArray, noise: NoiseField) -> FloatArray:
+        """Its dose with a field of noise."""
+        return self.gy + field[noise.grid.slices_of(self.grid)]
+
+    def measure(self, gy: FloatArray, occupancy: FloatArray | None = None) -> Doubles:
+        """All that is wanted, as one row."""
+        dvh = Dvh(
+            np.ascontiguousarray(gy), self.occupancy if occupancy is None else occupancy, self.grid.voxel_volume_ml
+        )
+        dose, volume = dvh.dose_gy, dvh.volume_ml
+        total = volume[-1]
+        ranks = np.searchsorted(volume, [f * total * (1 - ROUNDING) for f in self.wanted.fractions])
+        above = np.searchsorted(-dose, -np.array([*self.wanted.coverages_gy, *self.band_gy]), side="right")
+        covered = np.where(above > 0, volume[above - 1], 0) / total
+        return np.array([dvh.mean_gy, *dose[np.minimum(ranks, dose.size - 1)], *covered])
+
+    def mean_gy(self, occupancy: FloatArray) -> float:
+        """The mean alone."""
+        return float(np.einsum("kji,kji->", self.gy, occupancy, dtype=np.float64) / occupancy.sum(dtype=np.float64))
+
+
+def _contour_by_resolution(result: Assessment, roi: Roi, spread: Spread) -> float:
+    """Half the uncertainty of a diameter, by the voxels that the region was drawn on and the resolution given."""
+    if not spread.contour_fwhm_mm:
+        return 0.0
+    drawn = result.case.rois[roi.name].grid if roi.name in result.case.rois else roi.grid
+    voxel = float(np.prod(drawn.spacing_mm)) ** (1 / 3)
+    return diameter_sd_mm(voxel, spread.contour_fwhm_mm) / 2

@@ -17,6 +17,7 @@ Int. Stat. Rev. 58 (1990) 59-76 (least favorable families).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -90,7 +91,13 @@ class Response:
     @property
     def other_sd(self) -> float:
         """Standard deviation of what is neither place, outline nor scale: noise, and what the surface misses."""
-        return float(np.hypot(self.noise.std(), self.surface.error_sd[self.column]))
+        return float(np.hypot(self.noise.std(), self.missed))
+
+    @cached_property
+    def missed(self) -> float:
+        """By how much the surface may be wrong: what it misses nodes by, and the run's own value beside the moved region's."""
+        error = float(self.surface.error_sd[self.column])
+        return math.hypot(error, self._off_surface) if self.fixed.any() else error
 
     @cached_property
     def _off_surface(self) -> float:
@@ -118,7 +125,7 @@ class Response:
         known = ndtri(np.arange(1, self.noise.size + 1) / (self.noise.size + 1))
         beyond = np.maximum(noise_scores - known[-1], 0) + np.minimum(noise_scores - known[0], 0)
         noise = np.interp(noise_scores, known, self.noise) + self.noise.std() * beyond
-        return np.asarray(noise + self.surface.error_sd[self.column] * surface_scores)
+        return np.asarray(noise + self.missed * surface_scores)
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,9 +207,8 @@ def confidence(response: Response, draws: Doubles, lowest: float = -np.inf, high
     values, scores = np.array(sorted(candidates)).T
     values -= response.noise_bias
     scores = np.maximum.accumulate(scores)
-    if (
-        scores[0] > -ENOUGH
-    ):  # errors as stated reach no lower: the dose map has a lowest or highest place, and this is it
+    # where errors as stated reach no lower or higher, the dose map has no lower or higher place
+    if scores[0] > -ENOUGH:
         lowest = max(lowest, float(values[0]))
     if scores[-1] < ENOUGH:
         highest = min(highest, float(values[-1]))

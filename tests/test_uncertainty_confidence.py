@@ -1,10 +1,13 @@
 """Confidence in a true value against cases whose answer has a closed form."""
 
+import math
+
 import numpy as np
 import pytest
 from scipy.stats import chi, norm
 
 from voxeldose._compiled import cubic
+from voxeldose.uncertainty.answers import noise_of
 from voxeldose.uncertainty.inversion import Response, confidence
 from voxeldose.uncertainty.surface import Surface, even_normals
 
@@ -131,3 +134,19 @@ def test_probabilities_agree_with_the_ends_of_the_interval():
         assert found.below(float(found.quantile(part))) == pytest.approx(part, abs=1e-9)
     assert found.below(-1e9) == 0
     assert found.below(1e9) == 1
+
+
+def test_a_value_less_its_own_bias_scatters_more_than_the_value():
+    # sin(y) of a noisy y: more noise of deviation s multiplies it by exp(-s²/2) on average, so its bias goes with it, and the
+    # value less the bias is 2 - exp(-s²/2) times the value; a sum has no bias and scatters as it is
+    noise = 0.8 * np.random.default_rng(6).standard_normal(4001)
+
+    def rows(y):
+        return np.stack([np.sin(y), 3 + y], axis=1)
+
+    bias, scatter = noise_of(rows(np.zeros(1))[0], (rows(noise), rows(noise[:-1] + noise[1:])))
+    alone = rows(noise).std(axis=0)
+    assert scatter.std(axis=0)[0] / alone[0] == pytest.approx(2 - math.exp(-0.32), rel=0.05)
+    assert scatter.std(axis=0)[1] == pytest.approx(alone[1], rel=1e-9)
+    assert bias == pytest.approx([0, 0], abs=4 * 0.8 / math.sqrt(4001))
+    assert noise_of(np.array([1.0, 2.0]), None)[1].tolist() == [[0, 0]]

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Doubles = npt.NDArray[np.float64]
 
-__all__ = ["Answers"]
+__all__ = ["Answers", "noise_of"]
 
 #: Nodes for each error, their spread and limit in standard deviations: candidates for the truth lie as far from the run as the
 #: run may lie from the truth, and what would be found from them lies as far again.
@@ -57,19 +57,17 @@ class Answers:
         region: MovingRegion,
         spread: Spread,
         multiplied: tuple[float, Recovery | None],
-        noisy: Doubles | None,
+        noisy: tuple[Doubles, Doubles] | None,
         random: np.random.Generator,
     ) -> Answers:
-        """From the region, the scale's standard deviation (of its logarithm), a recovery curve, and rows under noise."""
+        """From the region, the scale's standard deviation (of its logarithm), a recovery curve, and rows under noise and pairs."""
         log_scale_sd, curve = multiplied
         base = region.measure(region.gy)
         size = 3 * bool(spread.registration_mm) + bool(region.contour_sd_mm) + bool(log_scale_sd)
         count = min(spread.samples, NODES_AN_ERROR * size)
         nodes = np.clip(NODE_SPREAD * even_normals(count, size, random), -NODE_LIMIT, NODE_LIMIT)
         nodes = np.concatenate([np.zeros((1, size)), nodes])
-        moves = np.zeros((1, base.size)) if noisy is None else noisy - base
-        bias = moves.mean(axis=0)
-        scatter = np.sort(moves - bias, axis=0)
+        bias, scatter = noise_of(base, noisy)
         per_gy = 1 / float(curve.at(region.ml)) if curve else 1.0
         rows = _rows_at(nodes, region, spread, multiplied)
         first = cls(
@@ -148,3 +146,29 @@ def _rows_at(
         doses.append(np.append(row[: region.wanted.doses], recovered) / factor)
         parts.append(row[region.wanted.doses :])
     return [np.array(doses), np.array(parts)]
+
+
+def noise_of(base: Doubles, noisy: tuple[Doubles, Doubles] | None) -> tuple[Doubles, Doubles]:
+    """By how much noise moves each column on average, and how it scatters besides: samples in rising order.
+
+    The bias is found on a dose that is noisy itself, and goes with it: where noise happened to raise a dose to a fraction of the
+    volume, more noise lowers it more. A value less its bias therefore scatters more than the value does, by variance and
+    covariance of the bias, and the samples are widened by as much. Pairs of noise fields that share a field with their
+    neighbours give both (a double bootstrap with one draw); for a mean both are zero.
+    """
+    if noisy is None:
+        return np.zeros(base.size), np.zeros((1, base.size))
+    moves, both = noisy[0] - base, noisy[1] - base
+    bias = moves.mean(axis=0)
+    scatter = np.sort(moves - bias, axis=0)
+    count = len(both)
+    first, second = moves[:count] - bias, moves[1 : count + 1] - bias
+    joint = (
+        both - moves[:count] - moves[1 : count + 1]
+    )  # of two fields together beyond each alone; zero where noise adds up
+    joint -= joint.mean(axis=0)
+    with_value = ((first + second) * joint).mean(axis=0) / 2
+    of_bias = np.maximum((joint[:-1] * joint[1:]).mean(axis=0), 0)
+    variance = scatter.var(axis=0)
+    more = np.maximum(of_bias - 2 * with_value, 0) / np.where(variance > 0, variance, 1)
+    return bias, scatter * np.sqrt(1 + more)

@@ -25,12 +25,15 @@ if TYPE_CHECKING:
     from voxeldose.pipeline import Engine
     from voxeldose.spread import Spread
     from voxeldose.uncertainty.inversion import Confidence
+    from voxeldose.volume import FloatArray
 
     Doubles = npt.NDArray[np.float64]
 
 __all__ = ["with_uncertainty"]
 
 QUANTILES = (0.025, 0.5, 0.975)
+#: How many pairs of noise fields tell how surely the bias by noise is known.
+PAIRS = 200
 #: Metrics that noise lowers or raises much.
 TAILS = ("d98_gy", "d95_gy", "d90_gy", "d70_gy", "d2_gy")
 
@@ -121,18 +124,24 @@ def _noise_rows(
     noise: NoiseField | None,
     roots: list[np.random.SeedSequence],
     tell: Callable[[str], None],
-) -> dict[str, Doubles | None]:
-    """All that is wanted of each region under each field of noise."""
+) -> dict[str, tuple[Doubles, Doubles] | None]:
+    """All that is wanted of each region under each field of noise, and under each of the first fields and the next at once."""
     if noise is None:
         return dict.fromkeys(regions)
     rows: dict[str, list[Doubles]] = {name: [] for name in regions}
+    pairs: dict[str, list[Doubles]] = {name: [] for name in regions}
+    before: tuple[FloatArray, float] | None = None
     for number, root in enumerate(roots):
         if number % 25 == 0:
             tell(f"uncertainty: noise {number} of {len(roots)}")
         field, drift = noise.draw(np.random.default_rng(root))
         for name, region in regions.items():
             rows[name].append(region.measure(region.noisy_gy(field, noise) / np.float32(1 + drift)))
-    return {name: np.array(found) for name, found in rows.items()}
+            if before is not None:
+                both = region.noisy_gy(field + before[0], noise) / np.float32(1 + drift + before[1])
+                pairs[name].append(region.measure(both))
+        before = (field, drift) if number < PAIRS else None
+    return {name: (np.array(rows[name]), np.array(pairs[name])) for name in regions}
 
 
 def _reported(result: Assessment, name: str, base: Doubles, wanted: Wanted) -> list[float]:

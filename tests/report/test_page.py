@@ -64,7 +64,9 @@ def test_intervals_stand_beside_their_numbers(tmp_path):
     text = (tmp_path / "report.html").read_text("utf-8")
     assert "11.50 to 22.25 Gy" in text
     assert "10.0 to 20.0 %" in text
-    assert text.count("95 % of 500 samples") >= 2  # first screen and reporting items
+    assert (
+        text.count("with 95 % confidence, by the stated uncertainties of the input (500 samples)") >= 2
+    )  # first screen and reporting items
     write_report(found, tmp_path / "plain.html")
     assert " to 22.25" not in (tmp_path / "plain.html").read_text("utf-8")
 

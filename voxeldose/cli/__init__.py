@@ -5,6 +5,8 @@ One file a command. Nothing but click is imported until a command runs, so that 
 
 from __future__ import annotations
 
+import atexit
+import gc
 import sys
 from typing import NoReturn
 
@@ -30,6 +32,9 @@ __all__ = ["main"]
 #: Exit codes of the contract: 2 (wrong usage) is click's own.
 REFUSED = 3
 FAILED = 1
+
+# The interpreter would else look through the compiler's hundred thousand objects several times before it ends: 0.4 s.
+atexit.register(gc.freeze)
 
 
 class _Refusing(click.Group):

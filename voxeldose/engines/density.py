@@ -6,7 +6,6 @@ Here each voxel's energy is carried along straight rays and spent by the mass it
 
 from __future__ import annotations
 
-import itertools
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -24,11 +23,10 @@ from voxeldose.engines.ray_table import (
     LUNG_G_PER_ML,
     SOFT_TISSUE_G_PER_ML,
     STEPS_PER_MM,
+    Bundle,
+    bundles,
     energy_table,
-    points,
     rays_for,
-    shares,
-    trace,
 )
 from voxeldose.engines.tail import add_tail
 from voxeldose.errors import GeometryError, QuantityError
@@ -89,8 +87,9 @@ class RayTransport:
     kernel : PointKernel
         Of water. It keeps its shape and takes the energy per decay of the run's constants.
     rays : int, optional
-        Rays a voxel, a power of two. Without it 1024 from a voxel size of 2.5 mm on (cube root of the volume),
-        512 from 1.75 mm on, 256 below and for voxels that hold next to nothing (noise, the tails of blur).
+        Rays from a voxel, a power of two. Without it 1024 from a voxel size of 2.5 mm on (cube root of the volume),
+        512 from 1.75 mm on, 256 below and for voxels that hold next to nothing (noise, the tails of blur). Where the density
+        image is finer than the voxel, as many from each of the parts in which rays see it.
     soft_tissue_range : float
         Range factor from 1.05 g/mL on; falls with the logarithm of density, as the density effect does, to 1 at
         0.26 g/mL (lung). One density all over the image says nothing of tissue: there it is 1, water of that density, and the
@@ -124,7 +123,7 @@ class RayTransport:
     def describe(self) -> str:
         """One sentence for the report."""
         rays = (
-            "256 to 1024 rays a voxel, by its size; 64 from voxels of next to no activity"
+            "256 to 1024 rays from each voxel, or part of one with its own density, by its size; fewest from next to no activity"
             if self.rays is None
             else f"{self.rays} rays a voxel"
         )
@@ -236,25 +235,17 @@ class RayTransport:
         self, cells: Cells, around: Grid, parts: tuple[int, int, int], part_tau: Floats, rays: int | None
     ) -> Floats:
         """As :func:`energy_from_cells` where each cell is a block of voxels: one way through them for all, known before."""
-        spacing = np.array(around.spacing_mm) / parts
-        number = rays or rays_for(spacing)
-        lines = trace(points(number // 8), spacing)
+        voxel_mm = np.array(around.spacing_mm)
         tau = np.pad(part_tau, 1, constant_values=END)
-        inner = (slice(1, -1),) * 3
-        first = np.rint(cells.grid.indices(around.points_lps_mm((0, 0, 0)))).astype(np.int64)
-        whole = np.zeros(around.shape)
-        whole[tuple((cells.index - first).T)] = cells.amounts / math.prod(parts)
-        amount = np.zeros(tau.shape)
-        amount[inner] = whole.repeat(parts[0], 0).repeat(parts[1], 1).repeat(parts[2], 2)
         strides = np.array([tau.shape[1] * tau.shape[2], tau.shape[2], 1])
-        octants = np.array(list(itertools.product((1, -1), repeat=3))) * strides
-        offset = np.ascontiguousarray(np.einsum("rsa,oa->ros", lines.steps, octants))
-        sources = np.flatnonzero((amount != 0) & (tau < END))
+        first = np.rint(cells.grid.indices(around.points_lps_mm((0, 0, 0)))).astype(np.int64)
+        sources = ((cells.index - first) * parts + 1) @ strides
         densest = max(SOFT_TISSUE_G_PER_ML, float(tau[tau < END].max(initial=0)))
-        table = energy_table(self.kernel, densest * float(np.linalg.norm(spacing)))
-        rows = shares(self.kernel, spacing, table, lines), lines.chord, offset, lines.length, lines.count
-        energy = _shared(sources, amount.ravel()[sources], tau.ravel(), rows, table, self.threads)
-        return energy.reshape(tau.shape)[inner]
+        table = energy_table(self.kernel, densest * float(np.linalg.norm(voxel_mm)))
+        number = rays or min(_MOST_RAYS, 1 << round(math.log2(rays_for(voxel_mm / parts) * math.prod(parts))))
+        rows = bundles(self.kernel, voxel_mm, parts, number, table)
+        energy = _shared(sources, cells.amounts, tau, rows, table, self.threads)
+        return energy.reshape(tau.shape)[1:-1, 1:-1, 1:-1]
 
 
 def _same_lattice(one: Grid, other: Grid) -> bool:
@@ -300,30 +291,33 @@ def _require_usable(decays: DecayMap, density: DensityMap | float, grid: Grid) -
 
 
 def _shared(
-    sources: Integers,
-    amounts: Floats,
-    tau: Floats,
-    rows: tuple[Floats, Floats, Integers, Floats, Integers],
-    table: Floats,
-    threads: int | None,
+    sources: Integers, amounts: Floats, tau: Floats, rays: list[Bundle], table: Floats, threads: int | None
 ) -> Floats:
-    """Rays of all sources, in a fixed number of parts that are added in order."""
+    """Rays of all sources, in a fixed number of ranges that are added in order; ``sources`` are flat indices, rising."""
     from voxeldose._compiled.rays import spread
 
-    reach = int(rows[2].max(initial=0))
+    flat, strides = tau.ravel(), np.array([tau.shape[1] * tau.shape[2], tau.shape[2], 1])
+    rows = []
+    for some in rays:
+        offset = np.einsum("rsa,oa->ros", some.lines.steps, some.octants * strides)
+        row = some.share, some.lines.chord, np.ascontiguousarray(offset), some.lines.length, some.lines.count
+        rows.append((int(some.part @ strides), row))
+    reach = max(at + int(row[2].max(initial=0)) for at, row in rows)
 
     def work(some: Integers) -> tuple[int, Floats]:
         if not some.size:
             return 0, np.zeros(0)
         first = max(0, int(sources[some[0]]) - reach)
-        window = np.zeros(min(tau.size, int(sources[some[-1]]) + reach + 1) - first)
-        spread(
-            *(sources[some], amounts[some], tau, *rows, table),
-            *(float(STEPS_PER_MM), DEFAULT_REACH_MM, window, first),
-        )
+        window = np.zeros(min(flat.size, int(sources[some[-1]]) + reach + 1) - first)
+        for at, row in rows:
+            here = some[flat[sources[some] + at] < END]
+            spread(
+                *(sources[here] + at, amounts[here], flat, *row, table),
+                *(float(STEPS_PER_MM), DEFAULT_REACH_MM, window, first),
+            )
         return first, window
 
-    total = np.zeros(tau.size)
+    total = np.zeros(flat.size)
     with ThreadPoolExecutor(threads or int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1)) as pool:
         for first, window in pool.map(work, np.array_split(np.arange(sources.size), _PARTS)):
             total[first : first + window.size] += window

@@ -87,9 +87,9 @@ class RayTransport:
     kernel : PointKernel
         Of water. It keeps its shape and takes the energy per decay of the run's constants.
     rays : int, optional
-        Rays from a voxel, a power of two. Without it 1024 from a voxel size of 2.5 mm on (cube root of the volume),
+        Rays a voxel, a power of two. Without it 1024 from a voxel size of 2.5 mm on (cube root of the volume),
         512 from 1.75 mm on, 256 below and for voxels that hold next to nothing (noise, the tails of blur). Where the density
-        image is finer than the voxel, as many from each of the parts in which rays see it.
+        image is finer than the voxel, from each of the parts in which rays see it.
     soft_tissue_range : float
         Range factor from 1.05 g/mL on; falls with the logarithm of density, as the density effect does, to 1 at
         0.26 g/mL (lung). One density all over the image says nothing of tissue: there it is 1, water of that density, and the
@@ -242,8 +242,7 @@ class RayTransport:
         sources = ((cells.index - first) * parts + 1) @ strides
         densest = max(SOFT_TISSUE_G_PER_ML, float(tau[tau < END].max(initial=0)))
         table = energy_table(self.kernel, densest * float(np.linalg.norm(voxel_mm)))
-        number = rays or min(_MOST_RAYS, 1 << round(math.log2(rays_for(voxel_mm / parts) * math.prod(parts))))
-        rows = bundles(self.kernel, voxel_mm, parts, number, table)
+        rows = bundles(self.kernel, voxel_mm, parts, rays or rays_for(voxel_mm / parts), table)
         energy = _shared(sources, cells.amounts, tau, rows, table, self.threads)
         return energy.reshape(tau.shape)[1:-1, 1:-1, 1:-1]
 

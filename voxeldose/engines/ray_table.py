@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -144,35 +144,27 @@ class Bundle:
 def bundles(
     kernel: PointKernel, voxel_mm: Floats, parts: tuple[int, int, int], number: int, table: Floats
 ) -> list[Bundle]:
-    """Rays of a source voxel that is a block of voxels of the lattice that they cross.
+    """Rays of a source voxel that is a block of parts, each as large as the voxels of the lattice that they cross.
 
-    They start all over the block, each in its own direction: from every part alike, eight times as many would be needed to
-    reach the far voxels as evenly. What starts in one part starts, mirrored, in another into the other octants.
+    ``number`` rays start in each part, and no two parts send theirs in the same directions. What starts in one part starts,
+    mirrored, in another into the other octants.
     """
-    cut, unit = np.array(parts), points(number // 8)
-    lines = trace(unit, voxel_mm)
+    cut, count, each = np.array(parts), math.prod(parts), number // 8
+    all_points = points(1 << (each * count - 1).bit_length())
     octants = np.array(list(itertools.product((1, -1), repeat=3)))
-    if cut.max() == 1:
-        return [Bundle(cut - 1, octants, shares(kernel, voxel_mm, table, lines, lines.chord, lines.leaving), lines)]
-    part = (unit[:, 2:] * cut).astype(np.int64)
-    unit[:, 2:] = unit[:, 2:] * cut - part
-    finer = trace(unit, voxel_mm / cut)
-    share = shares(kernel, voxel_mm, table, lines, finer.chord, finer.leaving)
     found = []
-    for one in np.ndindex(parts):
-        chosen = (part == one).all(axis=1)
-        some = Lines(**{f.name: np.ascontiguousarray(getattr(finer, f.name)[chosen]) for f in fields(Lines)})
-        places = (np.where(signs > 0, one, cut - 1 - one) for signs in octants)
-        found += [Bundle(at, signs[None], share[chosen], some) for at, signs in zip(places, octants, strict=True)]
+    for n, one in enumerate(np.ndindex(parts)):
+        lines = trace(all_points[n * each : (n + 1) * each], voxel_mm / cut)  # a digital net in itself
+        share = shares(kernel, voxel_mm / cut, table, lines) / count
+        places = np.where(octants > 0, one, cut - 1 - one)
+        found += [
+            Bundle(place, octants[(places == place).all(axis=1)], share, lines) for place in np.unique(places, axis=0)
+        ]
     return found
 
 
-def shares(
-    kernel: PointKernel, spacing_mm: Floats, table: Floats, lines: Lines, chord: Floats, leaving: Floats
-) -> Floats:
+def shares(kernel: PointKernel, spacing_mm: Floats, table: Floats, lines: Lines) -> Floats:
     """Part of the emission on each ray: nearly equal, so that rays meet what is known exactly.
-
-    ``chord`` and ``leaving`` are those of the part of the voxel along which starts are averaged, if not of all of it.
 
     A few rays give the layers some mm into a lung several per cent too little or too much, the same all along its
     surface, and a hot voxel one per cent. The least change of equal parts (ridge regression) is taken that brings these
@@ -182,30 +174,29 @@ def shares(
     A flat source of depth ``s`` sends ``∫ dF(r) max(0, 1 - (s + T)/r) / 2`` beyond a further ``T`` (all in mm of water),
     a half-space ``A(T) = ∫ dF(r) max(0, r - T)² / 4r`` a unit of its depth.
     """
-    number = len(chord)
+    number = len(lines.chord)
     rows, known = [np.full(number, 30.0)], [30.0]  # the sum, well above any other
     radius = (np.arange(table.shape[1] - 1) + 0.5) / STEPS_PER_MM
     share = np.diff(table[0]) / (4 * radius)
     for source, target in itertools.product((SOFT_TISSUE_G_PER_ML, LUNG_G_PER_ML), repeat=2):
         for axis, spacing in enumerate(spacing_mm):
             planes = np.arange(1, math.ceil(DEFAULT_REACH_MM / (source * spacing)) + 2)[:, None]
-            border = source * ((planes - lines.start[:, axis]) / lines.speed[:, axis] - leaving)
+            border = source * ((planes - lines.start[:, axis]) / lines.speed[:, axis] - lines.leaving)
             across = target / lines.speed[:, axis]
-            left = _averaged(table, border, source * chord)
+            left = _averaged(table, border, source * lines.chord)
             above = float((share * radius**2).sum())
             for layer in itertools.count(1):
                 below = float((share * np.maximum(radius - layer * target * spacing, 0) ** 2).sum())
                 exact = 2 * (above - below) / (source * spacing)  # both ways: the octants are folded into one
                 if exact < 2 * _FITTED_DOSE * target / source:
                     break
-                further = _averaged(table, border + layer * across, source * chord)
+                further = _averaged(table, border + layer * across, source * lines.chord)
                 rows.append((further - left).sum(axis=0) / exact)
                 known.append(1.0)
                 left, above = further, below
     tau = SOFT_TISSUE_G_PER_ML
     path = np.concatenate((np.zeros((number, 1)), np.cumsum(lines.length * tau, axis=1)), axis=1)
-    path += tau * (lines.leaving - leaving)[:, None]
-    energy = np.diff(_averaged(table, path, tau * chord[:, None]), axis=1, prepend=0.0)
+    energy = np.diff(_averaged(table, path, tau * lines.chord[:, None]), axis=1, prepend=0.0)
     voxel = np.concatenate((np.zeros((number, 1, 3), np.int64), lines.steps), axis=1)
     exact_kernel = voxelise(
         kernel, (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2])), density_g_per_ml=tau

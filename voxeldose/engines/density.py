@@ -77,7 +77,10 @@ class RayTransport:
 
     In plane layers of one composition this is exact, scatter back and forth included: transport there depends on mass per
     area alone, whatever the densities. Elsewhere scatter is as in water at the same path: not modelled are backscatter at bone, metal and air and the range factors of
-    bone and fat.
+    bone and fat. Against full Monte Carlo (benchmarks/tables): layers of liver and lung within 15 mm of their border agree
+    within 2.2 %, liver voxels around a hot sphere that touches lung within the noise of 1 %; lung voxels of 2.5 mm right above
+    it get 3 % too much, as betas that turn in lung spread farther aside than straight rays; the first 4 mm of bone get 3.4 %
+    too much.
 
     Rays are finite in number, so voxels are noisy (benchmarks/bench_density.py). Rms over voxels above 1 % of the maximum:
     0.3 % (lung 0.9 %) with image, dose and density on 4.8 mm; 1.2 % (1.6 %) on a dose grid of 2 mm under an image of 4.8 mm;

@@ -55,6 +55,11 @@ _HOMES = {
     "administration_from_assays": "quantify",
     "assess": "pipeline",
     "bed_gy": "radiobiology",
+    "complication_by_set": "radiobiology",
+    "complication_probability": "radiobiology",
+    "complication_set": "radiobiology",
+    "control_probability": "radiobiology",
+    "control_set": "radiobiology",
     "derive": "derived",
     "eubed_gy": "radiobiology",
     "eud_gy": "radiobiology",
@@ -74,6 +79,7 @@ _HOMES = {
     "plot_dvh": "report.plots",
     "plot_slices": "report.plots",
     "point_kernel": "dpk",
+    "poisson_control": "radiobiology",
     "read_ct": "io.dicom_ct",
     "read_image": "io.images",
     "read_labels": "io.labels",
@@ -142,7 +148,19 @@ if TYPE_CHECKING:
     from voxeldose.planning.voxels import Wish, plan_voxels
     from voxeldose.propagation import Recovery, fit_recovery, mean_dose_spread
     from voxeldose.quantify import administration_from_assays
-    from voxeldose.radiobiology import bed_gy, eubed_gy, eud_gy, geud_gy, linear_quadratic_set
+    from voxeldose.radiobiology import (
+        bed_gy,
+        complication_by_set,
+        complication_probability,
+        complication_set,
+        control_probability,
+        control_set,
+        eubed_gy,
+        eud_gy,
+        geud_gy,
+        linear_quadratic_set,
+        poisson_control,
+    )
     from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants
     from voxeldose.registration import find_rigid
     from voxeldose.report.page import write_report

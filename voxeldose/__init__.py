@@ -60,6 +60,7 @@ _HOMES = {
     "complication_set": "radiobiology",
     "control_probability": "radiobiology",
     "control_set": "radiobiology",
+    "counted_shunt": "lungs",
     "derive": "derived",
     "eubed_gy": "radiobiology",
     "eud_gy": "radiobiology",
@@ -139,7 +140,7 @@ if TYPE_CHECKING:
     from voxeldose.io.nifti import write_nifti
     from voxeldose.io.point_kernel_file import read_point_kernel
     from voxeldose.io.requests import Requests
-    from voxeldose.lungs import LungMass, Views, lung_dose, lung_mass, planar_shunt, spect_shunt
+    from voxeldose.lungs import LungMass, Views, counted_shunt, lung_dose, lung_mass, planar_shunt, spect_shunt
     from voxeldose.pipeline import assess, what_if
     from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
     from voxeldose.planning.plan import Lungs

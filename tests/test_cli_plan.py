@@ -268,6 +268,8 @@ def test_the_card_of_a_results_folder_and_of_its_case_agree(case, tmp_path):
     assert dose["value"] == pytest.approx(49.38305 * 800 * 0.96 / mass_g, rel=1e-6)
     assert rows["Activity a sphere at infusion", 297]["status"] == "met"
     assert rows["Tumor diameter", 80]["status"] == "not given"
+    assert {"formula", "constants", "inputs", "sources"} <= shown[0].keys()
+    assert any("Weber 2022" in source for source in shown[0]["sources"])
 
 
 def test_the_card_needs_no_case_and_says_what_is_not_given():
@@ -284,6 +286,9 @@ def test_the_card_needs_no_case_and_says_what_is_not_given():
         (("card", "--sphere-bq-at-calibration", 2500), "--calibrated-at"),
         (("card", "nowhere"), "no such case file"),
         (("card", "--treated-fraction", -1), "treated_fraction"),
+        (("card", "--treated-fraction", 14), "not percent"),
+        (("card", "--tn", 0), "tumor_to_normal"),
+        (("card", "--tumor-diameter-mm", "nan"), "tumor_diameter_mm"),
         (
             (
                 "card",

@@ -92,6 +92,7 @@ _HOMES = {
     "read_spect": "io.dicom_nm",
     "segmentectomy_card": "planning.segmentectomy",
     "spect_shunt": "lungs",
+    "tumor_to_normal_of": "metrics",
     "voxelise": "dpk",
     "what_if": "pipeline",
     "with_uncertainty": "uncertainty",
@@ -141,6 +142,7 @@ if TYPE_CHECKING:
     from voxeldose.io.point_kernel_file import read_point_kernel
     from voxeldose.io.requests import Requests
     from voxeldose.lungs import LungMass, Views, counted_shunt, lung_dose, lung_mass, planar_shunt, spect_shunt
+    from voxeldose.metrics import tumor_to_normal_of
     from voxeldose.pipeline import assess, what_if
     from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
     from voxeldose.planning.plan import Lungs

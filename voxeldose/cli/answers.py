@@ -1,4 +1,4 @@
-"""What every form of ``voxeldose plan`` shares: options, and the answer as a table or as JSON."""
+"""What the answers share: options of ``plan``, an assessment to answer from, and the answer as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from voxeldose.cli.tables import print_rows
-from voxeldose.cli.words import CONSTANTS, PATH
+from voxeldose.cli.words import CONSTANTS, PATH, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from voxeldose.case import Assessment
     from voxeldose.planning.plan import Plan
 
 __all__ = [
     "answer",
+    "assessment_of",
     "constants_for",
     "facts_of_constants",
     "print_json",
@@ -156,6 +158,33 @@ def _limits_beside(found: Plan, method: str, shared: dict[str, Any], result: Ass
     if not any(t.metric == "mean_dose_gy" and result.rois[t.roi].role == "lung" for t in by_voxels):
         by_voxels += beside({"lung": found.lung_gy}, device, limits)
     return [vars(t) for t in by_voxels]
+
+
+def assessment_of(source: Path, quiet: bool) -> dict[str, Any]:
+    """``assessment.json`` of a results folder, or of a case that is assessed now."""
+    from voxeldose.errors import InputError
+    from voxeldose.io.results import SCHEMA, assessment_dict
+
+    file = source / "assessment.json" if source.is_dir() else source
+    if file.suffix != ".json":
+        from voxeldose.io.case_file import case_file_from, read_case_file
+
+        config = case_file_from(read_case_file(source), str(source))
+        with progress(quiet) as tell:
+            from voxeldose.job import open_case
+            from voxeldose.pipeline import assess
+
+            opened = open_case(config, progress=tell)
+            return assessment_dict(assess(opened.case, opened.engine, progress=tell))
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        msg = f"{file}: cannot be read as the results of an assessment ({error}). Give a case file or a results folder."
+        raise InputError(msg) from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        msg = f"{file}: is not an assessment of voxeldose (schema {SCHEMA})."
+        raise InputError(msg)
+    return found
 
 
 def facts_of_constants(nuclide: Any) -> dict[str, Any]:

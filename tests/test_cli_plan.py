@@ -18,6 +18,7 @@ GRID = Grid.from_axes((20, 24, 28), (4, 3.5, 3), (-40, -40, -40))
 KEYS = {"activity_mbq", "tumor_gy", "normal_gy", "perfused_gy", "lung_gy", "binding", "formula", "constants", "sources"}
 PARTITION = ("partition", "--tumor-g", 200, "--normal-g", 1300, "--tn", 5, "--lung-shunt", 0.08)
 VIAL = ("vial", "--activity-mbq", 1700, "--at", "2024-05-02T10:15:00Z")
+DELIVERED = ("delivered", "--assay-mbq", 3120, "--assayed-at", "2024-05-02T08:00:00Z")
 CASE = """
 [activity]
 path = "spect.nii.gz"
@@ -238,6 +239,28 @@ def test_tables_name_formula_constants_and_source(words):
         ((*VIAL, "--calibrated-at", "2024-04-28T10:15:00Z", "--shelf-life-h", 48), "expired", 3),
         (("vial", "--activity-mbq", 1700, "--at", "2024-05-02T10:15:00"), "no time zone", 3),
         ((*VIAL, "--product", "none.toml"), "needs --device", 2),
+        ((*VIAL, "--vial-gbq", 3000), "vial sizes are in GBq", 3),
+        ((*VIAL, "--lung-shunt", 7), "not percent", 3),
+        ((*VIAL, "--residual-fraction", 5), "not percent", 3),
+        ((*VIAL, "--expires-at", "2024-05-01T00:00:00Z"), "expired", 3),
+        (("vial", "--activity-mbq", 1700), "--at is needed", 2),
+        (("vial", "--activity-mbq", "nan", "--at", "2024-05-02T10:15:00Z"), "found nan", 3),
+        (("mird", "--mass-g", "nan", "--dose-gy", 400), "found nan", 3),
+        (("mird", "--mass-g", -200, "--dose-gy", 400), "above 0 g", 3),
+        (("mird", "--mass-g", 200, "--dose-gy", 400, "--lung-shunt", 5), "not percent", 3),
+        (("bsa", "--height-m", 1.7, "--weight-kg", 70), "--tumor-part", 2),
+        (("bsa", "--height-m", 1.7, "--weight-kg", 70, "--tumor-part", 20), "not percent", 3),
+        (("bsa", "--height-m", 170, "--weight-kg", 70, "--tumor-part", 0.2), "in metres", 3),
+        ((*DELIVERED, "--at", "2024-05-02T07:59:00Z"), "before the vial's assay", 3),
+        ((*DELIVERED, "--at", "2024-05-02T13:30:00"), "no time zone", 3),
+        ((*DELIVERED, "--at", "2024-05-02T13:30:00Z", "--residual-mbq", 4000), "less than", 3),
+        ((*DELIVERED, "--at", "2024-05-02T13:30:00Z", "--residual-mbq", -1), "0 MBq or more", 3),
+        ((*DELIVERED, "--at", "2024-05-02T13:30:00Z", "--lung-shunt", 5), "not percent", 3),
+        (
+            (*DELIVERED, "--at", "2024-05-02T13:30:00Z", "--residual-mbq", 4, "--residual-at", "2024-05-02T13:00:00Z"),
+            "before the infusion",
+            3,
+        ),
         (("voxel", "none.toml", "--goal", "lesion_1=400"), "ROI.METRIC=VALUE", 2),
         (("voxel", "none.toml", "--goal", "lesion_1.median=400"), "unknown metric", 2),
         (("voxel", "none.toml"), "--goal or a --limit", 2),
@@ -246,6 +269,55 @@ def test_tables_name_formula_constants_and_source(words):
 )
 def test_inconsistent_input_is_refused_with_the_reason(words, message, code):
     assert message in refused("plan", *words, code=code)
+
+
+def test_worked_example_20_from_numbers_alone():
+    residual = ("--residual-mbq", 45, "--residual-at", "2024-05-02T17:00:00+02:00", "--lung-shunt", 0.05)
+    found = asked(*DELIVERED, "--at", "2024-05-02T15:30:00+02:00", *residual)
+    assert found["vial_at_infusion_mbq"] == pytest.approx(2939.7, abs=0.05)
+    assert found["residual_at_infusion_mbq"] == pytest.approx(45.7, abs=0.05)
+    assert found["activity_mbq"] == pytest.approx(2893.9, abs=0.06)  # 2893.95
+    assert found["liver_mbq"] == pytest.approx(2749.3, abs=0.06)
+    assert found["lung_mbq"] + found["liver_mbq"] == pytest.approx(found["activity_mbq"])
+    assert {"formula", "constants", "inputs", "sources", "assumptions", "warnings"} <= found.keys()
+    assert "in the patient   2893.9" in run("plan", *DELIVERED, "--at", "2024-05-02T13:30:00Z", *residual).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("mird", "--mass-g", 0.2, "--dose-gy", 400), "check that they are in g"),
+        (("mird", "--mass-g", 200, "--activity-mbq", 1.7), "check that activities are in MBq"),
+        (("mird", "--mass-g", 200, "--activity-mbq", 1700, "--lung-shunt", 0.1, "--lung-g", 1), "mass of lungs"),
+        (("partition", "--tumor-g", 0.2, "--normal-g", 1.3, "--tn", 5, "--tumor-gy", 205), "check that they are in g"),
+        ((*VIAL[:1], "--activity-mbq", 1.7, *VIAL[3:]), "check that activities are in MBq"),
+        ((*DELIVERED[:1], "--assay-mbq", 3.12, *DELIVERED[3:], "--at", "2024-05-02T13:30:00Z"), "in MBq"),
+    ],
+)
+def test_numbers_that_look_like_another_unit_are_warned_of(words, said):
+    assert any(said in warning for warning in asked(*words)["warnings"])
+    assert asked("mird", "--mass-g", 200, "--dose-gy", 400, "--lung-g", 800)["warnings"] == []
+
+
+def test_vial_and_body_surface_take_what_the_case_knows(case):
+    given = case.with_name("vial.toml")
+    given.write_text(
+        case.read_text().replace(
+            'device = "glass"', 'device = "glass"\nadministered_mbq = 9\nat = 2024-05-02T10:15:00Z'
+        )
+    )
+    found = asked("vial", given, "--activity-mbq", 1700, "--calibrated-at", "2024-04-28T10:15:00Z")
+    alone = asked(*VIAL, "--calibrated-at", "2024-04-28T10:15:00Z", "--device", "glass")
+    tumor_ml = 4 * 5 * 6 * GRID.voxel_volume_ml
+    assert found["vial_gbq"] == alone["vial_gbq"]
+    assert found["spheres"] == pytest.approx(alone["spheres"])
+    assert found["spheres_per_ml"] == pytest.approx(alone["spheres"] / tumor_ml, rel=1e-6)
+    assert found["inputs"]["tumor_ml"] == pytest.approx(tumor_ml, rel=1e-6)
+    part = tumor_ml / (14 * 16 * 20 * GRID.voxel_volume_ml)
+    surface = 0.20247 * 1.7**0.725 * 70**0.425
+    by_case = asked("bsa", case, "--height-m", 1.7, "--weight-kg", 70)
+    assert by_case["activity_mbq"] == pytest.approx(1000 * (surface - 0.2 + part), rel=1e-6)
+    assert "does not say it" in refused("plan", "vial", case, "--activity-mbq", 1700, code=2)
 
 
 def test_a_region_that_is_not_there_is_refused_with_those_that_are(case):

@@ -22,6 +22,7 @@ __all__ = [
     "assessment_of",
     "constants_for",
     "facts_of_constants",
+    "predicted",
     "print_json",
     "print_notes",
     "shared_options",
@@ -185,6 +186,28 @@ def assessment_of(source: Path, quiet: bool) -> dict[str, Any]:
         msg = f"{file}: is not an assessment of voxeldose (schema {SCHEMA})."
         raise InputError(msg)
     return found
+
+
+def predicted(case: Path, shared: dict[str, Any]) -> Assessment:
+    """The dose that the case's image predicts, with the flags in place of the case's own keys."""
+    from voxeldose.io.case_file import case_file_from, read_case_file
+
+    tables = read_case_file(case)
+    for flag, table, key in (
+        ("lung_shunt", "administration", "lung_shunt_fraction"),
+        ("device", "administration", "device"),
+        ("constants", "dose", "constants"),
+    ):
+        if shared[flag] is not None and isinstance(tables.get(table, {}), dict):
+            tables.setdefault(table, {})[key] = shared[flag]
+    if shared["thresholds"] is not None and isinstance(tables.get("dose", {}), dict):
+        tables.setdefault("dose", {})["thresholds"] = str(shared["thresholds"].absolute())
+    config = case_file_from(tables, str(case))
+    with progress(shared["as_json"]) as tell:
+        tell("loading libraries")
+        from voxeldose.job import predict_case
+
+        return predict_case(config, progress=tell)
 
 
 def facts_of_constants(nuclide: Any) -> dict[str, Any]:

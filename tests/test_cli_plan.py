@@ -387,6 +387,19 @@ def test_a_card_of_something_else_is_refused(tmp_path):
     assert "tumor_to_normal_ratio" in refused("card", other)
 
 
+def test_bilirubin_decides_liver_limits_from_numbers_and_from_a_case(case):
+    words = ("--device", "glass", "--bilirubin-mg-per-dl", 1.6)
+    planned = asked(*PARTITION, "--activity-mbq", 2600, *words)
+    rows = {t["limit"]: t["met"] for t in planned["thresholds"] if t["roi"] == "normal_liver"}
+    assert rows == {75: True, 50: False}  # 2.6 GBq: 49.38 * 1.04 = 51.4 Gy
+    keyed = case.with_name("bilirubin.toml")
+    keyed.write_text("[case]\nbilirubin_mg_per_dl = 0.7\n" + case.read_text())
+    found = asked("voxel", keyed, "--goal", "lesion_1.mean=100")["thresholds"]
+    assert {t["limit"] for t in found if t["roi"] == "normal_liver"} == {75, 90}
+    assert {t["limit"] for t in asked("voxel", case, "--goal", "lesion_1.mean=100", *words)["thresholds"]} >= {75, 50}
+    assert "mg/dL" in refused("plan", "mird", "--mass-g", 200, "--dose-gy", 9, "--bilirubin-mg-per-dl", 20)
+
+
 def test_a_sites_thresholds_reach_assessment_and_plan(case, tmp_path):
     site = tmp_path / "site.toml"
     site.write_text(

@@ -52,6 +52,7 @@ def thresholds_met(
     *,
     engine: str = "",
     image: str | None = None,
+    bilirubin_mg_per_dl: float | None = None,
 ) -> tuple[Threshold, ...]:
     """Limits for this device beside the values of the run.
 
@@ -67,9 +68,11 @@ def thresholds_met(
         The run's dose engine, for what differs.
     image : str, optional
         The nuclide that the run's image shows.
+    bilirubin_mg_per_dl : float, optional
+        The patient's; limits that depend on it are left out without it.
     """
     found = []
-    for limit in _of_device(device, limits):
+    for limit in _of(device, limits, bilirubin_mg_per_dl):
         for name, roi in metrics.items():
             value = getattr(roi, limit.metric) if roi.role == limit.role else None
             if value is not None and math.isfinite(value):
@@ -83,6 +86,7 @@ def beside(
     limits: tuple[Limit, ...] | None = None,
     *,
     method: str = "",
+    bilirubin_mg_per_dl: float | None = None,
 ) -> tuple[Threshold, ...]:
     """Limits for mean doses beside those of a plan by compartments.
 
@@ -90,20 +94,21 @@ def beside(
     ----------
     mean_gy : mapping
         Role to mean dose; ``None`` where it is not known.
-    device, limits
+    device, limits, bilirubin_mg_per_dl
         As in :func:`thresholds_met`.
     method : str
         One of :data:`voxeldose.case.DOSE_MODELS`; the lungs' dose is always from the lung shunt.
     """
     return tuple(
         _compared(limit, limit.role, value, differences(limit, "lung shunt" if limit.role == "lung" else method, None))
-        for limit in _of_device(device, limits)
+        for limit in _of(device, limits, bilirubin_mg_per_dl)
         if limit.metric == "mean_dose_gy" and (value := mean_gy.get(limit.role)) is not None
     )
 
 
-def _of_device(device: str | None, limits: tuple[Limit, ...] | None) -> list[Limit]:
-    return [r for r in (published_limits() if limits is None else limits) if r.device in (None, device)]
+def _of(device: str | None, limits: tuple[Limit, ...] | None, bilirubin_mg_per_dl: float | None) -> list[Limit]:
+    rows = published_limits() if limits is None else limits
+    return [r for r in rows if r.device in (None, device) and r.holds_for(bilirubin_mg_per_dl)]
 
 
 def _compared(limit: Limit, roi: str, value: float, differs: str) -> Threshold:

@@ -36,6 +36,7 @@ def shared_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Machine-readable."),
         click.option("--thresholds", type=PATH, help="TOML file with your site's own limits."),
+        click.option("--bilirubin-mg-per-dl", type=float, help="Of the patient: decides limits that depend on it."),
         click.option(
             "--device", type=click.Choice(["glass", "resin"]), help="Decides limits shown, vials and spheres."
         ),
@@ -137,10 +138,13 @@ def answer(found: Plan, inputs: dict[str, Any], shared: dict[str, Any], method: 
 
 def _limits_beside(found: Plan, method: str, shared: dict[str, Any], result: Assessment | None) -> list[dict[str, Any]]:
     """Published limits for the device beside a plan's doses."""
+    from voxeldose.case import require_bilirubin
     from voxeldose.thresholds import beside, published_limits
 
     device = shared["device"] or (result.case.administration.device if result else None)
     limits = result.case.limits if result else None
+    bilirubin = result.case.bilirubin_mg_per_dl if result else shared.get("bilirubin_mg_per_dl")
+    require_bilirubin(bilirubin)
     if limits is None and shared["thresholds"] is not None:
         from voxeldose.io.limits_file import read_limits
         from voxeldose.thresholds import merged
@@ -154,7 +158,7 @@ def _limits_beside(found: Plan, method: str, shared: dict[str, Any], result: Ass
         "lung": found.lung_gy,
     }
     if method != "voxel" or result is None:
-        return [vars(t) for t in beside(doses, device, limits, method=method)]
+        return [vars(t) for t in beside(doses, device, limits, method=method, bilirubin_mg_per_dl=bilirubin)]
     by_voxels = result.thresholds
     if not any(t.metric == "mean_dose_gy" and result.rois[t.roi].role == "lung" for t in by_voxels):
         by_voxels += beside({"lung": found.lung_gy}, device, limits)
@@ -197,8 +201,9 @@ def predicted(case: Path, shared: dict[str, Any]) -> Assessment:
         ("lung_shunt", "administration", "lung_shunt_fraction"),
         ("device", "administration", "device"),
         ("constants", "dose", "constants"),
+        ("bilirubin_mg_per_dl", "case", "bilirubin_mg_per_dl"),
     ):
-        if shared[flag] is not None and isinstance(tables.get(table, {}), dict):
+        if shared.get(flag) is not None and isinstance(tables.get(table, {}), dict):
             tables.setdefault(table, {})[key] = shared[flag]
     if shared["thresholds"] is not None and isinstance(tables.get("dose", {}), dict):
         tables.setdefault("dose", {})["thresholds"] = str(shared["thresholds"].absolute())

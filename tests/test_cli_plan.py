@@ -350,6 +350,9 @@ def test_the_card_needs_no_case_and_says_what_is_not_given():
     assert "not given" in result.stdout
     assert "14.5 %" in result.stdout
     assert "no recommendation" in result.stdout
+    rows = {r["item"]: r for r in json.loads(run("card", "--tumor", 0.85, 372, "--json").stdout)["rows"]}
+    assert (rows["V400 of tumor_1"]["value"], rows["D95 of tumor_1"]["value"]) == (0.85, 372)
+    assert rows["D95 of tumor_1"]["reference"] is None
 
 
 @pytest.mark.parametrize(
@@ -360,6 +363,8 @@ def test_the_card_needs_no_case_and_says_what_is_not_given():
         (("card", "--treated-fraction", -1), "treated_fraction"),
         (("card", "--treated-fraction", 14), "not percent"),
         (("card", "--tn", 0), "tumor_to_normal"),
+        (("card", "--tumor", 40, 300), "not percent"),
+        (("card", "--tumor", 0.4, "nan"), "D95 in Gy"),
         (("card", "--tumor-diameter-mm", "nan"), "tumor_diameter_mm"),
         (
             (

@@ -29,6 +29,15 @@ __all__ = ["card"]
 @click.option("--segments", type=click.IntRange(1, 9), help="Segments treated.")
 @click.option("--tumor-diameter-mm", type=float, help="Of the largest tumor.")
 @click.option("--tn", "tumor_to_normal", type=float, help="T/N, if not from the case.")
+@click.option(
+    "--tumor",
+    "tumors",
+    nargs=2,
+    type=float,
+    multiple=True,
+    metavar="V400 D95",
+    help="Of a tumor: part that gets 400 Gy, 0 to 1, and D95 in Gy; if not from the case.",
+)
 @click.option("--device", type=click.Choice(["glass", "resin"]), help="If not from the case.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def card(
@@ -36,6 +45,7 @@ def card(
     sphere_bq_at_calibration: float | None,
     calibrated_at: Any,
     at: Any,
+    tumors: tuple[tuple[float, float], ...],
     as_json: bool,
     **known: Any,
 ) -> None:
@@ -53,6 +63,8 @@ def card(
     content = assessment_of(source, as_json) if source else None
     nuclide = y90_constants(content["constants"]["name"] if content else "ddep")
     known["bq_per_sphere"] = _bq_per_sphere(sphere_bq_at_calibration, calibrated_at, at, content, nuclide)
+    if tumors:
+        known["tumors"] = tuple((f"tumor_{n}", *pair) for n, pair in enumerate(tumors, 1))
     try:
         facts = facts_of(content, **known) if content else SegmentectomyFacts(**known)
     except KeyError as error:

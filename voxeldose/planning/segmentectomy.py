@@ -95,6 +95,10 @@ class SegmentectomyFacts:
         if self.treated_fraction is not None and self.treated_fraction > WHOLE:
             msg = f"treated_fraction must be at most 1 (a fraction, not percent), found {self.treated_fraction}."
             raise QuantityError(msg)
+        for name, coverage, d95 in self.tumors:
+            if not (0 <= coverage <= 1 and math.isfinite(d95)):
+                msg = f"{name} needs V400 from 0 to 1 (a fraction, not percent) and D95 in Gy, found {coverage} and {d95}."
+                raise QuantityError(msg)
         if self.albi_grade not in (None, 1, 2, 3):
             msg = f"albi_grade must be 1, 2 or 3, found {self.albi_grade}."
             raise QuantityError(msg)

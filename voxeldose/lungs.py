@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.planning.plan import unit_doubts
 from voxeldose.resample import onto, roi_onto
 from voxeldose.roi import union
 
@@ -76,7 +77,7 @@ class Views:
             if not (math.isfinite(value) and value >= 0):
                 msg = f"{name} counts must be 0 or more, found {value}."
                 raise QuantityError(msg)
-        if self.pixels is not None and not self.pixels > 0:
+        if self.pixels is not None and not 0 < self.pixels < math.inf:
             msg = f"A region needs pixels above 0, found {self.pixels}."
             raise QuantityError(msg)
 
@@ -449,7 +450,7 @@ def lung_dose(
     before = sum(earlier_gy)
     room = min(LIMIT_GY, CUMULATIVE_LIMIT_GY - before)
     gy = per_mbq * net_mbq
-    warnings = []
+    warnings = list(unit_doubts(net_mbq, lung_g=mass.grams))
     if not mass.is_convention:
         warnings.append(f"The lungs' mass is {mass.source}, not the 1 kg that the limits were found with.")
     if isinstance(shunt, LungShunt) and not shunt.method.startswith("planar"):

@@ -54,6 +54,9 @@ __all__ = [
     "require_one_tissue",
 ]
 
+#: exp of more is no float.
+LARGEST_EXPONENT = 700.0
+
 
 @dataclass(frozen=True)
 class Radiobiology:
@@ -290,10 +293,12 @@ def control_probability(dose_gy: float, curve: Control, slope: float | None = No
         )
         raise QuantityError(msg)
     exponent = float(slope or curve.slope or 0)
-    if not exponent > 0:
+    if not 0 < exponent < math.inf:
         msg = f"A slope must be above 0, found {exponent}."
         raise QuantityError(msg)
-    return 0.0 if dose_gy <= 0 else 1 / (1 + (curve.d50_gy / dose_gy) ** exponent)
+    if dose_gy <= 0:
+        return 0.0
+    return 1 / (1 + math.exp(min(exponent * math.log(curve.d50_gy / dose_gy), LARGEST_EXPONENT)))
 
 
 def complication_probability(dose_gy: float, td50_gy: float, m: float) -> float:
@@ -307,7 +312,7 @@ def complication_probability(dose_gy: float, td50_gy: float, m: float) -> float:
         If a parameter is not above 0, or the dose is not a number.
     """
     _require_known(dose_gy)
-    if not (td50_gy > 0 and m > 0):
+    if not (0 < td50_gy < math.inf and 0 < m < math.inf):
         msg = f"TD50 and m must be above 0, found {td50_gy} Gy and {m}."
         raise QuantityError(msg)
     return 0.5 * math.erfc(-(dose_gy - td50_gy) / (m * td50_gy) / math.sqrt(2))
@@ -333,7 +338,8 @@ def complication_by_set(dose_gy: float, curve: Complication, m: float | None = N
 
 def poisson_control(eubed: float, alpha_per_gy: float, clonogens: float) -> float:
     """Probability that no clonogenic cell survives, ``exp(-N exp(-α EUBED))``."""
-    if not (clonogens >= 1 and alpha_per_gy > 0):
+    _require_known(eubed)
+    if not (1 <= clonogens < math.inf and alpha_per_gy > 0):
         msg = f"Poisson control needs at least one cell and α above 0, found {clonogens} and {alpha_per_gy}."
         raise QuantityError(msg)
     return math.exp(-clonogens * math.exp(-alpha_per_gy * eubed))

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["uncertainty"]
 
+#: No recovery curve rises faster with volume than with this power.
+STEEPEST = 20.0
+
 
 @click.group()
 def uncertainty() -> None:
@@ -76,6 +79,12 @@ def _require_possible(flags: dict[str, Any]) -> None:
         if flags[name] is not None and not 0 <= flags[name] < 1:
             msg = f"--{name} is a relative standard uncertainty, at least 0 and below 1 (no percent), found {flags[name]}."
             raise QuantityError(msg)
+    if not flags["dose_gy"] > 0 or flags["timing_h"] < 0:
+        msg = f"--dose-gy must be above 0 and --timing-h 0 or more, found {flags['dose_gy']} and {flags['timing_h']}."
+        raise QuantityError(msg)
+    if flags["recovery_c"] is not None and flags["recovery_c"] > STEEPEST:
+        msg = f"--recovery-c is the power of a recovery curve, about 1; found {flags['recovery_c']}."
+        raise QuantityError(msg)
 
 
 def _mean(flags: dict[str, Any]) -> dict[str, Any]:

@@ -60,6 +60,18 @@ def test_the_liver_limits_that_depend_on_bilirubin_need_it(bilirubin, limits):
     assert [t.limit for t in beside({"normal_liver": 60.0}, "resin", bilirubin_mg_per_dl=bilirubin)] == [40]
 
 
+def test_the_resin_limit_is_for_perfused_normal_liver():
+    # EANM 2022, Table 3: the column is "normal perfused liver dose"
+    (whole,) = beside({"normal_liver": 30.0}, "resin", method="partition")
+    assert whole.met
+    assert "infusion reached" in whole.differs
+    (part,) = beside({"normal_liver": 30.0, "perfused_normal": 45.0}, "resin", method="partition")
+    assert (part.value, part.met, part.differs) == (45, False, "")
+    assert beside({"normal_liver": 30.0, "perfused_normal": 80.0}, "glass")[0].value == 30
+    rows = thresholds_met({"n": measured("normal_liver", 30.0)}, "resin")
+    assert "infusion reached" in rows[0].differs
+
+
 @pytest.mark.parametrize("wrong", [0.0, -1.0, 17.1, float("nan")])
 def test_a_bilirubin_in_other_units_is_refused(wrong):
     with pytest.raises(QuantityError, match="mg/dL"):

@@ -169,6 +169,8 @@ class Limit:
         The nuclide of the images it was derived from.
     bilirubin_above_mg_per_dl, bilirubin_below_mg_per_dl : float, optional
         The limit holds for patients whose total bilirubin is above, or below, this; for nobody where it is not known.
+    perfused_only : bool
+        Of normal liver: the limit is for what the infusion reached, not for all of it.
     """
 
     name: str
@@ -183,6 +185,7 @@ class Limit:
     image: str | None = None
     bilirubin_above_mg_per_dl: float | None = None
     bilirubin_below_mg_per_dl: float | None = None
+    perfused_only: bool = False
 
     def holds_for(self, bilirubin_mg_per_dl: float | None) -> bool:
         """Whether it is a limit for a patient with this bilirubin."""

@@ -154,6 +154,7 @@ def _limits_beside(found: Plan, method: str, shared: dict[str, Any], result: Ass
     doses = {
         "tumor": min(found.tumor_gy.values(), default=None),
         "normal_liver": found.whole_normal_gy if found.whole_normal_gy is not None else found.normal_gy,
+        "perfused_normal": found.normal_gy,
         "perfused": found.perfused_gy,
         "lung": found.lung_gy,
     }

@@ -43,6 +43,7 @@ class LimitTable(Table):
     image: Literal["Tc-99m", "Y-90"] | None = None
     bilirubin_above_mg_per_dl: Annotated[float, Field(gt=0)] | None = None
     bilirubin_below_mg_per_dl: Annotated[float, Field(gt=0)] | None = None
+    perfused_only: bool = False
 
 
 class LimitsFile(Table):

@@ -392,6 +392,15 @@ def test_a_card_of_something_else_is_refused(tmp_path):
     assert "tumor_to_normal_ratio" in refused("card", other)
 
 
+def test_tumor_to_normal_of_a_planning_case_without_an_activity(case):
+    result = run("tn", case, "--json")
+    assert result.exit_code == 0, result.stderr
+    (row,) = json.loads(result.stdout)["tumor_to_normal"]
+    assert row["by_concentration"] == pytest.approx(5, rel=1e-6)  # counts 40 and 8 a voxel
+    assert row["by_dose"] == pytest.approx(5, rel=1e-6)
+    assert row["normal"] == "whole normal liver: normal_liver"
+
+
 def test_bilirubin_decides_liver_limits_from_numbers_and_from_a_case(case):
     words = ("--device", "glass", "--bilirubin-mg-per-dl", 1.6)
     planned = asked(*PARTITION, "--activity-mbq", 2600, *words)

@@ -166,8 +166,11 @@ def _limits_beside(found: Plan, method: str, shared: dict[str, Any], result: Ass
     return [vars(t) for t in by_voxels]
 
 
-def assessment_of(source: Path, quiet: bool) -> dict[str, Any]:
-    """``assessment.json`` of a results folder, or of a case that is assessed now."""
+def assessment_of(source: Path, quiet: bool, *, is_relative: bool = False) -> dict[str, Any]:
+    """``assessment.json`` of a results folder, or of a case that is assessed now.
+
+    With ``is_relative`` a case needs no activity: only ratios are wanted, as of a pre-treatment image.
+    """
     from voxeldose.errors import InputError
     from voxeldose.io.results import SCHEMA, assessment_dict
 
@@ -177,9 +180,11 @@ def assessment_of(source: Path, quiet: bool) -> dict[str, Any]:
 
         config = case_file_from(read_case_file(source), str(source))
         with progress(quiet) as tell:
-            from voxeldose.job import open_case
+            from voxeldose.job import open_case, predict_case
             from voxeldose.pipeline import assess
 
+            if is_relative and config.administration.administered_mbq is None:
+                return assessment_dict(predict_case(config, progress=tell))
             opened = open_case(config, progress=tell)
             return assessment_dict(assess(opened.case, opened.engine, progress=tell))
     try:

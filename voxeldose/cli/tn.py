@@ -110,7 +110,7 @@ def _of_numbers(
 def _of_assessment(source: Path, quiet: bool) -> dict[str, Any]:
     from voxeldose.errors import InputError
 
-    found = assessment_of(source, quiet)
+    found = assessment_of(source, quiet, is_relative=True)
     rows = found.get("tumor_to_normal")
     if not rows:
         msg = f"{source}: T/N needs regions of role tumor and of normal liver; there are {', '.join(found['rois'])}."

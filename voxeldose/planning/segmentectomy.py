@@ -33,7 +33,7 @@ DELIVERED_SOURCE = "1 - 2^(-t/T½); SIR-Spheres product page: 94 % within 11 day
 #: A treated fraction may exceed 1 by this much: liver and perfused volume are drawn apart.
 WHOLE = 1.05
 
-WORDS = {"at least": "≥", "above": ">", "at most": "≤"}
+WORDS = {"at least": "≥", "above": ">", "at most": "≤", "below": "<"}
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,12 @@ def _status(facts: SegmentectomyFacts, line: dict[str, Any], value: float | None
     if value is None:
         return "not given"
     reference = line["reference"]
-    met = {"at least": value >= reference, "above": value > reference, "at most": value <= reference}[line["sense"]]
+    met = {
+        "at least": value >= reference,
+        "above": value > reference,
+        "at most": value <= reference,
+        "below": value < reference,
+    }[line["sense"]]
     return "met" if met else "not met"
 
 

@@ -86,52 +86,50 @@ class Radiobiology:
         return self.repair_half_time_h / (self.repair_half_time_h + radionuclide.half_life_h)
 
 
-@dataclass(frozen=True)
-class Control:
+@dataclass(frozen=True, kw_only=True)
+class _Curve:
+    """A dose-effect curve of ``quantity`` for one kind of tissue and, where ``device`` says so, one kind of sphere.
+
+    ``seen`` is false where ``source`` quotes the number and the series that it comes from was not read.
+    """
+
+    name: str
+    tissue: str
+    roles: tuple[str, ...]
+    quantity: str
+    source: str
+    year: int
+    device: str | None = None
+    seen: bool = True
+
+    def require_role(self, role: str) -> None:
+        """Refuse a region of another tissue; raises QuantityError."""
+        _require(self.name, self.tissue, self.roles, role)
+
+    def require_device(self, device: str | None) -> None:
+        """Refuse spheres of another kind where theirs is known; raises QuantityError."""
+        if None not in (self.device, device) and device != self.device:
+            msg = (
+                f"The curve {self.name} was found with {self.device} spheres, not {device}: at the same mean dose the two differ "
+                "several fold. Choose a curve for that device."
+            )
+            raise QuantityError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control(_Curve):
     """A control curve: half of the tumors at ``d50_gy`` of ``quantity``; ``slope`` where the source gives one."""
 
-    name: str
-    tissue: str
-    roles: tuple[str, ...]
-    quantity: str
     d50_gy: float
-    source: str
-    year: int
     slope: float | None = None
-    device: str | None = None
-    seen: bool = True
-
-    def require_role(self, role: str) -> None:
-        """Refuse a region of another tissue; raises QuantityError."""
-        _require(self.name, self.tissue, self.roles, role)
-
-    def require_device(self, device: str | None) -> None:
-        """Refuse spheres of another kind where theirs is known; raises QuantityError."""
-        _require_device(self.name, self.device, device)
 
 
-@dataclass(frozen=True)
-class Complication:
+@dataclass(frozen=True, kw_only=True)
+class Complication(_Curve):
     """A complication curve: half of the patients at ``td50_gy`` of ``quantity``; its width ``m`` where the source gives one."""
 
-    name: str
-    tissue: str
-    roles: tuple[str, ...]
-    quantity: str
     td50_gy: float
-    source: str
-    year: int
     m: float | None = None
-    device: str | None = None
-    seen: bool = True
-
-    def require_role(self, role: str) -> None:
-        """Refuse a region of another tissue; raises QuantityError."""
-        _require(self.name, self.tissue, self.roles, role)
-
-    def require_device(self, device: str | None) -> None:
-        """Refuse spheres of another kind where theirs is known; raises QuantityError."""
-        _require_device(self.name, self.device, device)
 
 
 def _require(name: str, tissue: str, roles: tuple[str, ...], role: str) -> None:
@@ -139,15 +137,6 @@ def _require(name: str, tissue: str, roles: tuple[str, ...], role: str) -> None:
         msg = (
             f"The parameter set {name} is for {tissue} (roles {', '.join(roles)}), not for the role {role}. Choose a set for "
             "that tissue."
-        )
-        raise QuantityError(msg)
-
-
-def _require_device(name: str, made_for: str | None, device: str | None) -> None:
-    if made_for is not None and device is not None and device != made_for:
-        msg = (
-            f"The curve {name} was found with {made_for} spheres, not {device}: at the same mean dose the two differ several "
-            "fold. Choose a curve for that device."
         )
         raise QuantityError(msg)
 

@@ -235,13 +235,11 @@ def dose(fraction: float, **flags: Any) -> None:
 
 def _dose_facts(shunt: LungShunt | float, flags: dict[str, Any], mass: LungMass | None) -> dict[str, Any]:
     """The lungs' dose beside its limits, as JSON holds it."""
-    from voxeldose.lungs import LIMIT_SOURCE, LungMass, lung_dose
+    from voxeldose.lungs import LIMIT_SOURCE, lung_dose
     from voxeldose.radionuclide import y90_constants
 
     nuclide = y90_constants(flags["constants"] or "ddep")
-    if flags["lung_mass_g"] is not None:
-        mass = LungMass(flags["lung_mass_g"], "given by the user")
-    found = lung_dose(flags["activity_mbq"], shunt, nuclide, mass=mass, earlier_gy=flags["earlier_gy"])
+    found = lung_dose(flags["activity_mbq"], shunt, nuclide, mass=_mass(flags, mass), earlier_gy=flags["earlier_gy"])
     return {
         "schema": "voxeldose/lung-shunt/1",
         "activity_mbq": flags["activity_mbq"],
@@ -262,13 +260,18 @@ def _dose_facts(shunt: LungShunt | float, flags: dict[str, Any], mass: LungMass 
     }
 
 
-def _answer(shunt: LungShunt, flags: dict[str, Any], mass: LungMass | None) -> None:
+def _mass(flags: dict[str, Any], found: LungMass | None) -> LungMass | None:
+    """The mass that the user gives, or the one found."""
     from voxeldose.lungs import LungMass
+
+    return found if flags["lung_mass_g"] is None else LungMass(flags["lung_mass_g"], "given by the user")
+
+
+def _answer(shunt: LungShunt, flags: dict[str, Any], mass: LungMass | None) -> None:
     from voxeldose.radionuclide import y90_constants
 
     nuclide = y90_constants(flags["constants"] or "ddep")
-    if flags["lung_mass_g"] is not None:
-        mass = LungMass(flags["lung_mass_g"], "given by the user")
+    mass = _mass(flags, mass)
     content: dict[str, Any] = {
         "schema": "voxeldose/lung-shunt/1",
         "lung_shunt_fraction": shunt.fraction,

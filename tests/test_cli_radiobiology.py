@@ -143,7 +143,8 @@ def test_bed_of_several_treatments_is_summed_by_treatment():
 
 def test_the_list_shows_sources():
     shown = run("--list").stdout
-    assert "quoted-2014-glass-lobar (normal liver, 2014): td50_gy 250 [quoted; the series was not read]" in shown
+    glass = "quoted-2014-glass-lobar (normal liver, 2014): td50_gy 250 of bed_of_mean_gy, glass spheres"
+    assert f"{glass} [quoted; the series was not read]" in shown
     assert "cremonesi-2008-tumor (tumor, 2008)" in shown
     assert "89 lesions" in shown
 

@@ -88,7 +88,9 @@ def radiobiology(as_list: bool, as_json: bool, **flags: Any) -> None:
         for row in content["linear_quadratic"] + content["control"] + content["complication"]:
             numbers = ", ".join(f"{k} {v:g}" for k, v in row.items() if isinstance(v, float))
             quoted = "" if row.get("seen", True) else " [quoted; the series was not read]"
-            click.echo(f"{row['name']} ({row['tissue']}, {row['year']}): {numbers}{quoted}\n  {row['source']}")
+            of = f" of {row['quantity']}" if "quantity" in row else ""
+            of += f", {row['device']} spheres" if row.get("device") else ""
+            click.echo(f"{row['name']} ({row['tissue']}, {row['year']}): {numbers}{of}{quoted}\n  {row['source']}")
         return
     for key in ("mean_dose_gy", *FORMULAS):
         if key in content:

@@ -53,6 +53,7 @@ def test_probabilities_name_their_source():
         ("case.toml --roi a --dose-gy 5", 2, "one of them"),
         ("case.toml --roi a --role tumor", 2, "go with --dose-gy"),
         ("--results x --roi a --geud-a 2", 2, "do not hold gEUD"),
+        (". --roi a", 2, "goes with --results"),
         ("--dose-gy 5 --earlier-gy 5", 2, "needs --set"),
         ("--dose-gy 5 --earlier-gy 5 --set cremonesi-2008-tumor --clonogens 9 --source x", 2, "after one treatment"),
         ("--dose-gy nan", 3, "0 Gy or more, found nan"),

@@ -175,6 +175,8 @@ def _check_usage(flags: dict[str, Any]) -> None:
         msg = "--role and --volume-ml go with --dose-gy; a case and results know theirs."
     elif flags["results"] is not None and flags["geud_a"] is not None:
         msg = "results do not hold gEUD; give the CASE in place of --results."
+    elif flags["case"] is not None and flags["case"].is_dir():
+        msg = f"{flags['case']} is a folder; CASE is a case file, and a results folder goes with --results."
     elif flags["complication"] is not None and flags["td50_gy"] is not None:
         msg = "give --complication or --td50-gy, not both."
     elif flags["td50_gy"] is not None and flags["m"] is None:

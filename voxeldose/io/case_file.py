@@ -34,6 +34,7 @@ class CaseTable(_Table):
     """``[case]``."""
 
     id: str = ""
+    bilirubin_mg_per_dl: Positive | None = None
 
 
 class ActivityTable(_Table):

@@ -96,9 +96,11 @@ def beside_lung(kernel: PointKernel) -> Iterator[Figure]:
         ours_gy, dose, _ = sphere_dose(sphere, 10.0, RayTransport(kernel))
         media = sphere.media_of_voxels()
         for n, medium in enumerate(sphere.media):
-            seen = (media == n) & (dose > 0.05 * dose.max())
-            why = "mean over voxels above 5 % of the maximum"
-            yield section.relative(medium, float(ours_gy[seen].mean()), float(dose[seen].mean()), 0.04, why, "Gy")
+            seen = (media == n) & (dose > 0.02 * dose.max())
+            if seen.sum() < 10:
+                continue
+            why = "mean over voxels above 2 % of the maximum; straight rays give lung above the sphere 3 % too much"
+            yield section.relative(medium, float(ours_gy[seen].mean()), float(dose[seen].mean()), 0.03, why, "Gy")
 
 
 def s_values_simulated(kernel: PointKernel) -> Iterator[Figure]:

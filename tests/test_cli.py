@@ -8,61 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from small_study import CASE, FILES, GRID, LESION, run, write_study
 
-from voxeldose.cli import main
 from voxeldose.grid import Grid
 from voxeldose.io.nifti import read_array, write_labels, write_nifti
 from voxeldose.volume import Volume
 
-GRID = Grid.from_axes((20, 24, 28), (4, 3.5, 3), (-40, -40, -40))
 LABELS = {"1": {"name": "liver", "role": "liver"}, "2": {"name": "lesion", "role": "tumor"}}
-FILES = {
-    "assessment.json",
-    "columns.json",
-    "rois.csv",
-    "dvh.csv",
-    "dose.nii.gz",
-    "report.html",
-    "report.pdf",
-    "run.json",
-}
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     """A small NIfTI study: activity in Bq/mL, labels with names, and a case file."""
-    labels = np.zeros(GRID.shape, np.uint8)
-    labels[3:17, 4:20, 4:24] = 1
-    labels[8:12, 9:14, 10:16] = 2
-    values = np.where(labels == 2, 5e5, np.where(labels == 1, 1e5, 0)).astype(np.float32)
-    write_nifti(Volume(values, GRID), tmp_path / "pet.nii.gz")
-    write_labels(labels, GRID, tmp_path / "labels.nii.gz")
+    write_study(tmp_path, CASE + "residual_mbq = 1.0\nlung_shunt_fraction = 0.04\n")
     (tmp_path / "labels.json").write_text(json.dumps(LABELS))
-    (tmp_path / "case.toml").write_text(
-        """
-[case]
-id = "case-001"
-[activity]
-path = "pet.nii.gz"
-quantity = "bq_per_ml"
-measured_at = 2024-05-03T06:15:00Z
-[[rois]]
-path = "labels.nii.gz"
-labels = { 1 = { name = "liver", role = "liver" }, 2 = { name = "lesion", role = "tumor" } }
-[administration]
-device = "glass"
-administered_mbq = 60.0
-residual_mbq = 1.0
-at = 2024-05-02T10:15:00Z
-lung_shunt_fraction = 0.04
-"""
-    )
     return tmp_path
-
-
-def run(*words: object):
-    return CliRunner().invoke(main, [str(w) for w in words])
 
 
 def by_flags(study: Path, *more: object):
@@ -141,8 +101,8 @@ def test_dose_file_has_the_hottest_voxel_in_the_lesion_by_simpleitk_too(study):
     k, j, i = (int(n) for n in np.unravel_index(array.argmax(), array.shape))
     np.testing.assert_allclose(image.TransformIndexToPhysicalPoint((i, j, k)), point, atol=1e-3)
     index = GRID.indices(point)
-    assert (index > [7.5, 8.5, 9.5]).all()
-    assert (index < [11.5, 13.5, 15.5]).all()
+    for place, axis in zip(np.rint(index), LESION, strict=True):
+        assert axis.start <= place < axis.stop
 
 
 @pytest.mark.parametrize("grid", ["rois", "2.5"])

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from small_study import run
 
-from voxeldose.cli import main
 from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.volume import Volume
@@ -48,10 +47,6 @@ def case(tmp_path_factory) -> Path:
     write_labels(labels, GRID, folder / "labels.nii.gz")
     (folder / "case.toml").write_text(CASE)
     return folder / "case.toml"
-
-
-def run(*words: object):
-    return CliRunner().invoke(main, [str(w) for w in words])
 
 
 def asked(*words: object):

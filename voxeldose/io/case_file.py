@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
 from voxeldose.io.toml_file import Table as _Table
 from voxeldose.io.toml_file import checked, checked_json, read_toml
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["CaseFile", "case_file_again", "case_file_from", "read_case_file", "resolve_paths"]
+__all__ = [
+    "CaseFile",
+    "case_file_again",
+    "case_file_from",
+    "input_files",
+    "named_inputs",
+    "read_case_file",
+    "resolve_paths",
+]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -65,6 +71,16 @@ class RoisTable(_Table):
     path: str | Annotated[list[str], Field(min_length=1)]
     labels: dict[str, LabelTable] | None = None
     drawn_on: Literal["activity", "ct"] | None = None
+
+    @property
+    def paths(self) -> list[str]:
+        """The files, however many."""
+        return [self.path] if isinstance(self.path, str) else self.path
+
+    @property
+    def names(self) -> dict[str, tuple[str, str]] | None:
+        """Label -> name and role, as the readers of regions take them."""
+        return {k: (v.name, str(v.role)) for k, v in self.labels.items()} if self.labels is not None else None
 
 
 class DerivedTable(_Table):
@@ -235,5 +251,32 @@ def case_file_again(content: dict[str, Any], where: str) -> CaseFile:
     return checked_json(CaseFile, content, where)
 
 
+def input_files(config: CaseFile) -> tuple[Path, ...]:
+    """Every file that a case reads, or might read in the folders that it names."""
+    return tuple(dict.fromkeys(f for p in named_inputs(config) for f in _files(Path(p))))
+
+
+def named_inputs(config: CaseFile) -> list[str]:
+    """The files and folders that a case names."""
+    paths = [config.activity.path, *([config.ct.path] if config.ct else [])]
+    paths += [p for table in config.rois for p in table.paths]
+    if config.dose.density not in ("uniform", "ct"):
+        paths.append(config.dose.density)
+    if config.registration is not None:
+        paths += [p for p in (config.registration.path, config.registration.image) if p is not None]
+    paths += [table.image for table in config.derived if table.image is not None]
+    if isinstance(config.dose.hu_table, str):
+        paths.append(config.dose.hu_table)
+    if config.dose.thresholds:
+        paths.append(config.dose.thresholds)
+    return paths
+
+
 def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else []
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))

@@ -145,6 +145,18 @@ CASES = {
     "negative activity": ({"administered_mbq = 60.0": "administered_mbq = -60.0"}, ("administered_mbq", "-60")),
     "naive instant": ({"at = 2024-05-02T10:15:00Z": "at = 2024-05-02T10:15:00"}, ("no time zone", "+00:00")),
     "scan before infusion": ({"measured_at = 2024-05-03": "measured_at = 2024-05-01"}, ("before the infusion",)),
+    "scan years after infusion": ({"at = 2024-05-02T10:15:00Z": "at = 1900-05-02T10:15:00Z"}, ("half-lives", "dates")),
+    "assay in a far year": (
+        {"residual_mbq = 1.0": "residual_mbq = 1.0\nassayed_at = 9999-05-02T10:15:00Z"},
+        ("half-lives", "dates"),
+    ),
+    "voxels larger than a patient": ({"[[rois]]": "[dose]\ngrid = 1e6\n[[rois]]"}, ("dose.grid", "100")),
+    "margin larger than a liver": (
+        {
+            "[administration]": '[[derived]]\nname = "a"\nrole = "other"\nfrom = "liver"\nmargin_mm = 1e6\n[administration]'
+        },
+        ("margin_mm", "200"),
+    ),
     "label that is not there": ({"2 = {": "7 = {"}, ("labels.nii.gz", "7")),
     "unknown role": ({'role = "tumor"': 'role = "tumour"'}, ("tumour",)),
     "percent as fraction": ({"fraction = 0.04": "fraction = 4.0"}, ("lung_shunt_fraction",)),

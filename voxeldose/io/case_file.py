@@ -95,7 +95,7 @@ class DerivedTable(_Table):
     isocontour_bq_per_ml: Positive | None = None
     isocontour_of: Annotated[str, Field(pattern=r"^(maximum|mean)( of \S.*)?$")] = "maximum"
     image: str | None = None
-    margin_mm: float = 0.0
+    margin_mm: Annotated[float, Field(ge=-200, le=200)] = 0.0
     within: str | None = Field(default=None, min_length=1)
 
 
@@ -127,7 +127,7 @@ class DoseTable(_Table):
     engine: Literal["dpk", "local", "density"] = "dpk"
     calibration: Literal["administered", "absolute"] = "administered"
     calibration_region: str | None = None
-    grid: Literal["activity", "ct", "rois"] | Positive = "activity"
+    grid: Literal["activity", "ct", "rois"] | Annotated[float, Field(gt=0, le=100)] = "activity"
     density: str = "uniform"
     density_g_per_ml: Annotated[float, Field(ge=0.05, le=25)] | None = None
     hu_table: str | list[Annotated[list[float], Field(min_length=2, max_length=2)]] | None = None

@@ -323,6 +323,35 @@ def test_kernel_writes_s_values(tmp_path, suffix):
     refused(run("kernel", "--spacing-mm", 3, 3, 3, "--out", out), "--overwrite")
 
 
+@pytest.mark.parametrize(
+    ("flag", "number"),
+    [("--density-g-per-ml", 26), ("--density-g-per-ml", 0.04), ("--reach-mm", 201), ("--reach-mm", "nan")],
+)
+def test_a_kernel_beyond_tissue_or_reach_is_wrong_usage(tmp_path, flag, number):
+    result = run("kernel", "--spacing-mm", 3, 3, 3, "--out", tmp_path / "s.csv", flag, number)
+    assert result.exit_code == 2
+    assert f"{number} is not a number from" in result.stderr
+
+
+NUMBERS = [
+    ("plan", "mird", "--dose-gy", 400, "--mass-g"),
+    ("lung-shunt", "planar", "--lung-anterior"),
+    ("uncertainty", "mean", "--volume-ml", 5, "--dose-gy"),
+    ("uncertainty", "recovery", "--sphere", 1, 0.5),
+    ("radiobiology", "--dose-gy"),
+    ("card", "--tn"),
+    ("assess", "case.toml", "--administered-mbq"),
+]
+
+
+@pytest.mark.parametrize("words", NUMBERS, ids=lambda words: " ".join(map(str, words)))
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e300", "1e-300", "-1e13"])
+def test_no_command_takes_a_number_that_nothing_measured_can_have(words, number):
+    result = run(*words, number)
+    assert result.exit_code == 2
+    assert f"{number} is not a number from 1e-12 to 1e+12" in result.stderr
+
+
 def test_kernel_refuses_what_it_cannot_write_or_make(tmp_path):
     refused(run("kernel", "--spacing-mm", 3, 3, 3, "--out", tmp_path / "s.txt"), ".csv")
     refused(run("kernel", "--spacing-mm", 3, 0, 3, "--out", tmp_path / "s.csv"), "positive")

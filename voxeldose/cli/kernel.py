@@ -27,6 +27,13 @@ __all__ = ["kernel"]
 @click.option(
     "--reach-mm", type=Number(0.01, 200), default=12.0, show_default=True, help="Where the kernel ends, in water."
 )
+@click.option(
+    "--range-factor",
+    type=Number(0.1, 10),
+    default=1.0,
+    show_default=True,
+    help="Range in g/cm² against water; 1.0122 for soft tissue.",
+)
 @click.option("--constants", type=CONSTANTS, help="Energy per decay (default: the kernel's own).")
 @click.option("--out", type=PATH, required=True, help=".csv, .npz or .nii.gz")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier file.")
@@ -34,6 +41,7 @@ def kernel(
     spacing_mm: tuple[float, float, float],
     density_g_per_ml: float,
     reach_mm: float,
+    range_factor: float,
     constants: str | None,
     out: Path,
     overwrite: bool,
@@ -53,6 +61,8 @@ def kernel(
     point = point_kernel()
     if constants:
         point = point.with_energy(y90_constants(constants).energy_mev)
+    if range_factor != 1:
+        point = point.with_range(range_factor)
     made = voxelise(point, spacing_mm, density_g_per_ml=density_g_per_ml, reach_mm=reach_mm)
     write_kernel(made, out)
     click.echo(

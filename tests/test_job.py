@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from small_study import CASE, GRID, LESION, LIVER, write_study
 
-from voxeldose.errors import InputError
+from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.case_file import case_file_from, input_files, read_case_file
 from voxeldose.io.nifti import write_nifti
 from voxeldose.job import open_case
@@ -46,6 +46,11 @@ def test_an_isocontour_of_another_image_is_a_region_of_the_case(tmp_path):
     middle = np.average(roi.grid.points_lps_mm(np.argwhere(roi.occupancy > 0)), axis=0)
     np.testing.assert_allclose(GRID.indices(middle), (4, 4, 5.5), atol=0.01)  # symmetric about the block's middle
     assert tmp_path / "before.nii.gz" in found.inputs
+
+
+def test_an_image_of_activity_is_not_taken_for_a_ct(tmp_path):
+    with pytest.raises(QuantityError, match=r"pet.nii.gz: values from 0 to 500000 are no CT numbers"):
+        opened(tmp_path, CASE + '[ct]\npath = "pet.nii.gz"\n')
 
 
 def test_several_files_of_one_table_share_its_labels(tmp_path):

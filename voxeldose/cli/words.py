@@ -24,7 +24,13 @@ CONSTANTS = click.Choice(["ddep", "icrp107", "vendor", "legacy"])
 
 
 class Number(click.ParamType[float]):
-    """A number of a size that something measured can have: neither NaN nor infinite, and in its range if not 0."""
+    """A number of a size that something measured can have: neither NaN nor infinite, and in its range if not 0.
+
+    Raises
+    ------
+    QuantityError
+        For any other number.
+    """
 
     name = "float"
 
@@ -35,7 +41,11 @@ class Number(click.ParamType[float]):
         number: float = click.FLOAT.convert(value, param, ctx)
         if math.isfinite(number) and (number == 0 or self.least <= abs(number) <= self.most):
             return number
-        return self.fail(f"{value} is not a number from {self.least:g} to {self.most:g}", param, ctx)
+        from voxeldose.errors import QuantityError
+
+        flag = param.opts[0] if param else "a number"
+        msg = f"{flag} must be a number from {self.least:g} to {self.most:g}, found {value}."
+        raise QuantityError(msg)
 
 
 def with_numbers(command: click.Command) -> click.Command:

@@ -87,6 +87,7 @@ def test_the_worked_example_from_numbers_alone():
     found = json.loads(run(*words.split(), "--json").stdout)
     assert found["relative_sd"] == pytest.approx(0.171, abs=5e-4)
     assert found["volume_terms_as_if_independent"] == pytest.approx(0.58, abs=5e-3)
+    assert {"formula", "constants", "inputs", "sources"} <= found.keys()
     shown = run(*words.split(), "--calibration", "0.3").stdout
     assert "calibration" in shown.split("<- largest")[0].splitlines()[-1]
 
@@ -104,6 +105,21 @@ def test_the_worked_example_from_numbers_alone():
 def test_wrong_usage(words, said):
     result = run("uncertainty", *words.split())
     assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--dose-gy nan --diameter-mm 30 --phi 0.8", "--dose-gy must be a number"),
+        ("--dose-gy 300 --diameter-mm inf --phi 0.8", "--diameter-mm must be a number"),
+        ("--dose-gy 300 --diameter-mm 30 --phi 0.8 --calibration 5", "no percent"),
+        ("--dose-gy 300 --diameter-mm 30 --phi 0.8 --statistics -0.1", "at least 0"),
+    ],
+)
+def test_impossible_numbers_are_refused(words, said):
+    result = run("uncertainty", "mean", *words.split())
+    assert result.exit_code == 3, result.output
     assert said in result.stderr
 
 

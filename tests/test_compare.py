@@ -72,10 +72,24 @@ def test_numbers_of_regions_are_those_of_both_results(folders):
         assert roi["pre_in_post_roi_gy"] == pytest.approx(sides[0][name]["mean_dose_gy"], rel=1e-6)
     ratio = content["tumor_to_normal_ratio"]
     assert (ratio["pre"], ratio["post"]) == (pytest.approx(3, rel=1e-4), pytest.approx(5, rel=1e-4))
+    (by_tumor,) = content["tumor_to_normal"]
+    assert (by_tumor["roi"], by_tumor["normal"]["post"]) == ("lesion", "whole normal liver: normal_liver")
+    assert by_tumor["by_concentration"]["difference"] == pytest.approx(2, rel=1e-3)
+    found = [json.loads((folders / n / "assessment.json").read_text())["tumor_to_normal"][0] for n in ("pre", "post")]
+    assert [by_tumor["by_dose"][k] for k in ("pre", "post")] == [f["by_dose"] for f in found]
     with (folders / "out" / "comparison.csv").open(newline="") as file:
         rows = {(r["roi"], r["metric"]): r for r in csv.DictReader(file)}
     row = rows["lesion", "mean_dose_gy"]
     assert float(row["difference"]) == pytest.approx(float(row["post"]) - float(row["pre"]), rel=1e-6)
+
+
+@pytest.mark.parametrize("more", [(), ("--add",)])
+def test_formula_constants_inputs_and_sources_are_said(folders, more):
+    content = compare(folders, *more)
+    assert {"formula", "constants", "inputs", "sources", "assumptions", "warnings"} <= content.keys()
+    assert [c["name"] for c in content["constants"]] == ["ddep", "ddep"]
+    assert content["inputs"]["results"] == ["pre", "post"]
+    assert any(("Cremonesi" if more else "Low et al.") in source for source in content["sources"])
 
 
 def test_a_result_agrees_with_itself(folders):

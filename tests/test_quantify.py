@@ -191,6 +191,21 @@ def test_residual_and_vial_are_brought_to_the_infusion():
     assert given.liver_mbq == pytest.approx(2749.3, abs=0.1)
 
 
+def test_assays_that_contradict_the_infusion_are_refused():
+    hour = timedelta(hours=1)
+    for wrong, words in (
+        ({"vial": (3120.0, INFUSION + hour)}, "before the vial's assay"),
+        ({"vial": (3120.0, INFUSION.replace(tzinfo=None))}, "no time zone"),
+        ({"residual": (45.0, INFUSION - hour)}, "before the infusion"),
+        ({"residual": (45.0, INFUSION.replace(tzinfo=None))}, "no time zone"),
+    ):
+        with pytest.raises(QuantityError, match=words):
+            administration_from_assays(Y90, at=INFUSION, **({"vial": (3120.0, INFUSION)} | wrong))
+    assert (
+        administration_from_assays(Y90, at=INFUSION, vial=(5.0, INFUSION), residual=(0.0, INFUSION - hour)).net_mbq == 5
+    )
+
+
 def test_all_decays_are_activity_times_mean_life():
     decays = count_decays(image(at=INFUSION, radionuclide=Y90), Y90)
     assert decays.total() == pytest.approx(480 * 64e-3 * 1e6 * 64.04 * 3600 / np.log(2), rel=1e-6)

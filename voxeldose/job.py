@@ -210,6 +210,7 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         id=config.case.id,
         registration=registration,
         limits=_limits(config),
+        bilirubin_mg_per_dl=config.case.bilirubin_mg_per_dl,
     )
     dicom = dicom_source(config, activity.grid, ct, registration)
     if config.output.rtstruct and dicom.reference is None:

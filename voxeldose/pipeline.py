@@ -17,6 +17,7 @@ from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import QuantityError
 from voxeldose.placing import decays_on_grid, density_on_grid
+from voxeldose.planning.plan import unit_doubts
 from voxeldose.quantify import Quantified, count_decays, image_nuclide, quantify
 from voxeldose.radionuclide import JOULE_PER_MEV
 from voxeldose.regions import perfused_normal, regions_on
@@ -87,6 +88,8 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
     found = quantify(case)
     assumptions = [*_what_was_assumed(case, engine), *found.assumptions]
     warnings = [*(case.registration.doubts() if case.registration is not None else ()), *found.warnings]
+    if case.administration.administered_mbq is not None:
+        warnings += unit_doubts(case.administration.net_mbq)
 
     watch.step("placing activity on the dose grid")
     emitted = count_decays(found.activity, case.administration.radionuclide)
@@ -247,7 +250,14 @@ def _measured(
         regions=regions,
         tumor_to_normal_ratio=metrics.tumor_to_normal(measured),
         totals=totals,
-        thresholds=thresholds_met(measured, given.device, case.limits, engine=engine.name, image=image_nuclide(case)),
+        thresholds=thresholds_met(
+            measured,
+            given.device,
+            case.limits,
+            engine=engine.name,
+            image=image_nuclide(case),
+            bilirubin_mg_per_dl=case.bilirubin_mg_per_dl,
+        ),
         overlaps=shared,
         record=record,
         tumor_to_normal=ratios,

@@ -12,7 +12,7 @@ from voxeldose.case import Absolute, Administration
 from voxeldose.errors import QuantityError
 from voxeldose.radionuclide import TC99M, known_radionuclide
 from voxeldose.regions import reference_region
-from voxeldose.volume import ActivityMap, CountMap, CtImage, DecayMap, DensityMap
+from voxeldose.volume import ActivityMap, CountMap, CtImage, DecayMap, DensityMap, require_zone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,7 +99,26 @@ def administration_from_assays(
         MBq and the instant of the assay.
     lung_shunt_fraction : float, optional
         0 to 1.
+
+    Raises
+    ------
+    QuantityError
+        If an instant has no zone, the infusion lies before the vial's assay, the residual was measured before the infusion, or
+        an activity is impossible.
     """
+    require_zone(at, "the infusion (at)")
+    require_zone(vial[1], "the vial's assay (assayed_at)")
+    if at < vial[1]:
+        msg = (
+            f"The infusion at {at.isoformat()} lies before the vial's assay or calibration {vial[1].isoformat()}. Check dates and "
+            "time zones, or give the activity as of the infusion."
+        )
+        raise QuantityError(msg)
+    if residual is not None:
+        require_zone(residual[1], "the residual's assay (residual_at)")
+        if residual[0] and residual[1] < at:
+            msg = f"The residual was measured at {residual[1].isoformat()}, before the infusion at {at.isoformat()}. Check both."
+            raise QuantityError(msg)
 
     def at_infusion(assay: tuple[float, datetime]) -> float:
         return assay[0] * radionuclide.decay_factor((at - assay[1]).total_seconds())

@@ -22,6 +22,7 @@ from voxeldose.cli.lung_shunt import lung_shunt
 from voxeldose.cli.plan import plan
 from voxeldose.cli.radiobiology import radiobiology
 from voxeldose.cli.replay import replay
+from voxeldose.cli.tn import tn
 from voxeldose.cli.uncertainty import uncertainty
 from voxeldose.cli.words import with_numbers
 from voxeldose.errors import VoxeldoseError
@@ -85,6 +86,7 @@ _COMMANDS = (
     plan,
     radiobiology,
     replay,
+    tn,
     uncertainty,
 )
 for _command in _COMMANDS:

@@ -70,6 +70,7 @@ __all__ = ["assess"]
     help="Also bed.dcm and bed.nii.gz: BED of every voxel with this tissue's parameters.",
 )
 @click.option("--rtstruct", is_flag=True, default=None, help="Also rois.rtstruct.dcm: the ROIs as contours.")
+@click.option("--bilirubin-mg-per-dl", type=float, help="Total, of the patient: decides limits that depend on it.")
 @click.option("--id", "case_id", help="A label for the results; never a patient identifier.")
 @click.option("--out", type=PATH, help="Results folder (default: CASE-results beside the case file).")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier results folder.")
@@ -132,6 +133,7 @@ _KEYS = {
     "residual_at": ("administration", "residual_at"),
     "lung_shunt": ("administration", "lung_shunt_fraction"),
     "device": ("administration", "device"),
+    "bilirubin_mg_per_dl": ("case", "bilirubin_mg_per_dl"),
     "calibration": ("dose", "calibration"),
     "calibration_region": ("dose", "calibration_region"),
     "engine": ("dose", "engine"),

@@ -40,6 +40,7 @@ class CaseTable(_Table):
     """``[case]``."""
 
     id: str = ""
+    bilirubin_mg_per_dl: Positive | None = None
 
 
 class ActivityTable(_Table):

@@ -146,8 +146,8 @@ CASES = {
     "naive instant": ({"at = 2024-05-02T10:15:00Z": "at = 2024-05-02T10:15:00"}, ("no time zone", "+00:00")),
     "scan before infusion": ({"measured_at = 2024-05-03": "measured_at = 2024-05-01"}, ("before the infusion",)),
     "scan years after infusion": ({"at = 2024-05-02T10:15:00Z": "at = 1900-05-02T10:15:00Z"}, ("half-lives", "dates")),
-    "assay in a far year": (
-        {"residual_mbq = 1.0": "residual_mbq = 1.0\nassayed_at = 9999-05-02T10:15:00Z"},
+    "residual in a far year": (
+        {"residual_mbq = 1.0": "residual_mbq = 1.0\nresidual_at = 9999-05-02T10:15:00Z"},
         ("half-lives", "dates"),
     ),
     "voxels larger than a patient": ({"[[rois]]": "[dose]\ngrid = 1e6\n[[rois]]"}, ("dose.grid", "100")),

@@ -100,6 +100,15 @@ def test_partition_forward_and_inverse():
     assert inverse["warnings"]
 
 
+def test_a_limit_that_no_activity_reaches_allows_any():
+    nothing_shunted = (*PARTITION[:-1], 0)
+    result = run("plan", *nothing_shunted, "--tumor-gy", 205, "--lung-limit-gy", 30)
+    assert result.exit_code == 0
+    assert "any" in result.stdout
+    assert "inf" not in result.stdout
+    assert "Infinity" not in run("plan", *nothing_shunted, "--tumor-gy", 205, "--lung-limit-gy", 30, "--json").stdout
+
+
 def test_several_tumors_take_their_ratio_in_order_or_one_for_all():
     found = asked(*PARTITION, "--tumor-g", 30, "--tn", 3, "--activity-mbq", 2500)
     assert found["tumor_gy"][0] / found["tumor_gy"][1] == pytest.approx(5 / 3)

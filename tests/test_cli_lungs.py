@@ -2,18 +2,13 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from small_study import run
 
-from voxeldose.cli import main
 from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.volume import Volume
 
 COUNTS = "--lung-anterior 120000 --lung-posterior 150000 --liver-anterior 1.5e6 --liver-posterior 1.1e6"
-
-
-def run(*words):
-    return CliRunner().invoke(main, [str(w) for w in words])
 
 
 def test_numbers_alone_give_shunt_and_lung_dose():

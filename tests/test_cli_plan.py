@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from small_study import run
 
-from voxeldose.cli import main
 from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.volume import Volume
@@ -49,10 +48,6 @@ def case(tmp_path_factory) -> Path:
     write_labels(labels, GRID, folder / "labels.nii.gz")
     (folder / "case.toml").write_text(CASE)
     return folder / "case.toml"
-
-
-def run(*words: object):
-    return CliRunner().invoke(main, [str(w) for w in words])
 
 
 def asked(*words: object):
@@ -103,6 +98,15 @@ def test_partition_forward_and_inverse():
     assert inverse["normal_gy"] == pytest.approx(20)
     assert inverse["goals_met"] is False
     assert inverse["warnings"]
+
+
+def test_a_limit_that_no_activity_reaches_allows_any():
+    nothing_shunted = (*PARTITION[:-1], 0)
+    result = run("plan", *nothing_shunted, "--tumor-gy", 205, "--lung-limit-gy", 30)
+    assert result.exit_code == 0
+    (lungs,) = [line.split() for line in result.stdout.splitlines() if line.startswith("lung limit")]
+    assert lungs[-2:] == ["any", "yes"]
+    assert asked(*nothing_shunted, "--tumor-gy", 205, "--lung-limit-gy", 30)["bounds"][1]["activity_mbq"] is None
 
 
 def test_several_tumors_take_their_ratio_in_order_or_one_for_all():
@@ -364,8 +368,8 @@ def test_the_card_needs_no_case_and_says_what_is_not_given():
         (("card", "--treated-fraction", 14), "not percent"),
         (("card", "--tn", 0), "tumor_to_normal"),
         (("card", "--tumor", 40, 300), "not percent"),
-        (("card", "--tumor", 0.4, "nan"), "D95 in Gy"),
-        (("card", "--tumor-diameter-mm", "nan"), "tumor_diameter_mm"),
+        (("card", "--tumor", 0.4, "nan"), "--tumor must be a number"),
+        (("card", "--tumor-diameter-mm", 0), "tumor_diameter_mm"),
         (
             (
                 "card",

@@ -137,6 +137,17 @@ def test_another_nuclide_is_used_only_on_the_users_word():
         quantify(case(fdg, image_nuclide="Ga-68"))
 
 
+def test_a_scan_so_late_that_nothing_is_left_is_refused_and_one_within_forty_half_lives_is_not():
+    def scanned_after(half_lives):
+        return case(image(at=INFUSION + timedelta(hours=half_lives * Y90.half_life_h), radionuclide=Y90))
+
+    with pytest.raises(QuantityError, match=r"41 half-lives after the infusion.*Check the dates"):
+        quantify(scanned_after(41))
+    found = quantify(scanned_after(39))
+    assert np.isfinite(found.activity.bq_per_ml).all()
+    assert found.warnings  # of what the image shows of the administered activity
+
+
 def test_a_scan_before_the_infusion_is_refused_unless_it_is_the_planning_scan():
     before = INFUSION - timedelta(days=7)
     with pytest.raises(QuantityError, match="before the infusion"):

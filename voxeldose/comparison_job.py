@@ -22,10 +22,10 @@ from voxeldose.comparison import (
 )
 from voxeldose.comparison_page import plot_curves, plot_maps, write_page
 from voxeldose.errors import InputError, QuantityError
+from voxeldose.io.new_folder import new_folder
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results import plain, write_json
 from voxeldose.io.results_folder import read_results
-from voxeldose.job import results_folder
 from voxeldose.metrics import dvh_in
 from voxeldose.regions import regions_on
 from voxeldose.roi import RoiSet
@@ -125,7 +125,7 @@ def compare_folders(
         raise InputError(msg)
     if out is None:
         return _made(found, options, tell)[0]
-    with results_folder(out, overwrite=overwrite, marker=MARKER) as folder:
+    with new_folder(out, overwrite=overwrite, marker=MARKER) as folder:
         content, dose, figures = _made(found, options, tell)
         tell("writing")
         name = "dose_sum.nii.gz" if options.add else "dose_difference.nii.gz"

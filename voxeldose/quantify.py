@@ -42,6 +42,8 @@ HU_TABLE = (
 #: studies find most sites within 10-20 %).
 RECOVERY_LIMITS = (0.8, 1.2)
 
+#: After so many half-lives (107 days of Y-90) a million-millionth is left, which no image shows.
+MOST_HALF_LIVES = 40
 
 #: Administrations of header and user that lie further apart than this are said to differ (judgement).
 ADMINISTRATIONS_APART_S = 600.0
@@ -306,6 +308,13 @@ def _require_scan_after_infusion(case: Case, shown: str | None) -> None:
         msg = (
             f"The image is dated {scanned_at.isoformat()}, before the infusion at {given.at.isoformat()}. Check the dates "
             "(de-identification shifts them) and the time zones; a planning scan needs image_nuclide = Tc-99m."
+        )
+        raise QuantityError(msg)
+    half_lives = (scanned_at - given.at).total_seconds() / given.radionuclide.half_life_s
+    if half_lives > MOST_HALF_LIVES:
+        msg = (
+            f"The image is dated {scanned_at.isoformat()}, {half_lives:.0f} half-lives after the infusion at "
+            f"{given.at.isoformat()}, when nothing is left to be seen. Check the dates (de-identification shifts them)."
         )
         raise QuantityError(msg)
 

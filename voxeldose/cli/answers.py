@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -117,7 +118,7 @@ def answer(found: Plan, inputs: dict[str, Any], shared: dict[str, Any], method: 
                     "role": b.kind + (", rules" if b.name == found.binding else ""),
                     "wanted": f"{b.wanted:g}",
                     "here": f"{b.value:.4g}",
-                    "MBq for it": f"{b.activity_mbq:.1f}",
+                    "MBq for it": f"{b.activity_mbq:.1f}" if math.isfinite(b.activity_mbq) else "any",
                     "met": "yes" if b.met else "NO",
                 }
                 for b in found.bounds

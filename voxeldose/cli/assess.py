@@ -15,10 +15,12 @@ from voxeldose.cli.words import CONSTANTS, PATH, Instant, progress, read_labels_
 __all__ = ["assess"]
 
 
-@click.command()
+@click.command(short_help="Absorbed dose, DVHs and metrics of a case.")
 @click.argument("case", required=False, type=PATH)
 @click.option("--activity", type=PATH, help="PET or SPECT: DICOM folder or file, NIfTI, NRRD, MHA.")
-@click.option("--rois", type=PATH, multiple=True, help="Label map, or folder of masks; may be repeated.")
+@click.option(
+    "--rois", type=PATH, multiple=True, help="Label map, DICOM SEG or RTSTRUCT, or folder of masks; may be repeated."
+)
 @click.option("--ct", type=PATH, help="CT: DICOM folder, or a file in Hounsfield units.")
 @click.option(
     "--registration", type=PATH, help="Rigid transform: DICOM REG, or ITK .tfm or .h5; applied to the activity."

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["card"]
 
 
-@click.command()
+@click.command(short_help="Radiation segmentectomy: a case beside published facts.")
 @click.argument("source", required=False, type=PATH, metavar="[CASE|RESULTS]")
 @click.option("--perfused-gy", type=float, help="Single-compartment mean of the perfused volume, if not from the case.")
 @click.option("--sphere-bq-at-calibration", type=float, help="Activity a sphere at calibration.")

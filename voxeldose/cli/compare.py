@@ -18,7 +18,7 @@ __all__ = ["compare"]
 _COLUMNS = (("mean Gy", "mean_dose_gy"), ("D95", "d95_gy"), ("D70", "d70_gy"), ("volume mL", "volume_ml"))
 
 
-@click.command()
+@click.command(short_help="Predicted and delivered dose side by side.")
 @click.argument("results", nargs=-1, required=True, type=PATH)
 @click.option("--out", type=PATH, help="Folder for the comparison; only the terminal without it.")
 @click.option("--roi", "rois", multiple=True, metavar="NAME", help="Compare only this ROI; repeatable.")

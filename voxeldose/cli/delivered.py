@@ -15,7 +15,7 @@ __all__ = ["delivered"]
 FORMULA = "A = A_vial 2^(-(t - t_vial)/T½) - A_res 2^((t_res - t)/T½); into the liver A (1 - LSF)"
 
 
-@click.command()
+@click.command(short_help="Activity that entered the patient, from assays.")
 @click.option("--assay-mbq", type=float, required=True, help="Activity of the vial by its assay.")
 @click.option("--assayed-at", type=Instant(), required=True, help="The assay, with its zone.")
 @click.option("--at", type=Instant(), required=True, help="The infusion, with its zone.")

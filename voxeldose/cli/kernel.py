@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxeldose.cli.words import CONSTANTS, PATH
+from voxeldose.cli.words import CONSTANTS, PATH, Number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,13 +16,20 @@ __all__ = ["kernel"]
 
 @click.command()
 @click.option(
-    "--spacing-mm", type=float, nargs=3, required=True, metavar="K J I", help="Voxel: slice, row, column spacing."
+    "--spacing-mm",
+    type=Number(0.1, 100),
+    nargs=3,
+    required=True,
+    metavar="K J I",
+    help="Voxel: slice, row, column spacing.",
 )
-@click.option("--density-g-per-ml", type=float, default=1.0, show_default=True, help="Of the medium.")
-@click.option("--reach-mm", type=float, default=12.0, show_default=True, help="Where the kernel ends, in water.")
+@click.option("--density-g-per-ml", type=Number(0.05, 25), default=1.0, show_default=True, help="Of the medium.")
+@click.option(
+    "--reach-mm", type=Number(0.01, 200), default=12.0, show_default=True, help="Where the kernel ends, in water."
+)
 @click.option(
     "--range-factor",
-    type=float,
+    type=Number(0.1, 10),
     default=1.0,
     show_default=True,
     help="Range in g/cm² against water; 1.0122 for soft tissue.",

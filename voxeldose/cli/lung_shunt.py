@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["lung_shunt"]
 
 
-@click.group(name="lung-shunt")
+@click.group(name="lung-shunt", short_help="Lung shunt fraction, and dose to the lungs.")
 def lung_shunt() -> None:
     """Lung shunt fraction from planar views or SPECT(/CT), and the lungs' absorbed dose."""
 
@@ -38,7 +38,7 @@ def _dose_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@lung_shunt.command()
+@lung_shunt.command(short_help="From counts or images of anterior and posterior views.")
 @click.option("--lung-anterior", type=float, help="Counts of the lungs in the anterior view.")
 @click.option("--lung-posterior", type=float, help="Counts of the lungs in the posterior view.")
 @click.option("--liver-anterior", type=float, help="Counts of the liver in the anterior view.")
@@ -120,7 +120,7 @@ def _counted(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return dict(counts)
 
 
-@lung_shunt.command()
+@lung_shunt.command(short_help="From a reconstructed image, or from its counts.")
 @click.argument("case", required=False, type=PATH)
 @click.option("--activity", type=PATH, help="SPECT, without a case: DICOM folder or file, NIfTI, NRRD, MHA.")
 @click.option("--rois", type=PATH, multiple=True, help="Regions with the roles lung and liver.")
@@ -217,7 +217,7 @@ def _of_case(case: Path, quiet: bool, flags: dict[str, Any]) -> tuple[LungShunt,
     return shunt, flags, mass
 
 
-@lung_shunt.command()
+@lung_shunt.command(short_help="Lung dose by a known shunt, earlier treatments added.")
 @click.option("--lung-shunt", "fraction", type=float, required=True, help="Lung shunt fraction, 0 to 1.")
 @_dose_options
 def dose(fraction: float, **flags: Any) -> None:

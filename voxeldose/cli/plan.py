@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
-@click.group()
+@click.group(short_help="Activity for a wanted dose, its doses, and the vial.")
 def plan() -> None:
     """Activity for a wanted dose, the dose of an activity, and the vial for it.
 
@@ -69,7 +69,7 @@ def mird(
     answer(replace(found, assumptions=(*said, *found.assumptions)), inputs, shared, "single compartment", result)
 
 
-@plan.command()
+@plan.command(short_help="Partition model: tumors, normal liver, lungs; inverse.")
 @click.argument("case", required=False, type=PATH)
 @click.option("--tumor-g", type=float, multiple=True, help="Mass of a tumor; may be repeated.")
 @click.option("--tn", type=float, multiple=True, help="T/N of each tumor in that order; one for all.")
@@ -173,7 +173,7 @@ def _parts(
     )
 
 
-@plan.command()
+@plan.command(short_help="Scale the dose map of a pre-treatment SPECT to a goal.")
 @click.argument("case", type=PATH)
 @click.option(
     "--goal", "goals", multiple=True, metavar="ROI.METRIC=VALUE", help="Such as lesion_1.mean=400; may be repeated."
@@ -221,7 +221,7 @@ def _wish(text: str) -> Wish:
         raise click.UsageError(str(error)) from error
 
 
-@plan.command()
+@plan.command(short_help="Resin by body surface area: an activity, no dose.")
 @click.argument("case", required=False, type=PATH)
 @click.option("--height-m", type=float, required=True)
 @click.option("--weight-kg", type=float, required=True)

@@ -50,7 +50,7 @@ class _Region:
     weights: npt.NDArray[np.float64] | None = None
 
 
-@click.command()
+@click.command(short_help="BED, EUD, gEUD, control and complication probability.")
 @click.argument("case", required=False, type=PATH)
 @click.option("--dose-gy", type=float, multiple=True, help="Absorbed dose; several are parts of one region.")
 @click.option("--volume-ml", type=float, multiple=True, help="Volume of each dose (default: equal parts).")

@@ -25,7 +25,7 @@ ASSUMED = (
 )
 
 
-@click.command()
+@click.command(short_help="Tumor to normal ratio, of each tumor and of all pooled.")
 @click.argument("source", required=False, type=PATH, metavar="[CASE|RESULTS]")
 @click.option(
     "--tumor", "tumors", nargs=2, type=float, multiple=True, metavar="COUNTS ML", help="Counts and volume of a tumor."

@@ -18,7 +18,7 @@ __all__ = ["uncertainty"]
 STEEPEST = 20.0
 
 
-@click.group()
+@click.group(short_help="Uncertainty of a mean dose; recovery curves.")
 def uncertainty() -> None:
     """Uncertainty of a mean dose from numbers alone, and recovery curves from spheres.
 
@@ -26,7 +26,7 @@ def uncertainty() -> None:
     """
 
 
-@uncertainty.command()
+@uncertainty.command(short_help="One region's mean dose by the EANM formulas.")
 @click.option("--dose-gy", type=float, required=True, help="Mean dose of the region.")
 @click.option("--diameter-mm", type=float, help="Of the region, as of a sphere.")
 @click.option("--volume-ml", type=float, help="In place of --diameter-mm.")
@@ -34,12 +34,16 @@ def uncertainty() -> None:
 @click.option("--fwhm-mm", type=float, default=0.0, help="Resolution of the emission image.")
 @click.option("--contour-fwhm-mm", type=float, help="Of the image the contour was drawn on (default: --fwhm-mm).")
 @click.option("--diameter-sd-mm", type=float, help="In place of voxel and resolution.")
-@click.option("--phi", type=float, help="d ln(counts) / d ln(volume) (default: of a blurred sphere).")
+@click.option(
+    "--phi",
+    type=float,
+    help="How counts grow with the contour's volume, d ln(counts) / d ln(volume) (default: of a blurred sphere).",
+)
 @click.option("--c2", type=float, default=1.0, show_default=True, help="Power of the volume in the S value.")
 @click.option("--recovery-b-ml", type=float, help="Recovery curve 1 - 1/(1 + (v/b)^c).")
-@click.option("--recovery-c", type=float)
-@click.option("--recovery-b-sd-ml", type=float, default=0.0)
-@click.option("--recovery-c-sd", type=float, default=0.0)
+@click.option("--recovery-c", type=float, help="Its power c.")
+@click.option("--recovery-b-sd-ml", type=float, default=0.0, help="Standard uncertainty of b.")
+@click.option("--recovery-c-sd", type=float, default=0.0, help="Standard uncertainty of c.")
 @click.option("--recovery-correlation", type=float, default=0.0, help="Of b and c.")
 @click.option("--calibration", type=float, default=0.0, help="Relative standard uncertainty.")
 @click.option("--statistics", type=float, default=0.0, help="Relative, of the counts.")
@@ -66,15 +70,9 @@ def mean(as_json: bool, **flags: Any) -> None:
 
 
 def _require_possible(flags: dict[str, Any]) -> None:
-    """Refuse numbers that are none, and relative uncertainties that are percent."""
-    import math
-
+    """Refuse doses and times that cannot be, and relative uncertainties that are percent."""
     from voxeldose.errors import QuantityError
 
-    for name, value in flags.items():
-        if isinstance(value, float) and not math.isfinite(value):
-            msg = f"--{name.replace('_', '-')} must be a number, found {value}."
-            raise QuantityError(msg)
     for name in ("calibration", "statistics", "energy"):
         if flags[name] is not None and not 0 <= flags[name] < 1:
             msg = f"--{name} is a relative standard uncertainty, at least 0 and below 1 (no percent), found {flags[name]}."
@@ -154,7 +152,7 @@ def _mean(flags: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-@uncertainty.command()
+@uncertainty.command(short_help="The recovery curve through measured spheres.")
 @click.option(
     "--sphere", nargs=3, type=float, multiple=True, metavar="ML RC SD", help="Volume, recovery, its uncertainty."
 )

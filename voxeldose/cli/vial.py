@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["vial"]
 
 
-@click.command()
+@click.command(short_help="The vial for an activity at the hour of infusion.")
 @click.argument("case", required=False, type=PATH)
 @click.option(
     "--activity-mbq", type=float, required=True, help="Wanted in the patient at the infusion, lungs included."

@@ -45,7 +45,7 @@ def test_liver_and_lung_within_15_mm_of_their_border(case, spacing_mm, record_pr
     assert len(within) >= 18 / spacing_mm  # lung gives liver nothing beyond 5 mm
     for at, value, error in within:
         ours = float(found[np.abs(depth - at).argmin()])
-        record_property(f"{at:g} mm", ours / value - 1)
+        record_property(f"{at:g} mm", float(ours / value - 1))
         assert abs(ours - value) <= GOAL * value + 3 * error, (at, ours / value)
 
 

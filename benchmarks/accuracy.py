@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks import accuracy_kernels, accuracy_phantoms, accuracy_shapes
+from benchmarks import accuracy_kernels, accuracy_phantoms, accuracy_shapes, accuracy_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["SECTIONS", "accuracy_card"]
 
 #: In the order of the card; those that take longest last.
-SECTIONS = ("kernels", "spheres", "edge", "structures", "gamma", "nema", "blur", "liver")
+SECTIONS = ("kernels", "spheres", "edge", "simulated", "lung", "structures", "gamma", "nema", "blur", "liver")
 
 
 def accuracy_card(kernel: PointKernel, chosen: Iterable[str] = SECTIONS, *, quick: bool) -> Iterator[Figure]:
@@ -24,6 +24,8 @@ def accuracy_card(kernel: PointKernel, chosen: Iterable[str] = SECTIONS, *, quic
         "kernels": lambda: accuracy_kernels.s_values(kernel, quick=quick),
         "spheres": lambda: accuracy_kernels.spheres(kernel, quick=quick),
         "edge": lambda: accuracy_kernels.edges(kernel),
+        "simulated": lambda: accuracy_transport.s_values_simulated(kernel),
+        "lung": lambda: accuracy_transport.beside_lung(kernel),
         "structures": accuracy_shapes.structures,
         "gamma": lambda: accuracy_shapes.gamma(kernel),
         "nema": lambda: accuracy_phantoms.nema_sharp(kernel, quick=quick),

@@ -6,7 +6,8 @@
 CPU seconds are those of the process (all threads), medians of interleaved runs; wall seconds beside them. What counts as
 ours is all of ``Convolution.dose`` for a ready voxel kernel: checks, sums and the result included. Peers are given the
 float32 array. Of an image that is zero outside the liver, fftconvolve gets the box of the activity plus the kernel's reach
-("cropped"; finding the box included) as well as the whole: the crop itself is worth most of the gain.
+("cropped"; finding the box included) as well as the whole: the crop itself is worth most of the gain. SimpleITK and torch are
+peers where they are installed; torch sums directly, and is left out where that would take minutes.
 
 Peak memory is the rise of the process's resident peak (Linux: VmHWM, reset through /proc/self/clear_refs) during one call
 in a process of its own, after calls on small images; the result counts as one grid. First dose: a fresh process,
@@ -58,6 +59,10 @@ CASES = {
 }
 DENSITY = 1.04
 SLOW = ("SimpleITK", "torch")
+
+#: Products of voxels and weights above which torch's direct sum (some 5e9 a CPU second) is left out: the CT grid takes
+#: minutes a call.
+MOST_PRODUCTS = 1e11
 
 FIRST_DOSE = """
 import sys
@@ -160,10 +165,14 @@ def work_of(who: str, decays: DecayMap, kernel: VoxelKernel) -> Callable[[], Ima
     }[who]
 
 
-def peers(*, dense: bool) -> list[str]:
-    """Those that are installed; the first is the one to beat."""
+def peers(shape: Shape, spacing: Spacing, *, dense: bool) -> list[str]:
+    """Those that are installed and can do this grid in seconds; the first is the one to beat."""
+    weights = voxelise(point_kernel(), spacing, density_g_per_ml=DENSITY).energy_fraction.size
     known = ["fftconvolve"] if dense else ["cropped", "fftconvolve"]
-    return known + [who for who in SLOW if importlib.util.find_spec(who)]
+    slow = [who for who in SLOW if importlib.util.find_spec(who)]
+    if math.prod(shape) * weights > MOST_PRODUCTS:
+        slow = [who for who in slow if who != "torch"]
+    return known + slow
 
 
 def measured(
@@ -207,8 +216,8 @@ def compare(name: str, *, dense: bool) -> None:
     from scipy.signal import fftconvolve
 
     shape, spacing, wanted_dense, wanted_cropped = CASES[name]
-    kind, first = "dense" if dense else "liver", peers(dense=dense)[0]
-    found = measured(shape, spacing, ["ours", *peers(dense=dense)], dense=dense)
+    kind, others = "dense" if dense else "liver", peers(shape, spacing, dense=dense)
+    first, found = others[0], measured(shape, spacing, ["ours", *others], dense=dense)
     decays, kernel = setup(shape, spacing, dense=dense)
     exact = fftconvolve(decays.decays.astype(float), kernel.energy_fraction, "same")
     dose = Convolution(kernel).dose(decays, DENSITY).gy

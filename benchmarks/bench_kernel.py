@@ -20,7 +20,12 @@ from benchmarks.machine import describe_machine, told
 from voxeldose import dpk
 from voxeldose.dpk import PointKernel, point_kernel, voxelise
 
-SPACINGS = [*((s,) * 3 for s in (0.5, 1.0, 2.0, 3.0, 4.8, 6.0, 10.0)), (3.0, 4.07, 4.07), (1.0, 1.1, 1.2)]
+SPACINGS = [
+    *((s,) * 3 for s in (0.5, 1.0, 2.0, 3.0, 4.8, 6.0, 10.0)),
+    (3.0, 4.07, 4.07),
+    (1.0, 1.1, 1.2),
+    (0.8, 0.9, 1.0),
+]
 PAIRS = 4_000_000
 
 Spacing = tuple[float, float, float]

@@ -106,9 +106,9 @@ class Nema:
             values += np.float32(self.sphere_bq_per_ml - self.body_bq_per_ml) * occupancy(sphere(centre, radius), grid)
         return np.asarray(values, np.float32)
 
-    def pet(self, grid: Grid, fwhm_mm: float, random: np.random.Generator | None, parts: int = 3) -> Floats:
-        """What a scanner makes of it: blur in voxels ``parts`` times as small, means over ``grid``, noise if asked for."""
-        fine = grid.with_spacing(tuple(s / parts for s in grid.spacing_mm))
+    def pet(self, grid: Grid, fwhm_mm: float, random: np.random.Generator | None) -> Floats:
+        """What a scanner makes of it: blur in voxels a third as wide, means over ``grid``, noise if asked for."""
+        fine = grid.with_spacing(tuple(s / 3 for s in grid.spacing_mm))
         sharp = ActivityMap(blurred(self.activity(fine), fine, fwhm_mm), fine, at=AT, radionuclide=Y90)
         clean = onto(sharp, grid).bq_per_ml
         return clean if random is None else clean + pet_noise(clean, grid, _body, self.body_bq_per_ml, random)

@@ -65,7 +65,7 @@ def speed_card(*, quick: bool, tell: Callable[[str], None]) -> dict[str, Any]:
 
 def _of_grid(name: str, *, dense: bool, quick: bool) -> list[dict[str, Any]]:
     shape, spacing, *_ = CASES[name]
-    who = ["copy", "ours", "assess", *peers(dense=dense)]
+    who = ["copy", "ours", "assess", *peers(shape, spacing, dense=dense)]
     took = measured(shape, spacing, who, dense=dense, runs=3 if quick else None)
     base, limit = took["fftconvolve"][0], took["copy"][0]
     found = []

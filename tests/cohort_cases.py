@@ -1,12 +1,20 @@
-"""Synthetic cases for cohorts: small grids varied by seed, some of them broken; a table that lists them."""
+"""Synthetic cases for cohorts: small grids varied by seed, some of them broken; a table that lists them; running them."""
 
 from __future__ import annotations
 
 import csv
+import subprocess
+import sys
+import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
+from small_study import run as run_command
 
+from voxeldose._version import __version__
+from voxeldose.cohort.plan import Entry, Source, write_plan
+from voxeldose.cohort.store import Store
 from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.volume import Volume
@@ -15,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SHAPE = (14, 18, 22)
+#: Cases of the cohort that most tests share, and how many of them are broken.
+COUNT, BROKEN = 12, 3
 
 CASE = """
 [case]
@@ -94,3 +104,43 @@ def read_table(file: Path) -> list[dict[str, str]]:
     """Rows without what belongs to the run and not to the case."""
     with file.open(newline="", encoding="utf-8") as text:
         return [{k: v for k, v in row.items() if k not in OF_THE_RUN} for row in csv.DictReader(text)]
+
+
+def run(*words: object):
+    """The command ``cohort`` with these words."""
+    return run_command("cohort", *words)
+
+
+def plain(table: Path, out: Path, *more: object):
+    """A cohort in plain processes, without reports."""
+    return run(table, "--out", out, "--scheduler", "processes", "--no-report", *more)
+
+
+def start(table: Path, out: Path, *more: object, scheduler: str = "processes") -> subprocess.Popen[str]:
+    """The command as a process and group of its own."""
+    words = ("cohort", table, "--out", out, "--scheduler", scheduler, "--no-report", *more)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        [sys.executable, "-m", "voxeldose", *(str(w) for w in words)], start_new_session=True, text=True, **pipes
+    )
+
+
+def complete_cases(out: Path) -> dict[str, int]:
+    """Cases with a result, and when it was written."""
+    return {p.parent.name: p.stat().st_mtime_ns for p in (out / "cases").glob("*/run.json")}
+
+
+def wait_until(claim, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not claim():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def task_for(case: Path, out: Path) -> dict:
+    """A task as the driver makes it, with the folders it needs."""
+    with Store(out).locked():
+        Store(out).prepare()
+        write_plan(Source(case.parent), out, Store(out).plan)
+    entry = asdict(Entry(1, case.stem, "here", case_file=str(case)))
+    return {"entry": entry, "out": str(out), "run": "this", "report": False, "version": __version__}

@@ -8,61 +8,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from small_study import CASE, FILES, GRID, LESION, run, write_study
 
-from voxeldose.cli import main
 from voxeldose.grid import Grid
 from voxeldose.io.nifti import read_array, write_labels, write_nifti
 from voxeldose.volume import Volume
 
-GRID = Grid.from_axes((20, 24, 28), (4, 3.5, 3), (-40, -40, -40))
 LABELS = {"1": {"name": "liver", "role": "liver"}, "2": {"name": "lesion", "role": "tumor"}}
-FILES = {
-    "assessment.json",
-    "columns.json",
-    "rois.csv",
-    "dvh.csv",
-    "dose.nii.gz",
-    "report.html",
-    "report.pdf",
-    "run.json",
-}
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
     """A small NIfTI study: activity in Bq/mL, labels with names, and a case file."""
-    labels = np.zeros(GRID.shape, np.uint8)
-    labels[3:17, 4:20, 4:24] = 1
-    labels[8:12, 9:14, 10:16] = 2
-    values = np.where(labels == 2, 5e5, np.where(labels == 1, 1e5, 0)).astype(np.float32)
-    write_nifti(Volume(values, GRID), tmp_path / "pet.nii.gz")
-    write_labels(labels, GRID, tmp_path / "labels.nii.gz")
+    write_study(tmp_path, CASE + "residual_mbq = 1.0\nlung_shunt_fraction = 0.04\n")
     (tmp_path / "labels.json").write_text(json.dumps(LABELS))
-    (tmp_path / "case.toml").write_text(
-        """
-[case]
-id = "case-001"
-[activity]
-path = "pet.nii.gz"
-quantity = "bq_per_ml"
-measured_at = 2024-05-03T06:15:00Z
-[[rois]]
-path = "labels.nii.gz"
-labels = { 1 = { name = "liver", role = "liver" }, 2 = { name = "lesion", role = "tumor" } }
-[administration]
-device = "glass"
-administered_mbq = 60.0
-residual_mbq = 1.0
-at = 2024-05-02T10:15:00Z
-lung_shunt_fraction = 0.04
-"""
-    )
     return tmp_path
-
-
-def run(*words: object):
-    return CliRunner().invoke(main, [str(w) for w in words])
 
 
 def by_flags(study: Path, *more: object):
@@ -141,8 +101,8 @@ def test_dose_file_has_the_hottest_voxel_in_the_lesion_by_simpleitk_too(study):
     k, j, i = (int(n) for n in np.unravel_index(array.argmax(), array.shape))
     np.testing.assert_allclose(image.TransformIndexToPhysicalPoint((i, j, k)), point, atol=1e-3)
     index = GRID.indices(point)
-    assert (index > [7.5, 8.5, 9.5]).all()
-    assert (index < [11.5, 13.5, 15.5]).all()
+    for place, axis in zip(np.rint(index), LESION, strict=True):
+        assert axis.start <= place < axis.stop
 
 
 @pytest.mark.parametrize("grid", ["rois", "2.5"])
@@ -185,6 +145,18 @@ CASES = {
     "negative activity": ({"administered_mbq = 60.0": "administered_mbq = -60.0"}, ("administered_mbq", "-60")),
     "naive instant": ({"at = 2024-05-02T10:15:00Z": "at = 2024-05-02T10:15:00"}, ("no time zone", "+00:00")),
     "scan before infusion": ({"measured_at = 2024-05-03": "measured_at = 2024-05-01"}, ("before the infusion",)),
+    "scan years after infusion": ({"at = 2024-05-02T10:15:00Z": "at = 1900-05-02T10:15:00Z"}, ("half-lives", "dates")),
+    "residual in a far year": (
+        {"residual_mbq = 1.0": "residual_mbq = 1.0\nresidual_at = 9999-05-02T10:15:00Z"},
+        ("half-lives", "dates"),
+    ),
+    "voxels larger than a patient": ({"[[rois]]": "[dose]\ngrid = 1e6\n[[rois]]"}, ("dose.grid", "100")),
+    "margin larger than a liver": (
+        {
+            "[administration]": '[[derived]]\nname = "a"\nrole = "other"\nfrom = "liver"\nmargin_mm = 1e6\n[administration]'
+        },
+        ("margin_mm", "200"),
+    ),
     "label that is not there": ({"2 = {": "7 = {"}, ("labels.nii.gz", "7")),
     "unknown role": ({'role = "tumor"': 'role = "tumour"'}, ("tumour",)),
     "percent as fraction": ({"fraction = 0.04": "fraction = 4.0"}, ("lung_shunt_fraction",)),
@@ -349,6 +321,35 @@ def test_kernel_writes_s_values(tmp_path, suffix):
     assert "1.59" in result.stdout
     assert out.stat().st_size > 0
     refused(run("kernel", "--spacing-mm", 3, 3, 3, "--out", out), "--overwrite")
+
+
+@pytest.mark.parametrize(
+    ("flag", "number"),
+    [("--density-g-per-ml", 26), ("--density-g-per-ml", 0.04), ("--reach-mm", 201), ("--reach-mm", "nan")],
+)
+def test_a_kernel_beyond_tissue_or_reach_is_refused(tmp_path, flag, number):
+    out = tmp_path / "s.csv"
+    refused(run("kernel", "--spacing-mm", 3, 3, 3, "--out", out, flag, number), flag, f"found {number}", out=out)
+
+
+NUMBERS = [
+    ("plan", "mird", "--dose-gy", 400, "--mass-g"),
+    ("lung-shunt", "planar", "--lung-anterior"),
+    ("uncertainty", "mean", "--volume-ml", 5, "--dose-gy"),
+    ("uncertainty", "recovery", "--sphere", 1, 0.5),
+    ("radiobiology", "--dose-gy"),
+    ("card", "--tn"),
+    ("assess", "case.toml", "--administered-mbq"),
+]
+
+
+@pytest.mark.parametrize("words", NUMBERS, ids=lambda words: " ".join(map(str, words)))
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e300", "1e-300", "-1e13"])
+def test_no_command_takes_a_number_that_nothing_measured_can_have(words, number):
+    result = run(*words, number)
+    assert result.exit_code == 3
+    flag = next(w for w in reversed(words) if str(w).startswith("--"))
+    assert f"{flag} must be a number from 1e-12 to 1e+12, found {number}." in result.stderr
 
 
 def test_kernel_refuses_what_it_cannot_write_or_make(tmp_path):

@@ -2,18 +2,13 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from small_study import run
 
-from voxeldose.cli import main
 from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.volume import Volume
 
 COUNTS = "--lung-anterior 120000 --lung-posterior 150000 --liver-anterior 1.5e6 --liver-posterior 1.1e6"
-
-
-def run(*words):
-    return CliRunner().invoke(main, [str(w) for w in words])
 
 
 def test_numbers_alone_give_shunt_and_lung_dose():
@@ -44,12 +39,57 @@ def test_text_says_formula_limits_and_what_is_allowed():
         (f"lung-shunt planar {COUNTS} --earlier-gy 5", "--activity-mbq"),
         (f"lung-shunt planar {COUNTS} --background-anterior 5", "--background-posterior"),
         ("lung-shunt planar --image a.dcm", "--rois"),
+        ("lung-shunt spect", "one of them"),
+        ("lung-shunt spect case.toml --lung-counts 5", "one of them"),
+        ("lung-shunt spect case.toml --ct a", "its own"),
+        ("lung-shunt spect --activity a", "belong together"),
+        ("lung-shunt spect --lung-counts 5", "belong together"),
+        ("lung-shunt spect --lung-counts 5 --liver-counts 9 --ct a", "without images"),
+        ("lung-shunt dose --lung-shunt 0.08", "--activity-mbq is needed"),
     ],
 )
 def test_wrong_usage(words, said):
     result = run(*words.split())
     assert result.exit_code == 2
     assert said in result.stderr
+
+
+def test_worked_example_19_from_counts_alone():
+    found = json.loads(run("lung-shunt", "spect", "--lung-counts", 3.1e6, "--liver-counts", 58.9e6, "--json").stdout)
+    assert found["lung_shunt_fraction"] == pytest.approx(0.05, rel=1e-12)
+    assert found["sources"] == ["EANM SOP, Chiesa 2021, doi:10.1186/s40658-021-00394-3"]
+    assert found["inputs"] == {"lung_counts": 3.1e6, "liver_counts": 58.9e6}
+
+
+@pytest.mark.parametrize(("constants", "k"), [("ddep", 49.38), ("vendor", 50), ("legacy", 49.67)])
+def test_worked_example_23_from_a_known_shunt_with_earlier_treatments(constants, k):
+    words = "lung-shunt dose --lung-shunt 0.08 --activity-mbq 3000 --earlier-gy 12 --earlier-gy 20 --json --constants"
+    found = json.loads(run(*words.split(), constants).stdout)
+    assert found["lung_gy"] == pytest.approx(k * 3 * 0.08, rel=1e-4)
+    assert found["cumulative_gy"] == pytest.approx(32 + k * 0.24, rel=1e-4)
+    assert found["allowed_mbq"] == pytest.approx(18 / (k * 0.08) * 1000, rel=1e-4)
+    assert {"formula", "constants", "inputs", "sources", "warnings"} <= found.keys()
+    by_ct = run("lung-shunt", "dose", "--lung-shunt", 0.08, "--activity-mbq", 3000, "--lung-mass-g", 822)
+    assert "14.42 Gy in 822 g" in by_ct.stdout
+    assert "not the 1 kg" in by_ct.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "dose --lung-shunt 8 --activity-mbq 3000",
+        "dose --lung-shunt nan --activity-mbq 3000",
+        "dose --lung-shunt 0.08 --activity-mbq nan",
+        "dose --lung-shunt 0.08 --activity-mbq 3000 --lung-mass-g 0",
+        "spect --lung-counts -1 --liver-counts 5",
+        "spect --lung-counts 1 --liver-counts 0",
+        "spect --lung-counts nan --liver-counts 5",
+    ],
+)
+def test_impossible_numbers_are_refused(words):
+    result = run("lung-shunt", *words.split())
+    assert result.exit_code == 3, result.output
+    assert "found" in result.stderr
 
 
 @pytest.fixture
@@ -80,6 +120,40 @@ def test_spect_with_ct_gives_shunt_mass_and_dose(spect):
     grams = 8 * 80 * 0.06 * np.interp(-740, (-1000, -98), (0.00121, 0.93))
     assert found["lung_mass_g"] == pytest.approx(grams, rel=1e-4)
     assert any("field of view" in w for w in found["warnings"])
+
+
+def test_a_case_gives_what_its_files_give_and_its_own_activity_and_constants(spect):
+    case = spect / "case.toml"
+    case.write_text(
+        """
+[activity]
+path = "spect.nii.gz"
+quantity = "counts"
+[ct]
+path = "ct.nii.gz"
+[[rois]]
+path = "labels.nii.gz"
+[rois.labels]
+1 = { name = "liver", role = "liver" }
+2 = { name = "lungs", role = "lung" }
+[administration]
+administered_mbq = 2020.0
+residual_mbq = 20.0
+[dose]
+constants = "legacy"
+"""
+    )
+    result = run("lung-shunt", "spect", case, "--dome-margin-mm", 7, "--json")
+    assert result.exit_code == 0, result.stderr
+    found = json.loads(result.stdout)
+    more = ("--ct", spect / "ct.nii.gz", "--activity-mbq", 2000, "--dome-margin-mm", 7, "--constants", "legacy")
+    files = json.loads(by_spect(spect, *more).stdout)
+    same = ("lung_shunt_fraction", "lung_gy", "lung_mass_g", "lung_mass_source", "constants")
+    assert [found[k] for k in same] == [files[k] for k in same]
+    assert found["constants"]["gy_kg_per_gbq"] == 49.67
+    assert any("the case's, 2000 MBq" in a for a in found["assumptions"])
+    assert len(found["assumptions"]) == len(set(found["assumptions"]))
+    assert json.loads(run("lung-shunt", "spect", case, "--activity-mbq", 100, "--json").stdout)["activity_mbq"] == 100
 
 
 def test_labels_that_are_no_labels_are_refused(spect):

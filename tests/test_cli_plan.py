@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from small_study import run
 
-from voxeldose.cli import main
 from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.volume import Volume
@@ -18,6 +17,7 @@ GRID = Grid.from_axes((20, 24, 28), (4, 3.5, 3), (-40, -40, -40))
 KEYS = {"activity_mbq", "tumor_gy", "normal_gy", "perfused_gy", "lung_gy", "binding", "formula", "constants", "sources"}
 PARTITION = ("partition", "--tumor-g", 200, "--normal-g", 1300, "--tn", 5, "--lung-shunt", 0.08)
 VIAL = ("vial", "--activity-mbq", 1700, "--at", "2024-05-02T10:15:00Z")
+DELIVERED = ("delivered", "--assay-mbq", 3120, "--assayed-at", "2024-05-02T08:00:00Z")
 CASE = """
 [activity]
 path = "spect.nii.gz"
@@ -48,10 +48,6 @@ def case(tmp_path_factory) -> Path:
     write_labels(labels, GRID, folder / "labels.nii.gz")
     (folder / "case.toml").write_text(CASE)
     return folder / "case.toml"
-
-
-def run(*words: object):
-    return CliRunner().invoke(main, [str(w) for w in words])
 
 
 def asked(*words: object):
@@ -102,6 +98,15 @@ def test_partition_forward_and_inverse():
     assert inverse["normal_gy"] == pytest.approx(20)
     assert inverse["goals_met"] is False
     assert inverse["warnings"]
+
+
+def test_a_limit_that_no_activity_reaches_allows_any():
+    nothing_shunted = (*PARTITION[:-1], 0)
+    result = run("plan", *nothing_shunted, "--tumor-gy", 205, "--lung-limit-gy", 30)
+    assert result.exit_code == 0
+    (lungs,) = [line.split() for line in result.stdout.splitlines() if line.startswith("lung limit")]
+    assert lungs[-2:] == ["any", "yes"]
+    assert asked(*nothing_shunted, "--tumor-gy", 205, "--lung-limit-gy", 30)["bounds"][1]["activity_mbq"] is None
 
 
 def test_several_tumors_take_their_ratio_in_order_or_one_for_all():
@@ -238,6 +243,28 @@ def test_tables_name_formula_constants_and_source(words):
         ((*VIAL, "--calibrated-at", "2024-04-28T10:15:00Z", "--shelf-life-h", 48), "expired", 3),
         (("vial", "--activity-mbq", 1700, "--at", "2024-05-02T10:15:00"), "no time zone", 3),
         ((*VIAL, "--product", "none.toml"), "needs --device", 2),
+        ((*VIAL, "--vial-gbq", 3000), "vial sizes are in GBq", 3),
+        ((*VIAL, "--lung-shunt", 7), "not percent", 3),
+        ((*VIAL, "--residual-fraction", 5), "not percent", 3),
+        ((*VIAL, "--expires-at", "2024-05-01T00:00:00Z"), "expired", 3),
+        (("vial", "--activity-mbq", 1700), "--at is needed", 2),
+        (("vial", "--activity-mbq", "nan", "--at", "2024-05-02T10:15:00Z"), "found nan", 3),
+        (("mird", "--mass-g", "nan", "--dose-gy", 400), "found nan", 3),
+        (("mird", "--mass-g", -200, "--dose-gy", 400), "above 0 g", 3),
+        (("mird", "--mass-g", 200, "--dose-gy", 400, "--lung-shunt", 5), "not percent", 3),
+        (("bsa", "--height-m", 1.7, "--weight-kg", 70), "--tumor-part", 2),
+        (("bsa", "--height-m", 1.7, "--weight-kg", 70, "--tumor-part", 20), "not percent", 3),
+        (("bsa", "--height-m", 170, "--weight-kg", 70, "--tumor-part", 0.2), "in metres", 3),
+        ((*DELIVERED, "--at", "2024-05-02T07:59:00Z"), "before the vial's assay", 3),
+        ((*DELIVERED, "--at", "2024-05-02T13:30:00"), "no time zone", 3),
+        ((*DELIVERED, "--at", "2024-05-02T13:30:00Z", "--residual-mbq", 4000), "less than", 3),
+        ((*DELIVERED, "--at", "2024-05-02T13:30:00Z", "--residual-mbq", -1), "0 MBq or more", 3),
+        ((*DELIVERED, "--at", "2024-05-02T13:30:00Z", "--lung-shunt", 5), "not percent", 3),
+        (
+            (*DELIVERED, "--at", "2024-05-02T13:30:00Z", "--residual-mbq", 4, "--residual-at", "2024-05-02T13:00:00Z"),
+            "before the infusion",
+            3,
+        ),
         (("voxel", "none.toml", "--goal", "lesion_1=400"), "ROI.METRIC=VALUE", 2),
         (("voxel", "none.toml", "--goal", "lesion_1.median=400"), "unknown metric", 2),
         (("voxel", "none.toml"), "--goal or a --limit", 2),
@@ -246,6 +273,55 @@ def test_tables_name_formula_constants_and_source(words):
 )
 def test_inconsistent_input_is_refused_with_the_reason(words, message, code):
     assert message in refused("plan", *words, code=code)
+
+
+def test_worked_example_20_from_numbers_alone():
+    residual = ("--residual-mbq", 45, "--residual-at", "2024-05-02T17:00:00+02:00", "--lung-shunt", 0.05)
+    found = asked(*DELIVERED, "--at", "2024-05-02T15:30:00+02:00", *residual)
+    assert found["vial_at_infusion_mbq"] == pytest.approx(2939.7, abs=0.05)
+    assert found["residual_at_infusion_mbq"] == pytest.approx(45.7, abs=0.05)
+    assert found["activity_mbq"] == pytest.approx(2893.9, abs=0.06)  # 2893.95
+    assert found["liver_mbq"] == pytest.approx(2749.3, abs=0.06)
+    assert found["lung_mbq"] + found["liver_mbq"] == pytest.approx(found["activity_mbq"])
+    assert {"formula", "constants", "inputs", "sources", "assumptions", "warnings"} <= found.keys()
+    assert "in the patient   2893.9" in run("plan", *DELIVERED, "--at", "2024-05-02T13:30:00Z", *residual).stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("mird", "--mass-g", 0.2, "--dose-gy", 400), "check that they are in g"),
+        (("mird", "--mass-g", 200, "--activity-mbq", 1.7), "check that activities are in MBq"),
+        (("mird", "--mass-g", 200, "--activity-mbq", 1700, "--lung-shunt", 0.1, "--lung-g", 1), "mass of lungs"),
+        (("partition", "--tumor-g", 0.2, "--normal-g", 1.3, "--tn", 5, "--tumor-gy", 205), "check that they are in g"),
+        ((*VIAL[:1], "--activity-mbq", 1.7, *VIAL[3:]), "check that activities are in MBq"),
+        ((*DELIVERED[:1], "--assay-mbq", 3.12, *DELIVERED[3:], "--at", "2024-05-02T13:30:00Z"), "in MBq"),
+    ],
+)
+def test_numbers_that_look_like_another_unit_are_warned_of(words, said):
+    assert any(said in warning for warning in asked(*words)["warnings"])
+    assert asked("mird", "--mass-g", 200, "--dose-gy", 400, "--lung-g", 800)["warnings"] == []
+
+
+def test_vial_and_body_surface_take_what_the_case_knows(case):
+    given = case.with_name("vial.toml")
+    given.write_text(
+        case.read_text().replace(
+            'device = "glass"', 'device = "glass"\nadministered_mbq = 9\nat = 2024-05-02T10:15:00Z'
+        )
+    )
+    found = asked("vial", given, "--activity-mbq", 1700, "--calibrated-at", "2024-04-28T10:15:00Z")
+    alone = asked(*VIAL, "--calibrated-at", "2024-04-28T10:15:00Z", "--device", "glass")
+    tumor_ml = 4 * 5 * 6 * GRID.voxel_volume_ml
+    assert found["vial_gbq"] == alone["vial_gbq"]
+    assert found["spheres"] == pytest.approx(alone["spheres"])
+    assert found["spheres_per_ml"] == pytest.approx(alone["spheres"] / tumor_ml, rel=1e-6)
+    assert found["inputs"]["tumor_ml"] == pytest.approx(tumor_ml, rel=1e-6)
+    part = tumor_ml / (14 * 16 * 20 * GRID.voxel_volume_ml)
+    surface = 0.20247 * 1.7**0.725 * 70**0.425
+    by_case = asked("bsa", case, "--height-m", 1.7, "--weight-kg", 70)
+    assert by_case["activity_mbq"] == pytest.approx(1000 * (surface - 0.2 + part), rel=1e-6)
+    assert "does not say it" in refused("plan", "vial", case, "--activity-mbq", 1700, code=2)
 
 
 def test_a_region_that_is_not_there_is_refused_with_those_that_are(case):
@@ -268,6 +344,8 @@ def test_the_card_of_a_results_folder_and_of_its_case_agree(case, tmp_path):
     assert dose["value"] == pytest.approx(49.38305 * 800 * 0.96 / mass_g, rel=1e-6)
     assert rows["Activity a sphere at infusion", 297]["status"] == "met"
     assert rows["Tumor diameter", 80]["status"] == "not given"
+    assert {"formula", "constants", "inputs", "sources"} <= shown[0].keys()
+    assert any("Weber 2022" in source for source in shown[0]["sources"])
 
 
 def test_the_card_needs_no_case_and_says_what_is_not_given():
@@ -276,6 +354,9 @@ def test_the_card_needs_no_case_and_says_what_is_not_given():
     assert "not given" in result.stdout
     assert "14.5 %" in result.stdout
     assert "no recommendation" in result.stdout
+    rows = {r["item"]: r for r in json.loads(run("card", "--tumor", 0.85, 372, "--json").stdout)["rows"]}
+    assert (rows["V400 of tumor_1"]["value"], rows["D95 of tumor_1"]["value"]) == (0.85, 372)
+    assert rows["D95 of tumor_1"]["reference"] is None
 
 
 @pytest.mark.parametrize(
@@ -284,6 +365,11 @@ def test_the_card_needs_no_case_and_says_what_is_not_given():
         (("card", "--sphere-bq-at-calibration", 2500), "--calibrated-at"),
         (("card", "nowhere"), "no such case file"),
         (("card", "--treated-fraction", -1), "treated_fraction"),
+        (("card", "--treated-fraction", 14), "not percent"),
+        (("card", "--tn", 0), "tumor_to_normal"),
+        (("card", "--tumor", 40, 300), "not percent"),
+        (("card", "--tumor", 0.4, "nan"), "--tumor must be a number"),
+        (("card", "--tumor-diameter-mm", 0), "tumor_diameter_mm"),
         (
             (
                 "card",
@@ -308,6 +394,28 @@ def test_a_card_of_something_else_is_refused(tmp_path):
     assert "is not an assessment" in refused("card", tmp_path)
     other.write_text('{"schema": "voxeldose/assessment/1", "constants": {"name": "ddep"}, "rois": {}}')
     assert "tumor_to_normal_ratio" in refused("card", other)
+
+
+def test_tumor_to_normal_of_a_planning_case_without_an_activity(case):
+    result = run("tn", case, "--json")
+    assert result.exit_code == 0, result.stderr
+    (row,) = json.loads(result.stdout)["tumor_to_normal"]
+    assert row["by_concentration"] == pytest.approx(5, rel=1e-6)  # counts 40 and 8 a voxel
+    assert row["by_dose"] == pytest.approx(5, rel=1e-6)
+    assert row["normal"] == "whole normal liver: normal_liver"
+
+
+def test_bilirubin_decides_liver_limits_from_numbers_and_from_a_case(case):
+    words = ("--device", "glass", "--bilirubin-mg-per-dl", 1.6)
+    planned = asked(*PARTITION, "--activity-mbq", 2600, *words)
+    rows = {t["limit"]: t["met"] for t in planned["thresholds"] if t["roi"] == "normal_liver"}
+    assert rows == {75: True, 50: False}  # 2.6 GBq: 49.38 * 1.04 = 51.4 Gy
+    keyed = case.with_name("bilirubin.toml")
+    keyed.write_text("[case]\nbilirubin_mg_per_dl = 0.7\n" + case.read_text())
+    found = asked("voxel", keyed, "--goal", "lesion_1.mean=100")["thresholds"]
+    assert {t["limit"] for t in found if t["roi"] == "normal_liver"} == {75, 90}
+    assert {t["limit"] for t in asked("voxel", case, "--goal", "lesion_1.mean=100", *words)["thresholds"]} >= {75, 50}
+    assert "mg/dL" in refused("plan", "mird", "--mass-g", 200, "--dose-gy", 9, "--bilirubin-mg-per-dl", 20)
 
 
 def test_a_sites_thresholds_reach_assessment_and_plan(case, tmp_path):

@@ -1,31 +1,10 @@
 import json
 
-import numpy as np
 import pytest
-from click.testing import CliRunner
+from small_study import CASE, run, write_study
 
-from voxeldose.cli import main
-from voxeldose.grid import Grid
-from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.propagation import Recovery
-from voxeldose.volume import Volume
 
-GRID = Grid.from_axes((14, 16, 18), (4, 3.5, 3), (-40, -40, -40))
-TABLE = """
-[case]
-id = "case-001"
-[activity]
-path = "pet.nii.gz"
-quantity = "bq_per_ml"
-measured_at = 2024-05-03T06:15:00Z
-[[rois]]
-path = "labels.nii.gz"
-labels = { 1 = { name = "liver", role = "liver" }, 2 = { name = "lesion", role = "tumor" } }
-[administration]
-device = "glass"
-administered_mbq = 60.0
-at = 2024-05-02T10:15:00Z
-"""
 SPREAD = """
 [uncertainty]
 samples = 30
@@ -40,31 +19,15 @@ probabilities = ["lesion.d95>=40"]
 """
 
 
-def run(*words: object):
-    return CliRunner().invoke(main, [str(w) for w in words])
+def assessed(folder, table, *more):
+    return run("assess", write_study(folder, table), "--overwrite", *more)
 
 
-@pytest.fixture
-def study(tmp_path):
-    labels = np.zeros(GRID.shape, np.uint8)
-    labels[2:12, 2:14, 2:16] = 1
-    labels[5:9, 6:10, 6:11] = 2
-    values = np.where(labels == 2, 5e5, np.where(labels == 1, 1e5, 0)).astype(np.float32)
-    write_nifti(Volume(values, GRID), tmp_path / "pet.nii.gz")
-    write_labels(labels, GRID, tmp_path / "labels.nii.gz")
-    return tmp_path
-
-
-def assessed(study, table, *more):
-    (study / "case.toml").write_text(table)
-    return run("assess", study / "case.toml", "--overwrite", *more)
-
-
-def test_a_case_with_uncertainties_has_them_in_every_result(study):
-    result = assessed(study, TABLE + SPREAD)
+def test_a_case_with_uncertainties_has_them_in_every_result(tmp_path):
+    result = assessed(tmp_path, CASE + SPREAD)
     assert result.exit_code == 0, result.stderr
     assert "P(lesion d95_gy >= 40)" in result.stdout
-    found = json.loads((study / "case-results" / "assessment.json").read_text())["uncertainty"]
+    found = json.loads((tmp_path / "case-results" / "assessment.json").read_text())["uncertainty"]
     assert (found["samples"], found["seed"]) == (30, 3)
     lesion = found["rois"]["lesion"]
     assert lesion["metrics"]["mean_dose_recovered_gy"]["sd"] > 0
@@ -76,18 +39,18 @@ def test_a_case_with_uncertainties_has_them_in_every_result(study):
     assert {p["source"] for p in found["probabilities"]} > {"asked for"}
 
 
-def test_a_case_without_uncertainties_has_none(study):
-    assert assessed(study, TABLE).exit_code == 0
-    assert json.loads((study / "case-results" / "assessment.json").read_text())["uncertainty"] is None
+def test_a_case_without_uncertainties_has_none(tmp_path):
+    assert assessed(tmp_path, CASE).exit_code == 0
+    assert json.loads((tmp_path / "case-results" / "assessment.json").read_text())["uncertainty"] is None
 
 
-def test_flags_make_and_change_the_table(study):
+def test_flags_make_and_change_the_table(tmp_path):
     words = ("--uncertainty", "calibration_fraction=0.1", "--samples", 30, "--probability", "lesion.mean<1e6", "--json")
-    found = json.loads(assessed(study, TABLE, *words).stdout)["uncertainty"]
+    found = json.loads(assessed(tmp_path, CASE, *words).stdout)["uncertainty"]
     assert found["samples"] == 30
     assert found["inputs"]["calibration_fraction"] == 0.1
     assert found["probabilities"][0]["probability"] == 1
-    changed = json.loads(assessed(study, TABLE + SPREAD, "--samples", 25, "--json").stdout)["uncertainty"]
+    changed = json.loads(assessed(tmp_path, CASE + SPREAD, "--samples", 25, "--json").stdout)["uncertainty"]
     assert (changed["samples"], changed["inputs"]["noise_fraction"]) == (25, 0.2)
 
 
@@ -110,12 +73,12 @@ def test_flags_make_and_change_the_table(study):
         ('[radiobiology]\ntumor = "unknown"', (), 3, "no parameter set"),
     ],
 )
-def test_tables_and_flags_that_cannot_be_used(study, table, more, code, said):
-    text = table + "\n" + TABLE if "=" in table and not table.startswith("[") else TABLE + table
-    result = assessed(study, text, *more)
+def test_tables_and_flags_that_cannot_be_used(tmp_path, table, more, code, said):
+    text = table + "\n" + CASE if "=" in table and not table.startswith("[") else CASE + table
+    result = assessed(tmp_path, text, *more)
     assert result.exit_code == code, result.output
     assert said in result.stderr
-    assert not (study / "case-results").exists()
+    assert not (tmp_path / "case-results").exists()
 
 
 def test_the_worked_example_from_numbers_alone():
@@ -124,6 +87,7 @@ def test_the_worked_example_from_numbers_alone():
     found = json.loads(run(*words.split(), "--json").stdout)
     assert found["relative_sd"] == pytest.approx(0.171, abs=5e-4)
     assert found["volume_terms_as_if_independent"] == pytest.approx(0.58, abs=5e-3)
+    assert {"formula", "constants", "inputs", "sources"} <= found.keys()
     shown = run(*words.split(), "--calibration", "0.3").stdout
     assert "calibration" in shown.split("<- largest")[0].splitlines()[-1]
 
@@ -141,6 +105,21 @@ def test_the_worked_example_from_numbers_alone():
 def test_wrong_usage(words, said):
     result = run("uncertainty", *words.split())
     assert result.exit_code == 2
+    assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--dose-gy nan --diameter-mm 30 --phi 0.8", "--dose-gy must be a number"),
+        ("--dose-gy 300 --diameter-mm inf --phi 0.8", "--diameter-mm must be a number"),
+        ("--dose-gy 300 --diameter-mm 30 --phi 0.8 --calibration 5", "no percent"),
+        ("--dose-gy 300 --diameter-mm 30 --phi 0.8 --statistics -0.1", "at least 0"),
+    ],
+)
+def test_impossible_numbers_are_refused(words, said):
+    result = run("uncertainty", "mean", *words.split())
+    assert result.exit_code == 3, result.output
     assert said in result.stderr
 
 

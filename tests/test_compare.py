@@ -8,46 +8,20 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from click.testing import CliRunner
+from small_study import CASE, run, write_study
 
-from voxeldose.cli import main
-from voxeldose.grid import Grid
-from voxeldose.io.nifti import read_array, write_labels, write_nifti
+from voxeldose.io.nifti import read_array
 from voxeldose.io.results_folder import read_results, read_transform
-from voxeldose.volume import Volume
-
-GRID = Grid.from_axes((12, 14, 16), (4, 3.5, 3), (-20, -22, -25))
-CASE = """
-[case]
-id = "{name}"
-[activity]
-path = "{name}.nii.gz"
-quantity = "counts"
-[[rois]]
-path = "labels.nii.gz"
-labels = {{ 1 = {{ name = "liver", role = "liver" }}, 2 = {{ name = "{lesion}", role = "tumor" }} }}
-[administration]
-administered_mbq = {mbq}
-at = 2024-05-02T10:15:00Z
-"""
-
-
-def run(*words):
-    return CliRunner().invoke(main, [str(w) for w in words])
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A predicted and a delivered dose, and one whose lesion has another name."""
     folder = tmp_path_factory.mktemp("compare")
-    labels = np.zeros(GRID.shape, np.uint8)
-    labels[2:10, 2:12, 3:13] = 1
-    labels[5:8, 5:9, 6:10] = 2
-    write_labels(labels, GRID, folder / "labels.nii.gz")
-    for name, hot, mbq, lesion in (("pre", 3.0, 60, "lesion"), ("post", 5.0, 60, "lesion"), ("other", 5.0, 90, "spot")):
-        write_nifti(Volume(np.where(labels == 2, hot, np.where(labels == 1, 1, 0)), GRID), folder / f"{name}.nii.gz")
-        (folder / f"{name}.toml").write_text(CASE.format(name=name, mbq=mbq, lesion=lesion))
-        result = run("assess", folder / f"{name}.toml", "--out", folder / name, "--quiet")
+    other = CASE.replace('"lesion"', '"spot"').replace("60.0", "90.0")
+    for name, text, hot in (("pre", CASE, 3.0), ("post", CASE, 5.0), ("other", other, 5.0)):
+        case = write_study(folder / f"{name}-case", text, hot=hot)
+        result = run("assess", case, "--out", folder / name, "--quiet")
         assert result.exit_code == 0, result.output
     return folder
 
@@ -98,10 +72,24 @@ def test_numbers_of_regions_are_those_of_both_results(folders):
         assert roi["pre_in_post_roi_gy"] == pytest.approx(sides[0][name]["mean_dose_gy"], rel=1e-6)
     ratio = content["tumor_to_normal_ratio"]
     assert (ratio["pre"], ratio["post"]) == (pytest.approx(3, rel=1e-4), pytest.approx(5, rel=1e-4))
+    (by_tumor,) = content["tumor_to_normal"]
+    assert (by_tumor["roi"], by_tumor["normal"]["post"]) == ("lesion", "whole normal liver: normal_liver")
+    assert by_tumor["by_concentration"]["difference"] == pytest.approx(2, rel=1e-3)
+    found = [json.loads((folders / n / "assessment.json").read_text())["tumor_to_normal"][0] for n in ("pre", "post")]
+    assert [by_tumor["by_dose"][k] for k in ("pre", "post")] == [f["by_dose"] for f in found]
     with (folders / "out" / "comparison.csv").open(newline="") as file:
         rows = {(r["roi"], r["metric"]): r for r in csv.DictReader(file)}
     row = rows["lesion", "mean_dose_gy"]
     assert float(row["difference"]) == pytest.approx(float(row["post"]) - float(row["pre"]), rel=1e-6)
+
+
+@pytest.mark.parametrize("more", [(), ("--add",)])
+def test_formula_constants_inputs_and_sources_are_said(folders, more):
+    content = compare(folders, *more)
+    assert {"formula", "constants", "inputs", "sources", "assumptions", "warnings"} <= content.keys()
+    assert [c["name"] for c in content["constants"]] == ["ddep", "ddep"]
+    assert content["inputs"]["results"] == ["pre", "post"]
+    assert any(("Cremonesi" if more else "Low et al.") in source for source in content["sources"])
 
 
 def test_a_result_agrees_with_itself(folders):

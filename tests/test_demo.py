@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from small_study import DICOM_FILES, FILES, run
 
-from voxeldose.cli import main
 from voxeldose.demo.study import make_study
 from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.dicom_nm import read_spect
@@ -21,7 +20,7 @@ from voxeldose.io.labels import read_labels
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("demo") / "study"
-    result = CliRunner().invoke(main, ["demo", "--out", str(out)])
+    result = run("demo", "--out", out)
     assert result.exit_code == 0, result.output
     assert "Against the truth" in result.stdout
     return out
@@ -35,7 +34,7 @@ def study(demo, tmp_path) -> Path:
 
 
 def assess(study: Path, *more: str):
-    return CliRunner().invoke(main, ["assess", str(study / "assess.toml"), *more])
+    return run("assess", study / "assess.toml", *more)
 
 
 def found(demo: Path, which: str = "results") -> dict:
@@ -43,19 +42,8 @@ def found(demo: Path, which: str = "results") -> dict:
 
 
 def test_every_result_file_is_there(demo):
-    files = {
-        "assessment.json",
-        "columns.json",
-        "rois.csv",
-        "dvh.csv",
-        "dose.nii.gz",
-        "report.html",
-        "report.pdf",
-        "run.json",
-    }
-    files |= {"dose.dcm", "rois.dcm", "measurements.dcm"}
     for which in ("results", "planned"):
-        assert {p.name for p in (demo / which).iterdir()} == files
+        assert {p.name for p in (demo / which).iterdir()} == FILES | DICOM_FILES
     assert (demo / "picture.png").stat().st_size > 10_000
 
 
@@ -173,7 +161,7 @@ def test_absolute_calibration_agrees_with_administered(study):
 
 
 def test_absolute_calibration_of_the_maa_spect_is_refused(study):
-    result = CliRunner().invoke(main, ["assess", str(study / "plan.toml"), "--calibration", "absolute"])
+    result = run("assess", study / "plan.toml", "--calibration", "absolute")
     assert result.exit_code == 3
     assert "counts" in result.stderr
 
@@ -238,7 +226,7 @@ def test_two_pet_series_in_a_folder_are_refused_with_both_named(study):
 
 
 def test_inspect_shows_every_series(study):
-    rows = json.loads(CliRunner().invoke(main, ["inspect", str(study), "--json"]).stdout)
+    rows = json.loads(run("inspect", study, "--json").stdout)
     kinds = {row["kind"]: row for row in rows}
     assert kinds["PT"]["use"] == "activity"
     assert kinds["PT"]["nuclide"] == "Y-90"
@@ -247,6 +235,6 @@ def test_inspect_shows_every_series(study):
 
 
 def test_another_demo_is_not_overwritten_unasked(demo):
-    result = CliRunner().invoke(main, ["demo", "--out", str(demo)])
+    result = run("demo", "--out", demo)
     assert result.exit_code == 3
     assert "--overwrite" in result.stderr

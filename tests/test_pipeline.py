@@ -91,6 +91,13 @@ def test_local_deposition_conserves_energy_in_every_region():
     assert result.rois["liver"].mean_dose_local_gy == pytest.approx(result.rois["liver"].mean_dose_gy)
 
 
+def test_an_activity_that_looks_like_gbq_is_warned_of():
+    assert any(
+        "in MBq" in w for w in assess(case(given=Administration(Y90, 1.85, AT)), LocalDeposition()).record.warnings
+    )
+    assert not any("in MBq" in w for w in assess(case(), LocalDeposition()).record.warnings)
+
+
 def test_worked_example_21_from_image_to_dose():
     image = ActivityMap(np.full(GRID.shape, 5e6), GRID, at=datetime(2024, 5, 3, 6, 15, tzinfo=UTC), radionuclide=Y90)
     whole = Case(image, RoiSet((LIVER,)), Administration(Y90, at=AT), calibration=Absolute(), density=1.05)

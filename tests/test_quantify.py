@@ -137,6 +137,17 @@ def test_another_nuclide_is_used_only_on_the_users_word():
         quantify(case(fdg, image_nuclide="Ga-68"))
 
 
+def test_a_scan_so_late_that_nothing_is_left_is_refused_and_one_within_forty_half_lives_is_not():
+    def scanned_after(half_lives):
+        return case(image(at=INFUSION + timedelta(hours=half_lives * Y90.half_life_h), radionuclide=Y90))
+
+    with pytest.raises(QuantityError, match=r"41 half-lives after the infusion.*Check the dates"):
+        quantify(scanned_after(41))
+    found = quantify(scanned_after(39))
+    assert np.isfinite(found.activity.bq_per_ml).all()
+    assert found.warnings  # of what the image shows of the administered activity
+
+
 def test_a_scan_before_the_infusion_is_refused_unless_it_is_the_planning_scan():
     before = INFUSION - timedelta(days=7)
     with pytest.raises(QuantityError, match="before the infusion"):
@@ -178,6 +189,21 @@ def test_residual_and_vial_are_brought_to_the_infusion():
     assert given.residual_mbq == pytest.approx(45.7, abs=0.05)
     assert given.net_mbq == pytest.approx(2893.9, abs=0.1)
     assert given.liver_mbq == pytest.approx(2749.3, abs=0.1)
+
+
+def test_assays_that_contradict_the_infusion_are_refused():
+    hour = timedelta(hours=1)
+    for wrong, words in (
+        ({"vial": (3120.0, INFUSION + hour)}, "before the vial's assay"),
+        ({"vial": (3120.0, INFUSION.replace(tzinfo=None))}, "no time zone"),
+        ({"residual": (45.0, INFUSION - hour)}, "before the infusion"),
+        ({"residual": (45.0, INFUSION.replace(tzinfo=None))}, "no time zone"),
+    ):
+        with pytest.raises(QuantityError, match=words):
+            administration_from_assays(Y90, at=INFUSION, **({"vial": (3120.0, INFUSION)} | wrong))
+    assert (
+        administration_from_assays(Y90, at=INFUSION, vial=(5.0, INFUSION), residual=(0.0, INFUSION - hour)).net_mbq == 5
+    )
 
 
 def test_all_decays_are_activity_times_mean_life():

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,10 @@ import pytest
 from voxeldose.errors import QuantityError
 from voxeldose.radiobiology import (
     bed_gy,
+    complication_by_set,
     complication_probability,
+    complication_set,
+    complication_sets,
     control_probability,
     control_set,
     control_sets,
@@ -70,7 +74,7 @@ def test_tumor_and_liver_sets_cannot_be_swapped():
 
 
 def test_every_set_has_a_tissue_a_year_and_a_source():
-    for one in (*linear_quadratic_sets().values(), *control_sets().values()):
+    for one in (*linear_quadratic_sets().values(), *control_sets().values(), *complication_sets().values()):
         assert one.tissue
         assert 1980 < one.year < 2100
         assert len(one.source) > 20
@@ -132,6 +136,26 @@ def test_complication_is_one_half_at_td50_and_one_sigma_above_it():
     assert complication_probability(52 * 1.28, 52, 0.28) == pytest.approx(0.8413, abs=1e-4)
     with pytest.raises(QuantityError, match="above 0"):
         complication_probability(52, 0, 0.28)
+
+
+def test_a_width_is_never_made_up_and_a_quoted_number_says_so():
+    resin = complication_set("quoted-2014-resin-lobar")
+    assert not resin.seen
+    assert complication_by_set(93, resin, 0.3) == pytest.approx(0.5)
+    with pytest.raises(QuantityError, match="has no width m"):
+        complication_by_set(93, resin)
+    with pytest.raises(QuantityError, match="width of its own"):
+        complication_by_set(93, replace(resin, m=0.3), 0.3)
+    assert complication_by_set(93 * 1.3, replace(resin, m=0.3)) == pytest.approx(0.8413, abs=1e-4)
+    with pytest.raises(QuantityError, match="no complication curve"):
+        complication_set("none")
+
+
+def test_a_probability_of_an_unknown_dose_is_refused():
+    with pytest.raises(QuantityError, match="known"):
+        complication_probability(math.nan, 52, 0.28)
+    with pytest.raises(QuantityError, match="known"):
+        control_probability(math.inf, control_set("jnm-2020-glass-bed"), 2.0)
 
 
 def test_poisson_control_needs_cells():

@@ -25,6 +25,13 @@ def test_decay_undone_goes_back():
     assert Y90.decay_factor(3600) * Y90.decay_factor(-3600) == pytest.approx(1)
 
 
+def test_activity_is_not_followed_back_beyond_all_numbers():
+    assert Y90.decay_factor(-999 * Y90.half_life_s) == pytest.approx(2.0**999)
+    assert Y90.decay_factor(1e12) == 0
+    with pytest.raises(QuantityError, match=r"by 45306 days, 16979 half-lives.*Check the dates"):
+        Y90.decay_factor(-45306 * 86400)
+
+
 def test_a_nuclide_without_beta_energy_gives_no_dose():
     with pytest.raises(QuantityError, match="Tc-99m"):
         _ = TC99M.gy_kg_per_gbq

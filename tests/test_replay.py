@@ -6,43 +6,14 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
-from click.testing import CliRunner
-
-from voxeldose.cli import main
-from voxeldose.grid import Grid
-from voxeldose.io.nifti import write_labels, write_nifti
-from voxeldose.volume import Volume
-
-GRID = Grid.from_axes((12, 14, 16), (4, 3.5, 3), (-20, -22, -25))
-
-
-def run(*words):
-    return CliRunner().invoke(main, [str(w) for w in words])
+from small_study import GRID, run, write_study
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
     """A small study and its results, made once."""
     folder = tmp_path_factory.mktemp("replay")
-    labels = np.zeros(GRID.shape, np.uint8)
-    labels[2:10, 2:12, 3:13] = 1
-    labels[5:8, 5:9, 6:10] = 2
-    values = np.where(labels == 2, 5e5, np.where(labels == 1, 1e5, 0)).astype(np.float32)
-    write_nifti(Volume(values, GRID), folder / "pet.nii.gz")
-    write_labels(labels, GRID, folder / "labels.nii.gz")
-    (folder / "case.toml").write_text(
-        """
-[activity]
-path = "pet.nii.gz"
-quantity = "counts"
-[[rois]]
-path = "labels.nii.gz"
-labels = { 1 = { name = "liver", role = "liver" }, 2 = { name = "lesion", role = "tumor" } }
-[administration]
-administered_mbq = 60.0
-at = 2024-05-02T10:15:00Z
-"""
-    )
+    write_study(folder)
     result = run("assess", folder / "case.toml", "--out", folder / "results")
     assert result.exit_code == 0, result.output
     return folder

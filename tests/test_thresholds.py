@@ -3,14 +3,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from voxeldose.case import DOSE_MODELS, Limit
-from voxeldose.errors import InputError
+from voxeldose.case import DOSE_MODELS, Limit, require_bilirubin
+from voxeldose.errors import InputError, QuantityError
 from voxeldose.grid import Grid
 from voxeldose.io.limits_file import read_limits
 from voxeldose.metrics import roi_metrics
 from voxeldose.radionuclide import Y90
 from voxeldose.roi import Roi
-from voxeldose.thresholds import differences, merged, published_limits, thresholds_met
+from voxeldose.thresholds import beside, differences, merged, published_limits, thresholds_met
 from voxeldose.volume import DecayMap, DoseMap
 
 GRID = Grid.from_axes((1, 1, 10), (10, 10, 10), (0, 0, 0))
@@ -49,6 +49,33 @@ def site(tmp_path, text=SITE):
     path = tmp_path / "site.toml"
     path.write_text(text)
     return read_limits(path)
+
+
+@pytest.mark.parametrize(("bilirubin", "limits"), [(None, [75]), (1.4, [75, 50]), (0.8, [75, 90]), (1.1, [75])])
+def test_the_liver_limits_that_depend_on_bilirubin_need_it(bilirubin, limits):
+    # EANM 2022, Table 2: 50 Gy above 1.1 mg/dL, 90 Gy below, for the whole normal liver with glass spheres
+    found = beside({"normal_liver": 60.0}, "glass", bilirubin_mg_per_dl=bilirubin)
+    assert [t.limit for t in found] == limits
+    assert [t.met for t in found] == [limit > 60 for limit in limits]
+    assert [t.limit for t in beside({"normal_liver": 60.0}, "resin", bilirubin_mg_per_dl=bilirubin)] == [40]
+
+
+def test_the_resin_limit_is_for_perfused_normal_liver():
+    # EANM 2022, Table 3: the column is "normal perfused liver dose"
+    (whole,) = beside({"normal_liver": 30.0}, "resin", method="partition")
+    assert whole.met
+    assert "infusion reached" in whole.differs
+    (part,) = beside({"normal_liver": 30.0, "perfused_normal": 45.0}, "resin", method="partition")
+    assert (part.value, part.met, part.differs) == (45, False, "")
+    assert beside({"normal_liver": 30.0, "perfused_normal": 80.0}, "glass")[0].value == 30
+    rows = thresholds_met({"n": measured("normal_liver", 30.0)}, "resin")
+    assert "infusion reached" in rows[0].differs
+
+
+@pytest.mark.parametrize("wrong", [0.0, -1.0, 17.1, float("nan")])
+def test_a_bilirubin_in_other_units_is_refused(wrong):
+    with pytest.raises(QuantityError, match="mg/dL"):
+        require_bilirubin(wrong)
 
 
 def test_thresholds_are_those_of_the_device_and_name_source_and_method():

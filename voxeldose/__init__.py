@@ -17,6 +17,7 @@ _HOMES = {
     "Administration": "case",
     "Assessment": "case",
     "Case": "case",
+    "ComparisonOptions": "comparison_job",
     "Condition": "spread",
     "Convolution": "engines.convolution",
     "CountMap": "volume",
@@ -25,10 +26,12 @@ _HOMES = {
     "Derivation": "derived",
     "DoseMap": "volume",
     "Dvh": "dvh",
+    "GammaCriteria": "comparison",
     "GeometryError": "errors",
     "Grid": "grid",
     "InputError": "errors",
     "Isocontour": "derived",
+    "Limit": "case",
     "LocalDeposition": "engines.convolution",
     "LungMass": "lungs",
     "Lungs": "planning.plan",
@@ -55,16 +58,27 @@ _HOMES = {
     "administration_from_assays": "quantify",
     "assess": "pipeline",
     "bed_gy": "radiobiology",
+    "bq_per_sphere_at": "planning.vials",
+    "compare_folders": "comparison_job",
+    "complication_by_set": "radiobiology",
+    "complication_probability": "radiobiology",
+    "complication_set": "radiobiology",
+    "control_probability": "radiobiology",
+    "control_set": "radiobiology",
+    "counted_shunt": "lungs",
     "derive": "derived",
     "eubed_gy": "radiobiology",
     "eud_gy": "radiobiology",
     "find_rigid": "registration",
     "fit_recovery": "propagation",
+    "fraction_delivered": "planning.vials",
+    "gamma_index": "comparison",
     "geud_gy": "radiobiology",
     "linear_quadratic_set": "radiobiology",
     "lung_dose": "lungs",
     "lung_mass": "lungs",
     "mean_dose_spread": "propagation",
+    "plan_body_surface": "planning.body_surface",
     "plan_mird": "planning.compartments",
     "plan_partition": "planning.compartments",
     "plan_partition_for": "planning.compartments",
@@ -74,6 +88,8 @@ _HOMES = {
     "plot_dvh": "report.plots",
     "plot_slices": "report.plots",
     "point_kernel": "dpk",
+    "poisson_control": "radiobiology",
+    "published_limits": "thresholds",
     "read_ct": "io.dicom_ct",
     "read_image": "io.images",
     "read_labels": "io.labels",
@@ -85,6 +101,7 @@ _HOMES = {
     "read_spect": "io.dicom_nm",
     "segmentectomy_card": "planning.segmentectomy",
     "spect_shunt": "lungs",
+    "tumor_to_normal_of": "metrics",
     "voxelise": "dpk",
     "what_if": "pipeline",
     "with_uncertainty": "uncertainty",
@@ -113,7 +130,9 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from voxeldose.case import Absolute, Administered, Administration, Assessment, Case
+    from voxeldose.case import Absolute, Administered, Administration, Assessment, Case, Limit
+    from voxeldose.comparison import GammaCriteria, gamma_index
+    from voxeldose.comparison_job import ComparisonOptions, compare_folders
     from voxeldose.derived import Derivation, Isocontour, derive
     from voxeldose.dpk import PointKernel, VoxelKernel, point_kernel, voxelise
     from voxeldose.dvh import Dvh
@@ -133,16 +152,30 @@ if TYPE_CHECKING:
     from voxeldose.io.nifti import write_nifti
     from voxeldose.io.point_kernel_file import read_point_kernel
     from voxeldose.io.requests import Requests
-    from voxeldose.lungs import LungMass, Views, lung_dose, lung_mass, planar_shunt, spect_shunt
+    from voxeldose.lungs import LungMass, Views, counted_shunt, lung_dose, lung_mass, planar_shunt, spect_shunt
+    from voxeldose.metrics import tumor_to_normal_of
     from voxeldose.pipeline import assess, what_if
+    from voxeldose.planning.body_surface import plan_body_surface
     from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
     from voxeldose.planning.plan import Lungs
     from voxeldose.planning.segmentectomy import SegmentectomyFacts, segmentectomy_card
-    from voxeldose.planning.vials import Product, plan_vial
+    from voxeldose.planning.vials import Product, bq_per_sphere_at, fraction_delivered, plan_vial
     from voxeldose.planning.voxels import Wish, plan_voxels
     from voxeldose.propagation import Recovery, fit_recovery, mean_dose_spread
     from voxeldose.quantify import administration_from_assays
-    from voxeldose.radiobiology import bed_gy, eubed_gy, eud_gy, geud_gy, linear_quadratic_set
+    from voxeldose.radiobiology import (
+        bed_gy,
+        complication_by_set,
+        complication_probability,
+        complication_set,
+        control_probability,
+        control_set,
+        eubed_gy,
+        eud_gy,
+        geud_gy,
+        linear_quadratic_set,
+        poisson_control,
+    )
     from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants
     from voxeldose.registration import find_rigid
     from voxeldose.report.page import write_report
@@ -150,6 +183,7 @@ if TYPE_CHECKING:
     from voxeldose.report.plots import plot_dvh, plot_slices
     from voxeldose.roi import Roi, RoiSet
     from voxeldose.spread import Condition, Spread
+    from voxeldose.thresholds import published_limits
     from voxeldose.transform import Registration
     from voxeldose.uncertainty import with_uncertainty
     from voxeldose.volume import ActivityMap, CountMap, CtImage, DensityMap, DoseMap

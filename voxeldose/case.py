@@ -38,6 +38,7 @@ __all__ = [
     "Threshold",
     "Totals",
     "TumorToNormal",
+    "require_bilirubin",
 ]
 
 #: Soft tissue of Lanconelli's voxel S tables (Phys. Med. Biol. 57 (2012) 517); liver in ICRP 110 is 1.06.
@@ -47,6 +48,9 @@ DEVICES = ("glass", "resin")
 
 #: How a published limit's dose may have been found.
 DOSE_MODELS = ("single compartment", "partition", "local deposition", "kernel", "Monte Carlo", "lung shunt")
+
+#: Nobody with more is a candidate for radioembolization, and a usual value in µmol/L is above it.
+HIGHEST_BILIRUBIN = 10.0
 
 
 @dataclass(frozen=True)
@@ -163,6 +167,10 @@ class Limit:
         The dose model it was derived with, one of :data:`DOSE_MODELS`.
     image : str, optional
         The nuclide of the images it was derived from.
+    bilirubin_above_mg_per_dl, bilirubin_below_mg_per_dl : float, optional
+        The limit holds for patients whose total bilirubin is above, or below, this; for nobody where it is not known.
+    perfused_only : bool
+        Of normal liver: the limit is for what the infusion reached, not for all of it.
     """
 
     name: str
@@ -175,11 +183,28 @@ class Limit:
     device: str | None = None
     dose: str | None = None
     image: str | None = None
+    bilirubin_above_mg_per_dl: float | None = None
+    bilirubin_below_mg_per_dl: float | None = None
+    perfused_only: bool = False
+
+    def holds_for(self, bilirubin_mg_per_dl: float | None) -> bool:
+        """Whether it is a limit for a patient with this bilirubin."""
+        above, below = self.bilirubin_above_mg_per_dl, self.bilirubin_below_mg_per_dl
+        if bilirubin_mg_per_dl is None:
+            return above is None and below is None
+        return (above is None or bilirubin_mg_per_dl > above) and (below is None or bilirubin_mg_per_dl < below)
 
     @property
     def key(self) -> tuple[str, str, str | None]:
         """What makes two limits the same one."""
         return self.name, self.role, self.device
+
+
+def require_bilirubin(mg_per_dl: float | None) -> None:
+    """Refuse a bilirubin that cannot be in mg/dL."""
+    if mg_per_dl is not None and not 0 < mg_per_dl <= HIGHEST_BILIRUBIN:
+        msg = f"Bilirubin must be above 0 and in mg/dL (1 mg/dL is 17.1 µmol/L), found {mg_per_dl}."
+        raise QuantityError(msg)
 
 
 @dataclass(frozen=True, eq=False)
@@ -214,6 +239,8 @@ class Case:
         The rigid motion that brought images or regions into one frame of reference, if one was needed.
     limits : tuple of Limit, optional
         To compare the results with; the published ones shipped with voxeldose without it.
+    bilirubin_mg_per_dl : float, optional
+        Total, of the patient; decides limits that depend on it.
     """
 
     activity: ActivityMap | CountMap
@@ -228,8 +255,10 @@ class Case:
     id: str = field(default="", kw_only=True)
     registration: Registration | None = field(default=None, kw_only=True)
     limits: tuple[Limit, ...] | None = field(default=None, kw_only=True)
+    bilirubin_mg_per_dl: float | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
+        require_bilirubin(self.bilirubin_mg_per_dl)
         for role, tissue in self.radiobiology.items():
             tissue.require_role(role)
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     Doubles = npt.NDArray[np.float64]
 
 __all__ = [
+    "BED_SOURCE",
+    "GAMMA_SOURCE",
     "GammaCriteria",
     "GammaMap",
     "SumInRoi",
@@ -42,6 +44,9 @@ __all__ = [
     "require_same_rois",
     "sums_in_rois",
 ]
+
+GAMMA_SOURCE = "Low et al., Med. Phys. 25 (1998) 656-661 (gamma)"
+BED_SOURCE = "Cremonesi et al., Eur. J. Nucl. Med. Mol. Imaging 35 (2008) 2088 (BED of each treatment)"
 
 #: A matrix is rigid if it keeps lengths and angles to this.
 _RIGID = 1e-3

@@ -10,6 +10,8 @@ import numpy as np
 
 from voxeldose._version import __version__
 from voxeldose.comparison import (
+    BED_SOURCE,
+    GAMMA_SOURCE,
     GammaCriteria,
     dose_sum,
     gamma_index,
@@ -20,10 +22,10 @@ from voxeldose.comparison import (
 )
 from voxeldose.comparison_page import plot_curves, plot_maps, write_page
 from voxeldose.errors import InputError, QuantityError
+from voxeldose.io.new_folder import new_folder
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results import plain, write_json
 from voxeldose.io.results_folder import read_results
-from voxeldose.job import results_folder
 from voxeldose.metrics import dvh_in
 from voxeldose.regions import regions_on
 from voxeldose.roi import RoiSet
@@ -123,7 +125,7 @@ def compare_folders(
         raise InputError(msg)
     if out is None:
         return _made(found, options, tell)[0]
-    with results_folder(out, overwrite=overwrite, marker=MARKER) as folder:
+    with new_folder(out, overwrite=overwrite, marker=MARKER) as folder:
         content, dose, figures = _made(found, options, tell)
         tell("writing")
         name = "dose_sum.nii.gz" if options.add else "dose_difference.nii.gz"
@@ -221,8 +223,36 @@ def _made(
                 ("Doses and their difference in the slice of the highest dose after treatment.", plot_maps(maps, k)),
             ]
 
-    content |= {"assumptions": assumptions, "warnings": warnings}
+    content |= _provenance(found, options) | {"assumptions": assumptions, "warnings": warnings}
     return plain(content), made, figures
+
+
+def _provenance(found: list[ResultsFolder], options: ComparisonOptions) -> dict[str, Any]:
+    """Formulas, constants of each result, inputs and sources."""
+    formula = {
+        "sum": "Σ D of the treatments, voxel by voxel",
+        "bed": "Σ BED of the treatments; BED = D (1 + G D / (α/β))",
+    }
+    if not options.add:
+        formula = {
+            "difference": "post - pre",
+            "tumor_to_normal": "(A_T / V_T) / (A_N / V_N), and mean dose over mean dose",
+            "gamma": "minimum over distance r of sqrt((difference / dose criterion)² + (r / distance criterion)²), passed at 1",
+        }
+    return {
+        "formula": formula,
+        "constants": [f.content["constants"] for f in found],
+        "inputs": {
+            "results": [f.path.name for f in found],
+            "rois": list(options.rois),
+            "same_frame": options.same_frame,
+            "gamma": None if options.add else str(options.criteria),
+        },
+        "sources": [
+            *((BED_SOURCE,) if options.add else (GAMMA_SOURCE,)),
+            *sorted({f.radionuclide.source for f in found}),
+        ],
+    }
 
 
 def _names(found: list[ResultsFolder], options: ComparisonOptions) -> list[str]:
@@ -303,6 +333,7 @@ def _difference(found: list[ResultsFolder], names: list[str], gamma: GammaMap) -
             for name in names
         },
         "tumor_to_normal_ratio": _pair(first["tumor_to_normal_ratio"], second["tumor_to_normal_ratio"]),
+        "tumor_to_normal": _ratios(first.get("tumor_to_normal", ()), second.get("tumor_to_normal", ())),
         "net_mbq": _pair(first["totals"]["net_mbq"], second["totals"]["net_mbq"]),
         "gamma": {
             "criteria": str(gamma.criteria),
@@ -316,6 +347,20 @@ def _difference(found: list[ResultsFolder], names: list[str], gamma: GammaMap) -
             "not_reached_voxels": gamma.not_reached,
         },
     }
+
+
+def _ratios(pre: Sequence[dict[str, Any]], post: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """T/N of every tumor that both results have, and of all pooled, with the normal region of each."""
+    before = {row["roi"]: row for row in pre}
+    return [
+        {
+            "roi": row["roi"],
+            "normal": {"pre": before[row["roi"]]["normal"], "post": row["normal"]},
+            **{key: _pair(before[row["roi"]][key], row[key]) for key in ("by_concentration", "by_dose")},
+        }
+        for row in post
+        if row["roi"] in before
+    ]
 
 
 def _pair(pre: float | None, post: float | None) -> dict[str, float | None]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from voxeldose.templates import data_uri, page_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,17 +28,7 @@ _DASHES = ("--", "-", ":", "-.")
 
 def write_page(content: Mapping[str, Any], figures: Sequence[tuple[str, Figure]], path: Path) -> None:
     """Write one self-contained HTML file from ``comparison.json`` and captioned figures."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    house = Environment(
-        loader=PackageLoader("voxeldose", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    house.filters.update(number=_number)
-    page = house.get_template("comparison.html.j2").render(
+    page = page_template("comparison.html.j2", number=_number).render(
         content=content, figures=[(caption, _image(figure)) for caption, figure in figures]
     )
     path.write_text(page, "utf-8")
@@ -88,7 +79,7 @@ def plot_maps(maps: Sequence[tuple[str, DoseMap, bool]], k: int) -> Figure:
 def _image(figure: Figure) -> str:
     kept = io.BytesIO()
     figure.savefig(kept, format="png", dpi=130)
-    return "data:image/png;base64," + base64.b64encode(kept.getvalue()).decode()
+    return data_uri(kept.getvalue(), "image/png")
 
 
 def _number(value: Any) -> str:

@@ -297,11 +297,12 @@ def _terms(spacing: FloatVector, corners: tuple[int, ...], fine: Nodes, coarse: 
         if spacing[a] == spacing[b]:
             alike[a], alike[b] = np.minimum(alike[a], alike[b]), np.maximum(alike[a], alike[b])
     first, on_axis = (alike == index).all(axis=0), np.count_nonzero(index, axis=0) < 2
-    directions = (_one_ramp, _two_ramps, _three_ramps)[len(corners) - 1]
     result = np.zeros(corners)
-    for chosen, nodes in ((first & on_axis, fine), (first & ~on_axis, coarse)):  # off the axes the onset is smoother
-        some = index[:, chosen]
-        result[tuple(some)] = _over_radius(directions, list(some * spacing[:, None]), nodes)
+    for chosen, of, nodes in ((first & on_axis, _ON_AXIS, fine), (first & ~on_axis, _OFF_AXIS, coarse)):
+        some = index[:, chosen]  # off the axes the onset is smoother
+        at = some * spacing[:, None]
+        corner = [at.sum(axis=0)] if of is _ON_AXIS else list(at)
+        result[tuple(some)] = _over_radius(of[len(corners) - 1], corner, nodes)
     return np.asarray(result[tuple(alike)].reshape(corners))
 
 
@@ -355,36 +356,58 @@ def _three_ramps(x: FloatVector, y: FloatVector, z: FloatVector, r: FloatVector)
     """``∫ (r u_x - x)(r u_y - y)(r u_z - z) dΩ`` over the directions where all three are positive; x, y, z >= 0.
 
     The region is a triangle of three small circles that meet at ``(x, y, w_z)``, ``(x, w_y, z)`` and ``(w_x, y, z)``,
-    ``f_x`` the angle its side on the plane ``u_x = x/r`` spans about the x axis. Gauss-Bonnet gives its area, the vector
-    area its first moments, Gauss's theorem on the sphere ``∫ u_x u_y dΩ = (w_z - z)² (2 w_z + z) / 6r³`` and the
-    projection along z ``∫ u_x u_y u_z dΩ = (r² - x² - y² - z²)² / 8r⁴``.
+    ``f_x`` the angle its side on the plane ``u_x = x/r`` spans about the x axis. Gauss-Bonnet gives its area (the sum of
+    ``arctan2(r w_x, y z)`` and its like less π, here as the angle of one complex product), the vector area its first
+    moments, Gauss's theorem on the sphere ``∫ u_x u_y dΩ = (w_z - z)² (2 w_z + z) / 6r³`` and the projection along z
+    ``∫ u_x u_y u_z dΩ = (r² - x² - y² - z²)² / 8r⁴``; their sum is written with the fewest products.
     """
     rr, xx, yy, zz = r * r, x * x, y * y, z * z
-    w_x, w_y, w_z = (np.sqrt(np.maximum(rr - a - b, 0)) for a, b in ((yy, zz), (xx, zz), (xx, yy)))
-    f_x = np.arctan2(w_y * w_z - y * z, y * w_y + z * w_z)
-    f_y = np.arctan2(w_z * w_x - z * x, z * w_z + x * w_x)
-    f_z = np.arctan2(w_x * w_y - x * y, x * w_x + y * w_y)
-    angles = np.arctan2(r * w_x, y * z) + np.arctan2(r * w_y, z * x) + np.arctan2(r * w_z, x * y) - np.pi
-    first = (
-        y * z * ((rr + xx) * f_x + 2 * y * z - y * w_z - z * w_y)
-        + z * x * ((rr + yy) * f_y + 2 * z * x - z * w_x - x * w_z)
-        + x * y * ((rr + zz) * f_z + 2 * x * y - x * w_y - y * w_x)
+    yz, zx, xy, xyz = y * z, z * x, x * y, x * y * z
+    w_x, w_y, w_z = (np.sqrt(np.maximum(rr - both, 0)) for both in (yy + zz, zz + xx, xx + yy))
+    to_x, to_y, to_z, near_x, near_y, near_z = x * w_x, y * w_y, z * w_z, w_y * w_z, w_z * w_x, w_x * w_y
+    result = (rr + (xx + yy + zz)) ** 2 / 4 - (xx * xx + yy * yy + zz * zz) / 3
+    result += (yz * rr + xx * yz) * np.arctan2(near_x - yz, to_y + to_z)
+    result += (zx * rr + yy * zx) * np.arctan2(near_y - zx, to_z + to_x)
+    result += (xy * rr + zz * xy) * np.arctan2(near_z - xy, to_x + to_y)
+    twice = rr * (2 / 3)
+    result -= to_x * (twice + (yy + zz) / 3) + to_y * (twice + (zz + xx) / 3) + to_z * (twice + (xx + yy) / 3)
+    result /= 2 * r
+    area = np.arctan2(
+        r * (rr * (near_x * w_x) - xyz * (to_x + to_y + to_z)),
+        rr * (yz * near_x + zx * near_y + xy * near_z) - xyz * xyz,
     )
-    second = sum(a * (w - a) ** 2 * (2 * w + a) for a, w in ((x, w_x), (y, w_y), (z, w_z)))
-    return np.asarray(((rr - xx - yy - zz) ** 2 / 4 - second / 3 + first) / (2 * r) - x * y * z * angles)
+    return np.asarray(result - xyz * area)
 
 
 def _two_ramps(y: FloatVector, z: FloatVector, r: FloatVector) -> FloatVector:
     """``∫ (r u_y - y)(r u_z - z) dΩ`` over the directions of the octant where both are positive."""
     rr, yy, zz = r * r, y * y, z * z
-    w = np.sqrt(np.maximum(rr - yy - zz, 0))
+    w = np.sqrt(np.maximum(rr - (yy + zz), 0))
     sides = z * (rr + yy) * np.arctan2(w, z) + y * (rr + zz) * np.arctan2(w, y)
-    return np.asarray((w**3 / 3 + (w * (yy + zz) - sides) / 2) / r + y * z * np.arctan2(w * r, y * z))
+    return np.asarray((w * (rr / 3 + (yy + zz) / 6) - sides / 2) / r + y * z * np.arctan2(w * r, y * z))
 
 
 def _one_ramp(z: FloatVector, r: FloatVector) -> FloatVector:
     """``∫ (r u_z - z) dΩ`` over the directions of the octant where it is positive."""
     return np.asarray(np.pi / 4 * (r - z) ** 2 / r)
+
+
+def _two_from_axis(z: FloatVector, r: FloatVector) -> FloatVector:
+    """:func:`_two_ramps` for ``y = 0``."""
+    rr, zz = r * r, z * z
+    w = np.sqrt(np.maximum(rr - zz, 0))
+    return np.asarray((w * (rr / 3 + zz / 6) - z * rr * np.arctan2(w, z) / 2) / r)
+
+
+def _three_from_axis(z: FloatVector, r: FloatVector) -> FloatVector:
+    """:func:`_three_ramps` for ``x = y = 0``."""
+    beyond = r - z
+    return np.asarray(beyond * beyond * beyond * (3 * r + z) / (24 * r))
+
+
+#: Integrals over directions of one, two and three ramps: from corners on an axis, all but one coordinate being 0, and others.
+_ON_AXIS: tuple[Directions, ...] = (_one_ramp, _two_from_axis, _three_from_axis)
+_OFF_AXIS: tuple[Directions, ...] = (_one_ramp, _two_ramps, _three_ramps)
 
 
 def _faded(radius: FloatVector, fade: Fade) -> FloatVector:

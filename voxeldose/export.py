@@ -3,30 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.errors import GeometryError, VoxeldoseError
-from voxeldose.io.dicom_dvh import StructureDvhs
-from voxeldose.io.dicom_header import frame_of, reference_header
+from voxeldose.io.dicom_dvh import StructureDvhs, structure_set_of
+from voxeldose.io.dicom_files import find_series, is_dicom
+from voxeldose.io.dicom_header import SeriesRef, frame_of, reference_header
 from voxeldose.io.dicom_rt import write_rtdose
 from voxeldose.io.dicom_rtstruct import write_rtstruct
 from voxeldose.io.dicom_seg import write_seg
 from voxeldose.io.dicom_sr import write_sr
+from voxeldose.io.images import is_plain_file
 from voxeldose.radiobiology import bed_gy
 from voxeldose.roi import RoiSet
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from voxeldose.case import Assessment
     from voxeldose.grid import Grid
+    from voxeldose.io.case_file import CaseFile
     from voxeldose.io.dicom_dvh import StructureSet
-    from voxeldose.io.dicom_header import SeriesRef
-    from voxeldose.volume import DoseMap
+    from voxeldose.io.dicom_files import Series
+    from voxeldose.transform import Registration
+    from voxeldose.volume import CtImage, DoseMap
 
-__all__ = ["DicomSource", "bed_map", "write_dicom"]
+__all__ = ["DicomSource", "bed_map", "dicom_source", "write_dicom"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,43 @@ class DicomSource:
     def reference(self) -> SeriesRef | None:
         """What gives patient, study and frame of reference: the CT, or the activity series without one."""
         return self.ct or self.activity
+
+
+def dicom_source(
+    config: CaseFile, activity: Grid, ct: CtImage | None, registration: Registration | None
+) -> DicomSource:
+    """The DICOM series behind the images, and the structure set behind the regions if there is just one.
+
+    An image that was moved is not cited: its own frame of reference is not that of the results.
+    """
+    moved = registration.moving if registration is not None else None
+    shown = _series(config.activity.path, ("PT", "NM"), config.activity.series_uid) if moved != "activity" else None
+    below = _series(config.ct.path, ("CT",), config.ct.series_uid) if config.ct is not None and moved != "ct" else None
+    grids: dict[str, Grid] = {}
+    if below is not None and ct is not None:
+        grids["ct"] = ct.grid
+    if shown is not None and shown.modality != "NM" and int(shown.first.get("NumberOfFrames", 1) or 1) == 1:
+        grids["activity"] = activity
+    tables = [(t, p) for t in config.rois for p in t.paths]
+    structures = None
+    if len(tables) == 1:
+        table, path = tables[0]
+        structures = structure_set_of(Path(path), table.names) if not is_plain_file(Path(path)) else None
+    return DicomSource(
+        SeriesRef(Path(config.activity.path), shown.uid) if shown is not None else None,
+        SeriesRef(Path(config.ct.path), below.uid) if config.ct is not None and below is not None else None,
+        grids,
+        shown.modality if shown is not None else "",
+        structures,
+    )
+
+
+def _series(path: str, modalities: tuple[str, ...], uid: str | None) -> Series | None:
+    """The series that a reader found at ``path``; ``None`` for other formats."""
+    if is_plain_file(Path(path)) or not is_dicom(Path(path)):
+        return None
+    images = [s for s in find_series(Path(path)) if uid in (None, s.uid) and "Rows" in s.first]
+    return next((s for s in images if s.modality in modalities), images[0] if images else None)
 
 
 def write_dicom(

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import socket
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -18,15 +14,14 @@ from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import InputError
-from voxeldose.export import DicomSource, bed_map, write_dicom
-from voxeldose.io.dicom_dvh import structure_set_of
-from voxeldose.io.dicom_files import find_series, is_dicom
-from voxeldose.io.dicom_header import SeriesRef
+from voxeldose.export import DicomSource, bed_map, dicom_source, write_dicom
+from voxeldose.io.case_file import input_files
 from voxeldose.io.hu_table_file import read_hu_table
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
 from voxeldose.io.labels import read_rois
 from voxeldose.io.limits_file import read_limits
 from voxeldose.io.manifest import manifest_of
+from voxeldose.io.new_folder import new_folder
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.requests import Requests
 from voxeldose.io.results import assessment_dict, write_json, write_tables
@@ -43,17 +38,15 @@ from voxeldose.thresholds import merged, published_limits
 from voxeldose.uncertainty import with_uncertainty
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from voxeldose.case import Assessment, Limit
     from voxeldose.grid import Grid
     from voxeldose.io.case_file import AdministrationTable, CaseFile, RecoveryTable, UncertaintyTable
-    from voxeldose.io.dicom_files import Series
     from voxeldose.radiobiology import Radiobiology
-    from voxeldose.transform import Registration
     from voxeldose.volume import CtImage, DensityMap, Volume
 
-__all__ = ["Opened", "input_files", "named_inputs", "open_case", "predict_case", "results_folder", "run_case"]
+__all__ = ["Opened", "open_case", "predict_case", "run_case"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +94,7 @@ def run_case(
     """
     tell = progress or (lambda _: None)
     started = datetime.now(UTC)
-    with results_folder(out, overwrite=overwrite) as folder:
+    with new_folder(out, overwrite=overwrite) as folder:
         opened = open_case(config, progress=tell)
         result = assess(opened.case, opened.engine, progress=tell)
         if config.uncertainty is not None:
@@ -196,11 +189,7 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         tell("reading the CT")
         ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid, uneven=config.ct.uneven)
     tell("reading regions")
-    sets = []
-    for table in config.rois:
-        named = table.labels
-        labels = {k: (v.name, str(v.role)) for k, v in named.items()} if named is not None else None
-        sets.append(read_rois([Path(p) for p in _listed(table.path)], labels))
+    sets = [read_rois([Path(p) for p in table.paths], table.names) for table in config.rois]
     registration = None
     if config.registration is not None:
         tell("registering")
@@ -221,71 +210,13 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         id=config.case.id,
         registration=registration,
         limits=_limits(config),
+        bilirubin_mg_per_dl=config.case.bilirubin_mg_per_dl,
     )
-    dicom = _dicom_source(config, activity.grid, ct, registration)
+    dicom = dicom_source(config, activity.grid, ct, registration)
     if config.output.rtstruct and dicom.reference is None:
         msg = "output.rtstruct (--rtstruct) needs a DICOM image: an RTSTRUCT cites the images it lies on. Leave it out."
         raise InputError(msg)
     return Opened(case, _engine(config), input_files(config), dicom)
-
-
-def input_files(config: CaseFile) -> tuple[Path, ...]:
-    """Every file that a case reads, or might read in the folders that it names."""
-    return tuple(dict.fromkeys(f for p in named_inputs(config) for f in _files(Path(p))))
-
-
-def named_inputs(config: CaseFile) -> list[str]:
-    """The files and folders that a case names."""
-    paths = [config.activity.path, *([config.ct.path] if config.ct else [])]
-    paths += [p for t in config.rois for p in _listed(t.path)]
-    if config.dose.density not in ("uniform", "ct"):
-        paths.append(config.dose.density)
-    if config.registration is not None:
-        paths += [p for p in (config.registration.path, config.registration.image) if p is not None]
-    paths += [table.image for table in config.derived if table.image is not None]
-    if isinstance(config.dose.hu_table, str):
-        paths.append(config.dose.hu_table)
-    if config.dose.thresholds:
-        paths.append(config.dose.thresholds)
-    return paths
-
-
-def _dicom_source(
-    config: CaseFile, activity: Grid, ct: CtImage | None, registration: Registration | None
-) -> DicomSource:
-    """The DICOM series behind the images, and the structure set behind the regions if there is just one.
-
-    An image that was moved is not cited: its own frame of reference is not that of the results.
-    """
-    moved = registration.moving if registration is not None else None
-    shown = _series(config.activity.path, ("PT", "NM"), config.activity.series_uid) if moved != "activity" else None
-    below = _series(config.ct.path, ("CT",), config.ct.series_uid) if config.ct is not None and moved != "ct" else None
-    grids: dict[str, Grid] = {}
-    if below is not None and ct is not None:
-        grids["ct"] = ct.grid
-    if shown is not None and shown.modality != "NM" and int(shown.first.get("NumberOfFrames", 1) or 1) == 1:
-        grids["activity"] = activity
-    tables = [(t, p) for t in config.rois for p in _listed(t.path)]
-    structures = None
-    if len(tables) == 1:
-        table, path = tables[0]
-        labels = {k: (v.name, str(v.role)) for k, v in table.labels.items()} if table.labels is not None else None
-        structures = structure_set_of(Path(path), labels) if not is_plain_file(Path(path)) else None
-    return DicomSource(
-        SeriesRef(Path(config.activity.path), shown.uid) if shown is not None else None,
-        SeriesRef(Path(config.ct.path), below.uid) if config.ct is not None and below is not None else None,
-        grids,
-        shown.modality if shown is not None else "",
-        structures,
-    )
-
-
-def _series(path: str, modalities: tuple[str, ...], uid: str | None) -> Series | None:
-    """The series that a reader found at ``path``; ``None`` for other formats."""
-    if is_plain_file(Path(path)) or not is_dicom(Path(path)):
-        return None
-    images = [s for s in find_series(Path(path)) if uid in (None, s.uid) and "Rows" in s.first]
-    return next((s for s in images if s.modality in modalities), images[0] if images else None)
 
 
 def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume) -> RoiSet:
@@ -308,60 +239,6 @@ def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume) -> RoiSet:
             Derivation(table.name, table.role, table.expression, contour, table.margin_mm, table.within, image)
         )
     return derive(rois, plans, activity)
-
-
-@contextmanager
-def results_folder(out: Path, *, overwrite: bool, marker: str = "run.json") -> Iterator[Path]:
-    """A folder to write into that takes the name ``out`` only when the block ends without error.
-
-    Only a folder that holds ``marker`` or nothing is ever replaced.
-    Until then it is a hidden neighbour of ``out``; one left behind by a killed run on this machine is removed.
-
-    Raises
-    ------
-    InputError
-        If ``out`` exists and may not be replaced, or cannot be written.
-    """
-    out = out.absolute()
-    if out.exists():
-        is_results = out.is_dir() and ((out / marker).exists() or not any(out.iterdir()))
-        if not overwrite and not (out.is_dir() and not any(out.iterdir())):
-            msg = f"{out}: already exists; choose another --out or add --overwrite."
-            raise InputError(msg)
-        if not is_results:
-            msg = f"{out}: is not a folder that voxeldose made (no {marker} in it), so it is not replaced. Choose another."
-            raise InputError(msg)
-    for left in out.parent.glob(f".{out.name}.partial-{socket.gethostname()}-*"):
-        if not _alive(int(left.name.rpartition("-")[2])):
-            shutil.rmtree(left, ignore_errors=True)
-    partial = out.parent / f".{out.name}.partial-{socket.gethostname()}-{os.getpid()}"
-    try:
-        partial.mkdir(parents=True)
-    except OSError as error:
-        msg = f"{out}: cannot be written ({error.strerror}). Choose another --out."
-        raise InputError(msg) from error
-    try:
-        yield partial
-        earlier = out.parent / f".{out.name}.earlier-{os.getpid()}"
-        if out.exists():
-            out.rename(earlier)
-        partial.rename(out)
-        shutil.rmtree(earlier, ignore_errors=True)
-    except OSError as error:
-        msg = f"{out}: writing the results failed ({error.strerror or error}). Nothing was left behind."
-        raise InputError(msg) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _administration(table: AdministrationTable, constants: str) -> Administration:
@@ -481,13 +358,3 @@ def _engine(config: CaseFile) -> Engine:
     if config.dose.engine == "density":
         return RayTransport(point_kernel())
     return Convolution(point_kernel()) if config.dose.engine == "dpk" else LocalDeposition()
-
-
-def _listed(path: str | list[str]) -> list[str]:
-    return [path] if isinstance(path, str) else path
-
-
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.planning.plan import unit_doubts
 from voxeldose.resample import onto, roi_onto
 from voxeldose.roi import union
 
@@ -35,6 +36,7 @@ __all__ = [
     "LungMass",
     "LungShunt",
     "Views",
+    "counted_shunt",
     "lung_dose",
     "lung_mass",
     "planar_shunt",
@@ -57,6 +59,7 @@ FIELD_OF_VIEW = (
     "seen from its voxels."
 )
 _PLANAR_SOURCE = "geometric mean of anterior and posterior counts (MIRD 16, J. Nucl. Med. 40 (1999) 37S)"
+SPECT_SOURCE = "EANM SOP, Chiesa 2021, doi:10.1186/s40658-021-00394-3"
 _BIAS = "planar views overestimate: mean 8.3 % against 3.3 % by SPECT/CT (n = 293, doi:10.1007/s00270-020-02638-8)"
 
 
@@ -74,7 +77,7 @@ class Views:
             if not (math.isfinite(value) and value >= 0):
                 msg = f"{name} counts must be 0 or more, found {value}."
                 raise QuantityError(msg)
-        if self.pixels is not None and not self.pixels > 0:
+        if self.pixels is not None and not 0 < self.pixels < math.inf:
             msg = f"A region needs pixels above 0, found {self.pixels}."
             raise QuantityError(msg)
 
@@ -248,6 +251,36 @@ def _lungs(rois: RoiSet) -> RoiSet:
     return lungs
 
 
+def counted_shunt(lung_counts: float, liver_counts: float) -> LungShunt:
+    """Lung shunt fraction from the counts that another program found in a corrected SPECT(/CT).
+
+    Parameters
+    ----------
+    lung_counts, liver_counts : float
+        Of all lung and of all liver with its tumors, in any unit proportional to activity.
+
+    Raises
+    ------
+    QuantityError
+        If a count is negative or not finite, or the liver has none.
+    """
+    if not (math.isfinite(lung_counts) and lung_counts >= 0 and math.isfinite(liver_counts) and liver_counts > 0):
+        msg = f"Counts of lung must be 0 or more and of liver above 0, found {lung_counts} and {liver_counts}."
+        raise QuantityError(msg)
+    return LungShunt(
+        fraction=lung_counts / (lung_counts + liver_counts),
+        sd=None,
+        method="SPECT",
+        formula="shunt = N_lung / (N_lung + N_liver)",
+        lung_counts=lung_counts,
+        liver_counts=liver_counts,
+        inputs={"lung_counts": lung_counts, "liver_counts": liver_counts},
+        assumptions=("The counts are of all lung and of all liver, corrected for attenuation and scatter.",),
+        warnings=(FIELD_OF_VIEW,),
+        sources=(SPECT_SOURCE,),
+    )
+
+
 def spect_shunt(
     image: CountMap | ActivityMap,
     rois: RoiSet,
@@ -338,9 +371,9 @@ def spect_shunt(
             "dome_margin_mm": dome_margin_mm,
             "lung_ml": sum(r.volume_ml for r in lungs),
         },
-        assumptions=(*image.notes, *(n for r in rois for n in r.notes), *assumptions),
+        assumptions=tuple(dict.fromkeys((*image.notes, *(n for r in rois for n in r.notes), *assumptions))),
         warnings=tuple(warnings),
-        sources=("EANM SOP, Chiesa 2021, doi:10.1186/s40658-021-00394-3",),
+        sources=(SPECT_SOURCE,),
     )
 
 
@@ -417,7 +450,7 @@ def lung_dose(
     before = sum(earlier_gy)
     room = min(LIMIT_GY, CUMULATIVE_LIMIT_GY - before)
     gy = per_mbq * net_mbq
-    warnings = []
+    warnings = list(unit_doubts(net_mbq, lung_g=mass.grams))
     if not mass.is_convention:
         warnings.append(f"The lungs' mass is {mass.source}, not the 1 kg that the limits were found with.")
     if isinstance(shunt, LungShunt) and not shunt.method.startswith("planar"):

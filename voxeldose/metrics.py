@@ -12,12 +12,14 @@ Definitions (weights ``w`` are occupied volumes, doses ``D`` voxel means):
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.case import Overlap, RoiMetrics, TumorToNormal
 from voxeldose.dvh import Dvh
+from voxeldose.errors import QuantityError
 from voxeldose.radiobiology import eubed_gy, eud_gy
 from voxeldose.volume import DensityMap
 
@@ -33,6 +35,7 @@ __all__ = [
     "overlaps",
     "roi_metrics",
     "tumor_to_normal",
+    "tumor_to_normal_of",
     "tumor_to_normal_table",
 ]
 
@@ -185,20 +188,69 @@ def tumor_to_normal_table(
     """
     tumors = {name: m for name, m in metrics.items() if m.role == "tumor"}
     rows = {name: (m.activity_mbq, m.volume_ml, m.mean_dose_gy) for name, m in tumors.items()}
+    return _ratios(rows, (normal.activity_mbq, normal.volume_ml, normal.mean_dose_gy), definition)
+
+
+def tumor_to_normal_of(
+    tumors: Mapping[str, tuple[float, float]],
+    normal: tuple[float, float],
+    definition: str,
+    *,
+    by_dose: bool = False,
+) -> tuple[TumorToNormal, ...]:
+    """Each tumor, and all pooled, against a normal region, from numbers alone: ``(N_T/V_T) / (N_N/V_N)``.
+
+    Parameters
+    ----------
+    tumors : mapping
+        Name to counts (or activity) and volume in mL; with ``by_dose`` to mean dose in Gy and volume in mL.
+    normal : (float, float)
+        The same of the normal region.
+    definition : str
+        What the normal region is; perfused normal liver alone gives the ratio that the partition model needs.
+    by_dose : bool
+        Whether the first numbers are mean doses.
+
+    Raises
+    ------
+    QuantityError
+        If there is no tumor, a volume is not above 0, a number is negative, or the normal region holds nothing.
+    """
+    for name, (amount, volume) in (*tumors.items(), ("the normal region", normal)):
+        if not (math.isfinite(amount) and amount >= 0 and math.isfinite(volume) and volume > 0):
+            msg = f"{name} needs 0 or more of counts or dose and a volume above 0 mL, found {amount} and {volume}."
+            raise QuantityError(msg)
+    if not tumors or normal[0] == 0:
+        what = "a tumor" if not tumors else "counts or dose in the normal region, found 0"
+        msg = f"T/N needs {what}."
+        raise QuantityError(msg)
+    nan = math.nan
+
+    def row(amount: float, volume: float) -> tuple[float, float, float]:
+        return (nan, volume, amount) if by_dose else (amount, volume, nan)
+
+    return _ratios({name: row(*of) for name, of in tumors.items()}, row(*normal), definition)
+
+
+def _ratios(
+    rows: dict[str, tuple[float, float, float]], normal: tuple[float, float, float], definition: str
+) -> tuple[TumorToNormal, ...]:
+    """Ratios of amount a millilitre and of mean dose; rows are (amount, mL, Gy), the pool of several rows is added."""
     if len(rows) > 1:
-        volume = sum(m.volume_ml for m in tumors.values())
-        dose = sum(m.mean_dose_gy * m.volume_ml for m in tumors.values()) / volume
-        rows["all tumors"] = (sum(m.activity_mbq for m in tumors.values()), volume, dose)
-    per_ml, gy = normal.activity_mbq / normal.volume_ml, normal.mean_dose_gy
+        amounts, volumes, doses = zip(*rows.values(), strict=True)
+        volume = sum(volumes)
+        dose = sum(gy * ml for gy, ml in zip(doses, volumes, strict=True)) / volume
+        rows = rows | {"all tumors": (sum(amounts), volume, dose)}
+    per_ml, gy = normal[0] / normal[1], normal[2]
     return tuple(
         TumorToNormal(
             name,
-            activity / volume / per_ml if per_ml > 0 else None,
+            amount / volume / per_ml if per_ml > 0 else None,
             dose / gy if gy > 0 else None,
             definition,
-            normal.volume_ml,
+            normal[1],
         )
-        for name, (activity, volume, dose) in rows.items()
+        for name, (amount, volume, dose) in rows.items()
     )
 
 

@@ -13,20 +13,20 @@ from voxeldose import metrics
 from voxeldose._version import __version__
 from voxeldose.case import Assessment, Case, Overlap, RunRecord, Totals
 from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel, point_kernel
-from voxeldose.engines.convolution import AIR_G_PER_ML, Convolution, LocalDeposition
+from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import QuantityError
+from voxeldose.placing import decays_on_grid, density_on_grid
+from voxeldose.planning.plan import unit_doubts
 from voxeldose.quantify import Quantified, count_decays, image_nuclide, quantify
 from voxeldose.radionuclide import JOULE_PER_MEV
 from voxeldose.regions import perfused_normal, regions_on
-from voxeldose.resample import onto, roi_onto
+from voxeldose.resample import roi_onto
 from voxeldose.thresholds import published_limits, thresholds_met
 from voxeldose.volume import DensityMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    import numpy.typing as npt
 
     from voxeldose.case import RoiMetrics, TumorToNormal
     from voxeldose.grid import Grid
@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from voxeldose.volume import DecayMap, DoseMap
 
 __all__ = ["Engine", "assess", "what_if"]
-
-#: Part of the activity outside the density image that earns a warning.
-MISSING_WARNING = 0.001
 
 ENERGY_MISSING = "of the emitted energy is not in the dose map"
 
@@ -91,11 +88,13 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
     found = quantify(case)
     assumptions = [*_what_was_assumed(case, engine), *found.assumptions]
     warnings = [*(case.registration.doubts() if case.registration is not None else ()), *found.warnings]
+    if case.administration.administered_mbq is not None:
+        warnings += unit_doubts(case.administration.net_mbq)
 
     watch.step("placing activity on the dose grid")
     emitted = count_decays(found.activity, case.administration.radionuclide)
-    decays = _decays_on_grid(case, emitted, assumptions)
-    density = _density_on_grid(case, decays, (assumptions, warnings))
+    decays = decays_on_grid(case, emitted, assumptions)
+    density = density_on_grid(case, decays, (assumptions, warnings))
 
     watch.step("computing dose")
     dose = engine.dose(emitted, case.density, decays.grid)
@@ -158,8 +157,8 @@ def what_if(
     found = Quantified(activity, result.totals.recovered_fraction, result.record.calibration, (), ())
     kept = [a for a in result.record.assumptions if ENERGY_MISSING not in a]  # said anew below
     assumptions, warnings = [*kept, text], list(result.record.warnings) if rois is None else []
-    decays = _decays_on_grid(case, count_decays(activity, case.administration.radionuclide), [])
-    density = _density_on_grid(case, decays, ([], []))
+    decays = decays_on_grid(case, count_decays(activity, case.administration.radionuclide), [])
+    density = density_on_grid(case, decays, ([], []))
     if territory is None:
         dose = result.dose.replaced(result.dose.gy * np.float32(activity_factor))
     else:
@@ -251,7 +250,14 @@ def _measured(
         regions=regions,
         tumor_to_normal_ratio=metrics.tumor_to_normal(measured),
         totals=totals,
-        thresholds=thresholds_met(measured, given.device, case.limits, engine=engine.name, image=image_nuclide(case)),
+        thresholds=thresholds_met(
+            measured,
+            given.device,
+            case.limits,
+            engine=engine.name,
+            image=image_nuclide(case),
+            bilirubin_mg_per_dl=case.bilirubin_mg_per_dl,
+        ),
         overlaps=shared,
         record=record,
         tumor_to_normal=ratios,
@@ -346,47 +352,6 @@ def _what_was_assumed(case: Case, engine: Engine) -> list[str]:
     return said
 
 
-def _decays_on_grid(case: Case, emitted: DecayMap, assumptions: list[str]) -> DecayMap:
-    """The decays on the grid the dose is wanted on."""
-    grid = case.dose_grid or emitted.grid
-    if grid.matches(emitted.grid):
-        return emitted
-    moved = onto(emitted, grid)
-    inside = float(moved.total() / emitted.total())
-    assumptions.append(
-        f"Dose is computed on a grid of {grid.shape} voxels of {_mm(grid)} mm (k, j, i); activity is spread evenly over each "
-        f"image voxel, its total kept; {inside:.2%} of it lies inside that grid."
-    )
-    return moved
-
-
-def _density_on_grid(case: Case, decays: DecayMap, said: tuple[list[str], list[str]]) -> DensityMap | float:
-    """Density on the grid of the decays; ``said`` (assumptions, warnings) learns where the image does not reach."""
-    if not isinstance(case.density, DensityMap):
-        return case.density
-    density = onto(case.density, decays.grid)
-    missing = density.g_per_ml <= 0
-    _report_gap(missing, "not reached by the density image", "there is no dose and no mass", decays, said)
-    air = ~missing & (density.g_per_ml < AIR_G_PER_ML)
-    what = "no dose is given, since energy over nearly no mass is none"
-    _report_gap(air, f"lighter than {AIR_G_PER_ML} g/mL (air)", what, decays, said)
-    return density
-
-
-def _report_gap(
-    where: npt.NDArray[np.bool_], name: str, what: str, decays: DecayMap, said: tuple[list[str], list[str]]
-) -> None:
-    """Say how much of grid and activity lies ``where``: as a warning if it is more than a little of the activity."""
-    if not where.any():
-        return
-    total = decays.total()
-    part = float(decays.decays[where].sum(dtype=np.float64)) / total if total else 0.0
-    assumptions, warnings = said
-    (warnings if abs(part) > MISSING_WARNING else assumptions).append(
-        f"{where.mean():.1%} of the dose grid, with {part:.2%} of the activity, is {name}; {what} there."
-    )
-
-
 def _energy_j(dose: DoseMap, density: DensityMap | float) -> float:
     kg = dose.grid.voxel_volume_ml * 1e-3
     if isinstance(density, DensityMap):
@@ -419,7 +384,3 @@ def _kernel_facts(engine: Engine) -> dict[str, object]:
         facts["sha256"] = kernel.sha256
         facts["energy_fraction_beyond_reach"] = 1 - kernel.within(reach)
     return facts
-
-
-def _mm(grid: Grid) -> str:
-    return " x ".join(f"{s:.4g}" for s in grid.spacing_mm)

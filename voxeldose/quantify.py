@@ -12,7 +12,7 @@ from voxeldose.case import Absolute, Administration
 from voxeldose.errors import QuantityError
 from voxeldose.radionuclide import TC99M, known_radionuclide
 from voxeldose.regions import reference_region
-from voxeldose.volume import ActivityMap, CountMap, CtImage, DecayMap, DensityMap
+from voxeldose.volume import ActivityMap, CountMap, CtImage, DecayMap, DensityMap, require_zone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +42,8 @@ HU_TABLE = (
 #: studies find most sites within 10-20 %).
 RECOVERY_LIMITS = (0.8, 1.2)
 
+#: After so many half-lives (107 days of Y-90) a million-millionth is left, which no image shows.
+MOST_HALF_LIVES = 40
 
 #: Administrations of header and user that lie further apart than this are said to differ (judgement).
 ADMINISTRATIONS_APART_S = 600.0
@@ -97,7 +99,26 @@ def administration_from_assays(
         MBq and the instant of the assay.
     lung_shunt_fraction : float, optional
         0 to 1.
+
+    Raises
+    ------
+    QuantityError
+        If an instant has no zone, the infusion lies before the vial's assay, the residual was measured before the infusion, or
+        an activity is impossible.
     """
+    require_zone(at, "the infusion (at)")
+    require_zone(vial[1], "the vial's assay (assayed_at)")
+    if at < vial[1]:
+        msg = (
+            f"The infusion at {at.isoformat()} lies before the vial's assay or calibration {vial[1].isoformat()}. Check dates and "
+            "time zones, or give the activity as of the infusion."
+        )
+        raise QuantityError(msg)
+    if residual is not None:
+        require_zone(residual[1], "the residual's assay (residual_at)")
+        if residual[0] and residual[1] < at:
+            msg = f"The residual was measured at {residual[1].isoformat()}, before the infusion at {at.isoformat()}. Check both."
+            raise QuantityError(msg)
 
     def at_infusion(assay: tuple[float, datetime]) -> float:
         return assay[0] * radionuclide.decay_factor((at - assay[1]).total_seconds())
@@ -287,6 +308,13 @@ def _require_scan_after_infusion(case: Case, shown: str | None) -> None:
         msg = (
             f"The image is dated {scanned_at.isoformat()}, before the infusion at {given.at.isoformat()}. Check the dates "
             "(de-identification shifts them) and the time zones; a planning scan needs image_nuclide = Tc-99m."
+        )
+        raise QuantityError(msg)
+    half_lives = (scanned_at - given.at).total_seconds() / given.radionuclide.half_life_s
+    if half_lives > MOST_HALF_LIVES:
+        msg = (
+            f"The image is dated {scanned_at.isoformat()}, {half_lives:.0f} half-lives after the infusion at "
+            f"{given.at.isoformat()}, when nothing is left to be seen. Check the dates (de-identification shifts them)."
         )
         raise QuantityError(msg)
 

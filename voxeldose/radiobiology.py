@@ -7,7 +7,7 @@
 - control ``1 / (1 + (D50/D)^slope)``, complication ``Φ((D - TD50) / (m TD50))`` (Lyman, Kutcher, Burman with n = 1).
 
 Parameters stand in ``tables/radiobiology.toml``, each with tissue, year and source. A set for one tissue is refused for
-another: with tumor and liver swapped the numbers would look just as good.
+another, and a curve for one kind of sphere for another: swapped, the numbers would look just as good. No curve is a default.
 """
 
 from __future__ import annotations
@@ -33,10 +33,14 @@ if TYPE_CHECKING:
     Doubles = npt.NDArray[np.float64]
 
 __all__ = [
+    "Complication",
     "Control",
     "Radiobiology",
     "bed_gy",
+    "complication_by_set",
     "complication_probability",
+    "complication_set",
+    "complication_sets",
     "control_probability",
     "control_set",
     "control_sets",
@@ -47,7 +51,11 @@ __all__ = [
     "linear_quadratic_set",
     "linear_quadratic_sets",
     "poisson_control",
+    "require_one_tissue",
 ]
+
+#: exp of more is no float.
+LARGEST_EXPONENT = 700.0
 
 
 @dataclass(frozen=True)
@@ -78,22 +86,50 @@ class Radiobiology:
         return self.repair_half_time_h / (self.repair_half_time_h + radionuclide.half_life_h)
 
 
-@dataclass(frozen=True)
-class Control:
-    """A control curve: half of the tumors at ``d50_gy`` of ``quantity``; ``slope`` where the source gives one."""
+@dataclass(frozen=True, kw_only=True)
+class _Curve:
+    """A dose-effect curve of ``quantity`` for one kind of tissue and, where ``device`` says so, one kind of sphere.
+
+    ``seen`` is false where ``source`` quotes the number and the series that it comes from was not read.
+    """
 
     name: str
     tissue: str
     roles: tuple[str, ...]
     quantity: str
-    d50_gy: float
     source: str
     year: int
-    slope: float | None = None
+    device: str | None = None
+    seen: bool = True
 
     def require_role(self, role: str) -> None:
         """Refuse a region of another tissue; raises QuantityError."""
         _require(self.name, self.tissue, self.roles, role)
+
+    def require_device(self, device: str | None) -> None:
+        """Refuse spheres of another kind where theirs is known; raises QuantityError."""
+        if None not in (self.device, device) and device != self.device:
+            msg = (
+                f"The curve {self.name} was found with {self.device} spheres, not {device}: at the same mean dose the two differ "
+                "several fold. Choose a curve for that device."
+            )
+            raise QuantityError(msg)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Control(_Curve):
+    """A control curve: half of the tumors at ``d50_gy`` of ``quantity``; ``slope`` where the source gives one."""
+
+    d50_gy: float
+    slope: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Complication(_Curve):
+    """A complication curve: half of the patients at ``td50_gy`` of ``quantity``; its width ``m`` where the source gives one."""
+
+    td50_gy: float
+    m: float | None = None
 
 
 def _require(name: str, tissue: str, roles: tuple[str, ...], role: str) -> None:
@@ -102,6 +138,27 @@ def _require(name: str, tissue: str, roles: tuple[str, ...], role: str) -> None:
             f"The parameter set {name} is for {tissue} (roles {', '.join(roles)}), not for the role {role}. Choose a set for "
             "that tissue."
         )
+        raise QuantityError(msg)
+
+
+def _require_known(dose_gy: float) -> None:
+    if not math.isfinite(dose_gy):
+        msg = f"A probability needs a dose that is known, found {dose_gy} Gy."
+        raise QuantityError(msg)
+
+
+def require_one_tissue(*sets: Radiobiology | Control | Complication | None) -> None:
+    """Refuse sets of different tissues in one answer: a tumor's curve of a liver's BED, and the other way round.
+
+    Raises
+    ------
+    QuantityError
+        Names the sets and their tissues.
+    """
+    tissues = {one.name: one.tissue for one in sets if one is not None}
+    if len(set(tissues.values())) > 1:
+        said = ", ".join(f"{name} ({tissue})" for name, tissue in tissues.items())
+        msg = f"The parameter sets are for different tissues: {said}. Ask for each region by itself, with sets for its tissue."
         raise QuantityError(msg)
 
 
@@ -121,6 +178,12 @@ def linear_quadratic_sets() -> Mapping[str, Radiobiology]:
 def control_sets() -> Mapping[str, Control]:
     """All control curves, by name."""
     return {row["name"]: Control(**row | {"roles": tuple(row["roles"])}) for row in _table()["control"]}
+
+
+@cache
+def complication_sets() -> Mapping[str, Complication]:
+    """All complication curves, by name."""
+    return {row["name"]: Complication(**row | {"roles": tuple(row["roles"])}) for row in _table()["complication"]}
 
 
 def linear_quadratic_set(name: str, role: str | None = None) -> Radiobiology:
@@ -145,6 +208,15 @@ def control_set(name: str) -> Control:
     found = control_sets().get(name)
     if found is None:
         msg = f"There is no control curve {name!r}; there are {', '.join(control_sets())}."
+        raise QuantityError(msg)
+    return found
+
+
+def complication_set(name: str) -> Complication:
+    """The complication curve of that name; raises QuantityError if there is none."""
+    found = complication_sets().get(name)
+    if found is None:
+        msg = f"There is no complication curve {name!r}; there are {', '.join(complication_sets())}."
         raise QuantityError(msg)
     return found
 
@@ -199,8 +271,9 @@ def control_probability(dose_gy: float, curve: Control, slope: float | None = No
     Raises
     ------
     QuantityError
-        If neither the set nor the caller gives a slope, or both do.
+        If neither the set nor the caller gives a slope, or both do, or the dose is not a number.
     """
+    _require_known(dose_gy)
     if (slope is None) == (curve.slope is None):
         msg = (
             f"The set {curve.name} has no slope (only {curve.d50_gy:g} Gy for one half); give one with its source (--slope)."
@@ -209,31 +282,53 @@ def control_probability(dose_gy: float, curve: Control, slope: float | None = No
         )
         raise QuantityError(msg)
     exponent = float(slope or curve.slope or 0)
-    if not exponent > 0:
+    if not 0 < exponent < math.inf:
         msg = f"A slope must be above 0, found {exponent}."
         raise QuantityError(msg)
-    return 0.0 if dose_gy <= 0 else 1 / (1 + (curve.d50_gy / dose_gy) ** exponent)
+    if dose_gy <= 0:
+        return 0.0
+    return 1 / (1 + math.exp(min(exponent * math.log(curve.d50_gy / dose_gy), LARGEST_EXPONENT)))
 
 
 def complication_probability(dose_gy: float, td50_gy: float, m: float) -> float:
     """Part of patients with the complication at this mean dose, ``Φ((D - TD50) / (m TD50))``.
 
-    No parameters are shipped: those in print hold for one device, endpoint and way of measuring dose.
+    Parameters hold for one device, endpoint and way of measuring dose; :func:`complication_by_set` takes those of a named set.
 
     Raises
     ------
     QuantityError
-        If a parameter is not above 0.
+        If a parameter is not above 0, or the dose is not a number.
     """
-    if not (td50_gy > 0 and m > 0):
+    _require_known(dose_gy)
+    if not (0 < td50_gy < math.inf and 0 < m < math.inf):
         msg = f"TD50 and m must be above 0, found {td50_gy} Gy and {m}."
         raise QuantityError(msg)
     return 0.5 * math.erfc(-(dose_gy - td50_gy) / (m * td50_gy) / math.sqrt(2))
 
 
+def complication_by_set(dose_gy: float, curve: Complication, m: float | None = None) -> float:
+    """Part of patients with the complication by a named curve, at this dose of the curve's ``quantity``.
+
+    Raises
+    ------
+    QuantityError
+        If neither the set nor the caller gives the width m, or both do.
+    """
+    if (m is None) == (curve.m is None):
+        msg = (
+            f"The set {curve.name} has no width m (only {curve.td50_gy:g} Gy for one half); give one with its source (--m)."
+            if m is None
+            else f"The set {curve.name} has a width of its own, {curve.m:g}; leave --m out."
+        )
+        raise QuantityError(msg)
+    return complication_probability(dose_gy, curve.td50_gy, float(m if m is not None else curve.m or 0))
+
+
 def poisson_control(eubed: float, alpha_per_gy: float, clonogens: float) -> float:
     """Probability that no clonogenic cell survives, ``exp(-N exp(-α EUBED))``."""
-    if not (clonogens >= 1 and alpha_per_gy > 0):
+    _require_known(eubed)
+    if not (1 <= clonogens < math.inf and alpha_per_gy > 0):
         msg = f"Poisson control needs at least one cell and α above 0, found {clonogens} and {alpha_per_gy}."
         raise QuantityError(msg)
     return math.exp(-clonogens * math.exp(-alpha_per_gy * eubed))

@@ -36,6 +36,8 @@ __all__ = [
 
 #: Joule per MeV, exact since the SI of 2019 (CODATA 2018).
 JOULE_PER_MEV = 1.602176634e-13
+#: 2 to this power is still a number of 64 bits (below 1024).
+MOST_HALF_LIVES_BACK = 1000
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,19 @@ class Radionuclide:
         return 1e9 * self.half_life_s / math.log(2) * self.energy_mev * JOULE_PER_MEV
 
     def decay_factor(self, elapsed_s: float) -> float:
-        """Fraction of the activity left after ``elapsed_s`` seconds; above 1 when going back in time."""
+        """Fraction of the activity left after ``elapsed_s`` seconds; above 1 when going back in time.
+
+        Raises
+        ------
+        QuantityError
+            If it goes back so far that no number holds the activity.
+        """
+        if -elapsed_s > MOST_HALF_LIVES_BACK * self.half_life_s:
+            msg = (
+                f"Activity of {self.name} cannot be followed back by {-elapsed_s / 86400:.0f} days, "
+                f"{-elapsed_s / self.half_life_s:.0f} half-lives of {self.half_life_h:g} h. Check the dates."
+            )
+            raise QuantityError(msg)
         return float(2.0 ** (-elapsed_s / self.half_life_s))
 
     def decays_per_bq(self) -> float:

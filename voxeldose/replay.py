@@ -13,11 +13,12 @@ import numpy as np
 
 from voxeldose._version import __version__
 from voxeldose.errors import InputError, VoxeldoseError
-from voxeldose.io.case_file import case_file_again
+from voxeldose.io.case_file import case_file_again, input_files
 from voxeldose.io.manifest import digests, read_manifest, sha256, software
+from voxeldose.io.new_folder import new_folder
 from voxeldose.io.nifti import read_array
 from voxeldose.io.results import assessment_dict, write_json
-from voxeldose.job import input_files, results_folder, run_case
+from voxeldose.job import run_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -101,7 +102,7 @@ def replay(
         listed = ", ".join(gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
         msg = f"{manifest}: input files of that run are no longer there: {listed}. Put them back, or say where they are (--moved OLD=NEW)."
         raise InputError(msg)
-    with results_folder(out, overwrite=overwrite) as partial:
+    with new_folder(out, overwrite=overwrite) as partial:
         result = run_case(config, partial, progress=progress)
         now = {str(p): sha256(p) for p in input_files(config)}
         inputs = {

@@ -60,7 +60,8 @@ def onto(volume: V, grid: Grid) -> V:
         return volume.replaced(volume.values, grid)
     values = _mean_over_voxels(volume.values, volume.grid, grid)
     if volume.is_extensive:
-        values = values * (grid.voxel_volume_ml / volume.grid.voxel_volume_ml)
+        values *= grid.voxel_volume_ml / volume.grid.voxel_volume_ml
+    values.setflags(write=False)  # so that it is kept and not copied: on the grid of a CT it is large
     return volume.replaced(values, grid)
 
 
@@ -139,7 +140,8 @@ def _mean_over_voxels(values: npt.NDArray[np.float32], old: Grid, new: Grid) -> 
     """Mean of ``values``, even in each old voxel and zero outside, over every voxel of ``new``."""
     matrix, offset = new.to_index_of(old)
     if _are_parallel(matrix, new):
-        return _apply([_overlaps(new, old, matrix, offset, axis) for axis in range(3)], values)
+        k, j, i = (_overlaps(new, old, matrix, offset, axis) for axis in range(3))
+        return _along_ji(j, i, _along_k(k, values))
     return _exact(values, matrix, offset, new.shape)[0].astype(np.float32)
 
 
@@ -150,11 +152,17 @@ def _mean_and_middle(
     matrix, offset = new.to_index_of(old)
     if _are_parallel(matrix, new):
         weights = [_overlaps(new, old, matrix, offset, axis) for axis in range(3)]
-        mean, moments = _apply(weights, values), np.empty((3, *new.shape), np.float32)
-        for axis in range(3):
-            along = list(weights)
-            along[axis] = weights[axis] * _middles(new, old, matrix, offset, axis)
-            moments[axis] = _apply(along, values)
+        lever = [weights[axis] * _middles(new, old, matrix, offset, axis) for axis in range(3)]
+        k, j, i = weights
+        along_k = _along_k(k, values)
+        mean = _along_ji(j, i, along_k)
+        moments = np.stack(
+            [
+                _along_ji(j, i, _along_k(lever[0], values)),
+                _along_ji(lever[1], i, along_k),
+                _along_ji(j, lever[2], along_k),
+            ]
+        )
     else:
         exact, first = _exact(values, matrix, offset, new.shape)
         mean, moments = exact.astype(np.float32), first.astype(np.float32)
@@ -184,16 +192,26 @@ def _are_parallel(matrix: npt.NDArray[np.float64], new: Grid) -> bool:
     return bool(drift.max() < _PARALLEL_VOXELS and (np.diag(matrix) > 0).all())
 
 
-def _apply(weights: list[npt.NDArray[np.float64]], values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Weigh old voxels along each axis in turn, summed in float64; a new voxel touches few old ones."""
+def _along_k(weights: npt.NDArray[np.float64], values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Weigh old slices, summed in float64; a new slice touches few old ones."""
     from scipy.sparse import csr_array
 
-    k, j, i = (csr_array(w) for w in weights)
-    first = np.empty((k.shape[0], *values.shape[1:]), np.float64)
+    k = csr_array(weights)
+    result = np.empty((k.shape[0], *values.shape[1:]), np.float64)
     for row in range(values.shape[1]):  # a row at a time: a whole CT in float64 is large
-        first[:, row] = k @ values[:, row].astype(np.float64)
-    result = np.empty((k.shape[0], j.shape[0], i.shape[0]), np.float32)
-    for n, part in enumerate(first):
+        result[:, row] = k @ values[:, row].astype(np.float64)
+    return result
+
+
+def _along_ji(
+    rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float32]:
+    """Weigh old rows, then old columns, of every slice, summed in float64."""
+    from scipy.sparse import csr_array
+
+    j, i = csr_array(rows), csr_array(columns)
+    result = np.empty((values.shape[0], j.shape[0], i.shape[0]), np.float32)
+    for n, part in enumerate(values):
         result[n] = (i @ (j @ part).T).T
     return result
 

@@ -52,6 +52,7 @@ def thresholds_met(
     *,
     engine: str = "",
     image: str | None = None,
+    bilirubin_mg_per_dl: float | None = None,
 ) -> tuple[Threshold, ...]:
     """Limits for this device beside the values of the run.
 
@@ -67,9 +68,11 @@ def thresholds_met(
         The run's dose engine, for what differs.
     image : str, optional
         The nuclide that the run's image shows.
+    bilirubin_mg_per_dl : float, optional
+        The patient's; limits that depend on it are left out without it.
     """
     found = []
-    for limit in _of_device(device, limits):
+    for limit in _of(device, limits, bilirubin_mg_per_dl):
         for name, roi in metrics.items():
             value = getattr(roi, limit.metric) if roi.role == limit.role else None
             if value is not None and math.isfinite(value):
@@ -83,27 +86,34 @@ def beside(
     limits: tuple[Limit, ...] | None = None,
     *,
     method: str = "",
+    bilirubin_mg_per_dl: float | None = None,
 ) -> tuple[Threshold, ...]:
     """Limits for mean doses beside those of a plan by compartments.
 
     Parameters
     ----------
     mean_gy : mapping
-        Role to mean dose; ``None`` where it is not known.
-    device, limits
+        Role to mean dose; ``None`` where it is not known. ``perfused_normal`` is that of the normal liver that is perfused.
+    device, limits, bilirubin_mg_per_dl
         As in :func:`thresholds_met`.
     method : str
         One of :data:`voxeldose.case.DOSE_MODELS`; the lungs' dose is always from the lung shunt.
     """
-    return tuple(
-        _compared(limit, limit.role, value, differences(limit, "lung shunt" if limit.role == "lung" else method, None))
-        for limit in _of_device(device, limits)
-        if limit.metric == "mean_dose_gy" and (value := mean_gy.get(limit.role)) is not None
-    )
+    found = []
+    for limit in _of(device, limits, bilirubin_mg_per_dl):
+        part = mean_gy.get("perfused_normal") if limit.perfused_only else None
+        value = mean_gy.get(limit.role) if part is None else part
+        if limit.metric == "mean_dose_gy" and value is not None:
+            how = "lung shunt" if limit.role == "lung" else method
+            found.append(
+                _compared(limit, limit.role, value, differences(limit, how, None, is_perfused=part is not None))
+            )
+    return tuple(found)
 
 
-def _of_device(device: str | None, limits: tuple[Limit, ...] | None) -> list[Limit]:
-    return [r for r in (published_limits() if limits is None else limits) if r.device in (None, device)]
+def _of(device: str | None, limits: tuple[Limit, ...] | None, bilirubin_mg_per_dl: float | None) -> list[Limit]:
+    rows = published_limits() if limits is None else limits
+    return [r for r in rows if r.device in (None, device) and r.holds_for(bilirubin_mg_per_dl)]
 
 
 def _compared(limit: Limit, roi: str, value: float, differs: str) -> Threshold:
@@ -112,10 +122,11 @@ def _compared(limit: Limit, roi: str, value: float, differs: str) -> Threshold:
     return Threshold(name, roi, limit.metric, limit.limit, value, met, limit.source, limit.method, differs)
 
 
-def differences(limit: Limit, method: str, image: str | None) -> str:
+def differences(limit: Limit, method: str, image: str | None, *, is_perfused: bool = False) -> str:
     """Where a value is not the quantity that the limit was derived for; empty if it is.
 
-    ``method`` is the run's engine, or one of :data:`voxeldose.case.DOSE_MODELS`; ``image`` the nuclide that the image shows.
+    ``method`` is the run's engine, or one of :data:`voxeldose.case.DOSE_MODELS`; ``image`` the nuclide that the image shows;
+    ``is_perfused`` says that a value of normal liver is that of its perfused part.
     """
     said = []
     if limit.dose is not None and method and method not in (limit.dose, _SAME.get(limit.dose)):
@@ -123,6 +134,10 @@ def differences(limit: Limit, method: str, image: str | None) -> str:
         said.append(f"the limit is {_IS[limit.dose]}; here it is {here}")
     if limit.image is not None and image is not None and limit.image != image:
         said.append(f"the limit comes from {limit.image} images; here {image} was imaged")
+    if limit.perfused_only and not is_perfused:
+        said.append(
+            "the limit is for normal liver that the infusion reached; here it is all of it, which is less or the same"
+        )
     text = "; ".join(said)
     return f"{text[0].upper()}{text[1:]}." if text else ""
 

@@ -150,6 +150,26 @@ def test_mirrored_problem_has_the_mirrored_dose():
     np.testing.assert_allclose(mirrored.gy[::-1, :, ::-1], straight, atol=1e-6 * straight.max())  # order of sums
 
 
+def test_density_finer_than_the_voxels_but_alike_in_each_gives_nearly_the_same_dose():
+    """Rays start in parts of a voxel then, and are averaged along their chord of the part."""
+    density = liver_and_lung()
+    values = density.g_per_ml.repeat(2, 0).repeat(2, 1).repeat(2, 2)
+    fine = DensityMap(values, GRID.with_spacing([s / 2 for s in GRID.spacing_mm]))
+    whole, parts = (engine(rays=2048).dose(blob(), rho).gy for rho in (density, fine))
+    assert np.abs(parts - whole).max() < 3e-3 * whole.max()  # two tables' own errors
+    assert not np.array_equal(parts, whole)
+
+
+def test_mirrored_density_finer_than_the_voxels_has_the_mirrored_dose_in_the_same_bits_for_any_threads():
+    fine = GRID.with_spacing([s / 2 for s in GRID.spacing_mm])
+    values = (liver_and_lung(fine).g_per_ml * np.random.default_rng(2).uniform(0.8, 1.2, fine.shape)).astype(np.float32)
+    flip = (slice(None, None, -1), slice(None), slice(None, None, -1))
+    straight = engine(rays=256, threads=1).dose(blob(), DensityMap(values, fine)).gy
+    mirrored = engine(rays=256).dose(decay_map(blob().decays[flip]), DensityMap(values[flip], fine)).gy
+    np.testing.assert_allclose(mirrored[flip], straight, atol=1e-6 * straight.max())  # order of sums
+    np.testing.assert_array_equal(engine(rays=256, threads=3).dose(blob(), DensityMap(values, fine)).gy, straight)
+
+
 def test_finer_anisotropic_voxels_give_the_same_mean_dose():
     coarse = Grid.from_axes((14, 12, 12), (4.0, 4.0, 4.0), (0, 0, 0))
     fine = coarse.with_spacing((2.0, 4.0, 4.0))
@@ -415,3 +435,63 @@ def test_the_loop_without_compilation_gives_the_same_dose(tmp_path):
     )
     compiled = small_case()
     np.testing.assert_allclose(np.load(path), compiled, atol=1e-6 * np.abs(compiled).max())  # float32 storage
+
+
+def liver_beside_lung(shape, noise=0.0):
+    """Liver with a hot spot, 30 mm and more from a lung at its upper end, on 3 mm voxels."""
+    grid = Grid.from_axes(shape, (3.0, 3.0, 3.0), (0, 0, 0))
+    rho = np.full(shape, 1.05)
+    rho[-6:] = 0.26
+    rho *= 1 + noise * np.random.default_rng(5).standard_normal(shape)
+    values = np.ones(shape)
+    values[10:13, 12:15, 12:15] = 8
+    return decay_map(values * 1e9, grid), DensityMap(rho, grid)
+
+
+def test_where_density_is_even_within_reach_the_exact_kernel_takes_the_place_of_rays():
+    decays, density = liver_beside_lung((36, 26, 27))
+    dose = engine().dose(decays, density).gy
+    exact = Convolution(KERNEL.with_range(1.0122), 12 * 1.0122).dose(decays, float(np.float32(1.05))).gy
+    deep = slice(0, 21)  # lung from slice 30 on; rays go 4 voxels and come 4 voxels far
+    np.testing.assert_allclose(dose[deep], exact[deep], rtol=2e-6)
+    rays = engine(rays=16384).dose(decays, density).gy
+    assert np.abs(dose - rays).max() < 5e-3 * rays.max()  # of 1024 rays a voxel, by the lung
+
+
+def test_even_surroundings_with_noise_give_the_dose_of_rays_and_keep_the_energy():
+    # 0.5 % is that of a CT of 20 HU averaged onto 3 mm
+    decays, density = liver_beside_lung((36, 26, 27), noise=0.005)
+    found = engine().dose(decays, density)
+    truth = engine(rays=16384).dose(decays, density)
+    seen = truth.gy > 0.02 * truth.gy.max()
+    ratio = found.gy[seen] / truth.gy[seen] - 1
+    assert np.sqrt(np.mean(ratio**2)) < 0.01  # that of rays beside the lung
+    deep = np.zeros(decays.grid.shape, bool)
+    deep[6:20, 6:20, 6:21] = True
+    ratio = found.gy[deep] / truth.gy[deep] - 1
+    assert np.abs(ratio).max() < 0.006  # a third of 2 %, the most that one voxel may differ
+    assert np.sqrt(np.mean(ratio**2)) < 0.0025
+    assert found.energy_lost_fraction == pytest.approx(truth.energy_lost_fraction, abs=1e-4)
+
+
+def test_a_vessel_or_a_slope_of_density_is_met_by_rays():
+    from voxeldose.engines.even_surroundings import averaged_density, even_surroundings
+
+    shape, spacing = (30, 20, 20), (3.0, 3.0, 3.0)
+
+    def groups(rho):
+        blocks = rho.reshape(30, 1, 20, 1, 20, 1)
+        found = even_surroundings(np.ones(shape), averaged_density(rho, spacing), blocks, spacing, 12.0)
+        return [(round(g.g_per_ml, 4), np.count_nonzero(g.where)) for g in found]
+
+    rho = np.full(shape, 1.05)
+    assert groups(rho) == [(1.05, rho.size)]
+    rho[15, 10, 10] = 1.08  # 3 %
+    (one,) = groups(rho)
+    assert one == (1.05, rho.size - 9**3)  # all within 4 voxels of it
+    assert groups(np.broadcast_to(np.linspace(1.0, 1.3, 30)[:, None, None], shape).copy()) == []
+    rho = np.full(shape, 1.05)
+    rho[20:] = 1.09
+    assert groups(rho)[0][1] == 14 * 400  # up to slice 15: the average begins to rise at 18, and rays go 4 slices
+    assert groups(rho * 0 + 0.26) == [(0.26, rho.size)]
+    assert groups(np.zeros(shape)) == []

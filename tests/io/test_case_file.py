@@ -128,7 +128,7 @@ def test_an_unknown_key_in_a_label_is_refused_with_the_nearest_known_one(read, r
 
 
 def test_a_key_like_no_other_is_refused_with_all_known_ones(read, refused):
-    refused(lambda: read(f"{SMALL}[case]\nzzzz = 1\n"), "case.zzzz", "known keys are id")
+    refused(lambda: read(f"{SMALL}[case]\nzzzz = 1\n"), "case.zzzz", "known keys are bilirubin_mg_per_dl, id")
 
 
 @pytest.mark.parametrize(

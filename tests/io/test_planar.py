@@ -4,10 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as Itk
-from click.testing import CliRunner
 from pydicom.dataset import Dataset
+from small_study import run
 
-from voxeldose.cli import main
 from voxeldose.io.planar import counts_by_label, read_label_image, read_planar_views
 
 ROWS, COLUMNS = 7, 9
@@ -117,9 +116,8 @@ def shunt(tmp_path, file, *more):
     Itk.WriteImage(Itk.GetImageFromArray(labels()), str(tmp_path / "labels.png"))
     named = {"1": {"name": "lungs", "role": "lung"}, "2": {"name": "liver", "role": "liver"}}
     (tmp_path / "labels.json").write_text(json.dumps(named | {"3": {"name": "background", "role": "other"}}))
-    words = ["lung-shunt", "planar", "--image", file, "--rois", tmp_path / "labels.png"]
-    words += ["--labels", tmp_path / "labels.json", "--json", *more]
-    return CliRunner().invoke(main, [str(w) for w in words])
+    words = ("--image", file, "--rois", tmp_path / "labels.png", "--labels", tmp_path / "labels.json", "--json")
+    return run("lung-shunt", "planar", *words, *more)
 
 
 def test_from_views_to_shunt_with_mirrored_posterior_regions(planar, tmp_path):

@@ -4,17 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from small_study import run
 
-from voxeldose.cli import main
 from voxeldose.io.nifti import write_labels
 from voxeldose.radionuclide import F18, Y90
 
 SHAPE = (6, 14, 16)
-
-
-def run(*words):
-    return CliRunner().invoke(main, [str(w) for w in words])
 
 
 def as_fluorine(ds, n):

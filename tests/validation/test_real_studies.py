@@ -5,9 +5,8 @@ import tarfile
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from small_study import DICOM_FILES, FILES, run
 
-from voxeldose.cli import main
 from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.nifti import write_labels
@@ -15,21 +14,6 @@ from voxeldose.resample import onto
 from voxeldose.volume import CountMap
 
 pytestmark = pytest.mark.data
-FILES = {
-    "assessment.json",
-    "columns.json",
-    "rois.csv",
-    "dvh.csv",
-    "dose.nii.gz",
-    "report.html",
-    "report.pdf",
-    "run.json",
-}
-FILES |= {"dose.dcm", "rois.dcm", "measurements.dcm"}
-
-
-def run(*words):
-    return CliRunner().invoke(main, [str(w) for w in words])
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +54,7 @@ def test_the_sirt_example_gives_every_result(sirt, tmp_path, more):
     # on its CT there is no SEG: each of its slices claims a study of its own
     no_seg = any("rois.dcm and measurements.dcm were not written" in w for w in content["warnings"])
     assert no_seg == (more == ("--grid", "ct"))
-    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES - (
+    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES | DICOM_FILES - (
         {"rois.dcm", "measurements.dcm"} if no_seg else set()
     )
     assert content["rois"]["lesion"]["mean_dose_gy"] > 20 * content["rois"]["liver"]["mean_dose_gy"]
@@ -98,7 +82,7 @@ def test_an_fdg_pet_goes_on_only_when_told_to(data_folder, tmp_path):
     assert not (tmp_path / "out").exists()
     result = run(*words, "--image-nuclide", "F-18", "--json")
     assert result.exit_code == 0, result.output
-    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES
+    assert {p.name for p in (tmp_path / "out").iterdir()} == FILES | DICOM_FILES
     content = json.loads(result.stdout)
     assert content["rois"]["mask"]["volume_ml"] == pytest.approx(365.32, abs=0.01)  # 117145 voxels of the mask
     assert any("F-18" in a for a in content["assumptions"])

@@ -38,7 +38,7 @@ def spread(
         Water-equivalent length a mm, flat. Where it is huge rays end; such a layer surrounds the grid.
     share, chord : float64, (rays,)
         Part of the emission that a ray carries in each octant, and its length in mm in the source voxel.
-    offset, length : int64, (rays, 8, steps) and float64, (rays, steps)
+    offset, length : int64, (rays, octants, steps) and float64, (rays, steps)
         Flat offset from the source, in each octant, and length in mm of each voxel crossed after it.
     count : int64, (rays,)
         Number of voxels crossed up to the longest ray.
@@ -72,7 +72,7 @@ def spread(
             start = weight * (values[low] + (near - low) * (values[low + 1] - values[low]))
             start += other * (values[high] + (far - high) * (values[high + 1] - values[high]))
             own += amount * start
-            for octant in range(8):
+            for octant in range(offset.shape[1]):
                 path, left = 0.0, start
                 for step in range(count[r]):
                     voxel = np.uint64(here + offset[r, octant, step])  # unsigned: no test for an index from the end
@@ -87,7 +87,7 @@ def spread(
                     after += other * (values[high] + (y - high) * (values[high + 1] - values[high]))
                     energy[into] += amount * (after - left)
                     left = after
-        energy[here - first] += 8 * own
+        energy[here - first] += offset.shape[1] * own
 
 
 @njit(nogil=True, cache=True)

@@ -1,25 +1,29 @@
-"""What every form of ``voxeldose plan`` shares: options, and the answer as a table or as JSON."""
+"""What the answers share: options of ``plan``, an assessment to answer from, and the answer as a table or as JSON."""
 
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from voxeldose.cli.tables import print_rows
-from voxeldose.cli.words import CONSTANTS, PATH
+from voxeldose.cli.words import CONSTANTS, PATH, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from voxeldose.case import Assessment
     from voxeldose.planning.plan import Plan
 
 __all__ = [
     "answer",
+    "assessment_of",
     "constants_for",
     "facts_of_constants",
+    "predicted",
     "print_json",
     "print_notes",
     "shared_options",
@@ -33,6 +37,7 @@ def shared_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in (
         click.option("--json", "as_json", is_flag=True, help="Machine-readable."),
         click.option("--thresholds", type=PATH, help="TOML file with your site's own limits."),
+        click.option("--bilirubin-mg-per-dl", type=float, help="Of the patient: decides limits that depend on it."),
         click.option(
             "--device", type=click.Choice(["glass", "resin"]), help="Decides limits shown, vials and spheres."
         ),
@@ -113,7 +118,7 @@ def answer(found: Plan, inputs: dict[str, Any], shared: dict[str, Any], method: 
                     "role": b.kind + (", rules" if b.name == found.binding else ""),
                     "wanted": f"{b.wanted:g}",
                     "here": f"{b.value:.4g}",
-                    "MBq for it": f"{b.activity_mbq:.1f}",
+                    "MBq for it": f"{b.activity_mbq:.1f}" if math.isfinite(b.activity_mbq) else "any",
                     "met": "yes" if b.met else "NO",
                 }
                 for b in found.bounds
@@ -134,10 +139,13 @@ def answer(found: Plan, inputs: dict[str, Any], shared: dict[str, Any], method: 
 
 def _limits_beside(found: Plan, method: str, shared: dict[str, Any], result: Assessment | None) -> list[dict[str, Any]]:
     """Published limits for the device beside a plan's doses."""
+    from voxeldose.case import require_bilirubin
     from voxeldose.thresholds import beside, published_limits
 
     device = shared["device"] or (result.case.administration.device if result else None)
     limits = result.case.limits if result else None
+    bilirubin = result.case.bilirubin_mg_per_dl if result else shared.get("bilirubin_mg_per_dl")
+    require_bilirubin(bilirubin)
     if limits is None and shared["thresholds"] is not None:
         from voxeldose.io.limits_file import read_limits
         from voxeldose.thresholds import merged
@@ -147,15 +155,71 @@ def _limits_beside(found: Plan, method: str, shared: dict[str, Any], result: Ass
     doses = {
         "tumor": min(found.tumor_gy.values(), default=None),
         "normal_liver": found.whole_normal_gy if found.whole_normal_gy is not None else found.normal_gy,
+        "perfused_normal": found.normal_gy,
         "perfused": found.perfused_gy,
         "lung": found.lung_gy,
     }
     if method != "voxel" or result is None:
-        return [vars(t) for t in beside(doses, device, limits, method=method)]
+        return [vars(t) for t in beside(doses, device, limits, method=method, bilirubin_mg_per_dl=bilirubin)]
     by_voxels = result.thresholds
     if not any(t.metric == "mean_dose_gy" and result.rois[t.roi].role == "lung" for t in by_voxels):
         by_voxels += beside({"lung": found.lung_gy}, device, limits)
     return [vars(t) for t in by_voxels]
+
+
+def assessment_of(source: Path, quiet: bool, *, is_relative: bool = False) -> dict[str, Any]:
+    """``assessment.json`` of a results folder, or of a case that is assessed now.
+
+    With ``is_relative`` a case needs no activity: only ratios are wanted, as of a pre-treatment image.
+    """
+    from voxeldose.errors import InputError
+    from voxeldose.io.results import SCHEMA, assessment_dict
+
+    file = source / "assessment.json" if source.is_dir() else source
+    if file.suffix != ".json":
+        from voxeldose.io.case_file import case_file_from, read_case_file
+
+        config = case_file_from(read_case_file(source), str(source))
+        with progress(quiet) as tell:
+            from voxeldose.job import open_case, predict_case
+            from voxeldose.pipeline import assess
+
+            if is_relative and config.administration.administered_mbq is None:
+                return assessment_dict(predict_case(config, progress=tell))
+            opened = open_case(config, progress=tell)
+            return assessment_dict(assess(opened.case, opened.engine, progress=tell))
+    try:
+        found = json.loads(file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        msg = f"{file}: cannot be read as the results of an assessment ({error}). Give a case file or a results folder."
+        raise InputError(msg) from error
+    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
+        msg = f"{file}: is not an assessment of voxeldose (schema {SCHEMA})."
+        raise InputError(msg)
+    return found
+
+
+def predicted(case: Path, shared: dict[str, Any]) -> Assessment:
+    """The dose that the case's image predicts, with the flags in place of the case's own keys."""
+    from voxeldose.io.case_file import case_file_from, read_case_file
+
+    tables = read_case_file(case)
+    for flag, table, key in (
+        ("lung_shunt", "administration", "lung_shunt_fraction"),
+        ("device", "administration", "device"),
+        ("constants", "dose", "constants"),
+        ("bilirubin_mg_per_dl", "case", "bilirubin_mg_per_dl"),
+    ):
+        if shared.get(flag) is not None and isinstance(tables.get(table, {}), dict):
+            tables.setdefault(table, {})[key] = shared[flag]
+    if shared["thresholds"] is not None and isinstance(tables.get("dose", {}), dict):
+        tables.setdefault("dose", {})["thresholds"] = str(shared["thresholds"].absolute())
+    config = case_file_from(tables, str(case))
+    with progress(shared["as_json"]) as tell:
+        tell("loading libraries")
+        from voxeldose.job import predict_case
+
+        return predict_case(config, progress=tell)
 
 
 def facts_of_constants(nuclide: Any) -> dict[str, Any]:

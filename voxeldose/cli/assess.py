@@ -15,10 +15,12 @@ from voxeldose.cli.words import CONSTANTS, PATH, Instant, progress, read_labels_
 __all__ = ["assess"]
 
 
-@click.command()
+@click.command(short_help="Absorbed dose, DVHs and metrics of a case.")
 @click.argument("case", required=False, type=PATH)
 @click.option("--activity", type=PATH, help="PET or SPECT: DICOM folder or file, NIfTI, NRRD, MHA.")
-@click.option("--rois", type=PATH, multiple=True, help="Label map, or folder of masks; may be repeated.")
+@click.option(
+    "--rois", type=PATH, multiple=True, help="Label map, DICOM SEG or RTSTRUCT, or folder of masks; may be repeated."
+)
 @click.option("--ct", type=PATH, help="CT: DICOM folder, or a file in Hounsfield units.")
 @click.option(
     "--registration", type=PATH, help="Rigid transform: DICOM REG, or ITK .tfm or .h5; applied to the activity."
@@ -70,6 +72,7 @@ __all__ = ["assess"]
     help="Also bed.dcm and bed.nii.gz: BED of every voxel with this tissue's parameters.",
 )
 @click.option("--rtstruct", is_flag=True, default=None, help="Also rois.rtstruct.dcm: the ROIs as contours.")
+@click.option("--bilirubin-mg-per-dl", type=float, help="Total, of the patient: decides limits that depend on it.")
 @click.option("--id", "case_id", help="A label for the results; never a patient identifier.")
 @click.option("--out", type=PATH, help="Results folder (default: CASE-results beside the case file).")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier results folder.")
@@ -132,6 +135,7 @@ _KEYS = {
     "residual_at": ("administration", "residual_at"),
     "lung_shunt": ("administration", "lung_shunt_fraction"),
     "device": ("administration", "device"),
+    "bilirubin_mg_per_dl": ("case", "bilirubin_mg_per_dl"),
     "calibration": ("dose", "calibration"),
     "calibration_region": ("dose", "calibration_region"),
     "engine": ("dose", "engine"),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from voxeldose.cli.answers import assessment_of
 from voxeldose.cli.tables import print_rows
-from voxeldose.cli.words import PATH, Instant, progress
+from voxeldose.cli.words import PATH, Instant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["card"]
 
 
-@click.command()
+@click.command(short_help="Radiation segmentectomy: a case beside published facts.")
 @click.argument("source", required=False, type=PATH, metavar="[CASE|RESULTS]")
 @click.option("--perfused-gy", type=float, help="Single-compartment mean of the perfused volume, if not from the case.")
 @click.option("--sphere-bq-at-calibration", type=float, help="Activity a sphere at calibration.")
@@ -28,6 +29,15 @@ __all__ = ["card"]
 @click.option("--segments", type=click.IntRange(1, 9), help="Segments treated.")
 @click.option("--tumor-diameter-mm", type=float, help="Of the largest tumor.")
 @click.option("--tn", "tumor_to_normal", type=float, help="T/N, if not from the case.")
+@click.option(
+    "--tumor",
+    "tumors",
+    nargs=2,
+    type=float,
+    multiple=True,
+    metavar="V400 D95",
+    help="Of a tumor: part that gets 400 Gy, 0 to 1, and D95 in Gy; if not from the case.",
+)
 @click.option("--device", type=click.Choice(["glass", "resin"]), help="If not from the case.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def card(
@@ -35,6 +45,7 @@ def card(
     sphere_bq_at_calibration: float | None,
     calibrated_at: Any,
     at: Any,
+    tumors: tuple[tuple[float, float], ...],
     as_json: bool,
     **known: Any,
 ) -> None:
@@ -49,9 +60,11 @@ def card(
     from voxeldose.planning.segmentectomy import WORDS, SegmentectomyFacts, facts_of, segmentectomy_card
     from voxeldose.radionuclide import y90_constants
 
-    content = _content(source, as_json) if source else None
+    content = assessment_of(source, as_json) if source else None
     nuclide = y90_constants(content["constants"]["name"] if content else "ddep")
     known["bq_per_sphere"] = _bq_per_sphere(sphere_bq_at_calibration, calibrated_at, at, content, nuclide)
+    if tumors:
+        known["tumors"] = tuple((f"tumor_{n}", *pair) for n, pair in enumerate(tumors, 1))
     try:
         facts = facts_of(content, **known) if content else SegmentectomyFacts(**known)
     except KeyError as error:
@@ -69,6 +82,7 @@ def card(
                 "half_life_h": nuclide.half_life_h,
             },
             "inputs": asdict(facts),
+            "sources": [*dict.fromkeys(r.source for r in rows), nuclide.source],
         }
         click.echo(json.dumps(plain(answer), indent=2, ensure_ascii=False, allow_nan=False))
         return
@@ -119,30 +133,3 @@ def _bq_per_sphere(
         msg = f"The infusion at {infused.isoformat()} lies before the calibration {calibrated_at.isoformat()}."
         raise QuantityError(msg)
     return bq_per_sphere_at(at_calibration, calibrated_at, infused, nuclide)
-
-
-def _content(source: Path, quiet: bool) -> dict[str, Any]:
-    """``assessment.json`` of a results folder, or of a case that is assessed now."""
-    from voxeldose.errors import InputError
-    from voxeldose.io.results import SCHEMA, assessment_dict
-
-    file = source / "assessment.json" if source.is_dir() else source
-    if file.suffix != ".json":
-        from voxeldose.io.case_file import case_file_from, read_case_file
-
-        config = case_file_from(read_case_file(source), str(source))
-        with progress(quiet) as tell:
-            from voxeldose.job import open_case
-            from voxeldose.pipeline import assess
-
-            opened = open_case(config, progress=tell)
-            return assessment_dict(assess(opened.case, opened.engine, progress=tell))
-    try:
-        found = json.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        msg = f"{file}: cannot be read as the results of an assessment ({error}). Give a case file or a results folder."
-        raise InputError(msg) from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        msg = f"{file}: is not an assessment of voxeldose (schema {SCHEMA})."
-        raise InputError(msg)
-    return found

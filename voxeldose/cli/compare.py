@@ -18,7 +18,7 @@ __all__ = ["compare"]
 _COLUMNS = (("mean Gy", "mean_dose_gy"), ("D95", "d95_gy"), ("D70", "d70_gy"), ("volume mL", "volume_ml"))
 
 
-@click.command()
+@click.command(short_help="Predicted and delivered dose side by side.")
 @click.argument("results", nargs=-1, required=True, type=PATH)
 @click.option("--out", type=PATH, help="Folder for the comparison; only the terminal without it.")
 @click.option("--roi", "rois", multiple=True, metavar="NAME", help="Compare only this ROI; repeatable.")
@@ -104,6 +104,12 @@ def _print_difference(content: dict[str, Any]) -> None:
         f"T/N {_number(ratio['pre'])} > {_number(ratio['post'])}; gamma {gamma['criteria']}: "
         f"{_number(gamma['passed_fraction'], 100)} % of {gamma['evaluated_voxels']} voxels pass"
     )
+    for row in content["tumor_to_normal"]:
+        by_counts, by_dose = row["by_concentration"], row["by_dose"]
+        click.echo(
+            f"  {row['roi']}: by concentration {_number(by_counts['pre'])} > {_number(by_counts['post'])}, by dose "
+            f"{_number(by_dose['pre'])} > {_number(by_dose['post'])} ({row['normal']['post']})"
+        )
     click.echo(f"Registration: {content['registration']['kind']}")
 
 

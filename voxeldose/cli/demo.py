@@ -12,7 +12,7 @@ from voxeldose.cli.words import PATH, progress
 __all__ = ["demo"]
 
 
-@click.command()
+@click.command(short_help="Make a digital liver phantom and assess it.")
 @click.option("--out", type=PATH, default=Path("voxeldose-demo"), show_default=True, help="Folder of the study.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier demo.")
 @click.option("--quiet", is_flag=True, help="No progress.")

@@ -14,7 +14,7 @@ from voxeldose.cli.words import PATH, progress
 __all__ = ["inspect"]
 
 
-@click.command()
+@click.command(short_help="What is in a folder or file, and what would be refused.")
 @click.argument("path", type=PATH)
 @click.option("--case-file", type=PATH, help="Write the case file that would assess what is found.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier --case-file.")

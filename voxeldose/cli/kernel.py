@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxeldose.cli.words import CONSTANTS, PATH
+from voxeldose.cli.words import CONSTANTS, PATH, Number
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,10 +16,24 @@ __all__ = ["kernel"]
 
 @click.command()
 @click.option(
-    "--spacing-mm", type=float, nargs=3, required=True, metavar="K J I", help="Voxel: slice, row, column spacing."
+    "--spacing-mm",
+    type=Number(0.1, 100),
+    nargs=3,
+    required=True,
+    metavar="K J I",
+    help="Voxel: slice, row, column spacing.",
 )
-@click.option("--density-g-per-ml", type=float, default=1.0, show_default=True, help="Of the medium.")
-@click.option("--reach-mm", type=float, default=12.0, show_default=True, help="Where the kernel ends, in water.")
+@click.option("--density-g-per-ml", type=Number(0.05, 25), default=1.0, show_default=True, help="Of the medium.")
+@click.option(
+    "--reach-mm", type=Number(0.01, 200), default=12.0, show_default=True, help="Where the kernel ends, in water."
+)
+@click.option(
+    "--range-factor",
+    type=Number(0.1, 10),
+    default=1.0,
+    show_default=True,
+    help="Range in g/cm² against water; 1.0122 for soft tissue.",
+)
 @click.option("--constants", type=CONSTANTS, help="Energy per decay (default: the kernel's own).")
 @click.option("--out", type=PATH, required=True, help=".csv, .npz or .nii.gz")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier file.")
@@ -27,6 +41,7 @@ def kernel(
     spacing_mm: tuple[float, float, float],
     density_g_per_ml: float,
     reach_mm: float,
+    range_factor: float,
     constants: str | None,
     out: Path,
     overwrite: bool,
@@ -46,6 +61,8 @@ def kernel(
     point = point_kernel()
     if constants:
         point = point.with_energy(y90_constants(constants).energy_mev)
+    if range_factor != 1:
+        point = point.with_range(range_factor)
     made = voxelise(point, spacing_mm, density_g_per_ml=density_g_per_ml, reach_mm=reach_mm)
     write_kernel(made, out)
     click.echo(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxeldose.cli.words import PATH, named_labels, progress
+from voxeldose.cli.answers import facts_of_constants, print_json
+from voxeldose.cli.words import CONSTANTS, PATH, named_labels, progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["lung_shunt"]
 
 
-@click.group(name="lung-shunt")
+@click.group(name="lung-shunt", short_help="Lung shunt fraction, and dose to the lungs.")
 def lung_shunt() -> None:
     """Lung shunt fraction from planar views or SPECT(/CT), and the lungs' absorbed dose."""
 
@@ -30,13 +30,7 @@ def _dose_options(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--earlier-gy", type=float, multiple=True, help="Lung dose of an earlier treatment; may be repeated."
         ),
-        click.option(
-            "--constants",
-            type=click.Choice(["ddep", "icrp107", "vendor"]),
-            default="ddep",
-            show_default=True,
-            help="Set of Y-90 constants.",
-        ),
+        click.option("--constants", type=CONSTANTS, help="Set of Y-90 constants (default ddep, or the case's)."),
         click.option("--json", "as_json", is_flag=True, help="Machine-readable."),
     ]
     for option in reversed(options):
@@ -44,7 +38,7 @@ def _dose_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@lung_shunt.command()
+@lung_shunt.command(short_help="From counts or images of anterior and posterior views.")
 @click.option("--lung-anterior", type=float, help="Counts of the lungs in the anterior view.")
 @click.option("--lung-posterior", type=float, help="Counts of the lungs in the posterior view.")
 @click.option("--liver-anterior", type=float, help="Counts of the liver in the anterior view.")
@@ -126,24 +120,53 @@ def _counted(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return dict(counts)
 
 
-@lung_shunt.command()
-@click.option("--activity", type=PATH, required=True, help="SPECT: DICOM folder or file, NIfTI, NRRD, MHA.")
-@click.option("--rois", type=PATH, multiple=True, required=True, help="Regions with the roles lung and liver.")
+@lung_shunt.command(short_help="From a reconstructed image, or from its counts.")
+@click.argument("case", required=False, type=PATH)
+@click.option("--activity", type=PATH, help="SPECT, without a case: DICOM folder or file, NIfTI, NRRD, MHA.")
+@click.option("--rois", type=PATH, multiple=True, help="Regions with the roles lung and liver.")
 @click.option("--labels", type=PATH, help='JSON: label value or name -> {"name": …, "role": …}.')
 @click.option("--ct", type=PATH, help="CT for the lungs' density and mass.")
 @click.option("--quantity", type=click.Choice(["bq_per_ml", "bq", "counts"]), help="If the image does not say.")
+@click.option("--lung-counts", type=float, help="Or counts of all lung, found elsewhere, with --liver-counts.")
+@click.option("--liver-counts", type=float, help="Counts of all liver, tumors included.")
 @click.option(
     "--dome-margin-mm", type=float, default=0.0, show_default=True, help="Lung this near to the liver is left out."
 )
 @click.option("--quiet", is_flag=True, help="No progress.")
 @_dose_options
-def spect(activity: Path, rois: tuple[Path, ...], quiet: bool, **flags: Any) -> None:
-    """From a reconstructed image; both lungs must lie in its field of view."""
+def spect(case: Path | None, activity: Path | None, rois: tuple[Path, ...], quiet: bool, **flags: Any) -> None:
+    """From a reconstructed image of a CASE or of files, or from its counts; both lungs must lie in its field of view."""
+    from voxeldose.lungs import counted_shunt
+
+    counts = (flags["lung_counts"], flags["liver_counts"])
+    counted = any(c is not None for c in counts)
+    if sum((case is not None, activity is not None or bool(rois), counted)) != 1:
+        msg = "give a CASE, or --activity with --rois, or --lung-counts with --liver-counts: one of them."
+        raise click.UsageError(msg)
+    if counted:
+        if None in counts or any(flags[k] for k in ("labels", "ct", "quantity", "dome_margin_mm")):
+            msg = "--lung-counts and --liver-counts belong together, without images."
+            raise click.UsageError(msg)
+        _answer(counted_shunt(*counts), flags, None)
+    elif case is not None:
+        if any(flags[k] for k in ("labels", "ct", "quantity")):
+            msg = "a CASE names its own labels, CT and quantity."
+            raise click.UsageError(msg)
+        _answer(*_of_case(case, quiet, flags))
+    elif activity is None or not rois:
+        msg = "--activity and --rois belong together."
+        raise click.UsageError(msg)
+    else:
+        _answer(*_of_files(activity, rois, quiet, flags))
+
+
+def _of_files(
+    activity: Path, rois: tuple[Path, ...], quiet: bool, flags: dict[str, Any]
+) -> tuple[LungShunt, dict[str, Any], LungMass | None]:
     with progress(quiet) as tell:
         tell("loading libraries")
         from voxeldose.io.images import read_activity, read_ct_image
         from voxeldose.io.labels import read_rois
-        from voxeldose.lungs import lung_mass, spect_shunt
         from voxeldose.quantify import hu_to_density
 
         tell("reading")
@@ -151,24 +174,104 @@ def spect(activity: Path, rois: tuple[Path, ...], quiet: bool, **flags: Any) -> 
         image = read_activity(activity, quantity=flags["quantity"])
         density = hu_to_density(read_ct_image(flags["ct"])) if flags["ct"] else None
         tell("counting")
-        shunt = spect_shunt(
-            image,
-            regions,
-            density=density,
-            dome_margin_mm=flags["dome_margin_mm"],
-            lung_mass_g=flags["lung_mass_g"] if density is not None else None,
-        )
-        mass = lung_mass(density, regions) if density is not None and flags["lung_mass_g"] is None else None
-    _answer(shunt, flags, mass)
+        shunt, mass = _by_image(image, regions, density, flags)
+    return shunt, flags, mass
+
+
+def _by_image(image: Any, regions: Any, density: Any, flags: dict[str, Any]) -> tuple[LungShunt, LungMass | None]:
+    from voxeldose.lungs import lung_mass, spect_shunt
+
+    given_g = flags["lung_mass_g"]
+    shunt = spect_shunt(
+        image,
+        regions,
+        density=density,
+        dome_margin_mm=flags["dome_margin_mm"],
+        lung_mass_g=given_g if density is not None else None,
+    )
+    return shunt, lung_mass(density, regions) if density is not None and given_g is None else None
+
+
+def _of_case(case: Path, quiet: bool, flags: dict[str, Any]) -> tuple[LungShunt, dict[str, Any], LungMass | None]:
+    """Shunt by a case's image; activity and constants are the case's where no flag gives them."""
+    from dataclasses import replace
+
+    from voxeldose.io.case_file import case_file_from, read_case_file
+
+    config = case_file_from(read_case_file(case), str(case))
+    with progress(quiet) as tell:
+        tell("loading libraries")
+        from voxeldose.job import open_case
+        from voxeldose.quantify import hu_to_density
+
+        opened = open_case(config, progress=tell).case
+        tell("counting")
+        density = hu_to_density(opened.ct) if opened.ct is not None else None
+        shunt, mass = _by_image(opened.activity, opened.rois, density, flags)
+    given = opened.administration
+    flags = flags | {"constants": flags["constants"] or config.dose.constants}
+    if flags["activity_mbq"] is None and given.administered_mbq is not None:
+        flags["activity_mbq"] = given.net_mbq
+        said = f"The activity is the case's, {given.net_mbq:g} MBq in the patient at the infusion."
+        shunt = replace(shunt, assumptions=(*shunt.assumptions, said))
+    return shunt, flags, mass
+
+
+@lung_shunt.command(short_help="Lung dose by a known shunt, earlier treatments added.")
+@click.option("--lung-shunt", "fraction", type=float, required=True, help="Lung shunt fraction, 0 to 1.")
+@_dose_options
+def dose(fraction: float, **flags: Any) -> None:
+    """Absorbed dose to the lungs by a shunt fraction that is known, with earlier treatments added."""
+    if flags["activity_mbq"] is None:
+        msg = "--activity-mbq is needed, the activity in the patient at the infusion."
+        raise click.UsageError(msg)
+    content = _dose_facts(fraction, flags, None) | {"lung_shunt_fraction": fraction, "method": "given"}
+    if flags["as_json"]:
+        print_json(content)
+        return
+    click.echo(f"lung shunt {100 * fraction:.2f} %, given")
+    _print_dose(content)
+
+
+def _dose_facts(shunt: LungShunt | float, flags: dict[str, Any], mass: LungMass | None) -> dict[str, Any]:
+    """The lungs' dose beside its limits, as JSON holds it."""
+    from voxeldose.lungs import LIMIT_SOURCE, lung_dose
+    from voxeldose.radionuclide import y90_constants
+
+    nuclide = y90_constants(flags["constants"] or "ddep")
+    found = lung_dose(flags["activity_mbq"], shunt, nuclide, mass=_mass(flags, mass), earlier_gy=flags["earlier_gy"])
+    return {
+        "schema": "voxeldose/lung-shunt/1",
+        "activity_mbq": flags["activity_mbq"],
+        "lung_mass_g": found.mass.grams,
+        "lung_mass_source": found.mass.source,
+        "lung_gy": found.gy,
+        "earlier_gy": list(found.earlier_gy),
+        "cumulative_gy": found.cumulative_gy,
+        "allowed_mbq": found.allowed_mbq,
+        "lung_dose_formula": found.formula,
+        "formula": found.formula,
+        "limits": [dict(zip(("name", "limit_gy", "value_gy", "met"), row, strict=True)) for row in found.limits],
+        "inputs": {k: flags[k] for k in ("activity_mbq", "lung_mass_g")} | {"earlier_gy": list(found.earlier_gy)},
+        "constants": facts_of_constants(nuclide),
+        "sources": [LIMIT_SOURCE, nuclide.source],
+        "assumptions": [],
+        "warnings": list(found.warnings),
+    }
+
+
+def _mass(flags: dict[str, Any], found: LungMass | None) -> LungMass | None:
+    """The mass that the user gives, or the one found."""
+    from voxeldose.lungs import LungMass
+
+    return found if flags["lung_mass_g"] is None else LungMass(flags["lung_mass_g"], "given by the user")
 
 
 def _answer(shunt: LungShunt, flags: dict[str, Any], mass: LungMass | None) -> None:
-    from voxeldose.lungs import LIMIT_SOURCE, LungMass, lung_dose
     from voxeldose.radionuclide import y90_constants
 
-    nuclide = y90_constants(flags["constants"])
-    if flags["lung_mass_g"] is not None:
-        mass = LungMass(flags["lung_mass_g"], "given by the user")
+    nuclide = y90_constants(flags["constants"] or "ddep")
+    mass = _mass(flags, mass)
     content: dict[str, Any] = {
         "schema": "voxeldose/lung-shunt/1",
         "lung_shunt_fraction": shunt.fraction,
@@ -182,35 +285,35 @@ def _answer(shunt: LungShunt, flags: dict[str, Any], mass: LungMass | None) -> N
         "assumptions": list(shunt.assumptions),
         "warnings": list(shunt.warnings),
         "sources": list(shunt.sources),
-        "constants": {"name": nuclide.constants, "gy_kg_per_gbq": nuclide.gy_kg_per_gbq, "source": nuclide.source},
+        "constants": facts_of_constants(nuclide),
     }
     if flags["activity_mbq"] is not None:
-        dose = lung_dose(flags["activity_mbq"], shunt, nuclide, mass=mass, earlier_gy=flags["earlier_gy"])
-        content |= {
-            "lung_mass_g": dose.mass.grams,
-            "lung_mass_source": dose.mass.source,
-            "lung_gy": dose.gy,
-            "earlier_gy": list(dose.earlier_gy),
-            "cumulative_gy": dose.cumulative_gy,
-            "allowed_mbq": dose.allowed_mbq,
-            "lung_dose_formula": dose.formula,
-            "limits": [dict(zip(("name", "limit_gy", "value_gy", "met"), row, strict=True)) for row in dose.limits],
-            "sources": [*shunt.sources, LIMIT_SOURCE],
-            "warnings": [*shunt.warnings, *dose.warnings],
+        facts = _dose_facts(shunt, flags, mass)
+        said = {
+            "formula": shunt.formula,
+            "inputs": content["inputs"] | facts["inputs"],
+            "assumptions": content["assumptions"],
+            "sources": [*shunt.sources, *facts["sources"]],
+            "warnings": [*shunt.warnings, *facts["warnings"]],
         }
+        content |= facts | said
     elif flags["earlier_gy"]:
         msg = "--earlier-gy needs --activity-mbq, the activity whose lung dose it is added to."
         raise click.UsageError(msg)
     if flags["as_json"]:
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+        print_json(content)
         return
     sd = f" ± {100 * shunt.sd:.2g} (counting statistics)" if shunt.sd is not None else ""
     click.echo(f"lung shunt {100 * shunt.fraction:.2f} %{sd}, {shunt.method}: {shunt.formula}")
     click.echo(f"counts: lung {shunt.lung_counts:.6g}, liver {shunt.liver_counts:.6g}")
+    _print_dose(content)
+
+
+def _print_dose(content: dict[str, Any]) -> None:
     if content["lung_gy"] is not None:
         click.echo(
             f"lung dose {content['lung_gy']:.2f} Gy in {content['lung_mass_g']:.0f} g ({content['lung_mass_source']}), "
-            f"{content['cumulative_gy']:.2f} Gy with earlier treatments; K = {nuclide.gy_kg_per_gbq:.2f} Gy kg/GBq"
+            f"{content['cumulative_gy']:.2f} Gy with earlier treatments; K = {content['constants']['gy_kg_per_gbq']:.2f} Gy kg/GBq"
         )
         for row in content["limits"]:
             click.echo(

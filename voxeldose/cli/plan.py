@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxeldose.cli.answers import answer, constants_for, shared_options, shunt_of
+from voxeldose.cli.answers import answer, constants_for, predicted, shared_options, shunt_of
+from voxeldose.cli.delivered import delivered
 from voxeldose.cli.vial import vial
-from voxeldose.cli.words import PATH, progress
+from voxeldose.cli.words import PATH
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["plan"]
 
 
-@click.group()
+@click.group(short_help="Activity for a wanted dose, its doses, and the vial.")
 def plan() -> None:
     """Activity for a wanted dose, the dose of an activity, and the vial for it.
 
@@ -52,7 +53,7 @@ def mird(
     from voxeldose.planning.plan import Lungs
 
     said: tuple[str, ...] = ()
-    result = _predicted(case, shared) if case else None
+    result = predicted(case, shared) if case else None
     if result is not None:
         mass_g, name = perfused_mass_g(result, roi)
         said = (f"The perfused volume is {name}, {mass_g:.1f} g by the case.",)
@@ -68,7 +69,7 @@ def mird(
     answer(replace(found, assumptions=(*said, *found.assumptions)), inputs, shared, "single compartment", result)
 
 
-@plan.command()
+@plan.command(short_help="Partition model: tumors, normal liver, lungs; inverse.")
 @click.argument("case", required=False, type=PATH)
 @click.option("--tumor-g", type=float, multiple=True, help="Mass of a tumor; may be repeated.")
 @click.option("--tn", type=float, multiple=True, help="T/N of each tumor in that order; one for all.")
@@ -101,7 +102,7 @@ def partition(
         ("--territories", territories),
         ("--normal-g or --tumor-g", shared["normal_g"] is not None or bool(shared["tumor_g"]) or None),
     )
-    result = _predicted(case, shared) if case else None
+    result = predicted(case, shared) if case else None
     parts, given_mbq, lung_g, unperfused_g, said = _parts(result, territories, shared)
     activities = [activity_mbq] if activity_mbq is not None else given_mbq
     if wants and activity_mbq is not None:
@@ -172,7 +173,7 @@ def _parts(
     )
 
 
-@plan.command()
+@plan.command(short_help="Scale the dose map of a pre-treatment SPECT to a goal.")
 @click.argument("case", type=PATH)
 @click.option(
     "--goal", "goals", multiple=True, metavar="ROI.METRIC=VALUE", help="Such as lesion_1.mean=400; may be repeated."
@@ -193,7 +194,7 @@ def voxel(case: Path, goals: tuple[str, ...], limits: tuple[str, ...], **shared:
     from voxeldose.planning.plan import Lungs
     from voxeldose.planning.voxels import plan_voxels
 
-    result = _predicted(case, shared)
+    result = predicted(case, shared)
     found = plan_voxels(result, wanted, kept, lungs=Lungs(shared["lung_shunt"], shared["lung_g"]))
     factor = found.activity_mbq / result.case.administration.net_mbq
     answer(
@@ -220,41 +221,32 @@ def _wish(text: str) -> Wish:
         raise click.UsageError(str(error)) from error
 
 
-@plan.command()
+@plan.command(short_help="Resin by body surface area: an activity, no dose.")
+@click.argument("case", required=False, type=PATH)
 @click.option("--height-m", type=float, required=True)
 @click.option("--weight-kg", type=float, required=True)
-@click.option("--tumor-part", type=float, required=True, help="Tumor over whole liver volume, 0 to 1.")
+@click.option(
+    "--tumor-part", type=float, help="Tumor over whole liver volume, 0 to 1; from the case's regions without it."
+)
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def bsa(height_m: float, weight_kg: float, tumor_part: float, as_json: bool) -> None:
+def bsa(case: Path | None, height_m: float, weight_kg: float, tumor_part: float | None, as_json: bool) -> None:
     """Resin microspheres by body surface area: an activity without a dose, for comparison."""
-    from voxeldose.planning.body_surface import plan_body_surface
+    from dataclasses import replace
 
+    from voxeldose.planning.body_surface import plan_body_surface
+    from voxeldose.planning.from_case import tumor_part_of
+
+    _one_of(("CASE", case), ("--tumor-part", tumor_part))
+    none = dict.fromkeys(("lung_shunt", "lung_g", "device", "constants", "thresholds"))
+    shared: dict[str, Any] = none | {"as_json": as_json}
+    said: tuple[str, ...] = ()
+    if case is not None:
+        tumor_part, regions = tumor_part_of(predicted(case, shared))
+        said = (f"The tumor's part of the liver is {tumor_part:.4f} by the case's regions: {regions}.",)
+    assert tumor_part is not None  # noqa: S101 - see above
     found = plan_body_surface(height_m, weight_kg, tumor_part)
     inputs = {"height_m": height_m, "weight_kg": weight_kg, "tumor_part": tumor_part}
-    shared = {"as_json": as_json, "device": None, "thresholds": None, "lung_shunt": None, "lung_g": None}
-    answer(found, inputs, shared, "", None)
-
-
-def _predicted(case: Path, shared: dict[str, Any]) -> Assessment:
-    """The dose that the case's image predicts, with the flags in place of the case's own keys."""
-    from voxeldose.io.case_file import case_file_from, read_case_file
-
-    tables = read_case_file(case)
-    for flag, table, key in (
-        ("lung_shunt", "administration", "lung_shunt_fraction"),
-        ("device", "administration", "device"),
-        ("constants", "dose", "constants"),
-    ):
-        if shared[flag] is not None and isinstance(tables.get(table, {}), dict):
-            tables.setdefault(table, {})[key] = shared[flag]
-    if shared["thresholds"] is not None and isinstance(tables.get("dose", {}), dict):
-        tables.setdefault("dose", {})["thresholds"] = str(shared["thresholds"].absolute())
-    config = case_file_from(tables, str(case))
-    with progress(shared["as_json"]) as tell:
-        tell("loading libraries")
-        from voxeldose.job import predict_case
-
-        return predict_case(config, progress=tell)
+    answer(replace(found, assumptions=(*said, *found.assumptions)), inputs, shared, "", None)
 
 
 def _one_of(*options: tuple[str, object]) -> None:
@@ -264,3 +256,4 @@ def _one_of(*options: tuple[str, object]) -> None:
 
 
 plan.add_command(vial)
+plan.add_command(delivered)

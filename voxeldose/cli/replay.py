@@ -18,7 +18,7 @@ __all__ = ["replay"]
 _SHOWN = 20
 
 
-@click.command()
+@click.command(short_help="Repeat a run from its run.json and compare.")
 @click.argument("manifest", type=PATH)
 @click.option("--out", type=PATH, required=True, help="Folder for the results of the repeated run.")
 @click.option("--set", "settings", multiple=True, metavar="TABLE.KEY=VALUE", help="Change a setting first; repeatable.")

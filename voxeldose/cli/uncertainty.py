@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["uncertainty"]
 
+#: No recovery curve rises faster with volume than with this power.
+STEEPEST = 20.0
 
-@click.group()
+
+@click.group(short_help="Uncertainty of a mean dose; recovery curves.")
 def uncertainty() -> None:
     """Uncertainty of a mean dose from numbers alone, and recovery curves from spheres.
 
@@ -23,7 +26,7 @@ def uncertainty() -> None:
     """
 
 
-@uncertainty.command()
+@uncertainty.command(short_help="One region's mean dose by the EANM formulas.")
 @click.option("--dose-gy", type=float, required=True, help="Mean dose of the region.")
 @click.option("--diameter-mm", type=float, help="Of the region, as of a sphere.")
 @click.option("--volume-ml", type=float, help="In place of --diameter-mm.")
@@ -31,12 +34,16 @@ def uncertainty() -> None:
 @click.option("--fwhm-mm", type=float, default=0.0, help="Resolution of the emission image.")
 @click.option("--contour-fwhm-mm", type=float, help="Of the image the contour was drawn on (default: --fwhm-mm).")
 @click.option("--diameter-sd-mm", type=float, help="In place of voxel and resolution.")
-@click.option("--phi", type=float, help="d ln(counts) / d ln(volume) (default: of a blurred sphere).")
+@click.option(
+    "--phi",
+    type=float,
+    help="How counts grow with the contour's volume, d ln(counts) / d ln(volume) (default: of a blurred sphere).",
+)
 @click.option("--c2", type=float, default=1.0, show_default=True, help="Power of the volume in the S value.")
 @click.option("--recovery-b-ml", type=float, help="Recovery curve 1 - 1/(1 + (v/b)^c).")
-@click.option("--recovery-c", type=float)
-@click.option("--recovery-b-sd-ml", type=float, default=0.0)
-@click.option("--recovery-c-sd", type=float, default=0.0)
+@click.option("--recovery-c", type=float, help="Its power c.")
+@click.option("--recovery-b-sd-ml", type=float, default=0.0, help="Standard uncertainty of b.")
+@click.option("--recovery-c-sd", type=float, default=0.0, help="Standard uncertainty of c.")
 @click.option("--recovery-correlation", type=float, default=0.0, help="Of b and c.")
 @click.option("--calibration", type=float, default=0.0, help="Relative standard uncertainty.")
 @click.option("--statistics", type=float, default=0.0, help="Relative, of the counts.")
@@ -62,6 +69,22 @@ def mean(as_json: bool, **flags: Any) -> None:
     click.echo(f"source: {content['source']}")
 
 
+def _require_possible(flags: dict[str, Any]) -> None:
+    """Refuse doses and times that cannot be, and relative uncertainties that are percent."""
+    from voxeldose.errors import QuantityError
+
+    for name in ("calibration", "statistics", "energy"):
+        if flags[name] is not None and not 0 <= flags[name] < 1:
+            msg = f"--{name} is a relative standard uncertainty, at least 0 and below 1 (no percent), found {flags[name]}."
+            raise QuantityError(msg)
+    if not flags["dose_gy"] > 0 or flags["timing_h"] < 0:
+        msg = f"--dose-gy must be above 0 and --timing-h 0 or more, found {flags['dose_gy']} and {flags['timing_h']}."
+        raise QuantityError(msg)
+    if flags["recovery_c"] is not None and flags["recovery_c"] > STEEPEST:
+        msg = f"--recovery-c is the power of a recovery curve, about 1; found {flags['recovery_c']}."
+        raise QuantityError(msg)
+
+
 def _mean(flags: dict[str, Any]) -> dict[str, Any]:
     import math
 
@@ -72,6 +95,7 @@ def _mean(flags: dict[str, Any]) -> dict[str, Any]:
     if (flags["diameter_mm"] is None) == (flags["volume_ml"] is None):
         msg = "give --diameter-mm or --volume-ml, one of them."
         raise click.UsageError(msg)
+    _require_possible(flags)
     if (flags["recovery_b_ml"] is None) != (flags["recovery_c"] is None):
         msg = "--recovery-b-ml and --recovery-c belong together."
         raise click.UsageError(msg)
@@ -121,11 +145,14 @@ def _mean(flags: dict[str, Any]) -> dict[str, Any]:
         "c2": found.c2,
         "volume_terms_as_if_independent": found.volume_terms_as_if_independent,
         "formula": "u(D)/D = |phi - p - c2| u(v)/v with u(v)/v = 3 u(d)/d, the other terms in quadrature",
+        "constants": {"name": Y90.constants, "half_life_h": Y90.half_life_h, "source": Y90.source},
+        "inputs": dict(flags),
         "source": GEAR,
+        "sources": [GEAR, Y90.source],
     }
 
 
-@uncertainty.command()
+@uncertainty.command(short_help="The recovery curve through measured spheres.")
 @click.option(
     "--sphere", nargs=3, type=float, multiple=True, metavar="ML RC SD", help="Volume, recovery, its uncertainty."
 )
@@ -145,7 +172,7 @@ def recovery(
     as_json: bool,
 ) -> None:
     """The recovery curve through measured spheres, given or taken from the results of a phantom run."""
-    from voxeldose.propagation import fit_recovery
+    from voxeldose.propagation import GEAR, fit_recovery
 
     if bool(sphere) == (results is not None):
         msg = "give --sphere (three or more times) or --results, one of them."
@@ -169,6 +196,14 @@ def recovery(
         "correlation": correlation,
         "fitted": [float(curve.at(row[0])) for row in found],
         "formula": "RC(v) = 1 - 1/(1 + (v/b)^c)",
+        "constants": {},
+        "inputs": {
+            "results": results.name if results else None,
+            "true_mbq_per_ml": true_mbq_per_ml,
+            "true_sd_fraction": true_sd_fraction if results else None,
+            "rois": list(rois),
+        },
+        "sources": [GEAR],
     }
     if as_json:
         click.echo(json.dumps(content, indent=2))

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxeldose.cli.answers import constants_for, facts_of_constants, print_json, print_notes, shared_options, text
+from voxeldose.cli.answers import constants_for, facts_of_constants, predicted, print_json, print_notes, text
 from voxeldose.cli.tables import print_rows
-from voxeldose.cli.words import PATH, Instant
+from voxeldose.cli.words import CONSTANTS, PATH, Instant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 __all__ = ["vial"]
 
 
-@click.command()
-@click.option("--activity-mbq", type=float, required=True, help="Wanted in the patient at the infusion.")
-@click.option("--at", type=Instant(), required=True, help="The infusion, with its zone.")
+@click.command(short_help="The vial for an activity at the hour of infusion.")
+@click.argument("case", required=False, type=PATH)
+@click.option(
+    "--activity-mbq", type=float, required=True, help="Wanted in the patient at the infusion, lungs included."
+)
+@click.option("--at", type=Instant(), help="The infusion, with its zone; the case's without it.")
 @click.option(
     "--calibrated-at", "calibrations", type=Instant(), multiple=True, help="Calibration of the vial; repeat to choose."
 )
@@ -29,10 +32,16 @@ __all__ = ["vial"]
 @click.option("--sphere-bq-at-calibration", type=float, help="Activity a sphere, instead of the product's nominal one.")
 @click.option("--shelf-life-h", type=float, help="From calibration to the last use.")
 @click.option("--expires-at", type=Instant(), help="Or the instant after which the vial must not be used.")
-@click.option("--tumor-ml", type=float, help="Volume of the tumors, for spheres a mL.")
+@click.option("--tumor-ml", type=float, help="Volume of the tumors, for spheres a mL; the case's without it.")
 @click.option("--product", "file", type=PATH, help="TOML file with your supplier's vials and spheres.")
-@shared_options
+@click.option(
+    "--device", type=click.Choice(["glass", "resin"]), help="Decides vials and spheres; the case's without it."
+)
+@click.option("--lung-shunt", type=float, help="Checked alone: the activity wanted counts the lungs' part.")
+@click.option("--constants", type=CONSTANTS, help="Set of Y-90 constants (default ddep, or the case's).")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def vial(
+    case: Path | None,
     activity_mbq: float,
     at: Any,
     calibrations: tuple[Any, ...],
@@ -43,19 +52,41 @@ def vial(
     **shared: Any,
 ) -> None:
     """The vial for an activity at the hour of infusion, and how many spheres that is."""
+    from dataclasses import replace
+
+    from voxeldose.planning.plan import Lungs
     from voxeldose.planning.vials import plan_vial
 
+    lungs, said = Lungs(shared["lung_shunt"]), []
+    result = predicted(case, shared | {"thresholds": None}) if case else None
+    if result is not None:
+        from voxeldose.planning.from_case import tumor_ml as tumor_ml_of
+
+        given = result.case.administration
+        shared["device"] = shared["device"] or given.device
+        if at is None and given.at is not None:
+            at = given.at
+            said.append(f"The infusion is at {at.isoformat()}, as the case says.")
+        if tumor_ml is None and tumor_ml_of(result) > 0:
+            tumor_ml = tumor_ml_of(result)
+            said.append(f"The tumors are {tumor_ml:.2f} mL by the case's regions.")
+    if at is None:
+        msg = "--at is needed, the infusion with its zone" + (": the case does not say it." if case else ".")
+        raise click.UsageError(msg)
+    if lungs.shunt_fraction is not None:
+        said.append("The activity wanted is all that enters the patient, so the lung shunt changes no vial.")
     product = _product(file, shared)
     found = plan_vial(
         activity_mbq,
         at,
-        constants_for(shared, None),
+        constants_for(shared, result),
         product=product,
         calibrations=calibrations,
         residual_fraction=residual_fraction,
         expires_at=expires_at,
         tumor_ml=tumor_ml,
     )
+    found = replace(found, assumptions=(*said, *found.assumptions))
     one = found.chosen
     rows = [
         {
@@ -86,12 +117,21 @@ def vial(
         "spheres_per_ml": found.spheres_per_ml,
         "options": rows,
         "device": shared["device"],
-        "inputs": {"residual_fraction": residual_fraction, "tumor_ml": tumor_ml},
+        "inputs": {
+            "activity_mbq": activity_mbq,
+            "at": at.isoformat(),
+            "calibrated_at": [c.isoformat() for c in calibrations],
+            "residual_fraction": residual_fraction,
+            "expires_at": expires_at.isoformat() if expires_at else None,
+            "tumor_ml": tumor_ml,
+            "device": shared["device"],
+            "lung_shunt_fraction": lungs.shunt_fraction,
+        },
         "formula": found.formula,
         "constants": facts_of_constants(found.radionuclide),
         "sources": [*found.sources, found.radionuclide.source],
         "assumptions": list(found.assumptions),
-        "warnings": [],
+        "warnings": list(found.warnings),
     }
     if shared["as_json"]:
         print_json(content)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,47 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-__all__ = ["CONSTANTS", "PATH", "Instant", "named_labels", "progress", "read_labels_json"]
+__all__ = ["CONSTANTS", "PATH", "Instant", "Number", "named_labels", "progress", "read_labels_json", "with_numbers"]
 
 PATH = click.Path(path_type=Path)
 
 #: Sets of Y-90 constants, the default first.
 CONSTANTS = click.Choice(["ddep", "icrp107", "vendor", "legacy"])
+
+
+class Number(click.ParamType[float]):
+    """A number of a size that something measured can have: neither NaN nor infinite, and in its range if not 0.
+
+    Raises
+    ------
+    QuantityError
+        For any other number.
+    """
+
+    name = "float"
+
+    def __init__(self, least: float = 1e-12, most: float = 1e12) -> None:
+        self.least, self.most = least, most
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = click.FLOAT.convert(value, param, ctx)
+        if math.isfinite(number) and (number == 0 or self.least <= abs(number) <= self.most):
+            return number
+        from voxeldose.errors import QuantityError
+
+        flag = param.opts[0] if param else "a number"
+        msg = f"{flag} must be a number from {self.least:g} to {self.most:g}, found {value}."
+        raise QuantityError(msg)
+
+
+def with_numbers(command: click.Command) -> click.Command:
+    """The command, with every number among its options a :class:`Number`; so for the commands of a group."""
+    for option in command.params:
+        if option.type is click.FLOAT:
+            option.type = Number()
+    for below in command.commands.values() if isinstance(command, click.Group) else ():
+        with_numbers(below)
+    return command
 
 
 class Instant(click.ParamType[Any]):

@@ -6,7 +6,6 @@ table; only medians, quartiles and outliers are computed here.
 
 from __future__ import annotations
 
-import base64
 import io
 import math
 import re
@@ -19,6 +18,7 @@ from voxeldose._version import __version__
 from voxeldose.cohort.plan import read_plan
 from voxeldose.cohort.store import replacing
 from voxeldose.cohort.tables import facts_of
+from voxeldose.templates import data_uri, page_template
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -68,8 +68,6 @@ class _Line:
 
 def write_page(store: Store, *, identifiers: bool) -> None:
     """Write the page from what the cases' folders hold."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     lines, failures, open_cases = [], [], 0
     for entry in read_plan(store.plan):
         facts = facts_of(store, entry)
@@ -86,15 +84,7 @@ def write_page(store: Store, *, identifiers: bool) -> None:
     _mark_outliers(lines)
     pairs, apart = _pairs(lines)
     lines.sort(key=lambda one: (not one.outlying, not one.warnings, one.row))
-    house = Environment(
-        loader=PackageLoader("voxeldose", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    house.filters.update(number=_number)
-    text = house.get_template("cohort.html.j2").generate(
+    text = page_template("cohort.html.j2", number=_number).generate(
         lines=lines,
         failures=failures,
         open_cases=open_cases,
@@ -263,7 +253,7 @@ def _picture(figure: Figure) -> str:
     buffer = io.BytesIO()
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}):
         figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return f"data:image/svg+xml;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
+    return data_uri(buffer.getvalue(), "image/svg+xml")
 
 
 def _number(value: float | None) -> str:

@@ -19,7 +19,8 @@ from voxeldose.cohort.entry import configured
 from voxeldose.cohort.plan import Entry
 from voxeldose.cohort.store import Store
 from voxeldose.errors import VoxeldoseError
-from voxeldose.job import input_files, run_case
+from voxeldose.io.case_file import input_files
+from voxeldose.job import run_case
 from voxeldose.quantify import image_nuclide
 
 if TYPE_CHECKING:

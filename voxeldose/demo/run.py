@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from voxeldose.demo.study import make_study
 from voxeldose.io.case_file import case_file_from, read_case_file
+from voxeldose.io.new_folder import new_folder
 from voxeldose.io.results import assessment_dict
-from voxeldose.job import results_folder, run_case
+from voxeldose.job import run_case
 from voxeldose.report import plot_slices
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def run_demo(out: Path, *, overwrite: bool = False, progress: Callable[[str], No
     InputError
         If ``out`` exists and may not be replaced.
     """
-    with results_folder(out, overwrite=overwrite, marker="truth.json") as folder:
+    with new_folder(out, overwrite=overwrite, marker="truth.json") as folder:
         study = make_study(folder, progress=progress)
         found = {
             name: run_case(case_file_from(read_case_file(file), file.name), folder / name, progress=progress)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from voxeldose.grid import Grid
     from voxeldose.volume import DecayMap
 
-__all__ = ["Cells", "cells_near", "energy_from_cells", "lattice_around"]
+__all__ = ["Cells", "cells_near", "energy_from_cells", "lattice_around", "places"]
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -79,6 +79,12 @@ def lattice_around(cells: Cells, grid: Grid) -> Grid:
     high = np.minimum(last + reach, np.maximum(last + half, np.array(grid.shape) - 0.5))
     start, stop = np.floor(low + 0.5 - 1e-6).astype(int), np.ceil(high + 0.5 + 1e-6).astype(int)
     return grid.window(start.tolist(), (stop - start).tolist())
+
+
+def places(cells: Cells, around: Grid) -> Integers:
+    """Where each cell lies in voxels of a grid on the same lattice, (n, 3)."""
+    first = np.rint(cells.grid.indices(around.points_lps_mm((0, 0, 0)))).astype(np.int64)
+    return np.asarray(cells.index - first, np.int64)
 
 
 def energy_from_cells(

@@ -20,12 +20,12 @@ __all__ = [
     "LUNG_G_PER_ML",
     "SOFT_TISSUE_G_PER_ML",
     "STEPS_PER_MM",
+    "Bundle",
     "Lines",
+    "bundles",
     "energy_table",
     "points",
     "rays_for",
-    "shares",
-    "trace",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -125,6 +125,42 @@ def energy_table(kernel: PointKernel, longest_chord: float) -> Floats:
     within = np.interp(radius, kernel.radius_mm * kernel.density_g_per_ml, kernel.energy_fraction_within)
     integral = np.concatenate(([0.0], np.cumsum((within[1:] + within[:-1]) / 2))) / STEPS_PER_MM
     return np.stack((within, integral))
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """Rays from one part of a source voxel into some octants.
+
+    ``part`` (3,), which part of the voxel they start in; ``octants`` (n, 3), signs of their directions; ``share`` (rays,),
+    part of the voxel's emission on each ray in each octant; ``lines``, through lattice voxels as large as the part.
+    """
+
+    part: Integers
+    octants: Integers
+    share: Floats
+    lines: Lines
+
+
+def bundles(
+    kernel: PointKernel, voxel_mm: Floats, parts: tuple[int, int, int], number: int, table: Floats
+) -> list[Bundle]:
+    """Rays of a source voxel that is a block of parts, each as large as the voxels of the lattice that they cross.
+
+    ``number`` rays start in each part, and no two parts send theirs in the same directions. What starts in one part starts,
+    mirrored, in another into the other octants.
+    """
+    cut, count, each = np.array(parts), math.prod(parts), number // 8
+    all_points = points(1 << (each * count - 1).bit_length())
+    octants = np.array(list(itertools.product((1, -1), repeat=3)))
+    found = []
+    for n, one in enumerate(np.ndindex(parts)):
+        lines = trace(all_points[n * each : (n + 1) * each], voxel_mm / cut)  # a digital net in itself
+        share = shares(kernel, voxel_mm / cut, table, lines) / count
+        places = np.where(octants > 0, one, cut - 1 - one)
+        found += [
+            Bundle(place, octants[(places == place).all(axis=1)], share, lines) for place in np.unique(places, axis=0)
+        ]
+    return found
 
 
 def shares(kernel: PointKernel, spacing_mm: Floats, table: Floats, lines: Lines) -> Floats:

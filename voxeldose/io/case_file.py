@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
 from voxeldose.io.toml_file import Table as _Table
 from voxeldose.io.toml_file import checked, checked_json, read_toml
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-__all__ = ["CaseFile", "case_file_again", "case_file_from", "read_case_file", "resolve_paths"]
+__all__ = [
+    "CaseFile",
+    "case_file_again",
+    "case_file_from",
+    "input_files",
+    "named_inputs",
+    "read_case_file",
+    "resolve_paths",
+]
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -34,6 +40,7 @@ class CaseTable(_Table):
     """``[case]``."""
 
     id: str = ""
+    bilirubin_mg_per_dl: Positive | None = None
 
 
 class ActivityTable(_Table):
@@ -66,6 +73,16 @@ class RoisTable(_Table):
     labels: dict[str, LabelTable] | None = None
     drawn_on: Literal["activity", "ct"] | None = None
 
+    @property
+    def paths(self) -> list[str]:
+        """The files, however many."""
+        return [self.path] if isinstance(self.path, str) else self.path
+
+    @property
+    def names(self) -> dict[str, tuple[str, str]] | None:
+        """Label -> name and role, as the readers of regions take them."""
+        return {k: (v.name, str(v.role)) for k, v in self.labels.items()} if self.labels is not None else None
+
 
 class DerivedTable(_Table):
     """``[[derived]]``: a region made from others (``from``) or from the activity (``isocontour_…``)."""
@@ -79,7 +96,7 @@ class DerivedTable(_Table):
     isocontour_bq_per_ml: Positive | None = None
     isocontour_of: Annotated[str, Field(pattern=r"^(maximum|mean)( of \S.*)?$")] = "maximum"
     image: str | None = None
-    margin_mm: float = 0.0
+    margin_mm: Annotated[float, Field(ge=-200, le=200)] = 0.0
     within: str | None = Field(default=None, min_length=1)
 
 
@@ -111,7 +128,7 @@ class DoseTable(_Table):
     engine: Literal["dpk", "local", "density"] = "dpk"
     calibration: Literal["administered", "absolute"] = "administered"
     calibration_region: str | None = None
-    grid: Literal["activity", "ct", "rois"] | Positive = "activity"
+    grid: Literal["activity", "ct", "rois"] | Annotated[float, Field(gt=0, le=100)] = "activity"
     density: str = "uniform"
     density_g_per_ml: Annotated[float, Field(ge=0.05, le=25)] | None = None
     hu_table: str | list[Annotated[list[float], Field(min_length=2, max_length=2)]] | None = None
@@ -235,5 +252,32 @@ def case_file_again(content: dict[str, Any], where: str) -> CaseFile:
     return checked_json(CaseFile, content, where)
 
 
+def input_files(config: CaseFile) -> tuple[Path, ...]:
+    """Every file that a case reads, or might read in the folders that it names."""
+    return tuple(dict.fromkeys(f for p in named_inputs(config) for f in _files(Path(p))))
+
+
+def named_inputs(config: CaseFile) -> list[str]:
+    """The files and folders that a case names."""
+    paths = [config.activity.path, *([config.ct.path] if config.ct else [])]
+    paths += [p for table in config.rois for p in table.paths]
+    if config.dose.density not in ("uniform", "ct"):
+        paths.append(config.dose.density)
+    if config.registration is not None:
+        paths += [p for p in (config.registration.path, config.registration.image) if p is not None]
+    paths += [table.image for table in config.derived if table.image is not None]
+    if isinstance(config.dose.hu_table, str):
+        paths.append(config.dose.hu_table)
+    if config.dose.thresholds:
+        paths.append(config.dose.thresholds)
+    return paths
+
+
 def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else []
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))

@@ -64,11 +64,20 @@ def read_image(path: str | Path) -> Volume:
 
 @refusing_damage
 def read_ct_image(path: str | Path, *, series_uid: str | None = None, uneven: Uneven = "refuse") -> CtImage:
-    """CT numbers from DICOM or from a file of Hounsfield units; ``uneven`` as in :func:`read_ct`."""
+    """CT numbers from DICOM or from a file of Hounsfield units; ``uneven`` as in :func:`read_ct`.
+
+    Raises
+    ------
+    QuantityError
+        If a file's values lie beyond 16 bits, as no CT numbers do: it then holds something else (Bq/mL, counts).
+    """
     path = Path(path)
     if not is_plain_file(path):
         return read_ct(path, series_uid=series_uid, uneven=uneven)
     values, grid, texts = read_array(path)
+    if values.min() < -(2**16) or values.max() > 2**16:
+        msg = f"{path}: values from {values.min():g} to {values.max():g} are no CT numbers in HU; give the CT."
+        raise QuantityError(msg)
     note = f"{path.name} is taken to hold Hounsfield units."
     return CtImage(values, grid, notes=(*_notes(texts), note))
 

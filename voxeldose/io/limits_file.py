@@ -41,6 +41,9 @@ class LimitTable(Table):
         Literal["single compartment", "partition", "local deposition", "kernel", "Monte Carlo", "lung shunt"] | None
     ) = None
     image: Literal["Tc-99m", "Y-90"] | None = None
+    bilirubin_above_mg_per_dl: Annotated[float, Field(gt=0)] | None = None
+    bilirubin_below_mg_per_dl: Annotated[float, Field(gt=0)] | None = None
+    perfused_only: bool = False
 
 
 class LimitsFile(Table):

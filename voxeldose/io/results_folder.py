@@ -111,13 +111,12 @@ def _regions_of_case(path: Path) -> RoiSet:
     recorded = {str(i["path"]): i["sha256"] for i in manifest["inputs"]}
     rois = RoiSet()
     for table in config.rois:
-        paths = [Path(p) for p in ([table.path] if isinstance(table.path, str) else table.path)]
+        paths = [Path(p) for p in table.paths]
         files = [f for p in paths for f in ([p] if p.is_file() else sorted(p.rglob("*"))) if f.is_file()]
         if not files or any(recorded.get(str(f)) != sha256(f) for f in files if not f.name.startswith(".")):
             msg = f"{path}: the ROI files of the case are not there as they were."
             raise InputError(msg)
-        labels = {k: (v.name, str(v.role)) for k, v in table.labels.items()} if table.labels is not None else None
-        rois += read_rois(paths, labels)
+        rois += read_rois(paths, table.names)
     return rois
 
 

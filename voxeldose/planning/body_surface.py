@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from voxeldose.errors import QuantityError
-from voxeldose.planning.plan import Plan, require_above_zero
+from voxeldose.planning.plan import Plan
 from voxeldose.radionuclide import Y90
 
 __all__ = ["plan_body_surface"]
@@ -30,9 +30,11 @@ def plan_body_surface(height_m: float, weight_kg: float, tumor_part: float) -> P
     Raises
     ------
     QuantityError
-        If a number is impossible, height in centimetres included.
+        If a number is impossible, height in centimetres and weight in grams included.
     """
-    require_above_zero(weight_kg, "weight", "kg")
+    if not (math.isfinite(weight_kg) and 2 < weight_kg < 500):
+        msg = f"Weight must be in kilograms, found {weight_kg}."
+        raise QuantityError(msg)
     if not (math.isfinite(height_m) and 0.3 < height_m < 2.6):
         msg = f"Height must be in metres, found {height_m}."
         raise QuantityError(msg)

@@ -24,6 +24,7 @@ from voxeldose.planning.plan import (
     require_above_zero,
     require_activity,
     require_shunt,
+    unit_doubts,
 )
 from voxeldose.radionuclide import Y90
 
@@ -168,6 +169,7 @@ def plan_mird(
             TRAPPED,
             *lungs.said(),
         ),
+        warnings=unit_doubts(activity, (mass_g,), lungs.mass_g),
     )
 
 
@@ -234,7 +236,12 @@ def plan_partition(
             TRAPPED,
             *lungs.said(),
         ),
+        warnings=unit_doubts(sum(activities), [g for t in territories for g in (t.normal_g, *_grams(t))], lungs.mass_g),
     )
+
+
+def _grams(territory: Territory) -> list[float]:
+    return [tumor.mass_g for tumor in territory.tumors]
 
 
 def plan_partition_for(
@@ -333,7 +340,7 @@ def plan_partition_for(
         bounds=bounds,
         binding=binding,
         assumptions=tuple(said),
-        warnings=tuple(warnings),
+        warnings=(*warnings, *plan.warnings),
     )
 
 

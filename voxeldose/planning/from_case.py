@@ -10,7 +10,7 @@ from voxeldose.planning.compartments import Territory, Tumor
 if TYPE_CHECKING:
     from voxeldose.case import Assessment
 
-__all__ = ["perfused_mass_g", "territory_of"]
+__all__ = ["perfused_mass_g", "territory_of", "tumor_ml", "tumor_part_of"]
 
 #: Part of a tumor that must lie in the perfused region to count as inside it.
 INSIDE = 0.95
@@ -90,6 +90,32 @@ def territory_of(
     unperfused_g = max(normal_liver_g - mass_g, 0.0) if perfused else 0.0
     territory = Territory(parts, mass_g, lung_shunt_fraction, perfused[0] if perfused else "liver")
     return territory, unperfused_g, (said, "Masses are volumes of the regions times the run's density.")
+
+
+def tumor_ml(result: Assessment) -> float:
+    """Volume of all tumors together, what two of them share counted once; 0 without any."""
+    tumors = _with_role(result, "tumor")
+    shared = sum(o.volume_ml for o in result.overlaps if o.first in tumors and o.second in tumors)
+    return sum(result.rois[name].volume_ml for name in tumors) - shared
+
+
+def tumor_part_of(result: Assessment) -> tuple[float, str]:
+    """Volume of the tumors over that of tumors and normal liver, and the regions' names.
+
+    Raises
+    ------
+    QuantityError
+        If there is no normal liver.
+    """
+    normals = _with_role(result, "normal_liver")
+    normal_ml = sum(result.rois[name].volume_ml for name in normals)
+    if not normal_ml > 0:
+        msg = (
+            f"The tumor's part of the liver needs a region of the liver; found {', '.join(result.rois) or 'no region'}."
+        )
+        raise QuantityError(msg)
+    tumors = tumor_ml(result)
+    return tumors / (tumors + normal_ml), ", ".join((*_with_role(result, "tumor"), *normals))
 
 
 def _with_role(result: Assessment, role: str) -> list[str]:

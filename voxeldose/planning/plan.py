@@ -25,6 +25,7 @@ __all__ = [
     "require_activity",
     "require_shunt",
     "spread",
+    "unit_doubts",
 ]
 
 #: The mass that the 30 Gy limit goes with; by CT it was 822 ± 103 g in 30 patients (Kao 2014, doi:10.1186/s13550-014-0033-7).
@@ -127,6 +128,31 @@ class Plan:
     territories_mbq: dict[str, float] | None = None
     assumptions: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+
+
+#: What an infusion, a liver compartment and lungs lie within by far; beyond, another unit was likely meant.
+LIKELY_MBQ = (20.0, 40_000.0)
+LIKELY_LIVER_G = (0.05, 8000.0)
+LIKELY_LUNG_G = (100.0, 5000.0)
+
+
+def unit_doubts(
+    activity_mbq: float | None = None, liver_g: Sequence[float] = (), lung_g: float | None = None
+) -> tuple[str, ...]:
+    """Sentences about numbers that look like GBq given as MBq, or kilograms as grams; masses of 0 mean that there is none."""
+    said = []
+    if activity_mbq is not None and not LIKELY_MBQ[0] <= activity_mbq <= LIKELY_MBQ[1]:
+        said.append(
+            f"{activity_mbq:g} MBq is no usual activity of an infusion: check that activities are in MBq, masses in g."
+        )
+    total = sum(liver_g)
+    if total and not (total >= 2 and all(LIKELY_LIVER_G[0] <= g <= LIKELY_LIVER_G[1] for g in liver_g if g)):
+        said.append(
+            f"Masses of {', '.join(f'{g:g}' for g in liver_g)} g are no usual part of a liver: check that they are in g."
+        )
+    if lung_g is not None and not LIKELY_LUNG_G[0] <= lung_g <= LIKELY_LUNG_G[1]:
+        said.append(f"{lung_g:g} g is no usual mass of lungs: check that it is in g.")
+    return tuple(said)
 
 
 def spread(plan: Plan) -> dict[str, dict[str, float]]:

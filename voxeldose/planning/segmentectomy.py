@@ -30,7 +30,10 @@ TN_SOURCE = "Practice of radiation segmentectomy; secondary citation (original n
 DELIVERED_H = 264.0
 DELIVERED_SOURCE = "1 - 2^(-t/T½); SIR-Spheres product page: 94 % within 11 days"
 
-WORDS = {"at least": "≥", "above": ">", "at most": "≤"}
+#: A treated fraction may exceed 1 by this much: liver and perfused volume are drawn apart.
+WHOLE = 1.05
+
+WORDS = {"at least": "≥", "above": ">", "at most": "≤", "below": "<"}
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,25 @@ class SegmentectomyFacts:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        for name in ("perfused_gy", "bq_per_sphere", "treated_fraction", "segments", "tumor_diameter_mm"):
+        numbers = (
+            "perfused_gy",
+            "bq_per_sphere",
+            "treated_fraction",
+            "segments",
+            "tumor_diameter_mm",
+            "tumor_to_normal",
+        )
+        for name in numbers:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 msg = f"{name} must be above 0, found {value}."
+                raise QuantityError(msg)
+        if self.treated_fraction is not None and self.treated_fraction > WHOLE:
+            msg = f"treated_fraction must be at most 1 (a fraction, not percent), found {self.treated_fraction}."
+            raise QuantityError(msg)
+        for name, coverage, d95 in self.tumors:
+            if not (0 <= coverage <= 1 and math.isfinite(d95)):
+                msg = f"{name} needs V400 from 0 to 1 (a fraction, not percent) and D95 in Gy, found {coverage} and {d95}."
                 raise QuantityError(msg)
         if self.albi_grade not in (None, 1, 2, 3):
             msg = f"albi_grade must be 1, 2 or 3, found {self.albi_grade}."
@@ -119,13 +137,14 @@ def facts_of(content: Mapping[str, Any], **more: Any) -> SegmentectomyFacts:
     rois = content["rois"]
     perfused = [roi for roi in rois.values() if roi["role"] == "perfused"]
     one = perfused[0] if len(perfused) == 1 else None
+    ratio = content["tumor_to_normal_ratio"]
     found: dict[str, Any] = {
         "tumors": tuple(
             (name, roi["v400_fraction"], roi["d95_gy"])
             for name, roi in rois.items()
             if roi["role"] == "tumor" and roi["d95_gy"] is not None
         ),
-        "tumor_to_normal": content["tumor_to_normal_ratio"],
+        "tumor_to_normal": ratio if ratio is not None and ratio > 0 else None,
         "device": content["administration"]["device"],
     }
     if one is not None:
@@ -217,7 +236,12 @@ def _status(facts: SegmentectomyFacts, line: dict[str, Any], value: float | None
     if value is None:
         return "not given"
     reference = line["reference"]
-    met = {"at least": value >= reference, "above": value > reference, "at most": value <= reference}[line["sense"]]
+    met = {
+        "at least": value >= reference,
+        "above": value > reference,
+        "at most": value <= reference,
+        "below": value < reference,
+    }[line["sense"]]
     return "met" if met else "not met"
 
 

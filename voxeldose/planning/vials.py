@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
-from voxeldose.planning.plan import require_activity
+from voxeldose.planning.plan import require_activity, unit_doubts
 from voxeldose.radionuclide import Y90
 from voxeldose.volume import require_zone
 
@@ -27,6 +27,10 @@ CURIE_BQ = 3.7e10
 
 #: A vial this old (about 27 half-lives) holds less than a hundred-millionth; such a date is a mistake.
 DECAYED_H = 24.0 * 73
+
+
+#: Five times the largest vial on the market; a size above it is MBq given as GBq.
+LARGEST_GBQ = 100.0
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,9 @@ class Product:
         numbers = [*self.vials_gbq, *(x for x in (self.bq_per_sphere, self.shelf_life_h) if x is not None)]
         if not all(math.isfinite(x) and x > 0 for x in numbers):
             msg = f"{self.name}: vial sizes, activity a sphere and shelf life must be above 0, found {numbers}."
+            raise QuantityError(msg)
+        if any(size > LARGEST_GBQ for size in self.vials_gbq):
+            msg = f"{self.name}: vial sizes are in GBq, found {max(self.vials_gbq):g}; no vial holds more than {LARGEST_GBQ:g} GBq."
             raise QuantityError(msg)
 
 
@@ -113,6 +120,7 @@ class VialPlan:
     spheres_per_ml: float | None
     assumptions: tuple[str, ...]
     sources: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     formula: str = "A_vial(cal) = A 2^((t - t_cal)/T½) / (1 - R); SA(t) = SA_cal 2^(-(t - t_cal)/T½); N = A / SA"
 
 
@@ -210,6 +218,7 @@ def plan_vial(
         spheres / tumor_ml if spheres is not None and tumor_ml else None,
         _said(product, bool(calibrations), residual_fraction, tumor_ml),
         (f"Vial sizes: {product.vials_source}", *_sphere_source(product)),
+        unit_doubts(activity_mbq),
     )
 
 

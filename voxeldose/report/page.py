@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from voxeldose.report.content import COLUMNS, facts, intervals, reporting_items,
 from voxeldose.report.plots import draw_pictures, liver_frame, roi_styles, rois_with_role, slice_focus
 from voxeldose.report.viewer import ISODOSES_GY, colour_maps, viewer_data
 from voxeldose.report.wording import measure, number, percent
+from voxeldose.templates import data_uri, page_template, text_of
 
 if TYPE_CHECKING:
     from voxeldose.case import Assessment
@@ -49,23 +49,12 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
     InputError
         If the file cannot be written.
     """
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    house = Environment(
-        loader=PackageLoader("voxeldose", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    house.filters.update(number=number, percent=percent)
-    house.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     drawn = pictures or draw_pictures(result)
     script = _script()
     spread = intervals(result)
     tumors = rois_with_role(result, "tumor")
     largest = sorted(tumors, key=lambda name: -tumors[name].volume_ml)[:MAX_CARDS]
-    page = house.get_template("report.html.j2").render(
+    page = page_template("report.html.j2", number=number, percent=percent).render(
         result=result,
         record=result.record,
         totals=result.totals,
@@ -82,11 +71,11 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
         measure=measure,
         facts=facts(result),
         items=reporting_items(result, spread),
-        planes={name: _uri(png, "image/png") for name, png in drawn.planes.items()},
+        planes={name: data_uri(png, "image/png") for name, png in drawn.planes.items()},
         plane_columns=drawn.columns,
         plane_width=drawn.width_px,
-        dvh=_uri(drawn.dvh_svg, "image/svg+xml"),
-        style=_template("report.css"),
+        dvh=data_uri(drawn.dvh_svg, "image/svg+xml"),
+        style=text_of("report.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
         data=_data(result),
@@ -140,13 +129,5 @@ def _rounded_up(value: float) -> float:
 
 
 def _script() -> str:
-    parts = "\n".join(_template(name) for name in _SCRIPTS)
+    parts = "\n".join(text_of(name) for name in _SCRIPTS)
     return f"(() => {{\n'use strict';\n{parts}}})();\n"
-
-
-def _template(name: str) -> str:
-    return resources.files("voxeldose").joinpath("templates", name).read_text("utf-8")
-
-
-def _uri(content: bytes, mime: str) -> str:
-    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

@@ -94,8 +94,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         raise InputError(msg) from failure
 
 
-def _plain(name: str, longest: int = 60) -> str:
-    return escape(shortened(name, longest))
+def _plain(name: str) -> str:
+    return escape(shortened(name, 60))
 
 
 def _answers(result: Assessment, spread: Intervals | None) -> list[Any]:

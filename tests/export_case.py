@@ -1,0 +1,12 @@
+"""What the tests of DICOM exports share: the size of their study, a ball in it, and what a run may write."""
+
+import numpy as np
+
+SHAPE, SPACING = (12, 16, 18), (3.0, 2.5, 2.0)
+OBJECTS = ["dose.dcm", "bed.dcm", "rois.dcm", "measurements.dcm", "rois.rtstruct.dcm"]
+
+
+def ball(grid, radius, centre):
+    index = np.stack(np.meshgrid(*[np.arange(n) for n in grid.shape], indexing="ij"), axis=-1)
+    apart = np.linalg.norm((index - np.array(centre)) * grid.spacing_mm, axis=-1)
+    return apart <= radius

@@ -1,0 +1,79 @@
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from voxeldose.cli import main
+
+
+def run(words):
+    return CliRunner().invoke(main, ["tn", *words.split()])
+
+
+def answer(words):
+    result = run(words + " --json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_worked_example_24_from_counts_alone():
+    found = answer("--tumor 3.6e6 120 --normal 6.0e6 800")
+    assert found["tumor_to_normal"][0]["by_concentration"] == pytest.approx(4.0, rel=1e-12)
+    assert found["tumor_to_normal"][0]["by_dose"] is None
+    assert {"formula", "constants", "inputs", "sources", "assumptions", "warnings"} <= found.keys()
+    assert any("reached" in said for said in found["assumptions"])
+
+
+def test_tumors_are_pooled_by_their_sums_and_doses_by_volume():
+    counts = answer("--tumor 4e6 40 --tumor 1e6 40 --normal 1e6 100")["tumor_to_normal"]
+    assert [row["by_concentration"] for row in counts] == pytest.approx([10.0, 2.5, 6.25])
+    doses = answer("--tumor-gy 300 40 --tumor-gy 100 10 --normal-gy 30 1000 --normal-is perfused")["tumor_to_normal"]
+    assert [row["by_dose"] for row in doses] == pytest.approx([10.0, 100 / 30, 260 / 30])
+    assert {row["normal"] for row in doses} == {"perfused"}
+    assert {row["normal_volume_ml"] for row in doses} == {1000}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("", 2, "one of them"),
+        ("results --tumor 1 1 --normal 1 1", 2, "one of them"),
+        ("--tumor 1 1 --normal-gy 1 1", 2, "one of them"),
+        ("--tumor 1 1", 2, "belong together"),
+        ("results --normal-is x", 2, "goes with numbers"),
+        ("--tumor nan 1 --normal 1 1", 3, "found nan"),
+        ("--tumor -1 1 --normal 1 1", 3, "found -1"),
+        ("--tumor 1 0 --normal 1 1", 3, "above 0 mL"),
+        ("--tumor 1 1 --normal 0 1", 3, "found 0"),
+        ("nowhere", 3, "no such case file"),
+    ],
+)
+def test_what_cannot_be_answered(words, code, said):
+    result = run(words)
+    assert result.exit_code == code, result.output
+    assert said in result.stderr
+
+
+def test_results_answer_with_their_own_rows_and_normal_region(tmp_path):
+    row = {
+        "roi": "a",
+        "by_concentration": 5.0,
+        "by_dose": 4.5,
+        "normal": "whole normal liver: n",
+        "normal_volume_ml": 9.0,
+    }
+    said = ["T/N is against whole normal liver: n", "Something else."]
+    content = {
+        "schema": "voxeldose/assessment/1",
+        "tumor_to_normal": [row],
+        "assumptions": said,
+        "constants": {"name": "ddep"},
+    }
+    (tmp_path / "assessment.json").write_text(json.dumps(content | {"rois": {"a": {}, "n": {}}}))
+    found = answer(str(tmp_path))
+    assert found["tumor_to_normal"] == [row]
+    assert said[0] in found["assumptions"]
+    assert said[1] not in found["assumptions"]
+    assert "normal: whole normal liver: n, 9.0 mL" in run(str(tmp_path)).stdout
+    (tmp_path / "assessment.json").write_text(json.dumps(content | {"rois": {"n": {}}, "tumor_to_normal": []}))
+    assert "role tumor" in run(str(tmp_path)).stderr

@@ -1,0 +1,164 @@
+"""Source voxels that see one density only: the exact kernel serves them, and no ray is needed."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.ndimage import uniform_filter
+
+from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel
+from voxeldose.engines.cell_rays import Cells, places
+from voxeldose.engines.convolution import AIR_G_PER_ML, Convolution
+from voxeldose.radionuclide import JOULE_PER_MEV, Radionuclide
+from voxeldose.volume import DecayMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from voxeldose.grid import Grid
+
+__all__ = ["Even", "averaged_density", "even_surroundings", "spend_evenly"]
+
+#: Size of the cube over which density is averaged before it is compared: noise of voxels evens out along a ray and does not
+#: change the dose, since what a voxel takes and its mass go alike.
+AVERAGED_MM: Final = 10.0
+
+#: Averaged densities count as one if they differ by no more within reach, groups are this wide, and a single voxel may
+#: differ from the average by that much; relative. All densities met are then within 0.9 % of the group's, and the dose, which
+#: is divided by the averaged density of its own voxel, is closer. Noise of a voxel changes its dose by a third of its own, since
+#: a voxel that is denser also keeps more.
+EVEN_WITHIN, GROUP_WIDTH, VOXEL_WITHIN = 0.006, 0.003, 0.02
+
+#: Voxels below which a convolution of their own costs more than their rays.
+_FEWEST = 1000
+
+Floats = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Even:
+    """Voxels (a mask over the lattice) that have ``g_per_ml`` all around them."""
+
+    g_per_ml: float
+    where: npt.NDArray[np.bool_]
+
+
+def spend_evenly(
+    kernel: PointKernel,
+    cells: Cells,
+    around: Grid,
+    grid: Grid,
+    density: Floats,
+    range_factor: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+    radionuclide: Radionuclide,
+    energy: npt.NDArray[np.float64],
+) -> Cells:
+    """Add to ``energy`` what cells in even surroundings leave, and return the others.
+
+    Parameters
+    ----------
+    kernel : PointKernel
+        Of water.
+    cells : Cells
+        On the lattice of ``around``.
+    around, grid : Grid
+        The lattice that rays cross, and where dose is wanted.
+    density : ndarray, (nk, pk, nj, pj, ni, pi)
+        That rays meet in the parts of each voxel of ``around``, g/mL.
+    range_factor : callable
+        Of a density, against water.
+    radionuclide : Radionuclide
+        Sets the unit of energy, in which it cancels.
+    energy : ndarray, (nk, nj, ni)
+        In units of the energy of one decay; changed in place. Each voxel takes of the group's energy by its own mass, so
+        noise of density changes no dose.
+    """
+    at = places(cells, around)
+    wanted = np.rint(around.indices(grid.points_lps_mm((0, 0, 0)))).astype(int)
+    low = np.minimum(at.min(axis=0), wanted).clip(0)
+    high = np.maximum(at.max(axis=0) + 1, wanted + grid.shape).clip(None, around.shape)
+    box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))  # nobody asks for what lies around
+    lattice = around.window(low.tolist(), (high - low).tolist())
+    amounts = np.zeros(lattice.shape)
+    amounts[tuple((at - low).T)] = cells.amounts
+    parts = density[box[0], :, box[1], :, box[2]]
+    mass = parts.mean(axis=(1, 3, 5))
+    averaged = averaged_density(mass, lattice.spacing_mm).astype(np.float64)
+    others = np.ones(lattice.shape, bool)
+    reach = DEFAULT_REACH_MM * float(range_factor(averaged).max())
+    for even in even_surroundings(amounts, averaged, parts, lattice.spacing_mm, reach):
+        others &= ~even.where
+        factor = float(range_factor(np.array(even.g_per_ml)))
+        exact = Convolution(kernel.with_range(factor), DEFAULT_REACH_MM * factor)
+        decays = DecayMap(np.where(even.where, amounts, 0), lattice, radionuclide=radionuclide)
+        per_decay = radionuclide.energy_mev * JOULE_PER_MEV / (even.g_per_ml * lattice.voxel_volume_ml * 1e-3)
+        energy[box] += exact.dose(decays, even.g_per_ml).gy / per_decay * (mass / np.maximum(averaged, AIR_G_PER_ML))
+    return cells.some(others[tuple((at - low).T)])
+
+
+def averaged_density(density: Floats, spacing_mm: Sequence[float]) -> Floats:
+    """Density over a cube of about :data:`AVERAGED_MM` around each voxel; both in g/mL, (nk, nj, ni)."""
+    return np.asarray(uniform_filter(density, [2 * round(AVERAGED_MM / 2 / s) + 1 for s in spacing_mm]))
+
+
+def even_surroundings(
+    amounts: Floats, averaged: Floats, density: Floats, spacing_mm: Sequence[float], reach_mm: float
+) -> Iterator[Even]:
+    """Groups of source voxels from which no ray meets another density than that of the group, to 0.9 %.
+
+    Parameters
+    ----------
+    amounts : ndarray, (nk, nj, ni)
+        What each voxel emits; sought are those that are not zero.
+    averaged : ndarray, (nk, nj, ni)
+        Density of :func:`averaged_density`, g/mL.
+    density : ndarray, (nk, pk, nj, pj, ni, pi)
+        That rays meet in the parts of each voxel, g/mL. Beyond the array nothing is asked of it.
+    spacing_mm : sequence of float
+        Voxel size ``(k, j, i)``.
+    reach_mm : float
+        Of rays in water of 1 g/mL; it shrinks with density.
+
+    Yields
+    ------
+    Even
+        Each voxel in one group at most. Looked for are densities from 2 % below the median at the sources: what is less
+        dense is seen from farther.
+    """
+    sources = amounts != 0
+    if np.count_nonzero(sources) < _FEWEST:
+        return
+    least = 0.98 * float(np.median(averaged[sources]))
+    if least <= 0:
+        return
+    uneven = density.max(axis=(1, 3, 5)) > averaged * (1 + VOXEL_WITHIN)
+    uneven |= density.min(axis=(1, 3, 5)) < averaged * (1 - VOXEL_WITHIN)
+    steps = [math.ceil(reach_mm / least / s) for s in spacing_mm]
+    low, high = _within(np.minimum, np.where(uneven, 0, averaged), steps), _within(np.maximum, averaged, steps)
+    even = sources & (low >= least) & (high - low <= EVEN_WITHIN * low)
+    group = np.floor(np.log((low[even] + high[even]) / (2 * least)) / GROUP_WIDTH)
+    for one in np.unique(group):
+        chosen = group == one
+        if np.count_nonzero(chosen) >= _FEWEST:
+            where = np.zeros_like(even)
+            where[even] = chosen
+            yield Even(float(np.median(averaged[where])), where)
+
+
+def _within(extreme: np.ufunc, values: Floats, steps: Sequence[int]) -> Floats:
+    """Extreme over the box of so many voxels to either side along each axis."""
+    for axis, reach in enumerate(steps):
+        found = np.moveaxis(values, axis, 0)
+        have = 0  # voxels to either side that are in already
+        while have < reach:
+            step = min(2 * have + 1, reach - have)
+            grown = found.copy()
+            extreme(grown[:-step], found[step:], out=grown[:-step])
+            extreme(grown[step:], found[:-step], out=grown[step:])
+            found, have = grown, have + step
+        values = np.moveaxis(found, 0, axis)
+    return values

@@ -1,0 +1,40 @@
+"""What every page is made from: its templates, scripts and styles, and pictures that lie within it."""
+
+from __future__ import annotations
+
+import base64
+from importlib import resources
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jinja2 import Template
+
+__all__ = ["data_uri", "page_template", "text_of"]
+
+
+def page_template(name: str, **filters: Callable[..., str]) -> Template:
+    """A template with these filters; all text is escaped, and an unknown name in it is an error."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    house = Environment(
+        loader=PackageLoader("voxeldose", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    house.filters.update(filters)
+    house.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return house.get_template(name)
+
+
+def text_of(name: str) -> str:
+    """A script or style as it stands in this room."""
+    return resources.files(__name__).joinpath(name).read_text("utf-8")
+
+
+def data_uri(content: bytes, mime: str) -> str:
+    """An address that holds the content itself, so that a page needs no other file."""
+    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

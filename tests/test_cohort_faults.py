@@ -103,7 +103,7 @@ def test_a_run_killed_at_random_moments_and_resumed_ends_as_an_undisturbed_one(
 
 @pytest.mark.slow
 def test_twenty_kills_leave_no_trace(tmp_path):
-    table = make_cohort(tmp_path / "in", 40, broken=5)
+    table = make_cohort(tmp_path / "in", 80, broken=5)
     plain(table, tmp_path / "whole")
     assert killed_and_resumed(table, tmp_path / "out", 20, workers=2, seed=20) >= 15
     for name in ("cohort.csv", "failures.csv"):

@@ -49,7 +49,7 @@ _FITTED_DOSE, _RIDGE = 0.003, 0.01
 
 #: Rays a voxel, from this voxel size in mm on (cube root of the volume). Too few leave the first layers of lung beside a
 #: liver several per cent wrong while the liver looks fine; benchmarks/bench_density.py has the errors.
-_RAYS = ((2.5, 1024), (1.75, 512), (0.0, 256))
+_RAYS = ((2.5, 1024), (1.0, 512), (0.0, 256))
 
 #: Table of the energy within a radius: steps a mm.
 STEPS_PER_MM = 100

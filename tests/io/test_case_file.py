@@ -156,6 +156,10 @@ def test_a_wrong_value_is_refused_with_its_key_and_what_was_found(read, refused,
     refused(lambda: read(f"{SMALL}[{table}]\n{line}\n"), "case.toml", *words)
 
 
+def test_a_key_of_several_types_is_named_without_those_types(read, refused):
+    refused(lambda: read('[activity]\npath = "a"\n[[rois]]\npath = 3\n'), "rois.0.path: input should be", "found 3")
+
+
 def test_an_unknown_role_is_refused_with_the_known_ones(read, refused):
     text = SMALL + 'labels = { 1 = { name = "liver", role = "organ" } }\n'
     refused(lambda: read(text), "rois.0.labels.1.role", "'tumor'", "organ")

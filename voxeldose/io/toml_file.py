@@ -79,7 +79,7 @@ def _problems(error: ValidationError, model: type[Table], tables: object, where:
 
 
 def _said(problem: Any, model: type[Table], tables: object) -> str:
-    place = [p for p in problem["loc"] if not str(p).startswith(("literal[", "constrained-", "float"))]
+    place = _place(problem, tables)
     key, entry = ".".join(str(p) for p in place), _named(tables, place)
     if problem["type"] == "extra_forbidden":
         known = sorted(_known_keys(model, place[:-1]))
@@ -89,6 +89,20 @@ def _said(problem: Any, model: type[Table], tables: object) -> str:
     if problem["type"] == "missing":
         return f"{key}{entry} is missing"
     return f"{key}{entry}: {problem['msg'][0].lower()}{problem['msg'][1:]}, found {problem['input']!r}"
+
+
+def _place(problem: Any, tables: object) -> list[Any]:
+    """Keys and numbers down to the problem, without pydantic's names of the types that it tried."""
+    place = []
+    for step in problem["loc"]:
+        known = (
+            step in tables if isinstance(tables, dict) else isinstance(tables, (list, tuple)) and isinstance(step, int)
+        )
+        if known:
+            tables = tables[step]  # type: ignore[index]  # a table or a list, as just seen
+        if known or (problem["type"] == "missing" and step == problem["loc"][-1]):
+            place.append(step)
+    return place
 
 
 def _named(tables: object, place: list[Any]) -> str:

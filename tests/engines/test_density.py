@@ -438,8 +438,8 @@ def test_the_loop_without_compilation_gives_the_same_dose(tmp_path):
 
 
 def liver_beside_lung(shape, noise=0.0):
-    """Liver with a hot spot, 30 mm and more from a lung at its upper end, on 3 mm voxels."""
-    grid = Grid.from_axes(shape, (3.0, 3.0, 3.0), (0, 0, 0))
+    """Liver with a hot spot, 30 mm and more from a lung at its upper end, on voxels of about 3 mm."""
+    grid = Grid.from_axes(shape, (3.0, 2.5, 3.5), (0, 0, 0))
     rho = np.full(shape, 1.05)
     rho[-6:] = 0.26
     rho *= 1 + noise * np.random.default_rng(5).standard_normal(shape)
@@ -472,6 +472,21 @@ def test_even_surroundings_with_noise_give_the_dose_of_rays_and_keep_the_energy(
     assert np.abs(ratio).max() < 0.006  # a third of 2 %, the most that one voxel may differ
     assert np.sqrt(np.mean(ratio**2)) < 0.0025
     assert found.energy_lost_fraction == pytest.approx(truth.energy_lost_fraction, abs=1e-4)
+
+
+def test_rays_are_kept_as_far_from_another_density_as_betas_go_along_each_axis():
+    from voxeldose.engines.even_surroundings import averaged_density, even_surroundings
+
+    shape, spacing, at = (30, 24, 22), (2.0, 3.0, 4.0), (15, 12, 11)
+    rho = np.full(shape, 1.05)
+    rho[at] = 1.08
+    blocks = rho.reshape(30, 1, 24, 1, 22, 1)
+    (one,) = even_surroundings(np.ones(shape), averaged_density(rho, spacing), blocks, spacing, 12.0)
+    by_rays = np.argwhere(~one.where)
+    steps = np.array([6, 4, 3])  # 11.7 mm over 2, 3 and 4 mm
+    np.testing.assert_array_equal(by_rays.min(axis=0), at - steps)
+    np.testing.assert_array_equal(by_rays.max(axis=0), at + steps)
+    assert len(by_rays) == 13 * 9 * 7
 
 
 def test_a_vessel_or_a_slope_of_density_is_met_by_rays():

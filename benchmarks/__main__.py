@@ -1,6 +1,5 @@
 """``python -m benchmarks [accuracy|speed|all]``: the cards on the terminal, as JSON, as Markdown and as HTML."""
 
-# ruff: noqa: T201
 from __future__ import annotations
 
 import argparse
@@ -14,14 +13,14 @@ from benchmarks.accuracy import SECTIONS, accuracy_card
 from benchmarks.card import Card, text_of, write_card, write_json
 from benchmarks.machine import describe_machine, told
 from benchmarks.speed import speed_card
-from voxeldose.dpk import point_kernel
 from voxeldose.errors import VoxeldoseError
 from voxeldose.io.point_kernel_file import read_point_kernel
+from voxeldose.model.kernel import point_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voxeldose.dpk import PointKernel
+    from voxeldose.model.kernel import PointKernel
 
 
 def main(words: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from benchmarks.figures import Figure
-    from voxeldose.dpk import PointKernel
+    from voxeldose.model.kernel import PointKernel
 
 __all__ = ["SECTIONS", "accuracy_card"]
 

@@ -10,17 +10,17 @@ import numpy as np
 from benchmarks.closed_forms import edge_level, sphere_fraction, spread_of
 from benchmarks.figures import Section
 from benchmarks.published import EDGE, LANCONELLI, OFFSETS, SELF_DOSES, SPHERES, TISSUE_RANGE
-from voxeldose.dpk import point_kernel, voxelise
 from voxeldose.engines.convolution import Convolution
-from voxeldose.grid import Grid
-from voxeldose.radionuclide import JOULE_PER_MEV, Y90
-from voxeldose.volume import DecayMap
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import point_kernel, voxelise
+from voxeldose.model.radionuclide import JOULE_PER_MEV, Y90
+from voxeldose.model.volume import DecayMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.figures import Figure
-    from voxeldose.dpk import PointKernel
+    from voxeldose.model.kernel import PointKernel
 
 __all__ = ["edges", "s_values", "spheres"]
 

@@ -21,15 +21,15 @@ from benchmarks.figures import Section
 from benchmarks.nema import AT, STUDY, circles
 from voxeldose.demo.dicom_study import write_ct, write_rtstruct
 from voxeldose.demo.shapes import occupancy, sphere
-from voxeldose.dpk import point_kernel
-from voxeldose.dvh import Dvh
 from voxeldose.engines.convolution import Convolution
-from voxeldose.grid import Grid
 from voxeldose.io.labels import read_rtstruct
 from voxeldose.metrics import roi_metrics
-from voxeldose.radionuclide import JOULE_PER_MEV, Y90
+from voxeldose.model.dvh import Dvh
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import point_kernel
+from voxeldose.model.radionuclide import JOULE_PER_MEV, Y90
+from voxeldose.model.volume import DecayMap, DoseMap
 from voxeldose.resample import roi_onto
-from voxeldose.volume import DecayMap, DoseMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from benchmarks.figures import Figure
-    from voxeldose.dpk import PointKernel
+    from voxeldose.model.kernel import PointKernel
 
     Floats = npt.NDArray[np.float64]
 
@@ -149,9 +149,7 @@ def masks_of_plastimatch(structures_file: Path, grid: Grid) -> dict[str, dict[st
         return {}
     folder = structures_file.parent
     words = ["convert", "--input", structures_file, "--referenced-ct", folder / "ct", "--output-prefix", folder / "out"]
-    subprocess.run(  # noqa: S603 - the program found above, with files of our own
-        [program, *map(str, words), "--prefix-format", "nii.gz"], check=True, capture_output=True
-    )
+    subprocess.run([program, *map(str, words), "--prefix-format", "nii.gz"], check=True, capture_output=True)
     found = {}
     for path in (folder / "out").glob("*.nii.gz"):
         mask = np.asarray(nib.load(path).dataobj).T > 0  # (i, j, k) along x, y, z as the CT's voxels

@@ -9,19 +9,19 @@ import numpy.typing as npt
 
 from benchmarks.figures import Section
 from benchmarks.monte_carlo_cases import LAYERS, MEDIA, MEV_PER_DECAY, S_VALUES, SPHERES, layer_table, s_value_table
-from voxeldose.dpk import voxelise
 from voxeldose.engines.density import SOFT_TISSUE_RANGE, RayTransport
-from voxeldose.grid import Grid
-from voxeldose.radionuclide import JOULE_PER_MEV, Y90
-from voxeldose.volume import DecayMap, DensityMap
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import voxelise
+from voxeldose.model.radionuclide import JOULE_PER_MEV, Y90
+from voxeldose.model.volume import DecayMap, DensityMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from benchmarks.figures import Figure
     from benchmarks.monte_carlo_cases import Layers, SphereCase
-    from voxeldose.dpk import PointKernel, VoxelKernel
     from voxeldose.engines.convolution import Convolution, LocalDeposition
+    from voxeldose.model.kernel import PointKernel, VoxelKernel
 
 __all__ = ["beside_lung", "layer_doses", "merged", "of_medium", "s_values_simulated", "sphere_dose"]
 

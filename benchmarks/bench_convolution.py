@@ -14,7 +14,6 @@ in a process of its own, after calls on small images; the result counts as one g
 everything from the start of Python, with an empty and with a filled NUMBA_CACHE_DIR.
 """
 
-# ruff: noqa: T201
 from __future__ import annotations
 
 import importlib.util
@@ -30,21 +29,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.machine import describe_machine, in_process, reset_peak, resident_kib, times, told
-from voxeldose.case import Administration, Case
-from voxeldose.dpk import point_kernel, voxelise
 from voxeldose.engines.convolution import Convolution
-from voxeldose.grid import Grid
+from voxeldose.model.administration import Administration
+from voxeldose.model.case import Case
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import point_kernel, voxelise
+from voxeldose.model.radionuclide import Y90
+from voxeldose.model.roi import Roi, RoiSet
+from voxeldose.model.volume import ActivityMap, DecayMap
 from voxeldose.pipeline import assess
-from voxeldose.radionuclide import Y90
-from voxeldose.roi import Roi, RoiSet
-from voxeldose.volume import ActivityMap, DecayMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
 
-    from voxeldose.dpk import VoxelKernel
+    from voxeldose.model.kernel import VoxelKernel
 
     Image = npt.NDArray[np.float32]
     Shape = tuple[int, int, int]
@@ -68,11 +68,11 @@ FIRST_DOSE = """
 import sys
 import numpy as np
 import voxeldose as vd
-from voxeldose.dpk import point_kernel
+from voxeldose.model.kernel import point_kernel
 from voxeldose.engines.convolution import Convolution
-from voxeldose.grid import Grid
-from voxeldose.radionuclide import Y90
-from voxeldose.volume import DecayMap
+from voxeldose.model.grid import Grid
+from voxeldose.model.radionuclide import Y90
+from voxeldose.model.volume import DecayMap
 import resource
 mm = float(sys.argv[1])
 grid = Grid.from_axes((64, 80, 80), (mm, mm, mm), (0, 0, 0))
@@ -109,7 +109,7 @@ def cropped(values: Image, weights: Image) -> Image:
 
 def with_simpleitk(values: Image, weights: Image) -> Image:
     """SimpleITK's FFTConvolution with zeros outside."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     image, kernel = sitk.GetImageFromArray(values), sitk.GetImageFromArray(weights)
     found = sitk.FFTConvolution(image, kernel, False, sitk.FFTConvolutionImageFilter.ZERO_PAD)

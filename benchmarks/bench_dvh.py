@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.machine import describe_machine, told
-from voxeldose.dvh import Dvh
-from voxeldose.grid import Grid
-from voxeldose.roi import Roi
+from voxeldose.model.dvh import Dvh
+from voxeldose.model.grid import Grid
+from voxeldose.model.roi import Roi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print the figures."""
-    print(told(describe_machine()))  # noqa: T201
+    print(told(describe_machine()))
     grid = Grid.from_axes(SHAPE, (2.5, 0.98, 0.98), (0, 0, 0))
     rng = np.random.default_rng(1)
     dose = rng.gamma(2.0, 50.0, SHAPE).astype(np.float32)
@@ -65,8 +65,8 @@ def main() -> None:
     for name, regions in (("whole voxels", whole), ("fractional voxels", partial)):
         took = seconds(functools.partial(ours, regions))
         ratio = f"numpy.percentile {base:.2f} s, ratio {base / took:.1f}"
-        print(f"12 regions, {np.prod(SHAPE):,} voxels, {name}: {took:.2f} s; {ratio}")  # noqa: T201
-    print(f"largest difference {apart:.1e} Gy (numpy interpolates between two voxels)")  # noqa: T201
+        print(f"12 regions, {np.prod(SHAPE):,} voxels, {name}: {took:.2f} s; {ratio}")
+    print(f"largest difference {apart:.1e} Gy (numpy interpolates between two voxels)")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ an array that is there already. Peak memory is the rise of the resident peak in 
 ``bench_convolution.py``; in grids below a few MB memory that the process already held hides a part of it.
 """
 
-# ruff: noqa: T201
 from __future__ import annotations
 
 import argparse

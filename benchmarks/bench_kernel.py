@@ -17,8 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.machine import describe_machine, told
-from voxeldose import dpk
-from voxeldose.dpk import PointKernel, point_kernel, voxelise
+from voxeldose.model.kernel import PointKernel, point_kernel, voxelise
 
 SPACINGS = [
     *((s,) * 3 for s in (0.5, 1.0, 2.0, 3.0, 4.8, 6.0, 10.0)),
@@ -40,13 +39,13 @@ def octant(kernel: PointKernel, spacing: Spacing) -> Weights:
 
 def finer(kernel: PointKernel, spacing: Spacing) -> Weights:
     """The same with six times as many radii, panels at every lattice plane."""
-    usual = dpk._radial_nodes  # noqa: SLF001
-    bends = [np.arange(0, dpk.DEFAULT_REACH_MM, a) for a in spacing]
+    usual = kernel._radial_nodes
+    bends = [np.arange(0, kernel.DEFAULT_REACH_MM, a) for a in spacing]
     try:
-        dpk._radial_nodes = lambda k, reach, width, _, fade: usual(k, reach, width / 6, bends, fade)  # type: ignore[assignment]  # noqa: SLF001 - finer nodes, to see the own error
+        kernel._radial_nodes = lambda k, reach, width, _, fade: usual(k, reach, width / 6, bends, fade)  # type: ignore[assignment]
         return octant(kernel, spacing)
     finally:
-        dpk._radial_nodes = usual  # noqa: SLF001
+        kernel._radial_nodes = usual
 
 
 def by_pairs(kernel: PointKernel, spacing: Spacing, shape: tuple[int, ...]) -> Weights:
@@ -82,7 +81,7 @@ def build_s(kernel: PointKernel, spacing: Spacing) -> float:
 
 def main() -> None:
     """Print the table."""
-    print(told(describe_machine()))  # noqa: T201
+    print(told(describe_machine()))
     kernel = point_kernel()
     for spacing in SPACINGS:
         best = build_s(kernel, spacing)
@@ -93,7 +92,7 @@ def main() -> None:
         spent = time.process_time() - start
         theirs = errors(random, limit)
         name = " x ".join(f"{s:g}" for s in spacing)
-        print(  # noqa: T201
+        print(
             f"{name:>16} mm: {1000 * best:5.1f} ms, error self {own[0]:.0e}, weights {own[1]:.0e}, "
             f"sum {abs(voxelise(kernel, spacing).energy_fraction.sum() - kernel.within(12)):.0e};   "
             f"{PAIRS / 1e6:g} M pairs: {1000 * spent:5.0f} ms, self {theirs[0]:.0e}, weights {theirs[1]:.0e}"

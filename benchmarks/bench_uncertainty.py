@@ -19,17 +19,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from voxeldose.case import Absolute, Administration, Case
 from voxeldose.demo import phantom
-from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution
-from voxeldose.grid import Grid
+from voxeldose.model.administration import Administration
+from voxeldose.model.case import Absolute, Case
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import point_kernel
+from voxeldose.model.radionuclide import Y90
+from voxeldose.model.roi import Roi, RoiSet
+from voxeldose.model.volume import ActivityMap
 from voxeldose.pipeline import assess
-from voxeldose.radionuclide import Y90
-from voxeldose.roi import Roi, RoiSet
 from voxeldose.spread import Spread
 from voxeldose.uncertainty import with_uncertainty
-from voxeldose.volume import ActivityMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

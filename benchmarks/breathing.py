@@ -18,16 +18,17 @@ import numpy as np
 
 from benchmarks.closed_forms import Spread, off_centre_fraction, sphere_fraction, spread_of
 from benchmarks.nema import circles, noise_of_mean
-from voxeldose.case import DEFAULT_DENSITY_G_PER_ML, Administration
 from voxeldose.demo import phantom
 from voxeldose.demo.dicom_study import PhantomStudy, write_pet, write_rtstruct
 from voxeldose.demo.shapes import blurred, occupancy, sphere
-from voxeldose.dpk import point_kernel
-from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_labels
-from voxeldose.radionuclide import Y90
+from voxeldose.model.administration import Administration
+from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import point_kernel
+from voxeldose.model.radionuclide import Y90
+from voxeldose.model.volume import ActivityMap
 from voxeldose.resample import onto
-from voxeldose.volume import ActivityMap
 
 if TYPE_CHECKING:
     from voxeldose.demo.shapes import Floats
@@ -185,7 +186,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--amplitude-mm", type=float, default=15.0, help="of the breath, peak to peak; 0 for none")
     chosen = parser.parse_args()
-    print(f"voxeldose assess {Liver().write_study(chosen.folder, chosen.amplitude_mm)}")  # noqa: T201
+    print(f"voxeldose assess {Liver().write_study(chosen.folder, chosen.amplitude_mm)}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxeldose.dpk import PointKernel
+    from voxeldose.model.kernel import PointKernel
 
     Floats = npt.NDArray[np.float64]
 

@@ -7,7 +7,6 @@
 25,000 a second on one core. The table is written to ``FOLDER/mc-CASE.csv``; needs NumPy and pypenred, not voxeldose.
 """
 
-# ruff: noqa: T201
 from __future__ import annotations
 
 import argparse

@@ -20,15 +20,15 @@ import numpy as np
 
 from benchmarks.closed_forms import dose_in_sphere, radius_of_dose, sphere_fraction, spread_of
 from benchmarks.published import NEMA_DIAMETERS_MM
-from voxeldose.case import Administration
 from voxeldose.demo.dicom_study import PhantomStudy, write_pet, write_rtstruct
 from voxeldose.demo.phantom import PET_NOISE_FWHM_MM, pet_deviation, pet_noise
 from voxeldose.demo.shapes import blurred, ellipsoid, occupancy, sphere
-from voxeldose.dpk import point_kernel
-from voxeldose.grid import Grid
-from voxeldose.radionuclide import Y90
+from voxeldose.model.administration import Administration
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import point_kernel
+from voxeldose.model.radionuclide import Y90
+from voxeldose.model.volume import ActivityMap
 from voxeldose.resample import onto
-from voxeldose.volume import ActivityMap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -237,7 +237,7 @@ def main() -> None:
     grid = field_of_view(phantom, tuple(chosen.voxel_mm), whole=not sharp)
     random = None if chosen.seed is None else np.random.default_rng(chosen.seed)
     image = phantom.activity(grid) if sharp and random is None else phantom.pet(grid, chosen.fwhm_mm, random)
-    print(f"voxeldose assess {write_study(phantom, image, grid, chosen.folder)}")  # noqa: T201
+    print(f"voxeldose assess {write_study(phantom, image, grid, chosen.folder)}")
 
 
 def _body(p: Points) -> Floats:

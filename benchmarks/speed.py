@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.bench_convolution import CASES, first_dose, measured, peak_grids, peers
 from benchmarks.bench_growth import rows
 from benchmarks.bench_kernel import build_s
-from voxeldose.dpk import point_kernel
+from voxeldose.model.kernel import point_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Callable

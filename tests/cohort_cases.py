@@ -15,9 +15,9 @@ from small_study import run as run_command
 from voxeldose._version import __version__
 from voxeldose.cohort.plan import Entry, Source, write_plan
 from voxeldose.cohort.store import Store
-from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_labels, write_nifti
-from voxeldose.volume import Volume
+from voxeldose.model.grid import Grid
+from voxeldose.model.volume import Volume
 
 if TYPE_CHECKING:
     from pathlib import Path

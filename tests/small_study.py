@@ -6,9 +6,9 @@ import numpy as np
 from click.testing import CliRunner
 
 from voxeldose.cli import main
-from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_labels, write_nifti
-from voxeldose.volume import Volume
+from voxeldose.model.grid import Grid
+from voxeldose.model.volume import Volume
 
 GRID = Grid.from_axes((12, 14, 16), (4, 3.5, 3), (-20, -22, -25))
 LIVER, LESION = np.s_[2:10, 2:12, 3:13], np.s_[5:8, 5:9, 6:10]

@@ -4,18 +4,18 @@ import json
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 from scipy.spatial.transform import Rotation
 
 from voxeldose.alignment import Placed, align
 from voxeldose.errors import GeometryError, InputError
-from voxeldose.grid import Grid
 from voxeldose.io.case_file import DerivedTable, RegistrationTable, case_file_from, read_case_file
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.io.transforms import read_itk_transform, write_itk_transform
 from voxeldose.job import run_case
-from voxeldose.roi import Roi, RoiSet
-from voxeldose.volume import ActivityMap, CountMap, CtImage
+from voxeldose.model.grid import Grid
+from voxeldose.model.roi import Roi, RoiSet
+from voxeldose.model.volume import ActivityMap, CountMap, CtImage
 
 PET, CT, OTHER = "1.2.1", "1.2.2", "1.2.3"
 MOTION = np.eye(4)

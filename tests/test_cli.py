@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from small_study import CASE, FILES, GRID, LESION, run, write_study
 
-from voxeldose.grid import Grid
 from voxeldose.io.nifti import read_array, write_labels, write_nifti
-from voxeldose.volume import Volume
+from voxeldose.model.grid import Grid
+from voxeldose.model.volume import Volume
 
 LABELS = {"1": {"name": "liver", "role": "liver"}, "2": {"name": "lesion", "role": "tumor"}}
 
@@ -90,7 +90,7 @@ def test_the_manifest_holds_hashes_constants_and_the_case(study):
 
 
 def test_dose_file_has_the_hottest_voxel_in_the_lesion_by_simpleitk_too(study):
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     run("assess", study / "case.toml")
     path = study / "case-results" / "dose.nii.gz"

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from small_study import run
 
-from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_labels, write_nifti
-from voxeldose.volume import Volume
+from voxeldose.model.grid import Grid
+from voxeldose.model.volume import Volume
 
 COUNTS = "--lung-anterior 120000 --lung-posterior 150000 --liver-anterior 1.5e6 --liver-posterior 1.1e6"
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from small_study import run
 
-from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_labels, write_nifti
-from voxeldose.volume import Volume
+from voxeldose.model.grid import Grid
+from voxeldose.model.volume import Volume
 
 GRID = Grid.from_axes((20, 24, 28), (4, 3.5, 3), (-40, -40, -40))
 KEYS = {"activity_mbq", "tumor_gy", "normal_gy", "perfused_gy", "lung_gy", "binding", "formula", "constants", "sources"}

@@ -5,9 +5,9 @@ import pytest
 from click.testing import CliRunner
 
 from voxeldose.cli import main
-from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_labels, write_nifti
-from voxeldose.volume import Volume
+from voxeldose.model.grid import Grid
+from voxeldose.model.volume import Volume
 
 
 def run(words):

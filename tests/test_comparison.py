@@ -14,8 +14,9 @@ from voxeldose.comparison import (
     sums_in_rois,
 )
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.radiobiology import bed_gy, default_sets
-from voxeldose.volume import DoseMap
+from voxeldose.model.tissue import default_sets
+from voxeldose.model.volume import DoseMap
+from voxeldose.radiobiology import bed_gy
 
 ANGLE = np.radians(25)
 TURN = np.array([[np.cos(ANGLE), -np.sin(ANGLE), 0], [np.sin(ANGLE), np.cos(ANGLE), 0], [0, 0, 1.0]])

@@ -5,9 +5,9 @@ import pytest
 
 from voxeldose.derived import Derivation, Isocontour, derive
 from voxeldose.errors import GeometryError, InputError, QuantityError
-from voxeldose.grid import Grid
-from voxeldose.roi import Roi, RoiSet
-from voxeldose.volume import ActivityMap, CountMap
+from voxeldose.model.grid import Grid
+from voxeldose.model.roi import Roi, RoiSet
+from voxeldose.model.volume import ActivityMap, CountMap
 
 GRID = Grid.from_axes((9, 10, 12), (3, 2, 1.5), (-10, 20, 5), frame_uid="1.2")
 VOXEL = GRID.voxel_volume_ml

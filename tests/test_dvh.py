@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from voxeldose.dvh import Dvh
 from voxeldose.errors import QuantityError
+from voxeldose.model.dvh import Dvh
 
 TEN = Dvh.from_voxels(np.arange(100.0, 600.0, 50.0), np.ones(10))
 

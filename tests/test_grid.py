@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from voxeldose.errors import GeometryError
-from voxeldose.grid import Grid, towards_lps
+from voxeldose.model.grid import Grid, towards_lps
 
 
 def rotation(degrees: float, axis: int) -> np.ndarray:

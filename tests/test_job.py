@@ -8,7 +8,7 @@ from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.case_file import case_file_from, input_files, read_case_file
 from voxeldose.io.nifti import write_nifti
 from voxeldose.job import open_case
-from voxeldose.volume import DensityMap, Volume
+from voxeldose.model.volume import DensityMap, Volume
 
 
 def opened(folder, text):

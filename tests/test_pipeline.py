@@ -4,18 +4,19 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from voxeldose.case import Absolute, Administration, Case
-from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.grid import Grid
+from voxeldose.model.administration import Administration
+from voxeldose.model.case import Absolute, Case
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import point_kernel
+from voxeldose.model.radionuclide import JOULE_PER_MEV, TC99M, Y90, Y90_VENDOR
+from voxeldose.model.roi import Roi, RoiSet
+from voxeldose.model.tissue import default_sets
+from voxeldose.model.volume import ActivityMap, CtImage, DensityMap
 from voxeldose.pipeline import assess, what_if
 from voxeldose.quantify import count_decays
-from voxeldose.radiobiology import default_sets
-from voxeldose.radionuclide import JOULE_PER_MEV, TC99M, Y90, Y90_VENDOR
-from voxeldose.roi import Roi, RoiSet
-from voxeldose.volume import ActivityMap, CtImage, DensityMap
 
 AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
 GRID = Grid.from_axes((24, 26, 30), (4, 3.5, 3), (-40, -50, -60))

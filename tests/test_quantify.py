@@ -3,13 +3,14 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 import pytest
 
-from voxeldose.case import Absolute, Administered, Administration, Case
 from voxeldose.errors import QuantityError
-from voxeldose.grid import Grid
-from voxeldose.quantify import administration_from_assays, count_decays, decay_to, hu_to_density, quantify
-from voxeldose.radionuclide import F18, TC99M, Y90
-from voxeldose.roi import Roi, RoiSet
-from voxeldose.volume import ActivityMap, CountMap, CtImage
+from voxeldose.model.administration import Administration, administration_from_assays
+from voxeldose.model.case import Absolute, Administered, Case
+from voxeldose.model.grid import Grid
+from voxeldose.model.radionuclide import F18, TC99M, Y90
+from voxeldose.model.roi import Roi, RoiSet
+from voxeldose.model.volume import ActivityMap, CountMap, CtImage
+from voxeldose.quantify import count_decays, decay_to, hu_to_density, quantify
 
 GRID = Grid.from_axes((20, 24, 28), (4, 4, 4), (0, 0, 0))
 INFUSION = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
@@ -230,7 +231,7 @@ def test_density_follows_the_table_and_padding_is_air(hu, density):
         {"lung_shunt_fraction": 4.0},
         {"lung_shunt_fraction": -0.1},
         {"device": "plastic"},
-        {"at": datetime(2024, 5, 2, 10)},  # noqa: DTZ001
+        {"at": datetime(2024, 5, 2, 10)},
     ],
 )
 def test_an_impossible_administration_is_refused(wrong):

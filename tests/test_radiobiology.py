@@ -5,24 +5,26 @@ import numpy as np
 import pytest
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.radionuclide import Y90, Radionuclide
+from voxeldose.model.tissue import (
+    complication_set,
+    complication_sets,
+    control_set,
+    control_sets,
+    default_sets,
+    linear_quadratic_set,
+    linear_quadratic_sets,
+)
 from voxeldose.radiobiology import (
     bed_gy,
     complication_by_set,
     complication_probability,
-    complication_set,
-    complication_sets,
     control_probability,
-    control_set,
-    control_sets,
-    default_sets,
     eubed_gy,
     eud_gy,
     geud_gy,
-    linear_quadratic_set,
-    linear_quadratic_sets,
     poisson_control,
 )
-from voxeldose.radionuclide import Y90, Radionuclide
 
 TUMOR, LIVER = (linear_quadratic_set(f"cremonesi-2008-{name}") for name in ("tumor", "normal-liver"))
 PRINTED = Radionuclide("Y-90", 64.2, 0.9367, "Cremonesi 2008")

@@ -1,7 +1,15 @@
 import pytest
 
 from voxeldose.errors import QuantityError
-from voxeldose.radionuclide import TC99M, Y90, Y90_ICRP107, Y90_VENDOR, Radionuclide, known_radionuclide, y90_constants
+from voxeldose.model.radionuclide import (
+    TC99M,
+    Y90,
+    Y90_ICRP107,
+    Y90_VENDOR,
+    Radionuclide,
+    known_radionuclide,
+    y90_constants,
+)
 
 
 @pytest.mark.parametrize(

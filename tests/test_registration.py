@@ -5,9 +5,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from voxeldose.errors import QuantityError
-from voxeldose.grid import Grid
+from voxeldose.model.grid import Grid
+from voxeldose.model.volume import CountMap, CtImage
 from voxeldose.registration import find_rigid, similarity
-from voxeldose.volume import CountMap, CtImage
 
 
 def motion(angles, shift, centre):

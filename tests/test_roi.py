@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.grid import Grid
-from voxeldose.roi import Roi, RoiCode, RoiSet, from_contours, role_from_codes, role_from_name, union
+from voxeldose.model.grid import Grid
+from voxeldose.model.roi import Roi, RoiSet, from_contours, union
+from voxeldose.model.roles import RoiCode, role_from_codes, role_from_name
 
 GRID = Grid.from_axes((6, 7, 8), (3, 2, 1), (0, 0, 0))
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from voxeldose.errors import QuantityError
-from voxeldose.grid import Grid
-from voxeldose.roi import Roi, from_contours
+from voxeldose.model.grid import Grid
+from voxeldose.model.roi import Roi, from_contours
+from voxeldose.model.volume import ActivityMap
 from voxeldose.surfaces import isocontour, with_margin
-from voxeldose.volume import ActivityMap
 
 
 def ball(radius, spacing, centre=(3.3, -4.1, 7.7), parts=1):

@@ -6,21 +6,22 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from voxeldose.case import Absolute, Administered, Administration, Case
 from voxeldose.demo import phantom
-from voxeldose.dpk import point_kernel, voxelise
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.errors import QuantityError
-from voxeldose.grid import Grid
+from voxeldose.model.administration import Administration
+from voxeldose.model.case import Absolute, Administered, Case
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import point_kernel, voxelise
+from voxeldose.model.radionuclide import Y90
+from voxeldose.model.roi import Roi, RoiSet
+from voxeldose.model.volume import ActivityMap
 from voxeldose.noise import NoiseField
 from voxeldose.pipeline import assess
 from voxeldose.propagation import Recovery, edge_response
 from voxeldose.quantify import count_decays
-from voxeldose.radionuclide import Y90
-from voxeldose.roi import Roi, RoiSet
 from voxeldose.spread import Condition, Spread
 from voxeldose.uncertainty import with_uncertainty
-from voxeldose.volume import ActivityMap
 
 AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
 GRID = Grid.from_axes((24, 26, 30), (4, 3.5, 3), (-40, -50, -60))

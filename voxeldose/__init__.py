@@ -130,16 +130,12 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from voxeldose.case import Absolute, Administered, Administration, Assessment, Case, Limit
     from voxeldose.comparison import GammaCriteria, gamma_index
     from voxeldose.comparison_job import ComparisonOptions, compare_folders
     from voxeldose.derived import Derivation, Isocontour, derive
-    from voxeldose.dpk import PointKernel, VoxelKernel, point_kernel, voxelise
-    from voxeldose.dvh import Dvh
     from voxeldose.engines.convolution import Convolution, LocalDeposition
     from voxeldose.engines.density import RayTransport
     from voxeldose.errors import GeometryError, InputError, QuantityError, VoxeldoseError
-    from voxeldose.grid import Grid
     from voxeldose.io.dicom_ct import read_ct
     from voxeldose.io.dicom_nm import read_spect
     from voxeldose.io.dicom_pet import read_pet
@@ -154,6 +150,18 @@ if TYPE_CHECKING:
     from voxeldose.io.requests import Requests
     from voxeldose.lungs import LungMass, Views, counted_shunt, lung_dose, lung_mass, planar_shunt, spect_shunt
     from voxeldose.metrics import tumor_to_normal_of
+    from voxeldose.model.administration import Administration, administration_from_assays
+    from voxeldose.model.assessment import Assessment
+    from voxeldose.model.case import Absolute, Administered, Case
+    from voxeldose.model.dvh import Dvh
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.kernel import PointKernel, VoxelKernel, point_kernel, voxelise
+    from voxeldose.model.limits import Limit
+    from voxeldose.model.radionuclide import TC99M, Y90, Radionuclide, y90_constants
+    from voxeldose.model.rigid import Registration
+    from voxeldose.model.roi import Roi, RoiSet
+    from voxeldose.model.tissue import complication_set, control_set, linear_quadratic_set
+    from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap, DoseMap
     from voxeldose.pipeline import assess, what_if
     from voxeldose.planning.body_surface import plan_body_surface
     from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
@@ -162,28 +170,20 @@ if TYPE_CHECKING:
     from voxeldose.planning.vials import Product, bq_per_sphere_at, fraction_delivered, plan_vial
     from voxeldose.planning.voxels import Wish, plan_voxels
     from voxeldose.propagation import Recovery, fit_recovery, mean_dose_spread
-    from voxeldose.quantify import administration_from_assays
     from voxeldose.radiobiology import (
         bed_gy,
         complication_by_set,
         complication_probability,
-        complication_set,
         control_probability,
-        control_set,
         eubed_gy,
         eud_gy,
         geud_gy,
-        linear_quadratic_set,
         poisson_control,
     )
-    from voxeldose.radionuclide import TC99M, Y90, Radionuclide, y90_constants
     from voxeldose.registration import find_rigid
     from voxeldose.report.page import write_report
     from voxeldose.report.pdf import write_pdf
     from voxeldose.report.plots import plot_dvh, plot_slices
-    from voxeldose.roi import Roi, RoiSet
     from voxeldose.spread import Condition, Spread
     from voxeldose.thresholds import published_limits
-    from voxeldose.transform import Registration
     from voxeldose.uncertainty import with_uncertainty
-    from voxeldose.volume import ActivityMap, CountMap, CtImage, DensityMap, DoseMap

@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING
 from voxeldose.errors import GeometryError, InputError
 from voxeldose.io.images import read_image
 from voxeldose.io.transforms import is_itk_transform, read_itk_transform, read_registration
+from voxeldose.model.rigid import Registration
+from voxeldose.model.roi import RoiSet
 from voxeldose.registration import METRIC, find_rigid, similarity
-from voxeldose.roi import RoiSet
-from voxeldose.transform import Registration
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from voxeldose.grid import Grid
     from voxeldose.io.case_file import RegistrationTable
-    from voxeldose.roi import Roi
-    from voxeldose.volume import ActivityMap, CountMap, CtImage, Volume
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.roi import Roi
+    from voxeldose.model.volume import ActivityMap, CountMap, CtImage, Volume
 
     Matrix = npt.NDArray[np.float64]
 

@@ -16,18 +16,19 @@ import numpy as np
 from voxeldose._compiled.gamma import ROUNDING, search
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.metrics import dvh_in
-from voxeldose.radiobiology import bed_gy, default_sets
+from voxeldose.model.tissue import default_sets
+from voxeldose.radiobiology import bed_gy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
-    from voxeldose.dvh import Dvh
-    from voxeldose.grid import Grid
-    from voxeldose.radionuclide import Radionuclide
-    from voxeldose.roi import Roi, RoiSet
-    from voxeldose.volume import DoseMap
+    from voxeldose.model.dvh import Dvh
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.radionuclide import Radionuclide
+    from voxeldose.model.roi import Roi, RoiSet
+    from voxeldose.model.volume import DoseMap
 
     Doubles = npt.NDArray[np.float64]
 

@@ -27,8 +27,8 @@ from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results import plain, write_json
 from voxeldose.io.results_folder import read_results
 from voxeldose.metrics import dvh_in
+from voxeldose.model.roi import RoiSet
 from voxeldose.regions import regions_on
-from voxeldose.roi import RoiSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from voxeldose.comparison import GammaMap
     from voxeldose.io.results_folder import ResultsFolder
-    from voxeldose.volume import DoseMap
+    from voxeldose.model.volume import DoseMap
 
 __all__ = ["SCHEMA", "ComparisonOptions", "compare_folders"]
 

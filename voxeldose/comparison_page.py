@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.figure import Figure
 
-    from voxeldose.volume import DoseMap
+    from voxeldose.model.volume import DoseMap
 
     Curve = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
+from voxeldose.model.grid import window_around
+from voxeldose.model.roi import Roi, RoiSet
+from voxeldose.model.volume import ActivityMap
 from voxeldose.resample import occupancy_onto
-from voxeldose.roi import Roi, RoiSet
-from voxeldose.surfaces import isocontour, window_around, with_margin
-from voxeldose.volume import ActivityMap
+from voxeldose.surfaces import isocontour, with_margin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voxeldose.volume import FloatArray, Volume
+    from voxeldose.model.volume import FloatArray, Volume
 
 __all__ = ["Derivation", "Isocontour", "derive"]
 

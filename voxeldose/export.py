@@ -17,17 +17,17 @@ from voxeldose.io.dicom_rtstruct import write_rtstruct
 from voxeldose.io.dicom_seg import write_seg
 from voxeldose.io.dicom_sr import write_sr
 from voxeldose.io.images import is_plain_file
+from voxeldose.model.roi import RoiSet
 from voxeldose.radiobiology import bed_gy
-from voxeldose.roi import RoiSet
 
 if TYPE_CHECKING:
-    from voxeldose.case import Assessment
-    from voxeldose.grid import Grid
     from voxeldose.io.case_file import CaseFile
     from voxeldose.io.dicom_dvh import StructureSet
     from voxeldose.io.dicom_files import Series
-    from voxeldose.transform import Registration
-    from voxeldose.volume import CtImage, DoseMap
+    from voxeldose.model.assessment import Assessment
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.rigid import Registration
+    from voxeldose.model.volume import CtImage, DoseMap
 
 __all__ = ["DicomSource", "bed_map", "dicom_source", "write_dicom"]
 
@@ -164,7 +164,7 @@ def _write_regions(result: Assessment, path: Path, source: DicomSource) -> Serie
             return series
     on_ct = "ct" in source.grids and source.grids["ct"].matches(result.dose.grid)
     cited = source.ct if on_ct else source.activity or source.ct
-    assert cited is not None  # noqa: S101 - one of them is the reference
+    assert cited is not None
     write_seg(_in_frame_of_dose(result, source), path, reference=cited, fractional=True)
     return cited
 

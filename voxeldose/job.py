@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.alignment import Placed, align
-from voxeldose.case import DEFAULT_DENSITY_G_PER_ML, Absolute, Administered, Administration, Case
 from voxeldose.derived import Derivation, Isocontour, derive
-from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import InputError
@@ -26,13 +24,16 @@ from voxeldose.io.nifti import write_nifti
 from voxeldose.io.requests import Requests
 from voxeldose.io.results import assessment_dict, write_json, write_tables
 from voxeldose.io.transforms import write_itk_transform
+from voxeldose.model.administration import Administration, administration_from_assays
+from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML, Absolute, Administered, Case
+from voxeldose.model.kernel import point_kernel
+from voxeldose.model.radionuclide import y90_constants
+from voxeldose.model.roi import RoiSet
+from voxeldose.model.tissue import default_sets, linear_quadratic_set
 from voxeldose.pipeline import Engine, assess
 from voxeldose.propagation import Recovery, fit_recovery
-from voxeldose.quantify import administration_from_assays, hu_to_density
-from voxeldose.radiobiology import default_sets, linear_quadratic_set
-from voxeldose.radionuclide import y90_constants
+from voxeldose.quantify import hu_to_density
 from voxeldose.report import draw_pictures, write_pdf, write_report
-from voxeldose.roi import RoiSet
 from voxeldose.spread import Condition, Spread
 from voxeldose.thresholds import merged, published_limits
 from voxeldose.uncertainty import with_uncertainty
@@ -40,11 +41,12 @@ from voxeldose.uncertainty import with_uncertainty
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voxeldose.case import Assessment, Limit
-    from voxeldose.grid import Grid
     from voxeldose.io.case_file import AdministrationTable, CaseFile, RecoveryTable, UncertaintyTable
-    from voxeldose.radiobiology import Radiobiology
-    from voxeldose.volume import CtImage, DensityMap, Volume
+    from voxeldose.model.assessment import Assessment
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.limits import Limit
+    from voxeldose.model.tissue import Radiobiology
+    from voxeldose.model.volume import CtImage, DensityMap, Volume
 
 __all__ = ["Opened", "open_case", "predict_case", "run_case"]
 

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.planning.plan import unit_doubts
+from voxeldose.model.administration import unit_doubts
+from voxeldose.model.roi import union
 from voxeldose.resample import onto, roi_onto
-from voxeldose.roi import union
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from voxeldose.grid import Grid
-    from voxeldose.radionuclide import Radionuclide
-    from voxeldose.roi import RoiSet
-    from voxeldose.volume import ActivityMap, CountMap, DensityMap, FloatArray
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.radionuclide import Radionuclide
+    from voxeldose.model.roi import RoiSet
+    from voxeldose.model.volume import ActivityMap, CountMap, DensityMap, FloatArray
 
 __all__ = [
     "CONVENTIONAL_MASS_G",

@@ -17,18 +17,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.case import Overlap, RoiMetrics, TumorToNormal
-from voxeldose.dvh import Dvh
 from voxeldose.errors import QuantityError
+from voxeldose.model.assessment import Overlap, RoiMetrics, TumorToNormal
+from voxeldose.model.dvh import Dvh
+from voxeldose.model.volume import DensityMap
 from voxeldose.radiobiology import eubed_gy, eud_gy
-from voxeldose.volume import DensityMap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from voxeldose.radiobiology import Radiobiology
-    from voxeldose.roi import Roi
-    from voxeldose.volume import DecayMap, DoseMap, FloatArray
+    from voxeldose.model.roi import Roi
+    from voxeldose.model.tissue import Radiobiology
+    from voxeldose.model.volume import DecayMap, DoseMap, FloatArray
 
 __all__ = [
     "dvh_in",

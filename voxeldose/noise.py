@@ -9,21 +9,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.case import Administered
-from voxeldose.dpk import DEFAULT_REACH_MM, point_kernel, voxelise
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.errors import QuantityError
-from voxeldose.radionuclide import JOULE_PER_MEV
+from voxeldose.model.case import Administered
+from voxeldose.model.kernel import DEFAULT_REACH_MM, point_kernel, voxelise
+from voxeldose.model.radionuclide import JOULE_PER_MEV
+from voxeldose.model.volume import DecayMap, DensityMap
 from voxeldose.regions import reference_region
 from voxeldose.resample import onto, roi_onto
-from voxeldose.volume import DecayMap, DensityMap
 
 if TYPE_CHECKING:
-    from voxeldose.case import Assessment
-    from voxeldose.grid import Grid
+    from voxeldose.model.assessment import Assessment
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.volume import FloatArray
     from voxeldose.pipeline import Engine
     from voxeldose.spread import Spread
-    from voxeldose.volume import FloatArray
 
 __all__ = ["NoiseField"]
 

@@ -11,27 +11,28 @@ import numpy as np
 
 from voxeldose import metrics
 from voxeldose._version import __version__
-from voxeldose.case import Assessment, Case, Overlap, RunRecord, Totals
-from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel, point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import QuantityError
+from voxeldose.model.administration import unit_doubts
+from voxeldose.model.assessment import Assessment, Overlap, RunRecord, Totals
+from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel, point_kernel
+from voxeldose.model.radionuclide import JOULE_PER_MEV
+from voxeldose.model.volume import DensityMap
 from voxeldose.placing import decays_on_grid, density_on_grid
-from voxeldose.planning.plan import unit_doubts
 from voxeldose.quantify import Quantified, count_decays, image_nuclide, quantify
-from voxeldose.radionuclide import JOULE_PER_MEV
 from voxeldose.regions import perfused_normal, regions_on
 from voxeldose.resample import roi_onto
 from voxeldose.thresholds import published_limits, thresholds_met
-from voxeldose.volume import DensityMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from voxeldose.case import RoiMetrics, TumorToNormal
-    from voxeldose.grid import Grid
-    from voxeldose.roi import RoiSet
-    from voxeldose.volume import DecayMap, DoseMap
+    from voxeldose.model.assessment import RoiMetrics, TumorToNormal
+    from voxeldose.model.case import Case
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.roi import RoiSet
+    from voxeldose.model.volume import DecayMap, DoseMap
 
 __all__ = ["Engine", "assess", "what_if"]
 

@@ -6,16 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.engines.convolution import AIR_G_PER_ML
+from voxeldose.model.volume import AIR_G_PER_ML, DensityMap
 from voxeldose.resample import onto
-from voxeldose.volume import DensityMap
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxeldose.case import Case
-    from voxeldose.grid import Grid
-    from voxeldose.volume import DecayMap
+    from voxeldose.model.case import Case
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.volume import DecayMap
 
 __all__ = ["decays_on_grid", "density_on_grid"]
 

@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.case import Absolute, Administration
 from voxeldose.errors import QuantityError
-from voxeldose.radionuclide import TC99M, known_radionuclide
+from voxeldose.model.administration import ADMINISTRATIONS_APART_S, Administration
+from voxeldose.model.case import Absolute
+from voxeldose.model.radionuclide import TC99M, known_radionuclide
+from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DecayMap, DensityMap
 from voxeldose.regions import reference_region
-from voxeldose.volume import ActivityMap, CountMap, CtImage, DecayMap, DensityMap, require_zone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from voxeldose.case import Case
-    from voxeldose.radionuclide import Radionuclide
-    from voxeldose.volume import FloatArray
+    from voxeldose.model.case import Case
+    from voxeldose.model.radionuclide import Radionuclide
+    from voxeldose.model.volume import FloatArray
 
-__all__ = ["Quantified", "administration_from_assays", "count_decays", "decay_to", "hu_to_density", "quantify"]
+__all__ = ["Quantified", "count_decays", "decay_to", "hu_to_density", "quantify"]
 
 #: HU and g/mL, linear in between, flat beyond. Schneider, Bortfeld, Schlegel, Phys. Med. Biol. 45 (2000) 459-478
 #: (its air-lung-fat line, soft-tissue and bone fits), with the breakpoints in use by GATE.
@@ -44,9 +45,6 @@ RECOVERY_LIMITS = (0.8, 1.2)
 
 #: After so many half-lives (107 days of Y-90) a million-millionth is left, which no image shows.
 MOST_HALF_LIVES = 40
-
-#: Administrations of header and user that lie further apart than this are said to differ (judgement).
-ADMINISTRATIONS_APART_S = 600.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,56 +73,6 @@ def decay_to(activity: ActivityMap, at: datetime, radionuclide: Radionuclide) ->
     return ActivityMap(
         activity.bq_per_ml * np.float32(factor), activity.grid, at=at, radionuclide=radionuclide, notes=activity.notes
     )
-
-
-def administration_from_assays(
-    radionuclide: Radionuclide,
-    *,
-    at: datetime,
-    vial: tuple[float, datetime],
-    residual: tuple[float, datetime] | None = None,
-    lung_shunt_fraction: float | None = None,
-) -> Administration:
-    """Bring the assays of vial and residual, each with its own instant, to the infusion.
-
-    ``A(t) = A_ref · 2^(-(t - t_ref)/T½)`` for both: the vial decays forward to the infusion, the residual back to it.
-
-    Parameters
-    ----------
-    radionuclide : Radionuclide
-        With the run's constants.
-    at : datetime
-        The infusion.
-    vial, residual : (float, datetime)
-        MBq and the instant of the assay.
-    lung_shunt_fraction : float, optional
-        0 to 1.
-
-    Raises
-    ------
-    QuantityError
-        If an instant has no zone, the infusion lies before the vial's assay, the residual was measured before the infusion, or
-        an activity is impossible.
-    """
-    require_zone(at, "the infusion (at)")
-    require_zone(vial[1], "the vial's assay (assayed_at)")
-    if at < vial[1]:
-        msg = (
-            f"The infusion at {at.isoformat()} lies before the vial's assay or calibration {vial[1].isoformat()}. Check dates and "
-            "time zones, or give the activity as of the infusion."
-        )
-        raise QuantityError(msg)
-    if residual is not None:
-        require_zone(residual[1], "the residual's assay (residual_at)")
-        if residual[0] and residual[1] < at:
-            msg = f"The residual was measured at {residual[1].isoformat()}, before the infusion at {at.isoformat()}. Check both."
-            raise QuantityError(msg)
-
-    def at_infusion(assay: tuple[float, datetime]) -> float:
-        return assay[0] * radionuclide.decay_factor((at - assay[1]).total_seconds())
-
-    left = at_infusion(residual) if residual else 0.0
-    return Administration(radionuclide, at_infusion(vial), at, left, lung_shunt_fraction)
 
 
 def count_decays(activity: ActivityMap, radionuclide: Radionuclide) -> DecayMap:
@@ -324,7 +272,7 @@ def _scanners_administration(case: Case) -> list[str]:
     image, given = case.activity, case.administration
     if not isinstance(image, ActivityMap) or None in (image.at, image.acquired_at, given.at):
         return []
-    assert image.at is not None and image.acquired_at is not None and given.at is not None  # noqa: S101, PT018
+    assert image.at is not None and image.acquired_at is not None and given.at is not None
     apart_s = abs((image.at - given.at).total_seconds())
     if image.at >= image.acquired_at or apart_s <= ADMINISTRATIONS_APART_S:
         return []

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.model.roi import Roi, RoiSet, union
 from voxeldose.resample import roi_onto
-from voxeldose.roi import Roi, RoiSet, union
 
 if TYPE_CHECKING:
-    from voxeldose.grid import Grid
-    from voxeldose.volume import FloatArray
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.volume import FloatArray
 
 __all__ = ["perfused_normal", "reference_region", "regions_on"]
 

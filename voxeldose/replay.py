@@ -23,7 +23,7 @@ from voxeldose.job import run_case
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from voxeldose.case import Assessment
+    from voxeldose.model.assessment import Assessment
 
 __all__ = ["Replay", "replay"]
 

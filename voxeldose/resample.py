@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from voxeldose.errors import GeometryError
-from voxeldose.volume import Volume
+from voxeldose.model.volume import Volume
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxeldose.grid import Grid
-    from voxeldose.roi import Roi
-    from voxeldose.volume import FloatArray
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.roi import Roi
+    from voxeldose.model.volume import FloatArray
 
 __all__ = ["occupancy_onto", "onto", "roi_onto"]
 

@@ -10,22 +10,9 @@ from typing import TYPE_CHECKING
 from voxeldose.errors import QuantityError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from voxeldose.propagation import Recovery
 
-__all__ = [
-    "DEFAULT_ENERGY_FRACTION",
-    "REACH_SIGMAS",
-    "Condition",
-    "Distribution",
-    "Probability",
-    "RoiUncertainty",
-    "Spread",
-    "Term",
-    "Uncertainty",
-    "metric_name",
-]
+__all__ = ["DEFAULT_ENERGY_FRACTION", "REACH_SIGMAS", "Condition", "Spread", "metric_name"]
 
 #: DDEP and ICRP 107 differ by 0.7 % in the mean energy per decay of Y-90; the kernel's range adds little to a mean dose.
 DEFAULT_ENERGY_FRACTION = 0.007
@@ -173,75 +160,3 @@ class Spread:
     def reach_mm(self) -> float:
         """How far regions are followed: so many standard deviations of shift and outline."""
         return REACH_SIGMAS * (self.registration_mm + self.contour_mm + self.contour_fwhm_mm)
-
-
-@dataclass(frozen=True)
-class Distribution:
-    """One metric: the run's own value, and the distribution of confidence in the true one.
-
-    ``mean``, ``sd`` and quantiles are of that distribution; the truth lies between ``q025`` and ``q975`` with 95 % confidence.
-    ``bias`` is the run's value less the mean: how far errors as stated have moved it on average.
-    """
-
-    value: float
-    mean: float
-    sd: float
-    q025: float
-    q500: float
-    q975: float
-    bias: float
-
-
-@dataclass(frozen=True)
-class Term:
-    """One source of uncertainty in a mean dose, alone."""
-
-    name: str
-    sd_gy: float
-    variance_fraction: float
-
-
-@dataclass(frozen=True)
-class Probability:
-    """Confidence that a condition holds, with the standard error of so many samples."""
-
-    roi: str
-    metric: str
-    sense: str
-    limit: float
-    value: float
-    probability: float
-    standard_error: float
-    source: str
-
-
-@dataclass(frozen=True)
-class RoiUncertainty:
-    """What is known of one region.
-
-    ``budget`` is of ``budget_of`` (the recovered mean where there is a recovery curve); its root sum of squares is
-    ``budget_sd_gy``, to be compared with the samples' own.
-    """
-
-    metrics: Mapping[str, Distribution]
-    contour_sd_mm: float
-    recovery_coefficient: float | None
-    budget_of: str
-    budget: tuple[Term, ...]
-    budget_sd_gy: float
-    dominant: str
-    dvh_band: Mapping[str, tuple[float, ...]]
-
-
-@dataclass(frozen=True)
-class Uncertainty:
-    """Of a whole run."""
-
-    samples: int
-    seed: int
-    inputs: Mapping[str, object]
-    rois: Mapping[str, RoiUncertainty]
-    probabilities: tuple[Probability, ...]
-    assumptions: tuple[str, ...]
-    warnings: tuple[str, ...]
-    seconds: float

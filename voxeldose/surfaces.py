@@ -8,19 +8,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.model.grid import window_around
 from voxeldose.resample import occupancy_onto
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxeldose.grid import Grid
-    from voxeldose.roi import Roi
-    from voxeldose.volume import FloatArray, Volume
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.roi import Roi
+    from voxeldose.model.volume import FloatArray, Volume
 
-__all__ = ["isocontour", "window_around", "with_margin"]
+__all__ = ["isocontour", "with_margin"]
 
-#: Lattices of set operations and margins are made coarser beyond this many voxels.
-_MOST_VOXELS = 40_000_000
 #: Points along each axis of a voxel that an isocontour cuts.
 _PROBES = 4
 #: Smoothing of a surface, as the sigma of a Gaussian in parts of a voxel's longest side; and how much longer that side may
@@ -29,16 +28,6 @@ _SMOOTHING = 0.7
 _FLATTEST = 4.0
 #: Voxels probed at once.
 _AT_ONCE = 50_000
-
-
-def window_around(lattice: Grid, points_lps_mm: npt.NDArray[np.float64]) -> Grid:
-    """The part of a lattice that holds all points, coarser if it were too large."""
-    index = lattice.indices(points_lps_mm)
-    low = np.floor(index.min(axis=0) + 0.5 + 1e-6).astype(int)
-    high = np.ceil(index.max(axis=0) - 0.5 - 1e-6).astype(int)
-    window = lattice.window(low.tolist(), np.maximum(high - low + 1, 1).tolist())
-    excess = float(np.prod(np.array(window.shape, float))) / _MOST_VOXELS
-    return window if excess <= 1 else window.with_spacing([s * excess ** (1 / 3) for s in window.spacing_mm])
 
 
 def isocontour(image: Volume, threshold: float, around: Grid | None = None) -> FloatArray:

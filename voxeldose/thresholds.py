@@ -8,12 +8,13 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
-from voxeldose.case import Limit, Threshold
+from voxeldose.model.assessment import Threshold
+from voxeldose.model.limits import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from voxeldose.case import RoiMetrics
+    from voxeldose.model.assessment import RoiMetrics
 
 __all__ = ["beside", "differences", "merged", "published_limits", "thresholds_met"]
 
@@ -97,7 +98,7 @@ def beside(
     device, limits, bilirubin_mg_per_dl
         As in :func:`thresholds_met`.
     method : str
-        One of :data:`voxeldose.case.DOSE_MODELS`; the lungs' dose is always from the lung shunt.
+        One of :data:`voxeldose.model.limits.DOSE_MODELS`; the lungs' dose is always from the lung shunt.
     """
     found = []
     for limit in _of(device, limits, bilirubin_mg_per_dl):
@@ -125,7 +126,7 @@ def _compared(limit: Limit, roi: str, value: float, differs: str) -> Threshold:
 def differences(limit: Limit, method: str, image: str | None, *, is_perfused: bool = False) -> str:
     """Where a value is not the quantity that the limit was derived for; empty if it is.
 
-    ``method`` is the run's engine, or one of :data:`voxeldose.case.DOSE_MODELS`; ``image`` the nuclide that the image shows;
+    ``method`` is the run's engine, or one of :data:`voxeldose.model.limits.DOSE_MODELS`; ``image`` the nuclide that the image shows;
     ``is_perfused`` says that a value of normal liver is that of its perfused part.
     """
     said = []

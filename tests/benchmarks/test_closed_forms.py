@@ -11,7 +11,7 @@ from benchmarks.closed_forms import (
     sphere_fraction,
     spread_of,
 )
-from voxeldose.dpk import point_kernel
+from voxeldose.model.kernel import point_kernel
 
 POINTS = 200_000
 

@@ -13,8 +13,8 @@ from benchmarks.breathing import displacements_mm
 from benchmarks.nema import BODY_GRID_MM, Nema, circles, field_of_view, noise_of_mean, write_study
 from voxeldose.demo.phantom import pet_noise
 from voxeldose.demo.shapes import occupancy, sphere
-from voxeldose.dpk import point_kernel
-from voxeldose.grid import Grid
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import point_kernel
 
 ONE = Nema(diameters_mm=(10.0,))
 

@@ -5,13 +5,13 @@ import pytest
 from scipy import ndimage
 
 from voxeldose._compiled.convolve import find_reach
-from voxeldose.dpk import point_kernel, voxelise
 from voxeldose.engines import convolution
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.grid import Grid
-from voxeldose.radionuclide import JOULE_PER_MEV, Y90, Y90_ICRP107
-from voxeldose.volume import DecayMap, DensityMap
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import point_kernel, voxelise
+from voxeldose.model.radionuclide import JOULE_PER_MEV, Y90, Y90_ICRP107
+from voxeldose.model.volume import DecayMap, DensityMap
 
 KERNEL = point_kernel()
 GRID = Grid.from_axes((21, 19, 23), (3.0, 4.0, 2.5), (5, 6, 7))

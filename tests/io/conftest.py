@@ -17,7 +17,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from voxeldose.errors import VoxeldoseError
-from voxeldose.grid import Grid
+from voxeldose.model.grid import Grid
 
 if TYPE_CHECKING:
     from pathlib import Path

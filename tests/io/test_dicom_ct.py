@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
@@ -16,8 +16,8 @@ from pydicom.uid import (
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.hu_table_file import read_hu_table
+from voxeldose.model.volume import CtImage
 from voxeldose.quantify import HU_TABLE, hu_to_density
-from voxeldose.volume import CtImage
 
 ROUNDING = 0.03
 

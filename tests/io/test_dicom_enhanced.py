@@ -15,7 +15,7 @@ from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.nifti import write_labels
-from voxeldose.volume import ActivityMap, CtImage
+from voxeldose.model.volume import ActivityMap, CtImage
 
 ENHANCED = {
     "enhanced PET": ("PT", "1.2.840.10008.5.1.4.1.1.130"),

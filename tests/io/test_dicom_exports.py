@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 from export_case import OBJECTS, SHAPE, SPACING, ball
 from pydicom import dcmread
 from pydicom.sr._concepts_dict import concepts
@@ -24,7 +24,8 @@ from voxeldose.io.dicom_dvh import structure_set_of
 from voxeldose.io.dicom_header import SeriesRef
 from voxeldose.io.results import write_tables
 from voxeldose.metrics import dvh_in
-from voxeldose.radiobiology import bed_gy, default_sets
+from voxeldose.model.tissue import default_sets
+from voxeldose.radiobiology import bed_gy
 from voxeldose.resample import roi_onto
 
 KINDS = ["axial", "oblique", "feet_first"]

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 from voxeldose.errors import InputError
 from voxeldose.io.dicom_ct import read_ct
@@ -12,7 +12,7 @@ from voxeldose.io.dicom_nm import read_spect
 from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.images import read_activity, read_image
-from voxeldose.volume import ActivityMap, CountMap, CtImage, Volume
+from voxeldose.model.volume import ActivityMap, CountMap, CtImage, Volume
 
 ORIENTATIONS = ["axial", "feet_first", "prone", "sagittal", "coronal", "oblique"]
 # stored values are rounded to half a slope, 0.025 for CT and 0.0145 for PET; half a voxel is 0.75 at least

@@ -12,8 +12,8 @@ from voxeldose.io.dicom_headers import nuclide_name, nuclide_of
 from voxeldose.io.dicom_nm import read_spect
 from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.images import read_activity, read_ct_image, read_density
-from voxeldose.radionuclide import TC99M, Y90
-from voxeldose.volume import ActivityMap, CountMap
+from voxeldose.model.radionuclide import TC99M, Y90
+from voxeldose.model.volume import ActivityMap, CountMap
 
 
 def setting(**values):
@@ -306,7 +306,7 @@ def test_an_unknown_quantity_is_refused(write_series):
 @pytest.fixture
 def plain_file(tmp_path, make_grid, field):
     from voxeldose.io.nifti import write_nifti
-    from voxeldose.volume import Volume
+    from voxeldose.model.volume import Volume
 
     grid = make_grid()
     path = tmp_path / "image.nii.gz"

@@ -4,13 +4,14 @@ from datetime import timedelta
 
 import pytest
 
-from voxeldose.case import Absolute, Administration, Case
 from voxeldose.errors import QuantityError
 from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.requests import Requests
+from voxeldose.model.administration import Administration
+from voxeldose.model.case import Absolute, Case
+from voxeldose.model.radionuclide import Y90, known_radionuclide
+from voxeldose.model.roi import RoiSet
 from voxeldose.quantify import quantify
-from voxeldose.radionuclide import Y90, known_radionuclide
-from voxeldose.roi import RoiSet
 
 
 def with_drug(**values):

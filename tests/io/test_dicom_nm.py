@@ -12,7 +12,7 @@ from voxeldose.io.dicom_nm import read_spect
 from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.images import read_activity
 from voxeldose.io.requests import Requests
-from voxeldose.volume import ActivityMap, CountMap
+from voxeldose.model.volume import ActivityMap, CountMap
 
 ORIENTATIONS = ["axial", "feet_first", "sagittal", "oblique"]
 HALF_A_COUNT = 0.51  # counts are whole; half a voxel is 15

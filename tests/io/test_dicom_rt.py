@@ -5,14 +5,14 @@ import subprocess
 
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 from pydicom import config, dcmread
 from pydicom.uid import generate_uid
 
 from voxeldose.errors import QuantityError, VoxeldoseError
-from voxeldose.grid import Grid
 from voxeldose.io.dicom_rt import read_rtdose, write_rtdose
-from voxeldose.volume import DoseMap
+from voxeldose.model.grid import Grid
+from voxeldose.model.volume import DoseMap
 
 KINDS = ["axial", "oblique", "feet_first", "left_handed", "sagittal", "coronal", "prone"]
 

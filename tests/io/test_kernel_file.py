@@ -6,8 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from voxeldose.dpk import VoxelKernel
 from voxeldose.io.kernel_file import write_kernel
+from voxeldose.model.kernel import VoxelKernel
 
 SPACING = (3.0, 2.0, 1.5)
 

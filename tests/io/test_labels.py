@@ -3,10 +3,10 @@
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 from voxeldose.io.labels import read_labels, read_rois
-from voxeldose.roi import ROLES, role_from_name
+from voxeldose.model.roles import ROLES, role_from_name
 
 AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])
 CARET = """<?xml version="1.0" encoding="UTF-8"?>

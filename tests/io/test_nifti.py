@@ -6,12 +6,12 @@ import itertools
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 
 from voxeldose.errors import InputError
-from voxeldose.grid import Grid
 from voxeldose.io.nifti import read_array, stem, write_labels, write_nifti
-from voxeldose.volume import Volume
+from voxeldose.model.grid import Grid
+from voxeldose.model.volume import Volume
 
 LPS = np.diag([-1.0, -1, 1, 1])
 # float32 affines and values of about 700: 6e-8 relative in each, 1e-4 with the sum of three axes

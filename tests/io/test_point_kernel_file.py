@@ -5,10 +5,10 @@ import hashlib
 import numpy as np
 import pytest
 
-from voxeldose.dpk import point_kernel, voxelise
 from voxeldose.errors import InputError
 from voxeldose.io.point_kernel_file import read_point_kernel
-from voxeldose.radionuclide import JOULE_PER_MEV
+from voxeldose.model.kernel import point_kernel, voxelise
+from voxeldose.model.radionuclide import JOULE_PER_MEV
 
 OWN = point_kernel()
 GIVEN = {"mev_per_decay": 0.93334, "density_g_per_ml": 1.0, "source": "made for a test"}

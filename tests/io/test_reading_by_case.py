@@ -7,7 +7,7 @@ import pytest
 from small_study import run
 
 from voxeldose.io.nifti import write_labels
-from voxeldose.radionuclide import F18, Y90
+from voxeldose.model.radionuclide import F18, Y90
 
 SHAPE = (6, 14, 16)
 

@@ -9,7 +9,7 @@ import pytest
 
 import voxeldose as vd
 from voxeldose.io.results import SCHEMA, assessment_dict, curve_step_gy, write_json, write_tables
-from voxeldose.volume import CountMap
+from voxeldose.model.volume import CountMap
 
 ROI_KEYS = {
     "role",

@@ -3,7 +3,7 @@
 import highdicom as hd
 import numpy as np
 import pytest
-import SimpleITK as sitk  # noqa: N813
+import SimpleITK as sitk
 from pydicom import dcmread
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
@@ -13,8 +13,8 @@ from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.dicom_seg import write_seg
 from voxeldose.io.labels import read_labels, read_seg
 from voxeldose.io.nifti import write_labels
+from voxeldose.model.roi import Roi, RoiSet, from_contours
 from voxeldose.resample import roi_onto
-from voxeldose.roi import Roi, RoiSet, from_contours
 
 KINDS = ["axial", "oblique", "left_handed", "sagittal", "coronal", "prone"]
 

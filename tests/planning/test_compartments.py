@@ -3,9 +3,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.radionuclide import Y90, Y90_SETS
 from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
 from voxeldose.planning.plan import Lungs, spread
-from voxeldose.radionuclide import Y90, Y90_SETS
 
 grams = st.floats(1, 3000)
 ratios = st.floats(0.2, 30)

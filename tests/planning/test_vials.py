@@ -4,8 +4,8 @@ import pytest
 
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.plan_files import read_product
+from voxeldose.model.radionuclide import Y90, Y90_ICRP107
 from voxeldose.planning.vials import Product, plan_vial
-from voxeldose.radionuclide import Y90, Y90_ICRP107
 
 AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
 SUNDAYS = [datetime(2024, 4, 21, 16, tzinfo=UTC), datetime(2024, 4, 28, 16, tzinfo=UTC)]
@@ -59,7 +59,7 @@ def test_spheres_a_millilitre():
         ({"calibrations": SUNDAYS[:1], "product": Product("glass", (3.0,), shelf_life_h=24.0)}, "expired.*258.2 h old"),
         ({"calibrations": SUNDAYS, "expires_at": AT - timedelta(hours=1)}, "expired at"),
         ({"calibrations": SUNDAYS[:1], "product": Product("glass", (3.0,))}, "needed in the vial.*two vials"),
-        ({"calibrations": [datetime(2024, 4, 28, 16)]}, "no time zone"),  # noqa: DTZ001
+        ({"calibrations": [datetime(2024, 4, 28, 16)]}, "no time zone"),
         ({"calibrations": [AT.replace(year=1924)]}, "decayed away"),
         ({"residual_fraction": 1.0}, "below 1"),
         ({"tumor_ml": 0.0}, "above 0 mL"),

@@ -6,17 +6,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from voxeldose.case import Administration, Case
 from voxeldose.engines.convolution import LocalDeposition
 from voxeldose.errors import QuantityError
-from voxeldose.grid import Grid
+from voxeldose.model.administration import Administration
+from voxeldose.model.case import Case
+from voxeldose.model.grid import Grid
+from voxeldose.model.radionuclide import TC99M, Y90
+from voxeldose.model.roi import Roi, RoiSet
+from voxeldose.model.volume import CountMap
 from voxeldose.pipeline import assess, what_if
 from voxeldose.planning.from_case import perfused_mass_g, territory_of
 from voxeldose.planning.plan import Lungs
 from voxeldose.planning.voxels import Wish, plan_voxels
-from voxeldose.radionuclide import TC99M, Y90
-from voxeldose.roi import Roi, RoiSet
-from voxeldose.volume import CountMap
 
 AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
 GRID = Grid.from_axes((24, 26, 30), (4, 3.5, 3), (-40, -50, -60))

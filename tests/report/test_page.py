@@ -12,8 +12,8 @@ import pytest
 from report_case import make_result as result
 from report_case import uncertain
 
-from voxeldose.case import RoiMetrics
 from voxeldose.errors import InputError
+from voxeldose.model.assessment import RoiMetrics
 from voxeldose.report import plot_dvh, plot_slices, write_pdf, write_report
 from voxeldose.report.content import COLUMNS
 

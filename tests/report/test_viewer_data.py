@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from report_case import AT, hu_at, make_result, turned
 
 from voxeldose.engines.convolution import LocalDeposition
-from voxeldose.grid import Grid
+from voxeldose.model.grid import Grid
 from voxeldose.report import viewer
 
 
@@ -125,12 +125,13 @@ def test_values_on_another_grid_are_those_at_its_points():
 
 @pytest.mark.slow
 def test_a_whole_pet_study_of_noise_stays_below_15_mb(tmp_path):
-    from voxeldose.case import Absolute, Administration, Case
+    from voxeldose.model.administration import Administration
+    from voxeldose.model.case import Absolute, Case
+    from voxeldose.model.radionuclide import Y90
+    from voxeldose.model.roi import Roi, RoiSet
+    from voxeldose.model.volume import ActivityMap, CtImage
     from voxeldose.pipeline import assess
-    from voxeldose.radionuclide import Y90
     from voxeldose.report import write_report
-    from voxeldose.roi import Roi, RoiSet
-    from voxeldose.volume import ActivityMap, CtImage
 
     rng = np.random.default_rng(1)
     grid = Grid.from_axes((109, 200, 200), (2.78, 2.0, 2.0), (-200, -200, -150))

@@ -8,12 +8,12 @@ lateral plane to ``D(z) = E A / (2 s(z)) ∫ dz' ∫_T^12 f(t)/t dt`` with ``T``
 import numpy as np
 import pytest
 
-from voxeldose.dpk import point_kernel
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
-from voxeldose.grid import Grid
-from voxeldose.radionuclide import JOULE_PER_MEV, Y90
-from voxeldose.volume import DecayMap, DensityMap
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import point_kernel
+from voxeldose.model.radionuclide import JOULE_PER_MEV, Y90
+from voxeldose.model.volume import DecayMap, DensityMap
 
 KERNEL = point_kernel()
 LIVER, LUNG = 1.05, 0.26

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from voxeldose.model.administration import administration_from_assays
+from voxeldose.model.radionuclide import Y90, Y90_LEGACY, Y90_VENDOR, Radionuclide
 from voxeldose.planning.body_surface import plan_body_surface
 from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
 from voxeldose.planning.plan import Lungs
 from voxeldose.planning.vials import CURIE_BQ, Product, bq_per_sphere_at, fraction_delivered, plan_vial
-from voxeldose.quantify import administration_from_assays
-from voxeldose.radionuclide import Y90, Y90_LEGACY, Y90_VENDOR, Radionuclide
 
 AT = datetime(2024, 5, 2, 13, 30, tzinfo=UTC)
 CALIBRATED = datetime(2024, 5, 2, 8, 0, tzinfo=UTC)

@@ -8,14 +8,14 @@ from benchmarks import closed_forms
 from benchmarks.closed_forms import edge_level, spread_of
 from benchmarks.published import EDGE, LANCONELLI, NEMA_DIAMETERS_MM, OFFSETS, SELF_DOSES, SPHERES, TISSUE_RANGE
 from voxeldose.cli import main
-from voxeldose.dpk import point_kernel, voxelise
 from voxeldose.engines.convolution import Convolution
-from voxeldose.grid import Grid
 from voxeldose.metrics import roi_metrics
-from voxeldose.radionuclide import Y90
+from voxeldose.model.grid import Grid
+from voxeldose.model.kernel import point_kernel, voxelise
+from voxeldose.model.radionuclide import Y90
+from voxeldose.model.roi import Roi
+from voxeldose.model.volume import DecayMap, DoseMap
 from voxeldose.resample import roi_onto
-from voxeldose.roi import Roi
-from voxeldose.volume import DecayMap, DoseMap
 
 KERNEL = point_kernel()
 

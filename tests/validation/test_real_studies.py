@@ -10,8 +10,8 @@ from small_study import DICOM_FILES, FILES, run
 from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.nifti import write_labels
+from voxeldose.model.volume import CountMap
 from voxeldose.resample import onto
-from voxeldose.volume import CountMap
 
 pytestmark = pytest.mark.data
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.closed_forms import sphere_fraction, spread_of
-from voxeldose.dpk import point_kernel
+from voxeldose.model.kernel import point_kernel
 
 HERE = Path(__file__).parent.parent
 PLANNING, PUBLISHED = "validation/test_planning_examples.py", "validation/test_published.py"

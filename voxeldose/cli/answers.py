@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from voxeldose.case import Assessment
+    from voxeldose.model.assessment import Assessment
     from voxeldose.planning.plan import Plan
 
 __all__ = [
@@ -58,7 +58,7 @@ def shunt_of(shared: dict[str, Any], result: Assessment | None) -> float | None:
 
 def constants_for(shared: dict[str, Any], result: Assessment | None) -> Any:
     """The set of constants of the case, or of the flag."""
-    from voxeldose.radionuclide import y90_constants
+    from voxeldose.model.radionuclide import y90_constants
 
     if result is not None:
         return result.case.administration.radionuclide
@@ -139,7 +139,7 @@ def answer(found: Plan, inputs: dict[str, Any], shared: dict[str, Any], method: 
 
 def _limits_beside(found: Plan, method: str, shared: dict[str, Any], result: Assessment | None) -> list[dict[str, Any]]:
     """Published limits for the device beside a plan's doses."""
-    from voxeldose.case import require_bilirubin
+    from voxeldose.model.case import require_bilirubin
     from voxeldose.thresholds import beside, published_limits
 
     device = shared["device"] or (result.case.administration.device if result else None)

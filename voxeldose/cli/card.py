@@ -57,8 +57,8 @@ def card(
 
     from voxeldose.errors import InputError
     from voxeldose.io.results import plain
+    from voxeldose.model.radionuclide import y90_constants
     from voxeldose.planning.segmentectomy import WORDS, SegmentectomyFacts, facts_of, segmentectomy_card
-    from voxeldose.radionuclide import y90_constants
 
     content = assessment_of(source, as_json) if source else None
     nuclide = y90_constants(content["constants"]["name"] if content else "ddep")
@@ -119,8 +119,8 @@ def _bq_per_sphere(
     from datetime import datetime
 
     from voxeldose.errors import QuantityError
+    from voxeldose.model.volume import require_zone
     from voxeldose.planning.vials import bq_per_sphere_at
-    from voxeldose.volume import require_zone
 
     told = content["administration"]["at"] if content else None
     infused = at or (datetime.fromisoformat(told) if told else None)

@@ -34,8 +34,7 @@ def delivered(
     **shared: Any,
 ) -> None:
     """Activity that entered the patient, at the infusion, from the assays of vial and residual."""
-    from voxeldose.planning.plan import unit_doubts
-    from voxeldose.quantify import administration_from_assays
+    from voxeldose.model.administration import administration_from_assays, unit_doubts
 
     nuclide = constants_for(shared, None)
     found = administration_from_assays(

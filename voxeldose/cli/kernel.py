@@ -47,10 +47,10 @@ def kernel(
     overwrite: bool,
 ) -> None:
     """Voxel S values of the Y-90 point kernel for one voxel size."""
-    from voxeldose.dpk import point_kernel, voxelise
     from voxeldose.errors import InputError
     from voxeldose.io.kernel_file import write_kernel
-    from voxeldose.radionuclide import y90_constants
+    from voxeldose.model.kernel import point_kernel, voxelise
+    from voxeldose.model.radionuclide import y90_constants
 
     if out.exists() and not overwrite:
         msg = f"{out}: already exists; choose another --out or add --overwrite."

@@ -236,7 +236,7 @@ def dose(fraction: float, **flags: Any) -> None:
 def _dose_facts(shunt: LungShunt | float, flags: dict[str, Any], mass: LungMass | None) -> dict[str, Any]:
     """The lungs' dose beside its limits, as JSON holds it."""
     from voxeldose.lungs import LIMIT_SOURCE, lung_dose
-    from voxeldose.radionuclide import y90_constants
+    from voxeldose.model.radionuclide import y90_constants
 
     nuclide = y90_constants(flags["constants"] or "ddep")
     found = lung_dose(flags["activity_mbq"], shunt, nuclide, mass=_mass(flags, mass), earlier_gy=flags["earlier_gy"])
@@ -268,7 +268,7 @@ def _mass(flags: dict[str, Any], found: LungMass | None) -> LungMass | None:
 
 
 def _answer(shunt: LungShunt, flags: dict[str, Any], mass: LungMass | None) -> None:
-    from voxeldose.radionuclide import y90_constants
+    from voxeldose.model.radionuclide import y90_constants
 
     nuclide = y90_constants(flags["constants"] or "ddep")
     mass = _mass(flags, mass)

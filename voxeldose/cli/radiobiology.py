@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from voxeldose.radiobiology import Complication, Control, Radiobiology
+    from voxeldose.model.tissue import Complication, Control, Radiobiology
 
 __all__ = ["radiobiology"]
 
@@ -106,7 +106,7 @@ def radiobiology(as_list: bool, as_json: bool, **flags: Any) -> None:
 def _listed() -> dict[str, Any]:
     from dataclasses import asdict
 
-    from voxeldose.radiobiology import complication_sets, control_sets, linear_quadratic_sets
+    from voxeldose.model.tissue import complication_sets, control_sets, linear_quadratic_sets
 
     return {
         "linear_quadratic": [asdict(s) for s in linear_quadratic_sets().values()],
@@ -116,8 +116,8 @@ def _listed() -> dict[str, Any]:
 
 
 def _answer(flags: dict[str, Any], quiet: bool) -> dict[str, Any]:
-    from voxeldose.radiobiology import complication_set, control_set, linear_quadratic_set, require_one_tissue
-    from voxeldose.radionuclide import y90_constants
+    from voxeldose.model.radionuclide import y90_constants
+    from voxeldose.model.tissue import complication_set, control_set, linear_quadratic_set, require_one_tissue
 
     _check_usage(flags)
     tissue = linear_quadratic_set(flags["set_name"]) if flags["set_name"] else None
@@ -238,7 +238,7 @@ def _of_case(flags: dict[str, Any], quiet: bool) -> tuple[_Region, Any]:
 def _of_results(flags: dict[str, Any], tissue: Radiobiology | None) -> tuple[_Region, Any]:
     """A region's numbers as its run found them; the set must be the one that the run used."""
     from voxeldose.errors import InputError
-    from voxeldose.radionuclide import y90_constants
+    from voxeldose.model.radionuclide import y90_constants
 
     path: Path = flags["results"] / "assessment.json" if flags["results"].is_dir() else flags["results"]
     try:

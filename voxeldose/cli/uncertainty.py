@@ -88,8 +88,8 @@ def _require_possible(flags: dict[str, Any]) -> None:
 def _mean(flags: dict[str, Any]) -> dict[str, Any]:
     import math
 
+    from voxeldose.model.radionuclide import Y90
     from voxeldose.propagation import GEAR, Recovery, diameter_sd_mm, edge_response, mean_dose_spread, sphere_ml
-    from voxeldose.radionuclide import Y90
     from voxeldose.spread import DEFAULT_ENERGY_FRACTION
 
     if (flags["diameter_mm"] is None) == (flags["volume_ml"] is None):

@@ -154,7 +154,7 @@ def _metrics() -> dict[str, type]:
     """Numbers of a region, as ``assessment.json`` calls them."""
     from dataclasses import fields
 
-    from voxeldose.case import RoiMetrics
+    from voxeldose.model.assessment import RoiMetrics
 
     numbers = [
         f.name for f in fields(RoiMetrics) if f.type in ("float", "float | None") and f.name != "outside_fraction"

@@ -13,7 +13,7 @@ import numpy as np
 
 from voxeldose._version import __version__
 from voxeldose.errors import QuantityError
-from voxeldose.radionuclide import Y90
+from voxeldose.model.radionuclide import Y90
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from pydicom.dataset import Dataset
 
-    from voxeldose.case import Administration
     from voxeldose.demo.shapes import Floats
-    from voxeldose.grid import Grid
+    from voxeldose.model.administration import Administration
+    from voxeldose.model.grid import Grid
 
 __all__ = ["PhantomStudy", "stamp_seg", "write_ct", "write_pet", "write_rtstruct", "write_spect"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from voxeldose.grid import Grid
+    from voxeldose.model.grid import Grid
 
 __all__ = ["Floats", "Points", "Shape", "blurred", "ellipsoid", "lattice", "occupancy", "sphere"]
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.case import DEFAULT_DENSITY_G_PER_ML, Administration
 from voxeldose.demo.dicom_study import PhantomStudy, stamp_seg, write_ct, write_pet, write_spect
 from voxeldose.demo.phantom import (
     ADMINISTERED_MBQ,
@@ -31,11 +30,13 @@ from voxeldose.demo.phantom import (
     spect_counts,
     truth_of_phantom,
 )
-from voxeldose.grid import Grid
 from voxeldose.io.dicom_seg import write_seg
 from voxeldose.io.nifti import write_labels
-from voxeldose.radionuclide import Y90
-from voxeldose.roi import Roi, RoiSet
+from voxeldose.model.administration import Administration
+from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.grid import Grid
+from voxeldose.model.radionuclide import Y90
+from voxeldose.model.roi import Roi, RoiSet
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel
 from voxeldose.engines.ray_table import END, LONGEST_RAY_MM, STEPS_PER_MM, energy_table, points, rays_for
+from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
 
 if TYPE_CHECKING:
-    from voxeldose.grid import Grid
-    from voxeldose.volume import DecayMap
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.volume import DecayMap
 
 __all__ = ["Cells", "cells_near", "energy_from_cells", "lattice_around", "places"]
 

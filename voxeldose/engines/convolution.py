@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel, VoxelKernel, voxelise
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.radionuclide import JOULE_PER_MEV
+from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel, VoxelKernel, voxelise
+from voxeldose.model.radionuclide import JOULE_PER_MEV
+from voxeldose.model.volume import AIR_G_PER_ML, DecayMap, DensityMap, DoseMap
 from voxeldose.resample import onto
-from voxeldose.volume import DecayMap, DensityMap, DoseMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from voxeldose._compiled.convolve import Reach
-    from voxeldose.grid import Grid
-    from voxeldose.volume import FloatArray
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.volume import FloatArray
 
 
 __all__ = ["Convolution", "LocalDeposition"]
 
-#: Below this density local deposition divides by nearly nothing; such voxels (air) get no dose and are counted.
-AIR_G_PER_ML = 0.05
 
 #: Estimates below this (0.1 s) are worked off by one thread: handing the interpreter to and fro costs a fifth more CPU.
 THREADS_FROM_NS = 1e8

@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel
 from voxeldose.engines.cell_rays import Cells, cells_near, energy_from_cells, lattice_around, places
-from voxeldose.engines.convolution import AIR_G_PER_ML, Convolution
+from voxeldose.engines.convolution import Convolution
 from voxeldose.engines.even_surroundings import spend_evenly
 from voxeldose.engines.ray_table import (
     END,
@@ -31,13 +30,14 @@ from voxeldose.engines.ray_table import (
 )
 from voxeldose.engines.tail import add_tail
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.radionuclide import JOULE_PER_MEV
+from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
+from voxeldose.model.radionuclide import JOULE_PER_MEV
+from voxeldose.model.volume import AIR_G_PER_ML, DENSEST_G_PER_ML, DecayMap, DensityMap, DoseMap
 from voxeldose.resample import onto
-from voxeldose.volume import DecayMap, DensityMap, DoseMap
 
 if TYPE_CHECKING:
-    from voxeldose.grid import Grid
-    from voxeldose.radionuclide import Radionuclide
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = ["SOFT_TISSUE_RANGE", "RayTransport"]
 
@@ -49,8 +49,6 @@ Window = tuple[slice, slice, slice]
 #: 0.26 g/mL the same atoms stop as water does, since the density effect is weaker in thin media: 1.00.
 SOFT_TISSUE_RANGE: Final = 1.0122
 
-#: Nothing is denser: a larger number has another unit.
-DENSEST_G_PER_ML = 25.0
 
 _FEWEST_RAYS, _MOST_RAYS = 64, 1 << 16
 

@@ -10,16 +10,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter
 
-from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel
 from voxeldose.engines.cell_rays import Cells, places
-from voxeldose.engines.convolution import AIR_G_PER_ML, Convolution
-from voxeldose.radionuclide import JOULE_PER_MEV, Radionuclide
-from voxeldose.volume import DecayMap
+from voxeldose.engines.convolution import Convolution
+from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
+from voxeldose.model.radionuclide import JOULE_PER_MEV, Radionuclide
+from voxeldose.model.volume import AIR_G_PER_ML, DecayMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from voxeldose.grid import Grid
+    from voxeldose.model.grid import Grid
 
 __all__ = ["Even", "averaged_density", "even_surroundings", "spend_evenly"]
 

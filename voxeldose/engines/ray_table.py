@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel, voxelise
+from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel, voxelise
 
 __all__ = [
     "END",

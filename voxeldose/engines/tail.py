@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.dpk import DEFAULT_REACH_MM, PointKernel
 from voxeldose.engines.convolution import Convolution
+from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxeldose.grid import Grid
-    from voxeldose.volume import DecayMap
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.volume import DecayMap
 
 __all__ = ["add_tail"]
 

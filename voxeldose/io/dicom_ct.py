@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from voxeldose.errors import InputError
-from voxeldose.grid import towards_lps
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_files import only_series
 from voxeldose.io.dicom_headers import number
 from voxeldose.io.dicom_series import Stack, planes_of, require_rescale, rescale, stacked, uneven_places, volume_of
-from voxeldose.volume import CtImage
+from voxeldose.model.grid import towards_lps
+from voxeldose.model.volume import CtImage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from voxeldose.io.dicom_series import Plane
-    from voxeldose.volume import FloatArray
+    from voxeldose.model.volume import FloatArray
 
 __all__ = ["Uneven", "read_ct"]
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
-    from voxeldose.radionuclide import Radionuclide
+    from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = ["Frame", "Timing", "frames_of", "timing_of"]
 
@@ -255,7 +255,7 @@ def _counted_from(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> da
         return None
     first = min(told, key=lambda f: f.offset_s or 0.0)
     mean_s = nuclide.half_life_s * math.log2(nuclide.frame_factor(first.duration_s))
-    assert first.start is not None and first.offset_s is not None  # noqa: S101, PT018 - chosen so above
+    assert first.start is not None and first.offset_s is not None
     return first.start + timedelta(seconds=mean_s - first.offset_s)
 
 
@@ -315,7 +315,7 @@ def _implied(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> datetim
         return None
     first = min(told, key=lambda f: (f.start, f.decay_factor))
     factor = (first.decay_factor or 1.0) / nuclide.frame_factor(first.duration_s)
-    assert first.start is not None  # noqa: S101 - chosen so above
+    assert first.start is not None
     back = nuclide.half_life_s * math.log2(factor)
     return first.start - timedelta(seconds=back) if abs(back) < LONGEST_S else None
 

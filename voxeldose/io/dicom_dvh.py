@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from pydicom.dataset import Dataset
 
-    from voxeldose.dvh import Dvh
+    from voxeldose.model.dvh import Dvh
 
 __all__ = ["StructureDvhs", "StructureSet", "add_dvhs", "structure_set_of"]
 

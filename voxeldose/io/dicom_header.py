@@ -14,7 +14,7 @@ from voxeldose.io.dicom_files import Series, find_series, only_series
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from voxeldose.grid import Grid
+    from voxeldose.model.grid import Grid
 
 __all__ = ["SeriesRef", "frame_of", "plan_uid", "reference_header", "save_object", "series_ref", "study_object"]
 

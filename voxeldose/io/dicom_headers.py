@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING, Any
 
-from voxeldose.radionuclide import Radionuclide, known_radionuclide
+from voxeldose.model.radionuclide import Radionuclide, known_radionuclide
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -87,7 +87,7 @@ def frame_header(header: Dataset, frame: int) -> Dataset:
     passed_over = {tag_for_keyword(k) for k in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")}
 
     def take(item: Dataset, but: set[int | None]) -> None:
-        for tag in item.keys():  # noqa: SIM118 - as stored: iterating a Dataset itself converts every value
+        for tag in item.keys():
             if tag not in but:
                 flat[tag] = item.get_item(tag)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
 from voxeldose.io.dicom_headers import drug_item, nuclide_of, number
-from voxeldose.radionuclide import Y90_POSITRON_FRACTION, Radionuclide, known_radionuclide, scaling_as_another
+from voxeldose.model.radionuclide import Y90_POSITRON_FRACTION, Radionuclide, known_radionuclide, scaling_as_another
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import InputError
-from voxeldose.grid import Grid, towards_lps
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_files import Series, only_series
 from voxeldose.io.dicom_headers import (
@@ -35,12 +34,13 @@ from voxeldose.io.dicom_series import (
 )
 from voxeldose.io.dicom_values import Mapping, bq_per_ml_mapping, bq_per_ml_of, mapping_note
 from voxeldose.io.requests import Requests
-from voxeldose.volume import ActivityMap, CountMap, Volume
+from voxeldose.model.grid import Grid, towards_lps
+from voxeldose.model.volume import ActivityMap, CountMap, Volume
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from voxeldose.volume import FloatArray
+    from voxeldose.model.volume import FloatArray
 
 __all__ = ["nm_activity", "nm_volume", "read_spect"]
 

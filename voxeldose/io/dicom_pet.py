@@ -15,7 +15,7 @@ from voxeldose.io.dicom_isotope import isotope_of, undo_factor, undoing
 from voxeldose.io.dicom_series import planes_of, require_rescale, rescale, volume_of
 from voxeldose.io.dicom_values import bq_per_ml_mapping, bq_per_ml_of
 from voxeldose.io.requests import Requests
-from voxeldose.volume import ActivityMap, CountMap
+from voxeldose.model.volume import ActivityMap, CountMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from voxeldose.io.dicom_series import Plane
     from voxeldose.io.dicom_values import Mapping
-    from voxeldose.radionuclide import Radionuclide
+    from voxeldose.model.radionuclide import Radionuclide
 
     Scale = Callable[[Plane], tuple[float, float]]
 
@@ -271,7 +271,7 @@ def _bq_per_ml_a_suv(
     if missing:
         msg = f"{where}: SUV cannot be turned back into Bq/mL; what is missing: {'; '.join(missing)}."
         raise InputError(msg)
-    assert dose is not None and weight is not None  # noqa: S101, PT018 - checked just above
+    assert dose is not None and weight is not None
     left = 1.0
     if timing.correction == "START" and given is not None and timing.at is not None and used is not None:
         left = used.decay_factor((timing.at - given).total_seconds())

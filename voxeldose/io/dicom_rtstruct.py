@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from voxeldose.io.dicom_header import SeriesRef
-    from voxeldose.roi import Roi, RoiSet
+    from voxeldose.model.roi import Roi, RoiSet
 
 __all__ = ["contours_of", "write_rtstruct"]
 

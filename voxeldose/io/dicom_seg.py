@@ -14,11 +14,12 @@ import numpy as np
 
 from voxeldose._version import __version__
 from voxeldose.errors import GeometryError, InputError, QuantityError
-from voxeldose.grid import Grid, towards_lps
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_header import frame_of, series_ref
 from voxeldose.io.dicom_series import read_dicom_volume
-from voxeldose.roi import ROLES, Roi, RoiCode
+from voxeldose.model.grid import Grid, towards_lps
+from voxeldose.model.roi import Roi
+from voxeldose.model.roles import ROLES, RoiCode
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from voxeldose.io.dicom_header import SeriesRef
-    from voxeldose.roi import RoiSet
+    from voxeldose.model.roi import RoiSet
 
 __all__ = ["SegmentFound", "codes_of_role", "find_segments", "write_seg"]
 

@@ -14,18 +14,18 @@ import numpy as np
 import numpy.typing as npt
 
 from voxeldose.errors import InputError
-from voxeldose.grid import Grid, towards_lps
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_files import Series, only_series
 from voxeldose.io.dicom_headers import frame_header, number, words
-from voxeldose.volume import Volume
+from voxeldose.model.grid import Grid, towards_lps
+from voxeldose.model.volume import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pydicom.dataset import Dataset
 
-    from voxeldose.volume import FloatArray
+    from voxeldose.model.volume import FloatArray
 
 __all__ = [
     "ENHANCED",

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pydicom.sr.coding import Code
 
-    from voxeldose.case import Assessment, RoiMetrics
     from voxeldose.io.dicom_header import SeriesRef
+    from voxeldose.model.assessment import Assessment, RoiMetrics
 
 __all__ = ["SCHEME", "write_sr"]
 

@@ -17,11 +17,11 @@ from voxeldose.io.dicom_pet import pet_activity, pet_counts, read_pet, units_of
 from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.nifti import SUFFIXES, read_array
 from voxeldose.io.requests import Requests
-from voxeldose.volume import ActivityMap, CountMap, CtImage, DensityMap, Volume, require_zone
+from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap, Volume, require_zone
 
 if TYPE_CHECKING:
     from voxeldose.io.dicom_files import Series
-    from voxeldose.radionuclide import Radionuclide
+    from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = ["QUANTITIES", "read_activity", "read_ct_image", "read_density", "read_image"]
 

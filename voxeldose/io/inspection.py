@@ -18,13 +18,13 @@ from voxeldose.io.dicom_quirks import quirks_of
 from voxeldose.io.dicom_series import planes_of
 from voxeldose.io.labels import read_labels
 from voxeldose.io.nifti import SUFFIXES, read_array
-from voxeldose.volume import ActivityMap, CountMap
+from voxeldose.model.volume import ActivityMap, CountMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voxeldose.grid import Grid
-    from voxeldose.volume import Volume
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.volume import Volume
 
 __all__ = ["inspect"]
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import InputError
-from voxeldose.grid import Grid
 from voxeldose.io.nifti import write_nifti
-from voxeldose.volume import Volume
+from voxeldose.model.grid import Grid
+from voxeldose.model.volume import Volume
 
 if TYPE_CHECKING:
-    from voxeldose.dpk import VoxelKernel
+    from voxeldose.model.kernel import VoxelKernel
 
 __all__ = ["write_kernel"]
 

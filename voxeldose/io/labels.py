@@ -17,14 +17,15 @@ from voxeldose.io.dicom_files import find_series
 from voxeldose.io.dicom_rt import find_structures
 from voxeldose.io.dicom_seg import find_segments
 from voxeldose.io.nifti import SUFFIXES, read_array, stem
-from voxeldose.roi import ROLES, Roi, RoiSet, role_from_codes, role_from_name
+from voxeldose.model.roi import Roi, RoiSet
+from voxeldose.model.roles import ROLES, role_from_codes, role_from_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import numpy.typing as npt
 
-    from voxeldose.grid import Grid
+    from voxeldose.model.grid import Grid
 
     Labels = Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]] | Mapping[int | str, tuple[str, str]]
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from voxeldose.case import Limit, RoiMetrics
 from voxeldose.errors import InputError
 from voxeldose.io.toml_file import Table, checked, read_toml
+from voxeldose.model.assessment import RoiMetrics
+from voxeldose.model.limits import Limit
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from voxeldose.case import Assessment
     from voxeldose.io.case_file import CaseFile
+    from voxeldose.model.assessment import Assessment
 
 __all__ = ["SCHEMA", "digests", "manifest_of", "read_manifest", "sha256", "software"]
 

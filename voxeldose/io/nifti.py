@@ -16,11 +16,11 @@ import numpy as np
 import numpy.typing as npt
 
 from voxeldose.errors import GeometryError, InputError
-from voxeldose.grid import Grid, towards_lps
 from voxeldose.io.damage import refusing_damage
+from voxeldose.model.grid import Grid, towards_lps
 
 if TYPE_CHECKING:
-    from voxeldose.volume import Volume
+    from voxeldose.model.volume import Volume
 
 __all__ = ["SUFFIXES", "read_array", "stem", "write_labels", "write_nifti"]
 
@@ -167,7 +167,7 @@ def _caret_labels(header: Any) -> dict[str, str]:
             continue
         try:
             text = raw.rstrip(b"\x00").decode("utf-8", "replace").strip()
-            root = ET.fromstring(text)  # noqa: S314 - declarations of entities are refused above
+            root = ET.fromstring(text)
         except ET.ParseError:
             continue
         found |= {
@@ -177,7 +177,7 @@ def _caret_labels(header: Any) -> dict[str, str]:
 
 
 def _read_itk(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
@@ -217,7 +217,7 @@ _DEFLATE = 1032
 
 def _require_size(path: Path) -> None:
     """Refuse an NRRD or MetaImage file that holds less than its header says; ITK fills up with what was in memory."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     header = sitk.ImageFileReader()
     header.SetFileName(str(path))

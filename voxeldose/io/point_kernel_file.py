@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.dpk import PointKernel
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.damage import refusing_damage
-from voxeldose.radionuclide import JOULE_PER_MEV
+from voxeldose.model.kernel import PointKernel
+from voxeldose.model.radionuclide import JOULE_PER_MEV
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from voxeldose.radionuclide import Y90, Radionuclide
+from voxeldose.model.radionuclide import Y90, Radionuclide
 
 __all__ = ["Requests"]
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxeldose.case import RoiMetrics
-from voxeldose.roi import ROLES
+from voxeldose.model.assessment import RoiMetrics
+from voxeldose.model.roles import ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from voxeldose.case import Assessment
-    from voxeldose.roi import Roi
+    from voxeldose.model.assessment import Assessment
+    from voxeldose.model.roi import Roi
 
 __all__ = ["SCHEMA", "assessment_dict", "columns", "plain", "write_json", "write_tables"]
 

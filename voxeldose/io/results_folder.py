@@ -11,20 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose.errors import InputError, VoxeldoseError
-from voxeldose.grid import Grid
 from voxeldose.io.case_file import case_file_again
 from voxeldose.io.labels import read_rois, read_seg
 from voxeldose.io.manifest import read_manifest, sha256
 from voxeldose.io.nifti import read_array
 from voxeldose.io.results import SCHEMA
-from voxeldose.radionuclide import y90_constants
-from voxeldose.roi import RoiSet
-from voxeldose.volume import DoseMap
+from voxeldose.model.grid import Grid
+from voxeldose.model.radionuclide import y90_constants
+from voxeldose.model.roi import RoiSet
+from voxeldose.model.volume import DoseMap
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxeldose.radionuclide import Radionuclide
+    from voxeldose.model.radionuclide import Radionuclide
 
     Doubles = npt.NDArray[np.float64]
 
@@ -152,7 +152,7 @@ def read_transform(path: Path) -> Doubles:
             msg = f"{path}: four rows of four numbers are needed, found the shape {matrix.shape}."
             raise InputError(msg)
         return np.asarray(matrix, np.float64)
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     try:
         transform = sitk.ReadTransform(str(path))

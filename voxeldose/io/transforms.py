@@ -13,7 +13,7 @@ import numpy as np
 from voxeldose.errors import GeometryError, InputError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_files import find_series, read_header
-from voxeldose.transform import rigid_matrix
+from voxeldose.model.rigid import rigid_matrix
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +48,7 @@ def read_itk_transform(path: Path) -> Matrix:
     GeometryError
         If it is no rigid transform.
     """
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     if not path.is_file():
         msg = f"{path}: there is no such transform file."
@@ -72,7 +72,7 @@ def read_itk_transform(path: Path) -> Matrix:
 
 def write_itk_transform(matrix_lps_mm: Matrix, path: Path) -> None:
     """Write the matrix from moving to fixed as an ITK transform, which holds its inverse (fixed to moving, LPS)."""
-    import SimpleITK as sitk  # noqa: N813
+    import SimpleITK as sitk
 
     inverse = np.linalg.inv(matrix_lps_mm)
     affine = sitk.AffineTransform(3)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.radionuclide import Y90
 from voxeldose.planning.plan import Plan
-from voxeldose.radionuclide import Y90
 
 __all__ = ["plan_body_surface"]
 

@@ -15,23 +15,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
-from voxeldose.planning.plan import (
-    TRAPPED,
-    Bound,
-    Lungs,
-    Plan,
-    lung_dose_gy,
-    require_above_zero,
-    require_activity,
-    require_shunt,
-    unit_doubts,
-)
-from voxeldose.radionuclide import Y90
+from voxeldose.model.administration import require_above_zero, require_activity, require_shunt, unit_doubts
+from voxeldose.model.radionuclide import Y90
+from voxeldose.planning.plan import TRAPPED, Bound, Lungs, Plan, lung_dose_gy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voxeldose.radionuclide import Radionuclide
+    from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = [
     "Territory",

@@ -8,7 +8,7 @@ from voxeldose.errors import QuantityError
 from voxeldose.planning.compartments import Territory, Tumor
 
 if TYPE_CHECKING:
-    from voxeldose.case import Assessment
+    from voxeldose.model.assessment import Assessment
 
 __all__ = ["perfused_mass_g", "territory_of", "tumor_ml", "tumor_part_of"]
 

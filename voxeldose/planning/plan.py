@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voxeldose.errors import QuantityError
-from voxeldose.radionuclide import Y90_SETS
+from voxeldose.model.administration import require_above_zero, require_shunt
+from voxeldose.model.radionuclide import Y90_SETS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voxeldose.radionuclide import Radionuclide
+    from voxeldose.model.radionuclide import Radionuclide
 
-__all__ = [
-    "LUNG_MASS_G",
-    "TRAPPED",
-    "Bound",
-    "Lungs",
-    "Plan",
-    "lung_dose_gy",
-    "require_above_zero",
-    "require_activity",
-    "require_shunt",
-    "spread",
-    "unit_doubts",
-]
+__all__ = ["LUNG_MASS_G", "TRAPPED", "Bound", "Lungs", "Plan", "lung_dose_gy", "spread"]
 
 #: The mass that the 30 Gy limit goes with; by CT it was 822 ± 103 g in 30 patients (Kao 2014, doi:10.1186/s13550-014-0033-7).
 LUNG_MASS_G = 1000.0
@@ -130,31 +117,6 @@ class Plan:
     warnings: tuple[str, ...] = ()
 
 
-#: What an infusion, a liver compartment and lungs lie within by far; beyond, another unit was likely meant.
-LIKELY_MBQ = (20.0, 40_000.0)
-LIKELY_LIVER_G = (0.05, 8000.0)
-LIKELY_LUNG_G = (100.0, 5000.0)
-
-
-def unit_doubts(
-    activity_mbq: float | None = None, liver_g: Sequence[float] = (), lung_g: float | None = None
-) -> tuple[str, ...]:
-    """Sentences about numbers that look like GBq given as MBq, or kilograms as grams; masses of 0 mean that there is none."""
-    said = []
-    if activity_mbq is not None and not LIKELY_MBQ[0] <= activity_mbq <= LIKELY_MBQ[1]:
-        said.append(
-            f"{activity_mbq:g} MBq is no usual activity of an infusion: check that activities are in MBq, masses in g."
-        )
-    total = sum(liver_g)
-    if total and not (total >= 2 and all(LIKELY_LIVER_G[0] <= g <= LIKELY_LIVER_G[1] for g in liver_g if g)):
-        said.append(
-            f"Masses of {', '.join(f'{g:g}' for g in liver_g)} g are no usual part of a liver: check that they are in g."
-        )
-    if lung_g is not None and not LIKELY_LUNG_G[0] <= lung_g <= LIKELY_LUNG_G[1]:
-        said.append(f"{lung_g:g} g is no usual mass of lungs: check that it is in g.")
-    return tuple(said)
-
-
 def spread(plan: Plan) -> dict[str, dict[str, float]]:
     """The answer with every set of Y-90 constants: K, and the activity for the same doses or the doses of the same activity."""
     table = {}
@@ -177,25 +139,3 @@ def lung_dose_gy(k: float, shunts: Sequence[tuple[float, float | None]], lung_g:
             return None
         total += activity * fraction
     return k * total / lung_g
-
-
-def require_shunt(fraction: float | None) -> None:
-    """Refuse a lung shunt fraction outside 0 to 1, percent included."""
-    if fraction is not None and not 0 <= fraction < 1:
-        msg = f"The lung shunt fraction must be at least 0 and below 1 (a fraction, not percent), found {fraction}."
-        raise QuantityError(msg)
-
-
-def require_above_zero(value: float, what: str, unit: str) -> None:
-    """Refuse a number that is not above 0, by its name."""
-    if not (math.isfinite(value) and value > 0):
-        msg = f"The {what} must be above 0{' ' + unit if unit else ''}, found {value}."
-        raise QuantityError(msg)
-
-
-def require_activity(activity_mbq: float | None) -> float:
-    """The activity, refused if it is not above 0 MBq."""
-    if activity_mbq is None or not (math.isfinite(activity_mbq) and activity_mbq > 0):
-        msg = f"The activity must be above 0 MBq, found {activity_mbq}."
-        raise QuantityError(msg)
-    return activity_mbq

@@ -13,13 +13,13 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.radionuclide import Y90
 from voxeldose.planning.vials import fraction_delivered
-from voxeldose.radionuclide import Y90
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voxeldose.radionuclide import Radionuclide
+    from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = ["CardRow", "SegmentectomyFacts", "facts_of", "segmentectomy_card"]
 

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
-from voxeldose.planning.plan import require_activity, unit_doubts
-from voxeldose.radionuclide import Y90
-from voxeldose.volume import require_zone
+from voxeldose.model.administration import require_activity, unit_doubts
+from voxeldose.model.radionuclide import Y90
+from voxeldose.model.volume import require_zone
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from voxeldose.radionuclide import Radionuclide
+    from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = ["CURIE_BQ", "Product", "VialOption", "VialPlan", "bq_per_sphere_at", "fraction_delivered", "plan_vial"]
 

@@ -19,8 +19,8 @@ from voxeldose.planning.plan import Bound, Lungs, Plan, lung_dose_gy
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from voxeldose.case import Assessment, RoiMetrics
-    from voxeldose.dvh import Dvh
+    from voxeldose.model.assessment import Assessment, RoiMetrics
+    from voxeldose.model.dvh import Dvh
 
 __all__ = ["Wish", "plan_voxels"]
 

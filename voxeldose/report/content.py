@@ -6,14 +6,14 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, NamedTuple
 
-from voxeldose.case import RoiMetrics
+from voxeldose.model.assessment import RoiMetrics
+from voxeldose.model.volume import ActivityMap, DensityMap
 from voxeldose.report.wording import fact, measure, number, percent, times
-from voxeldose.volume import ActivityMap, DensityMap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voxeldose.case import Assessment, Threshold
+    from voxeldose.model.assessment import Assessment, Threshold
 
 __all__ = ["COLUMNS", "Column", "Intervals", "ThresholdRow", "facts", "intervals", "reporting_items", "threshold_rows"]
 

@@ -21,7 +21,7 @@ from voxeldose.report.wording import measure, number, percent
 from voxeldose.templates import data_uri, page_template, text_of
 
 if TYPE_CHECKING:
-    from voxeldose.case import Assessment
+    from voxeldose.model.assessment import Assessment
     from voxeldose.report.plots import Pictures
 
 __all__ = ["write_report"]

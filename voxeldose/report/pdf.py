@@ -29,7 +29,7 @@ from voxeldose.report.plots import draw_pictures, roi_styles, rois_with_role, sl
 from voxeldose.report.wording import measure, number, percent, shortened
 
 if TYPE_CHECKING:
-    from voxeldose.case import Assessment
+    from voxeldose.model.assessment import Assessment
     from voxeldose.report.plots import Pictures
 
 __all__ = ["write_pdf"]

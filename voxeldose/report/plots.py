@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from voxeldose.model.volume import Volume
 from voxeldose.report.wording import shortened
-from voxeldose.volume import Volume
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
-    from voxeldose.case import Assessment, RoiMetrics
-    from voxeldose.roi import Roi
+    from voxeldose.model.assessment import Assessment, RoiMetrics
+    from voxeldose.model.roi import Roi
 
     Array = npt.NDArray[np.float64]
 

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxeldose.grid import Grid
+from voxeldose.model.grid import Grid
+from voxeldose.model.volume import Volume
 from voxeldose.report.plots import roi_styles, slice_focus
-from voxeldose.volume import Volume
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxeldose.case import Assessment
+    from voxeldose.model.assessment import Assessment
 
     Floats = npt.NDArray[np.float32]
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.case import Administered
-from voxeldose.spread import Term
+from voxeldose.model.assessment import Term
+from voxeldose.model.case import Administered
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxeldose.case import Assessment
+    from voxeldose.model.assessment import Assessment
     from voxeldose.noise import NoiseField
     from voxeldose.spread import Spread
     from voxeldose.uncertainty.region import MovingRegion

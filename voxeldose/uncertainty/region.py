@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.dvh import ROUNDING, Dvh
 from voxeldose.metrics import COVERAGES_GY, FRACTIONS
+from voxeldose.model.dvh import ROUNDING, Dvh
 from voxeldose.outlines import Outline
 from voxeldose.propagation import diameter_sd_mm
 from voxeldose.spread import REACH_SIGMAS
@@ -16,12 +16,12 @@ from voxeldose.spread import REACH_SIGMAS
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxeldose.case import Assessment
-    from voxeldose.grid import Grid
+    from voxeldose.model.assessment import Assessment
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.roi import Roi
+    from voxeldose.model.volume import FloatArray
     from voxeldose.noise import NoiseField
-    from voxeldose.roi import Roi
     from voxeldose.spread import Condition, Spread
-    from voxeldose.volume import FloatArray
 
     Doubles = npt.NDArray[np.float64]
 

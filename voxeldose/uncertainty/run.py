@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.assessment import Distribution, Probability, RoiUncertainty, Uncertainty
 from voxeldose.noise import NoiseField
-from voxeldose.spread import Condition, Distribution, Probability, RoiUncertainty, Uncertainty
+from voxeldose.spread import Condition
 from voxeldose.uncertainty.answers import Answers
 from voxeldose.uncertainty.budget import budget, scale_terms
 from voxeldose.uncertainty.region import MovingRegion, Wanted
@@ -21,11 +22,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from voxeldose.case import Assessment
+    from voxeldose.model.assessment import Assessment
+    from voxeldose.model.volume import FloatArray
     from voxeldose.pipeline import Engine
     from voxeldose.spread import Spread
     from voxeldose.uncertainty.inversion import Confidence
-    from voxeldose.volume import FloatArray
 
     Doubles = npt.NDArray[np.float64]
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
-from voxeldose.radionuclide import JOULE_PER_MEV
+from voxeldose.model.radionuclide import JOULE_PER_MEV
 
 __all__ = ["DEFAULT_REACH_MM", "PointKernel", "VoxelKernel", "point_kernel", "voxelise"]
 

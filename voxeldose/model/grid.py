@@ -20,7 +20,10 @@ from voxeldose.errors import GeometryError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Grid", "towards_lps"]
+__all__ = ["Grid", "towards_lps", "window_around"]
+
+#: Lattices of set operations and margins are made coarser beyond this many voxels.
+MOST_VOXELS = 40_000_000
 
 
 #: Two positions closer than this are the same place.
@@ -264,3 +267,13 @@ def towards_lps(values: npt.NDArray[Any], grid: Grid) -> tuple[npt.NDArray[Any],
             affine[:3, axis] *= -1
     turned = values.transpose(order)[tuple(slice(None, None, -1 if f else 1) for f in flips)]
     return np.ascontiguousarray(turned), Grid((shape[0], shape[1], shape[2]), affine, grid.frame_uid)
+
+
+def window_around(lattice: Grid, points_lps_mm: npt.NDArray[np.float64]) -> Grid:
+    """The part of a lattice that holds all points, coarser if it were too large."""
+    index = lattice.indices(points_lps_mm)
+    low = np.floor(index.min(axis=0) + 0.5 + 1e-6).astype(int)
+    high = np.ceil(index.max(axis=0) - 0.5 - 1e-6).astype(int)
+    window = lattice.window(low.tolist(), np.maximum(high - low + 1, 1).tolist())
+    excess = float(np.prod(np.array(window.shape, float))) / MOST_VOXELS
+    return window if excess <= 1 else window.with_spacing([s * excess ** (1 / 3) for s in window.spacing_mm])

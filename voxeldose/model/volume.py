@@ -17,10 +17,12 @@ from voxeldose.errors import GeometryError, QuantityError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from voxeldose.grid import Grid
-    from voxeldose.radionuclide import Radionuclide
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = [
+    "AIR_G_PER_ML",
+    "DENSEST_G_PER_ML",
     "ActivityMap",
     "CountMap",
     "CtImage",
@@ -30,6 +32,14 @@ __all__ = [
     "FloatArray",
     "Volume",
 ]
+
+#: Nothing is denser: a larger number has another unit.
+DENSEST_G_PER_ML = 25.0
+
+
+#: Below this density local deposition divides by nearly nothing; such voxels (air) get no dose and are counted.
+AIR_G_PER_ML = 0.05
+
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -1,0 +1,1 @@
+"""The things, immutable: grids, volumes, regions, kernels, cases and their results; no files, no engines."""

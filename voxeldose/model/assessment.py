@@ -1,0 +1,224 @@
+"""What comes out of a case: numbers of regions, totals, thresholds, uncertainty, and how they came about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voxeldose.model.case import Case
+    from voxeldose.model.dvh import Dvh
+    from voxeldose.model.radionuclide import Radionuclide
+    from voxeldose.model.roi import RoiSet
+    from voxeldose.model.volume import ActivityMap, DoseMap
+
+__all__ = [
+    "Assessment",
+    "Distribution",
+    "Overlap",
+    "Probability",
+    "RoiMetrics",
+    "RoiUncertainty",
+    "RunRecord",
+    "Term",
+    "Threshold",
+    "Totals",
+    "TumorToNormal",
+    "Uncertainty",
+]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """One metric: the run's own value, and the distribution of confidence in the true one.
+
+    ``mean``, ``sd`` and quantiles are of that distribution; the truth lies between ``q025`` and ``q975`` with 95 % confidence.
+    ``bias`` is the run's value less the mean: how far errors as stated have moved it on average.
+    """
+
+    value: float
+    mean: float
+    sd: float
+    q025: float
+    q500: float
+    q975: float
+    bias: float
+
+
+@dataclass(frozen=True)
+class Term:
+    """One source of uncertainty in a mean dose, alone."""
+
+    name: str
+    sd_gy: float
+    variance_fraction: float
+
+
+@dataclass(frozen=True)
+class Probability:
+    """Confidence that a condition holds, with the standard error of so many samples."""
+
+    roi: str
+    metric: str
+    sense: str
+    limit: float
+    value: float
+    probability: float
+    standard_error: float
+    source: str
+
+
+@dataclass(frozen=True)
+class RoiUncertainty:
+    """What is known of one region.
+
+    ``budget`` is of ``budget_of`` (the recovered mean where there is a recovery curve); its root sum of squares is
+    ``budget_sd_gy``, to be compared with the samples' own.
+    """
+
+    metrics: Mapping[str, Distribution]
+    contour_sd_mm: float
+    recovery_coefficient: float | None
+    budget_of: str
+    budget: tuple[Term, ...]
+    budget_sd_gy: float
+    dominant: str
+    dvh_band: Mapping[str, tuple[float, ...]]
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Of a whole run."""
+
+    samples: int
+    seed: int
+    inputs: Mapping[str, object]
+    rois: Mapping[str, RoiUncertainty]
+    probabilities: tuple[Probability, ...]
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class RoiMetrics:
+    """Numbers of one region; definitions in :mod:`voxeldose.metrics`. ``None`` where a number would be a lie."""
+
+    role: str
+    volume_ml: float
+    mass_g: float
+    activity_mbq: float
+    mean_dose_gy: float
+    min_dose_gy: float
+    max_dose_gy: float
+    sd_dose_gy: float
+    d98_gy: float
+    d95_gy: float
+    d90_gy: float
+    d70_gy: float
+    d50_gy: float
+    d2_gy: float
+    v100_fraction: float
+    v190_fraction: float
+    v205_fraction: float
+    v400_fraction: float
+    v446_fraction: float
+    bed_gy: float | None
+    eud_gy: float | None
+    mean_dose_local_gy: float
+    outside_fraction: float
+    dvh: Dvh
+    eubed_gy: float | None = None
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Two regions that share volume."""
+
+    first: str
+    second: str
+    volume_ml: float
+
+
+@dataclass(frozen=True)
+class TumorToNormal:
+    """How much more a tumor got than normal liver, by activity concentration and by mean dose.
+
+    ``normal`` says which normal liver: with whole-liver normal where only a part was infused the ratio is too high.
+    """
+
+    roi: str
+    by_concentration: float | None
+    by_dose: float | None
+    normal: str
+    normal_volume_ml: float
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A limit beside the value of this run.
+
+    ``method`` is how the limit was derived; ``differs`` says where this run's value was found another way, and is empty where
+    the two are the same quantity.
+    """
+
+    name: str
+    roi: str
+    metric: str
+    limit: float
+    value: float
+    met: bool
+    source: str
+    method: str
+    differs: str = ""
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Sums over the whole case.
+
+    ``recovered_fraction`` is what ``absolute`` calibration would have found in the calibration region, divided by the
+    net administered activity less the lung shunt: the ratio between the two calibrations.
+    """
+
+    activity_mbq: float
+    administered_mbq: float | None
+    net_mbq: float | None
+    recovered_fraction: float | None
+    energy_j: float
+    energy_emitted_j: float
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """How a result came about: enough to repeat it and to judge it."""
+
+    version: str
+    engine: str
+    method: str
+    kernel: Mapping[str, object]
+    constants: Radionuclide
+    calibration: str
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
+    timings_s: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Assessment:
+    """The result of a case. Writers and the report take this and nothing else."""
+
+    case: Case
+    activity: ActivityMap
+    dose: DoseMap
+    rois: Mapping[str, RoiMetrics]
+    regions: RoiSet
+    tumor_to_normal_ratio: float | None
+    totals: Totals
+    thresholds: tuple[Threshold, ...]
+    overlaps: tuple[Overlap, ...]
+    record: RunRecord
+    tumor_to_normal: tuple[TumorToNormal, ...] = ()
+    uncertainty: Uncertainty | None = None

@@ -22,6 +22,7 @@ from benchmarks.nema import AT, STUDY, circles
 from voxeldose.demo.dicom_study import write_ct, write_rtstruct
 from voxeldose.demo.shapes import occupancy, sphere
 from voxeldose.engines.convolution import Convolution
+from voxeldose.geometry.resample import roi_onto
 from voxeldose.io.labels import read_rtstruct
 from voxeldose.metrics import roi_metrics
 from voxeldose.model.dvh import Dvh
@@ -29,7 +30,6 @@ from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV, Y90
 from voxeldose.model.volume import DecayMap, DoseMap
-from voxeldose.resample import roi_onto
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

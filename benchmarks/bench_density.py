@@ -22,11 +22,11 @@ from scipy.ndimage import gaussian_filter
 from benchmarks.machine import describe_machine, told
 from voxeldose.engines.convolution import Convolution
 from voxeldose.engines.density import RayTransport
+from voxeldose.geometry.resample import onto
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.volume import DecayMap, DensityMap, DoseMap
-from voxeldose.resample import onto
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,6 +21,7 @@ from benchmarks.nema import circles, noise_of_mean
 from voxeldose.demo import phantom
 from voxeldose.demo.dicom_study import PhantomStudy, write_pet, write_rtstruct
 from voxeldose.demo.shapes import blurred, occupancy, sphere
+from voxeldose.geometry.resample import onto
 from voxeldose.io.nifti import write_labels
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML
@@ -28,7 +29,6 @@ from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.volume import ActivityMap
-from voxeldose.resample import onto
 
 if TYPE_CHECKING:
     from voxeldose.demo.shapes import Floats

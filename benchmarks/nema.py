@@ -23,12 +23,12 @@ from benchmarks.published import NEMA_DIAMETERS_MM
 from voxeldose.demo.dicom_study import PhantomStudy, write_pet, write_rtstruct
 from voxeldose.demo.phantom import PET_NOISE_FWHM_MM, pet_deviation, pet_noise
 from voxeldose.demo.shapes import blurred, ellipsoid, occupancy, sphere
+from voxeldose.geometry.resample import onto
 from voxeldose.model.administration import Administration
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.volume import ActivityMap
-from voxeldose.resample import onto
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 
 import voxeldose as vd
-from voxeldose.comparison import (
-    GammaCriteria,
-    dose_sum,
-    gamma_index,
-    moved_onto,
-    registration_of,
-    require_same_rois,
-    sums_in_rois,
-)
+from voxeldose.comparison import GammaCriteria, dose_sum, gamma_index, registration_of, require_same_rois, sums_in_rois
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.geometry.resample import moved_onto
 from voxeldose.model.tissue import default_sets
 from voxeldose.model.volume import DoseMap
 from voxeldose.radiobiology import bed_gy

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from voxeldose.derived import Derivation, Isocontour, derive
 from voxeldose.errors import GeometryError, InputError, QuantityError
+from voxeldose.geometry.expressions import Derivation, Isocontour, derive
 from voxeldose.model.grid import Grid
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap, CountMap

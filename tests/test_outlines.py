@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.ndimage import shift as nd_shift
 
-from voxeldose.outlines import Outline
+from voxeldose.geometry.outline import Outline
 
 SPACING = (3.0, 2.0, 1.5)
 

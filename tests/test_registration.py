@@ -5,9 +5,9 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from voxeldose.errors import QuantityError
+from voxeldose.geometry.register import find_rigid, similarity
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import CountMap, CtImage
-from voxeldose.registration import find_rigid, similarity
 
 
 def motion(angles, shift, centre):

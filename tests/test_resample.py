@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 
 from voxeldose.errors import GeometryError
+from voxeldose.geometry.resample import onto, roi_onto
 from voxeldose.metrics import roi_metrics
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi
 from voxeldose.model.volume import ActivityMap, CountMap, DecayMap, DoseMap
-from voxeldose.resample import onto, roi_onto
 
 AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
 

@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.geometry.contours import from_contours
 from voxeldose.model.grid import Grid
-from voxeldose.model.roi import Roi, RoiSet, from_contours, union
+from voxeldose.model.roi import Roi, RoiSet, union
 from voxeldose.model.roles import RoiCode, role_from_codes, role_from_name
 
 GRID = Grid.from_axes((6, 7, 8), (3, 2, 1), (0, 0, 0))

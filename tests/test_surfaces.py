@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from voxeldose.errors import QuantityError
+from voxeldose.geometry.contours import from_contours
+from voxeldose.geometry.isocontours import isocontour
+from voxeldose.geometry.margins import with_margin
 from voxeldose.model.grid import Grid
-from voxeldose.model.roi import Roi, from_contours
+from voxeldose.model.roi import Roi
 from voxeldose.model.volume import ActivityMap
-from voxeldose.surfaces import isocontour, with_margin
 
 
 def ball(radius, spacing, centre=(3.3, -4.1, 7.7), parts=1):

@@ -11,70 +11,70 @@ from typing import TYPE_CHECKING
 from voxeldose._version import __version__
 
 _HOMES = {
-    "Absolute": "case",
-    "ActivityMap": "volume",
-    "Administered": "case",
-    "Administration": "case",
-    "Assessment": "case",
-    "Case": "case",
+    "Absolute": "model.case",
+    "ActivityMap": "model.volume",
+    "Administered": "model.case",
+    "Administration": "model.administration",
+    "Assessment": "model.assessment",
+    "Case": "model.case",
     "ComparisonOptions": "comparison_job",
     "Condition": "spread",
     "Convolution": "engines.convolution",
-    "CountMap": "volume",
-    "CtImage": "volume",
-    "DensityMap": "volume",
-    "Derivation": "derived",
-    "DoseMap": "volume",
-    "Dvh": "dvh",
+    "CountMap": "model.volume",
+    "CtImage": "model.volume",
+    "DensityMap": "model.volume",
+    "Derivation": "geometry.expressions",
+    "DoseMap": "model.volume",
+    "Dvh": "model.dvh",
     "GammaCriteria": "comparison",
     "GeometryError": "errors",
-    "Grid": "grid",
+    "Grid": "model.grid",
     "InputError": "errors",
-    "Isocontour": "derived",
-    "Limit": "case",
+    "Isocontour": "geometry.expressions",
+    "Limit": "model.limits",
     "LocalDeposition": "engines.convolution",
     "LungMass": "lungs",
     "Lungs": "planning.plan",
-    "PointKernel": "dpk",
+    "PointKernel": "model.kernel",
     "Product": "planning.vials",
     "QuantityError": "errors",
-    "Radionuclide": "radionuclide",
+    "Radionuclide": "model.radionuclide",
     "RayTransport": "engines.density",
     "Recovery": "propagation",
-    "Registration": "transform",
+    "Registration": "model.rigid",
     "Requests": "io.requests",
-    "Roi": "roi",
-    "RoiSet": "roi",
+    "Roi": "model.roi",
+    "RoiSet": "model.roi",
     "SegmentectomyFacts": "planning.segmentectomy",
     "Spread": "spread",
-    "TC99M": "radionuclide",
+    "TC99M": "model.radionuclide",
     "Territory": "planning.compartments",
     "Tumor": "planning.compartments",
     "Views": "lungs",
-    "VoxelKernel": "dpk",
+    "VoxelKernel": "model.kernel",
     "VoxeldoseError": "errors",
     "Wish": "planning.voxels",
-    "Y90": "radionuclide",
-    "administration_from_assays": "quantify",
+    "Y90": "model.radionuclide",
+    "administration_from_assays": "model.administration",
     "assess": "pipeline",
     "bed_gy": "radiobiology",
     "bq_per_sphere_at": "planning.vials",
     "compare_folders": "comparison_job",
     "complication_by_set": "radiobiology",
     "complication_probability": "radiobiology",
-    "complication_set": "radiobiology",
+    "complication_set": "model.tissue",
     "control_probability": "radiobiology",
-    "control_set": "radiobiology",
+    "control_set": "model.tissue",
     "counted_shunt": "lungs",
-    "derive": "derived",
+    "derive": "geometry.expressions",
     "eubed_gy": "radiobiology",
     "eud_gy": "radiobiology",
-    "find_rigid": "registration",
+    "find_rigid": "geometry.register",
     "fit_recovery": "propagation",
     "fraction_delivered": "planning.vials",
     "gamma_index": "comparison",
     "geud_gy": "radiobiology",
-    "linear_quadratic_set": "radiobiology",
+    "linear_quadratic_set": "model.tissue",
     "lung_dose": "lungs",
     "lung_mass": "lungs",
     "mean_dose_spread": "propagation",
@@ -87,7 +87,7 @@ _HOMES = {
     "planar_shunt": "lungs",
     "plot_dvh": "report.plots",
     "plot_slices": "report.plots",
-    "point_kernel": "dpk",
+    "point_kernel": "model.kernel",
     "poisson_control": "radiobiology",
     "published_limits": "thresholds",
     "read_ct": "io.dicom_ct",
@@ -102,7 +102,7 @@ _HOMES = {
     "segmentectomy_card": "planning.segmentectomy",
     "spect_shunt": "lungs",
     "tumor_to_normal_of": "metrics",
-    "voxelise": "dpk",
+    "voxelise": "model.kernel",
     "what_if": "pipeline",
     "with_uncertainty": "uncertainty",
     "write_nifti": "io.nifti",
@@ -112,7 +112,7 @@ _HOMES = {
     "write_rtstruct": "io.dicom_rtstruct",
     "write_seg": "io.dicom_seg",
     "write_sr": "io.dicom_sr",
-    "y90_constants": "radionuclide",
+    "y90_constants": "model.radionuclide",
 }
 
 __all__ = ["__version__", *_HOMES]
@@ -132,10 +132,11 @@ def __dir__() -> list[str]:
 if TYPE_CHECKING:
     from voxeldose.comparison import GammaCriteria, gamma_index
     from voxeldose.comparison_job import ComparisonOptions, compare_folders
-    from voxeldose.derived import Derivation, Isocontour, derive
     from voxeldose.engines.convolution import Convolution, LocalDeposition
     from voxeldose.engines.density import RayTransport
     from voxeldose.errors import GeometryError, InputError, QuantityError, VoxeldoseError
+    from voxeldose.geometry.expressions import Derivation, Isocontour, derive
+    from voxeldose.geometry.register import find_rigid
     from voxeldose.io.dicom_ct import read_ct
     from voxeldose.io.dicom_nm import read_spect
     from voxeldose.io.dicom_pet import read_pet
@@ -180,7 +181,6 @@ if TYPE_CHECKING:
         geud_gy,
         poisson_control,
     )
-    from voxeldose.registration import find_rigid
     from voxeldose.report.page import write_report
     from voxeldose.report.pdf import write_pdf
     from voxeldose.report.plots import plot_dvh, plot_slices

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import GeometryError, InputError
+from voxeldose.geometry.register import METRIC, find_rigid, similarity
 from voxeldose.io.images import read_image
 from voxeldose.io.transforms import is_itk_transform, read_itk_transform, read_registration
 from voxeldose.model.rigid import Registration
 from voxeldose.model.roi import RoiSet
-from voxeldose.registration import METRIC, find_rigid, similarity
 
 if TYPE_CHECKING:
     import numpy as np

@@ -15,6 +15,7 @@ import numpy as np
 
 from voxeldose._compiled.gamma import ROUNDING, search
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.geometry.resample import same_place
 from voxeldose.metrics import dvh_in
 from voxeldose.model.tissue import default_sets
 from voxeldose.radiobiology import bed_gy
@@ -40,7 +41,6 @@ __all__ = [
     "SumInRoi",
     "dose_sum",
     "gamma_index",
-    "moved_onto",
     "registration_of",
     "require_same_rois",
     "sums_in_rois",
@@ -178,39 +178,6 @@ def require_same_rois(first: Iterable[str], second: Iterable[str]) -> None:
         raise QuantityError(msg)
 
 
-def moved_onto(dose: DoseMap, grid: Grid, matrix_lps_mm: Doubles | None = None) -> DoseMap:
-    """A dose map at the voxel centres of another grid, cubic between its own; NaN where it does not reach.
-
-    What the splines overshoot beyond the map's lowest and highest dose is cut off.
-
-    Parameters
-    ----------
-    dose : DoseMap
-        On its own grid.
-    grid : Grid
-        Where it is wanted. Frames of reference are not looked at: see :func:`registration_of`.
-    matrix_lps_mm : ndarray, (4, 4), optional
-        Takes points of the dose's frame to points of the grid's frame.
-    """
-    from scipy.ndimage import map_coordinates
-
-    if matrix_lps_mm is None and dose.grid.shape == grid.shape and _same_place(dose.grid, grid):
-        return dose.replaced(dose.gy, grid)
-    points = grid.points_lps_mm(np.moveaxis(np.indices(grid.shape), 0, -1))
-    if matrix_lps_mm is not None:
-        back = np.linalg.inv(matrix_lps_mm)
-        points = points @ back[:3, :3].T + back[:3, 3]
-    index = dose.grid.indices(points)
-    inside = ((index >= -0.5) & (index <= np.array(dose.grid.shape) - 0.5)).all(axis=-1)
-    found = map_coordinates(dose.gy, np.moveaxis(index, -1, 0), order=3, mode="nearest", output=np.float32)
-    found = np.clip(found, dose.gy.min(), dose.gy.max())
-    return dose.replaced(np.where(inside, found, np.float32("nan")), grid)
-
-
-def _same_place(first: Grid, second: Grid) -> bool:
-    return bool(np.abs(first.corners() - second.corners()).max() < 1e-3)
-
-
 def gamma_index(
     reference: DoseMap, evaluated: DoseMap, criteria: GammaCriteria, matrix_lps_mm: Doubles | None = None
 ) -> GammaMap:
@@ -286,7 +253,7 @@ def dose_sum(doses: Sequence[DoseMap]) -> DoseMap:
     Absorbed doses add; biologically effective ones are summed each by itself (:func:`sums_in_rois`).
     """
     grid = doses[0].grid
-    if any(d.grid.shape != grid.shape or not _same_place(d.grid, grid) for d in doses):
+    if any(d.grid.shape != grid.shape or not same_place(d.grid, grid) for d in doses):
         msg = "Doses must lie on one grid before they are added; use moved_onto(dose, grid)."
         raise GeometryError(msg)
     total = np.sum([d.gy.astype(np.float64) for d in doses], axis=0)

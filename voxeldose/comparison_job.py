@@ -15,13 +15,13 @@ from voxeldose.comparison import (
     GammaCriteria,
     dose_sum,
     gamma_index,
-    moved_onto,
     registration_of,
     require_same_rois,
     sums_in_rois,
 )
 from voxeldose.comparison_page import plot_curves, plot_maps, write_page
 from voxeldose.errors import InputError, QuantityError
+from voxeldose.geometry.resample import moved_onto
 from voxeldose.io.new_folder import new_folder
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results import plain, write_json

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.alignment import Placed, align
-from voxeldose.derived import Derivation, Isocontour, derive
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import InputError
 from voxeldose.export import DicomSource, bed_map, dicom_source, write_dicom
+from voxeldose.geometry.expressions import Derivation, Isocontour, derive
 from voxeldose.io.case_file import input_files
 from voxeldose.io.hu_table_file import read_hu_table
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.geometry.resample import onto, roi_onto
 from voxeldose.model.administration import unit_doubts
 from voxeldose.model.roi import union
-from voxeldose.resample import onto, roi_onto
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,12 +11,12 @@ import numpy as np
 
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.errors import QuantityError
+from voxeldose.geometry.resample import onto, roi_onto
 from voxeldose.model.case import Administered
 from voxeldose.model.kernel import DEFAULT_REACH_MM, point_kernel, voxelise
 from voxeldose.model.radionuclide import JOULE_PER_MEV
 from voxeldose.model.volume import DecayMap, DensityMap
 from voxeldose.regions import reference_region
-from voxeldose.resample import onto, roi_onto
 
 if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment

@@ -14,6 +14,7 @@ from voxeldose._version import __version__
 from voxeldose.engines.convolution import Convolution, LocalDeposition
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import QuantityError
+from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.administration import unit_doubts
 from voxeldose.model.assessment import Assessment, Overlap, RunRecord, Totals
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel, point_kernel
@@ -22,7 +23,6 @@ from voxeldose.model.volume import DensityMap
 from voxeldose.placing import decays_on_grid, density_on_grid
 from voxeldose.quantify import Quantified, count_decays, image_nuclide, quantify
 from voxeldose.regions import perfused_normal, regions_on
-from voxeldose.resample import roi_onto
 from voxeldose.thresholds import published_limits, thresholds_met
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.geometry.resample import onto
 from voxeldose.model.volume import AIR_G_PER_ML, DensityMap
-from voxeldose.resample import onto
 
 if TYPE_CHECKING:
     import numpy.typing as npt

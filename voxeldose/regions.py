@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.roi import Roi, RoiSet, union
-from voxeldose.resample import roi_onto
 
 if TYPE_CHECKING:
     from voxeldose.model.grid import Grid

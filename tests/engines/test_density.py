@@ -8,11 +8,11 @@ import pytest
 from voxeldose.engines.convolution import Convolution
 from voxeldose.engines.density import RayTransport
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.geometry.resample import onto
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV, Y90
 from voxeldose.model.volume import DecayMap, DensityMap
-from voxeldose.resample import onto
 
 KERNEL = point_kernel()
 GRID = Grid.from_axes((19, 17, 21), (4.0, 5.0, 3.5), (5, 6, 7))

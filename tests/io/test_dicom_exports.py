@@ -19,6 +19,7 @@ from pydicom.sr._concepts_dict import concepts
 import voxeldose as vd
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.export import DicomSource, write_dicom
+from voxeldose.geometry.resample import roi_onto
 from voxeldose.io import dicom_sr
 from voxeldose.io.dicom_dvh import structure_set_of
 from voxeldose.io.dicom_header import SeriesRef
@@ -26,7 +27,6 @@ from voxeldose.io.results import write_tables
 from voxeldose.metrics import dvh_in
 from voxeldose.model.tissue import default_sets
 from voxeldose.radiobiology import bed_gy
-from voxeldose.resample import roi_onto
 
 KINDS = ["axial", "oblique", "feet_first"]
 

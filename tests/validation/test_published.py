@@ -9,13 +9,13 @@ from benchmarks.closed_forms import edge_level, spread_of
 from benchmarks.published import EDGE, LANCONELLI, NEMA_DIAMETERS_MM, OFFSETS, SELF_DOSES, SPHERES, TISSUE_RANGE
 from voxeldose.cli import main
 from voxeldose.engines.convolution import Convolution
+from voxeldose.geometry.resample import roi_onto
 from voxeldose.metrics import roi_metrics
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel, voxelise
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi
 from voxeldose.model.volume import DecayMap, DoseMap
-from voxeldose.resample import roi_onto
 
 KERNEL = point_kernel()
 

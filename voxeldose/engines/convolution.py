@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.geometry.resample import onto
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel, VoxelKernel, voxelise
 from voxeldose.model.radionuclide import JOULE_PER_MEV
 from voxeldose.model.volume import AIR_G_PER_ML, DecayMap, DensityMap, DoseMap
-from voxeldose.resample import onto
 
 if TYPE_CHECKING:
     from collections.abc import Callable

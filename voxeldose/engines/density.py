@@ -30,10 +30,10 @@ from voxeldose.engines.ray_table import (
 )
 from voxeldose.engines.tail import add_tail
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.geometry.resample import onto
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV
 from voxeldose.model.volume import AIR_G_PER_ML, DENSEST_G_PER_ML, DecayMap, DensityMap, DoseMap
-from voxeldose.resample import onto
 
 if TYPE_CHECKING:
     from voxeldose.model.grid import Grid

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
+from voxeldose.geometry.contours import from_contours
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_dvh import add_dvhs
 from voxeldose.io.dicom_files import read_header
@@ -16,7 +17,7 @@ from voxeldose.io.dicom_header import frame_of, plan_uid, reference_header, save
 from voxeldose.io.dicom_seg import codes_in
 from voxeldose.io.dicom_series import image_axes, pixel_spacing, stored_pixels, vector
 from voxeldose.model.grid import Grid, towards_lps
-from voxeldose.model.roi import Roi, from_contours
+from voxeldose.model.roi import Roi
 from voxeldose.model.roles import RoiCode
 from voxeldose.model.volume import DoseMap
 
@@ -179,7 +180,7 @@ class StructureFound(NamedTuple):
 def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
     """Every region of a structure set that has closed contours, and the names of those without.
 
-    Contours are used where they lie, with no image: see :func:`voxeldose.model.roi.from_contours`.
+    Contours are used where they lie, with no image: see :func:`voxeldose.geometry.contours.from_contours`.
 
     Raises
     ------

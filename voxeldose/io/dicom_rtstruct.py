@@ -4,27 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from voxeldose.errors import QuantityError
+from voxeldose.geometry.contours import contours_of
 from voxeldose.io.dicom_header import frame_of, save_object, series_ref, study_object
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy.typing as npt
     from pydicom.dataset import Dataset
 
     from voxeldose.io.dicom_header import SeriesRef
     from voxeldose.model.roi import Roi, RoiSet
 
-__all__ = ["contours_of", "write_rtstruct"]
+__all__ = ["write_rtstruct"]
 
 _RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 _STUDY = "1.2.840.10008.3.1.2.3.1"
 
-#: Contours run where the occupancy, linear between voxel centres, crosses this.
-_LEVEL = 0.5
 #: Interpreted types of PS3.3 C.8.8.8.1 by role; ORGAN for the rest.
 _TYPES = {"tumor": "GTV", "perfused": "TREATED_VOLUME"}
 
@@ -101,17 +97,3 @@ def _add(made: Dataset, number: int, roi: Roi, frame: str) -> None:
     made.StructureSetROISequence.append(item)
     made.ROIContourSequence.append(drawn)
     made.RTROIObservationsSequence.append(seen)
-
-
-def contours_of(roi: Roi) -> list[npt.NDArray[np.float64]]:
-    """Closed contours (n, 3) of a region in LPS millimetres, plane by plane."""
-    import contourpy
-
-    found = []
-    for k in range(roi.grid.shape[0]):
-        lines = contourpy.contour_generator(z=np.pad(roi.occupancy[k].astype(np.float64), 1)).lines(_LEVEL)
-        for line in lines:
-            i, j = np.asarray(line)[:-1].T - 1
-            if i.size >= 3:
-                found.append(roi.grid.points_lps_mm(np.stack([np.full(i.size, float(k)), j, i], axis=-1)))
-    return found

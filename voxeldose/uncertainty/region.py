@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.geometry.outline import Outline
 from voxeldose.metrics import COVERAGES_GY, FRACTIONS
 from voxeldose.model.dvh import ROUNDING, Dvh
-from voxeldose.outlines import Outline
 from voxeldose.propagation import diameter_sd_mm
 from voxeldose.spread import REACH_SIGMAS
 

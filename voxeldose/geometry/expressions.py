@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
+from voxeldose.geometry.isocontours import isocontour
+from voxeldose.geometry.margins import with_margin
+from voxeldose.geometry.resample import occupancy_onto
 from voxeldose.model.grid import window_around
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap
-from voxeldose.resample import occupancy_onto
-from voxeldose.surfaces import isocontour, with_margin
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

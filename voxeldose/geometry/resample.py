@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from voxeldose.errors import GeometryError
-from voxeldose.model.volume import Volume
+from voxeldose.model.volume import DoseMap, Volume
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from voxeldose.model.roi import Roi
     from voxeldose.model.volume import FloatArray
 
-__all__ = ["occupancy_onto", "onto", "roi_onto"]
+__all__ = ["moved_onto", "occupancy_onto", "onto", "roi_onto", "same_place"]
 
 V = TypeVar("V", bound=Volume)
 
@@ -241,3 +241,36 @@ def _middles(
     """Middle of each overlap in new voxels from the new voxel's centre, (new, old)."""
     low, high, centre, scale = _edges(new, old, matrix, offset, axis)
     return np.asarray(((low + high) / 2 - centre) / scale)
+
+
+def moved_onto(dose: DoseMap, grid: Grid, matrix_lps_mm: Doubles | None = None) -> DoseMap:
+    """A dose map at the voxel centres of another grid, cubic between its own; NaN where it does not reach.
+
+    What the splines overshoot beyond the map's lowest and highest dose is cut off.
+
+    Parameters
+    ----------
+    dose : DoseMap
+        On its own grid.
+    grid : Grid
+        Where it is wanted. Frames of reference are not looked at: see :func:`registration_of`.
+    matrix_lps_mm : ndarray, (4, 4), optional
+        Takes points of the dose's frame to points of the grid's frame.
+    """
+    from scipy.ndimage import map_coordinates
+
+    if matrix_lps_mm is None and dose.grid.shape == grid.shape and same_place(dose.grid, grid):
+        return dose.replaced(dose.gy, grid)
+    points = grid.points_lps_mm(np.moveaxis(np.indices(grid.shape), 0, -1))
+    if matrix_lps_mm is not None:
+        back = np.linalg.inv(matrix_lps_mm)
+        points = points @ back[:3, :3].T + back[:3, 3]
+    index = dose.grid.indices(points)
+    inside = ((index >= -0.5) & (index <= np.array(dose.grid.shape) - 0.5)).all(axis=-1)
+    found = map_coordinates(dose.gy, np.moveaxis(index, -1, 0), order=3, mode="nearest", output=np.float32)
+    found = np.clip(found, dose.gy.min(), dose.gy.max())
+    return dose.replaced(np.where(inside, found, np.float32("nan")), grid)
+
+
+def same_place(first: Grid, second: Grid) -> bool:
+    return bool(np.abs(first.corners() - second.corners()).max() < 1e-3)

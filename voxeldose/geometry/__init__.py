@@ -1,0 +1,1 @@
+"""Volumes and regions moved, cut, grown and registered."""

@@ -10,9 +10,10 @@ import numpy as np
 from benchmarks.closed_forms import edge_level, sphere_fraction, spread_of
 from benchmarks.figures import Section
 from benchmarks.published import EDGE, LANCONELLI, OFFSETS, SELF_DOSES, SPHERES, TISSUE_RANGE
-from voxeldose.engines.convolution import Convolution
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.model.grid import Grid
-from voxeldose.model.kernel import point_kernel, voxelise
+from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV, Y90
 from voxeldose.model.volume import DecayMap
 

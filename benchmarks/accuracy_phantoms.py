@@ -19,12 +19,13 @@ from benchmarks.closed_forms import Spread, sphere_fraction, spread_of
 from benchmarks.figures import Section
 from benchmarks.nema import BODY_GRID_MM, Nema, field_of_view, gy_of, noise_of_mean, write_study
 from voxeldose.demo.shapes import occupancy, sphere
-from voxeldose.engines.convolution import Convolution, LocalDeposition
-from voxeldose.engines.density import RayTransport
+from voxeldose.dose.assess import assess
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.engines.rays.transport import RayTransport
 from voxeldose.io.case_file import case_file_from, read_case_file
 from voxeldose.job import open_case
 from voxeldose.model.kernel import point_kernel
-from voxeldose.pipeline import assess
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,11 +34,11 @@ if TYPE_CHECKING:
 
     from benchmarks.figures import Figure
     from voxeldose.demo.shapes import Floats
+    from voxeldose.dose.engines.base import Engine
     from voxeldose.job import Opened
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
     from voxeldose.model.kernel import PointKernel
-    from voxeldose.pipeline import Engine
 
 __all__ = ["liver", "nema_blurred", "nema_sharp", "recovery_curve"]
 

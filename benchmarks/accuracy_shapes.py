@@ -21,10 +21,10 @@ from benchmarks.figures import Section
 from benchmarks.nema import AT, STUDY, circles
 from voxeldose.demo.dicom_study import write_ct, write_rtstruct
 from voxeldose.demo.shapes import occupancy, sphere
-from voxeldose.engines.convolution import Convolution
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.metrics import roi_metrics
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.io.labels import read_rtstruct
-from voxeldose.metrics import roi_metrics
 from voxeldose.model.dvh import Dvh
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel

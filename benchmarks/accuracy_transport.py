@@ -9,9 +9,9 @@ import numpy.typing as npt
 
 from benchmarks.figures import Section
 from benchmarks.monte_carlo_cases import LAYERS, MEDIA, MEV_PER_DECAY, S_VALUES, SPHERES, layer_table, s_value_table
-from voxeldose.engines.density import SOFT_TISSUE_RANGE, RayTransport
+from voxeldose.dose.engines.rays.transport import SOFT_TISSUE_RANGE, RayTransport
+from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.model.grid import Grid
-from voxeldose.model.kernel import voxelise
 from voxeldose.model.radionuclide import JOULE_PER_MEV, Y90
 from voxeldose.model.volume import DecayMap, DensityMap
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from benchmarks.figures import Figure
     from benchmarks.monte_carlo_cases import Layers, SphereCase
-    from voxeldose.engines.convolution import Convolution, LocalDeposition
+    from voxeldose.dose.engines.convolution import Convolution
+    from voxeldose.dose.engines.local import LocalDeposition
     from voxeldose.model.kernel import PointKernel, VoxelKernel
 
 __all__ = ["beside_lung", "layer_doses", "merged", "of_medium", "s_values_simulated", "sphere_dose"]

@@ -29,15 +29,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.machine import describe_machine, in_process, reset_peak, resident_kib, times, told
-from voxeldose.engines.convolution import Convolution
+from voxeldose.dose.assess import assess
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import Case
 from voxeldose.model.grid import Grid
-from voxeldose.model.kernel import point_kernel, voxelise
+from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap, DecayMap
-from voxeldose.pipeline import assess
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,7 +70,7 @@ import sys
 import numpy as np
 import voxeldose as vd
 from voxeldose.model.kernel import point_kernel
-from voxeldose.engines.convolution import Convolution
+from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.volume import DecayMap

@@ -20,8 +20,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.machine import describe_machine, told
-from voxeldose.engines.convolution import Convolution
-from voxeldose.engines.density import RayTransport
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.rays.transport import RayTransport
 from voxeldose.geometry.resample import onto
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel

@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.machine import describe_machine, told
-from voxeldose.model.kernel import PointKernel, point_kernel, voxelise
+from voxeldose.dose.engines.voxelise import voxelise
+from voxeldose.model.kernel import PointKernel, point_kernel
 
 SPACINGS = [
     *((s,) * 3 for s in (0.5, 1.0, 2.0, 3.0, 4.8, 6.0, 10.0)),

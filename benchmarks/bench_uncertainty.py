@@ -20,7 +20,10 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from voxeldose.demo import phantom
-from voxeldose.engines.convolution import Convolution
+from voxeldose.dose.assess import assess
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.uncertainty import with_uncertainty
+from voxeldose.dose.uncertainty.inputs import Spread
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import Absolute, Case
 from voxeldose.model.grid import Grid
@@ -28,9 +31,6 @@ from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap
-from voxeldose.pipeline import assess
-from voxeldose.spread import Spread
-from voxeldose.uncertainty import with_uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,13 +7,13 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from voxeldose.dose.assess import assess
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import Case
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap, CtImage
-from voxeldose.pipeline import assess
 
 AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
 AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)

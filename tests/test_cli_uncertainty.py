@@ -3,7 +3,7 @@ import json
 import pytest
 from small_study import CASE, run, write_study
 
-from voxeldose.propagation import Recovery
+from voxeldose.dose.uncertainty.recovery import Recovery
 
 SPREAD = """
 [uncertainty]

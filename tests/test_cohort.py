@@ -28,7 +28,7 @@ from voxeldose.cohort.plan import Entry, Source, read_plan, write_plan
 from voxeldose.cohort.store import Store
 from voxeldose.cohort.task import run_task
 from voxeldose.cohort.workers import in_a_process, share_of
-from voxeldose.engines import convolution
+from voxeldose.dose.engines import convolution
 from voxeldose.errors import InputError
 
 # --- what comes out ---

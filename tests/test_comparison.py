@@ -4,12 +4,19 @@ import numpy as np
 import pytest
 
 import voxeldose as vd
-from voxeldose.comparison import GammaCriteria, dose_sum, gamma_index, registration_of, require_same_rois, sums_in_rois
+from voxeldose.dose.comparison import (
+    GammaCriteria,
+    dose_sum,
+    gamma_index,
+    registration_of,
+    require_same_rois,
+    sums_in_rois,
+)
+from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.resample import moved_onto
 from voxeldose.model.tissue import default_sets
 from voxeldose.model.volume import DoseMap
-from voxeldose.radiobiology import bed_gy
 
 ANGLE = np.radians(25)
 TURN = np.array([[np.cos(ANGLE), -np.sin(ANGLE), 0], [np.sin(ANGLE), np.cos(ANGLE), 0], [0, 0, 1.0]])

@@ -6,9 +6,10 @@ from importlib import resources
 import numpy as np
 import pytest
 
+from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.model import kernel
-from voxeldose.model.kernel import PointKernel, point_kernel, voxelise
+from voxeldose.model.kernel import PointKernel, point_kernel
 
 KERNEL = point_kernel("y90-water")
 

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
+from voxeldose.dose.metrics import overlaps, roi_metrics, tumor_to_normal, tumor_to_normal_table
+from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import QuantityError
-from voxeldose.metrics import overlaps, roi_metrics, tumor_to_normal, tumor_to_normal_table
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi
 from voxeldose.model.tissue import default_sets
 from voxeldose.model.volume import DecayMap, DensityMap, DoseMap
-from voxeldose.radiobiology import bed_gy
 
 GRID = Grid.from_axes((1, 1, 10), (10, 10, 10), (0, 0, 0))
 DOSES = np.arange(100.0, 600.0, 50.0)

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from voxeldose.engines.convolution import Convolution, LocalDeposition
-from voxeldose.engines.density import RayTransport
+from voxeldose.dose.activity import count_decays
+from voxeldose.dose.assess import assess, what_if
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.engines.rays.transport import RayTransport
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import Absolute, Case
@@ -15,8 +18,6 @@ from voxeldose.model.radionuclide import JOULE_PER_MEV, TC99M, Y90, Y90_VENDOR
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.tissue import default_sets
 from voxeldose.model.volume import ActivityMap, CtImage, DensityMap
-from voxeldose.pipeline import assess, what_if
-from voxeldose.quantify import count_decays
 
 AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
 GRID = Grid.from_axes((24, 26, 30), (4, 3.5, 3), (-40, -50, -60))

@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
+from voxeldose.dose.uncertainty.mean_dose import diameter_sd_mm, edge_response, mean_dose_spread, sphere_ml
+from voxeldose.dose.uncertainty.recovery import Recovery, fit_recovery
 from voxeldose.errors import QuantityError
-from voxeldose.propagation import (
-    Recovery,
-    diameter_sd_mm,
-    edge_response,
-    fit_recovery,
-    mean_dose_spread,
-    sphere_ml,
-)
 
 
 def test_worked_example_28_a_sphere_of_30_mm():

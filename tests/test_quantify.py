@@ -3,6 +3,8 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 import pytest
 
+from voxeldose.dose.activity import count_decays, decay_to, quantify
+from voxeldose.dose.density import hu_to_density
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import Administration, administration_from_assays
 from voxeldose.model.case import Absolute, Administered, Case
@@ -10,7 +12,6 @@ from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import F18, TC99M, Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap, CountMap, CtImage
-from voxeldose.quantify import count_decays, decay_to, hu_to_density, quantify
 
 GRID = Grid.from_axes((20, 24, 28), (4, 4, 4), (0, 0, 0))
 INFUSION = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)

@@ -4,6 +4,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from voxeldose.dose.radiobiology import (
+    bed_gy,
+    complication_by_set,
+    complication_probability,
+    control_probability,
+    eubed_gy,
+    eud_gy,
+    geud_gy,
+    poisson_control,
+)
 from voxeldose.errors import QuantityError
 from voxeldose.model.radionuclide import Y90, Radionuclide
 from voxeldose.model.tissue import (
@@ -14,16 +24,6 @@ from voxeldose.model.tissue import (
     default_sets,
     linear_quadratic_set,
     linear_quadratic_sets,
-)
-from voxeldose.radiobiology import (
-    bed_gy,
-    complication_by_set,
-    complication_probability,
-    control_probability,
-    eubed_gy,
-    eud_gy,
-    geud_gy,
-    poisson_control,
 )
 
 TUMOR, LIVER = (linear_quadratic_set(f"cremonesi-2008-{name}") for name in ("tumor", "normal-liver"))

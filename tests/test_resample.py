@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
+from voxeldose.dose.metrics import roi_metrics
 from voxeldose.errors import GeometryError
 from voxeldose.geometry.resample import onto, roi_onto
-from voxeldose.metrics import roi_metrics
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi

@@ -3,16 +3,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from voxeldose.dose.limits import beside, differences, merged, published_limits, thresholds_met
+from voxeldose.dose.metrics import roi_metrics
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.limits_file import read_limits
-from voxeldose.metrics import roi_metrics
 from voxeldose.model.case import require_bilirubin
 from voxeldose.model.grid import Grid
 from voxeldose.model.limits import DOSE_MODELS, Limit
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi
 from voxeldose.model.volume import DecayMap, DoseMap
-from voxeldose.thresholds import beside, differences, merged, published_limits, thresholds_met
 
 GRID = Grid.from_axes((1, 1, 10), (10, 10, 10), (0, 0, 0))
 DECAYS = DecayMap(np.full(GRID.shape, 1e6), GRID, radionuclide=Y90)

@@ -7,21 +7,24 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from voxeldose.demo import phantom
-from voxeldose.engines.convolution import Convolution, LocalDeposition
+from voxeldose.dose.activity import count_decays
+from voxeldose.dose.assess import assess
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.engines.voxelise import voxelise
+from voxeldose.dose.uncertainty import with_uncertainty
+from voxeldose.dose.uncertainty.inputs import Condition, Spread
+from voxeldose.dose.uncertainty.mean_dose import edge_response
+from voxeldose.dose.uncertainty.noise import NoiseField
+from voxeldose.dose.uncertainty.recovery import Recovery
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import Absolute, Administered, Case
 from voxeldose.model.grid import Grid
-from voxeldose.model.kernel import point_kernel, voxelise
+from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap
-from voxeldose.noise import NoiseField
-from voxeldose.pipeline import assess
-from voxeldose.propagation import Recovery, edge_response
-from voxeldose.quantify import count_decays
-from voxeldose.spread import Condition, Spread
-from voxeldose.uncertainty import with_uncertainty
 
 AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
 GRID = Grid.from_axes((24, 26, 30), (4, 3.5, 3), (-40, -50, -60))

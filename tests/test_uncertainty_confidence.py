@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import chi, norm
 
 from voxeldose._compiled import cubic
-from voxeldose.uncertainty.answers import noise_of
-from voxeldose.uncertainty.inversion import Response, confidence
-from voxeldose.uncertainty.surface import Surface, even_normals
+from voxeldose.dose.uncertainty.confidence import Response, confidence
+from voxeldose.dose.uncertainty.region_response import noise_of
+from voxeldose.dose.uncertainty.response_surface import Surface, even_normals
 
 ENDS = (0.025, 0.975)
 

@@ -18,35 +18,35 @@ _HOMES = {
     "Assessment": "model.assessment",
     "Case": "model.case",
     "ComparisonOptions": "comparison_job",
-    "Condition": "spread",
-    "Convolution": "engines.convolution",
+    "Condition": "dose.uncertainty.inputs",
+    "Convolution": "dose.engines.convolution",
     "CountMap": "model.volume",
     "CtImage": "model.volume",
     "DensityMap": "model.volume",
     "Derivation": "geometry.expressions",
     "DoseMap": "model.volume",
     "Dvh": "model.dvh",
-    "GammaCriteria": "comparison",
+    "GammaCriteria": "dose.comparison",
     "GeometryError": "errors",
     "Grid": "model.grid",
     "InputError": "errors",
     "Isocontour": "geometry.expressions",
     "Limit": "model.limits",
-    "LocalDeposition": "engines.convolution",
+    "LocalDeposition": "dose.engines.local",
     "LungMass": "lungs",
     "Lungs": "planning.plan",
     "PointKernel": "model.kernel",
     "Product": "planning.vials",
     "QuantityError": "errors",
     "Radionuclide": "model.radionuclide",
-    "RayTransport": "engines.density",
-    "Recovery": "propagation",
+    "RayTransport": "dose.engines.rays.transport",
+    "Recovery": "dose.uncertainty.recovery",
     "Registration": "model.rigid",
     "Requests": "io.requests",
     "Roi": "model.roi",
     "RoiSet": "model.roi",
     "SegmentectomyFacts": "planning.segmentectomy",
-    "Spread": "spread",
+    "Spread": "dose.uncertainty.inputs",
     "TC99M": "model.radionuclide",
     "Territory": "planning.compartments",
     "Tumor": "planning.compartments",
@@ -56,28 +56,28 @@ _HOMES = {
     "Wish": "planning.voxels",
     "Y90": "model.radionuclide",
     "administration_from_assays": "model.administration",
-    "assess": "pipeline",
-    "bed_gy": "radiobiology",
+    "assess": "dose.assess",
+    "bed_gy": "dose.radiobiology",
     "bq_per_sphere_at": "planning.vials",
     "compare_folders": "comparison_job",
-    "complication_by_set": "radiobiology",
-    "complication_probability": "radiobiology",
+    "complication_by_set": "dose.radiobiology",
+    "complication_probability": "dose.radiobiology",
     "complication_set": "model.tissue",
-    "control_probability": "radiobiology",
+    "control_probability": "dose.radiobiology",
     "control_set": "model.tissue",
     "counted_shunt": "lungs",
     "derive": "geometry.expressions",
-    "eubed_gy": "radiobiology",
-    "eud_gy": "radiobiology",
+    "eubed_gy": "dose.radiobiology",
+    "eud_gy": "dose.radiobiology",
     "find_rigid": "geometry.register",
-    "fit_recovery": "propagation",
+    "fit_recovery": "dose.uncertainty.recovery",
     "fraction_delivered": "planning.vials",
-    "gamma_index": "comparison",
-    "geud_gy": "radiobiology",
+    "gamma_index": "dose.comparison",
+    "geud_gy": "dose.radiobiology",
     "linear_quadratic_set": "model.tissue",
     "lung_dose": "lungs",
     "lung_mass": "lungs",
-    "mean_dose_spread": "propagation",
+    "mean_dose_spread": "dose.uncertainty.mean_dose",
     "plan_body_surface": "planning.body_surface",
     "plan_mird": "planning.compartments",
     "plan_partition": "planning.compartments",
@@ -88,8 +88,8 @@ _HOMES = {
     "plot_dvh": "report.plots",
     "plot_slices": "report.plots",
     "point_kernel": "model.kernel",
-    "poisson_control": "radiobiology",
-    "published_limits": "thresholds",
+    "poisson_control": "dose.radiobiology",
+    "published_limits": "dose.limits",
     "read_ct": "io.dicom_ct",
     "read_image": "io.images",
     "read_labels": "io.labels",
@@ -101,10 +101,10 @@ _HOMES = {
     "read_spect": "io.dicom_nm",
     "segmentectomy_card": "planning.segmentectomy",
     "spect_shunt": "lungs",
-    "tumor_to_normal_of": "metrics",
-    "voxelise": "model.kernel",
-    "what_if": "pipeline",
-    "with_uncertainty": "uncertainty",
+    "tumor_to_normal_of": "dose.metrics",
+    "voxelise": "dose.engines.voxelise",
+    "what_if": "dose.assess",
+    "with_uncertainty": "dose.uncertainty",
     "write_nifti": "io.nifti",
     "write_pdf": "report.pdf",
     "write_report": "report.page",
@@ -130,10 +130,29 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from voxeldose.comparison import GammaCriteria, gamma_index
     from voxeldose.comparison_job import ComparisonOptions, compare_folders
-    from voxeldose.engines.convolution import Convolution, LocalDeposition
-    from voxeldose.engines.density import RayTransport
+    from voxeldose.dose.assess import assess, what_if
+    from voxeldose.dose.comparison import GammaCriteria, gamma_index
+    from voxeldose.dose.engines.convolution import Convolution
+    from voxeldose.dose.engines.local import LocalDeposition
+    from voxeldose.dose.engines.rays.transport import RayTransport
+    from voxeldose.dose.engines.voxelise import voxelise
+    from voxeldose.dose.limits import published_limits
+    from voxeldose.dose.metrics import tumor_to_normal_of
+    from voxeldose.dose.radiobiology import (
+        bed_gy,
+        complication_by_set,
+        complication_probability,
+        control_probability,
+        eubed_gy,
+        eud_gy,
+        geud_gy,
+        poisson_control,
+    )
+    from voxeldose.dose.uncertainty import with_uncertainty
+    from voxeldose.dose.uncertainty.inputs import Condition, Spread
+    from voxeldose.dose.uncertainty.mean_dose import mean_dose_spread
+    from voxeldose.dose.uncertainty.recovery import Recovery, fit_recovery
     from voxeldose.errors import GeometryError, InputError, QuantityError, VoxeldoseError
     from voxeldose.geometry.expressions import Derivation, Isocontour, derive
     from voxeldose.geometry.register import find_rigid
@@ -150,40 +169,24 @@ if TYPE_CHECKING:
     from voxeldose.io.point_kernel_file import read_point_kernel
     from voxeldose.io.requests import Requests
     from voxeldose.lungs import LungMass, Views, counted_shunt, lung_dose, lung_mass, planar_shunt, spect_shunt
-    from voxeldose.metrics import tumor_to_normal_of
     from voxeldose.model.administration import Administration, administration_from_assays
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.case import Absolute, Administered, Case
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.grid import Grid
-    from voxeldose.model.kernel import PointKernel, VoxelKernel, point_kernel, voxelise
+    from voxeldose.model.kernel import PointKernel, VoxelKernel, point_kernel
     from voxeldose.model.limits import Limit
     from voxeldose.model.radionuclide import TC99M, Y90, Radionuclide, y90_constants
     from voxeldose.model.rigid import Registration
     from voxeldose.model.roi import Roi, RoiSet
     from voxeldose.model.tissue import complication_set, control_set, linear_quadratic_set
     from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap, DoseMap
-    from voxeldose.pipeline import assess, what_if
     from voxeldose.planning.body_surface import plan_body_surface
     from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
     from voxeldose.planning.plan import Lungs
     from voxeldose.planning.segmentectomy import SegmentectomyFacts, segmentectomy_card
     from voxeldose.planning.vials import Product, bq_per_sphere_at, fraction_delivered, plan_vial
     from voxeldose.planning.voxels import Wish, plan_voxels
-    from voxeldose.propagation import Recovery, fit_recovery, mean_dose_spread
-    from voxeldose.radiobiology import (
-        bed_gy,
-        complication_by_set,
-        complication_probability,
-        control_probability,
-        eubed_gy,
-        eud_gy,
-        geud_gy,
-        poisson_control,
-    )
     from voxeldose.report.page import write_report
     from voxeldose.report.pdf import write_pdf
     from voxeldose.report.plots import plot_dvh, plot_slices
-    from voxeldose.spread import Condition, Spread
-    from voxeldose.thresholds import published_limits
-    from voxeldose.uncertainty import with_uncertainty

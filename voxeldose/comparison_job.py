@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose._version import __version__
-from voxeldose.comparison import (
+from voxeldose.comparison_page import plot_curves, plot_maps, write_page
+from voxeldose.dose.comparison import (
     BED_SOURCE,
     GAMMA_SOURCE,
     GammaCriteria,
@@ -19,16 +20,15 @@ from voxeldose.comparison import (
     require_same_rois,
     sums_in_rois,
 )
-from voxeldose.comparison_page import plot_curves, plot_maps, write_page
+from voxeldose.dose.metrics import dvh_in
+from voxeldose.dose.regions import regions_on
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.geometry.resample import moved_onto
 from voxeldose.io.new_folder import new_folder
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results import plain, write_json
 from voxeldose.io.results_folder import read_results
-from voxeldose.metrics import dvh_in
 from voxeldose.model.roi import RoiSet
-from voxeldose.regions import regions_on
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.figure import Figure
 
-    from voxeldose.comparison import GammaMap
+    from voxeldose.dose.comparison import GammaMap
     from voxeldose.io.results_folder import ResultsFolder
     from voxeldose.model.volume import DoseMap
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import GeometryError, VoxeldoseError
 from voxeldose.io.dicom_dvh import StructureDvhs, structure_set_of
 from voxeldose.io.dicom_files import find_series, is_dicom
@@ -18,7 +19,6 @@ from voxeldose.io.dicom_seg import write_seg
 from voxeldose.io.dicom_sr import write_sr
 from voxeldose.io.images import is_plain_file
 from voxeldose.model.roi import RoiSet
-from voxeldose.radiobiology import bed_gy
 
 if TYPE_CHECKING:
     from voxeldose.io.case_file import CaseFile

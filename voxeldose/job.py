@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.alignment import Placed, align
-from voxeldose.engines.convolution import Convolution, LocalDeposition
-from voxeldose.engines.density import RayTransport
+from voxeldose.dose.assess import assess
+from voxeldose.dose.density import hu_to_density
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.engines.rays.transport import RayTransport
+from voxeldose.dose.limits import merged, published_limits
+from voxeldose.dose.uncertainty import with_uncertainty
+from voxeldose.dose.uncertainty.inputs import Condition, Spread
+from voxeldose.dose.uncertainty.recovery import Recovery, fit_recovery
 from voxeldose.errors import InputError
 from voxeldose.export import DicomSource, bed_map, dicom_source, write_dicom
 from voxeldose.geometry.expressions import Derivation, Isocontour, derive
@@ -30,17 +37,12 @@ from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.roi import RoiSet
 from voxeldose.model.tissue import default_sets, linear_quadratic_set
-from voxeldose.pipeline import Engine, assess
-from voxeldose.propagation import Recovery, fit_recovery
-from voxeldose.quantify import hu_to_density
 from voxeldose.report import draw_pictures, write_pdf, write_report
-from voxeldose.spread import Condition, Spread
-from voxeldose.thresholds import merged, published_limits
-from voxeldose.uncertainty import with_uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voxeldose.dose.engines.base import Engine
     from voxeldose.io.case_file import AdministrationTable, CaseFile, RecoveryTable, UncertaintyTable
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid

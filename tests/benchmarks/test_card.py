@@ -11,8 +11,9 @@ from benchmarks.bench_convolution import DENSITY, measured, phantom, work_of
 from benchmarks.card import Card, write_card, write_json
 from benchmarks.figures import Figure, Section
 from benchmarks.speed import speed_card
+from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.model.grid import Grid
-from voxeldose.model.kernel import point_kernel, voxelise
+from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.volume import DecayMap
 

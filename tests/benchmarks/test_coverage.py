@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from benchmarks.bench_uncertainty import ERRORS, PHANTOMS, case_of, draws_of, held, told_of
-from voxeldose.engines.convolution import Convolution
+from voxeldose.dose.assess import assess
+from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.model.kernel import point_kernel
-from voxeldose.pipeline import assess
 
 DRAWS = 120
 

@@ -5,11 +5,13 @@ import pytest
 from scipy import ndimage
 
 from voxeldose._compiled.convolve import find_reach
-from voxeldose.engines import convolution
-from voxeldose.engines.convolution import Convolution, LocalDeposition
+from voxeldose.dose.engines import convolution
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.model.grid import Grid
-from voxeldose.model.kernel import point_kernel, voxelise
+from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV, Y90, Y90_ICRP107
 from voxeldose.model.volume import DecayMap, DensityMap
 

@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 
-from voxeldose.engines.convolution import Convolution
-from voxeldose.engines.density import RayTransport
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.rays.transport import RayTransport
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.resample import onto
 from voxeldose.model.grid import Grid
@@ -475,7 +475,7 @@ def test_even_surroundings_with_noise_give_the_dose_of_rays_and_keep_the_energy(
 
 
 def test_rays_are_kept_as_far_from_another_density_as_betas_go_along_each_axis():
-    from voxeldose.engines.even_surroundings import averaged_density, even_surroundings
+    from voxeldose.dose.engines.rays.even import averaged_density, even_surroundings
 
     shape, spacing, at = (30, 24, 22), (2.0, 3.0, 4.0), (15, 12, 11)
     rho = np.full(shape, 1.05)
@@ -490,7 +490,7 @@ def test_rays_are_kept_as_far_from_another_density_as_betas_go_along_each_axis()
 
 
 def test_a_vessel_or_a_slope_of_density_is_met_by_rays():
-    from voxeldose.engines.even_surroundings import averaged_density, even_surroundings
+    from voxeldose.dose.engines.rays.even import averaged_density, even_surroundings
 
     shape, spacing = (30, 20, 20), (3.0, 3.0, 3.0)
 

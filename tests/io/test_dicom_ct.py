@@ -13,11 +13,11 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from voxeldose.dose.density import HU_TABLE, hu_to_density
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.hu_table_file import read_hu_table
 from voxeldose.model.volume import CtImage
-from voxeldose.quantify import HU_TABLE, hu_to_density
 
 ROUNDING = 0.03
 

@@ -17,6 +17,8 @@ from pydicom import dcmread
 from pydicom.sr._concepts_dict import concepts
 
 import voxeldose as vd
+from voxeldose.dose.metrics import dvh_in
+from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.export import DicomSource, write_dicom
 from voxeldose.geometry.resample import roi_onto
@@ -24,9 +26,7 @@ from voxeldose.io import dicom_sr
 from voxeldose.io.dicom_dvh import structure_set_of
 from voxeldose.io.dicom_header import SeriesRef
 from voxeldose.io.results import write_tables
-from voxeldose.metrics import dvh_in
 from voxeldose.model.tissue import default_sets
-from voxeldose.radiobiology import bed_gy
 
 KINDS = ["axial", "oblique", "feet_first"]
 

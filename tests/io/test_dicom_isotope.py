@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from voxeldose.dose.activity import quantify
 from voxeldose.errors import QuantityError
 from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.requests import Requests
@@ -11,7 +12,6 @@ from voxeldose.model.administration import Administration
 from voxeldose.model.case import Absolute, Case
 from voxeldose.model.radionuclide import Y90, known_radionuclide
 from voxeldose.model.roi import RoiSet
-from voxeldose.quantify import quantify
 
 
 def with_drug(**values):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset
 
+from voxeldose.dose.activity import decay_to, quantify
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.images import read_activity
@@ -15,7 +16,6 @@ from voxeldose.model.administration import Administration
 from voxeldose.model.case import Absolute, Case
 from voxeldose.model.radionuclide import F18, GA68, GE68, NA22, Y86, Y90, ZR89, known_radionuclide, scaling_as_another
 from voxeldose.model.roi import RoiSet
-from voxeldose.quantify import decay_to, quantify
 
 INFUSION = datetime(2024, 5, 2, 16, 20, tzinfo=UTC)
 FRAME_S = 1800.0

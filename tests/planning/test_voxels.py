@@ -6,7 +6,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
-from voxeldose.engines.convolution import LocalDeposition
+from voxeldose.dose.assess import assess, what_if
+from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import Case
@@ -14,7 +15,6 @@ from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import TC99M, Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import CountMap
-from voxeldose.pipeline import assess, what_if
 from voxeldose.planning.from_case import perfused_mass_g, territory_of
 from voxeldose.planning.plan import Lungs
 from voxeldose.planning.voxels import Wish, plan_voxels

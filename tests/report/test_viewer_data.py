@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_case import AT, hu_at, make_result, turned
 
-from voxeldose.engines.convolution import LocalDeposition
+from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.model.grid import Grid
 from voxeldose.report import viewer
 
@@ -125,12 +125,12 @@ def test_values_on_another_grid_are_those_at_its_points():
 
 @pytest.mark.slow
 def test_a_whole_pet_study_of_noise_stays_below_15_mb(tmp_path):
+    from voxeldose.dose.assess import assess
     from voxeldose.model.administration import Administration
     from voxeldose.model.case import Absolute, Case
     from voxeldose.model.radionuclide import Y90
     from voxeldose.model.roi import Roi, RoiSet
     from voxeldose.model.volume import ActivityMap, CtImage
-    from voxeldose.pipeline import assess
     from voxeldose.report import write_report
 
     rng = np.random.default_rng(1)

@@ -8,8 +8,9 @@ lateral plane to ``D(z) = E A / (2 s(z)) ∫ dz' ∫_T^12 f(t)/t dt`` with ``T``
 import numpy as np
 import pytest
 
-from voxeldose.engines.convolution import Convolution, LocalDeposition
-from voxeldose.engines.density import RayTransport
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.engines.rays.transport import RayTransport
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV, Y90

@@ -10,8 +10,9 @@ import pytest
 from benchmarks.accuracy_transport import layer_doses, merged, of_medium, sphere_dose
 from benchmarks.monte_carlo import mean_excitation_ev
 from benchmarks.monte_carlo_cases import LAYERS, MEDIA, MEV_PER_DECAY, S_VALUES, SPHERES, TABLES, s_value_table
-from voxeldose.engines.convolution import Convolution, LocalDeposition
-from voxeldose.engines.density import RayTransport
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.engines.rays.transport import RayTransport
 from voxeldose.model.kernel import point_kernel
 
 KERNEL = point_kernel()

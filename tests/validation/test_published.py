@@ -8,11 +8,12 @@ from benchmarks import closed_forms
 from benchmarks.closed_forms import edge_level, spread_of
 from benchmarks.published import EDGE, LANCONELLI, NEMA_DIAMETERS_MM, OFFSETS, SELF_DOSES, SPHERES, TISSUE_RANGE
 from voxeldose.cli import main
-from voxeldose.engines.convolution import Convolution
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.voxelise import voxelise
+from voxeldose.dose.metrics import roi_metrics
 from voxeldose.geometry.resample import roi_onto
-from voxeldose.metrics import roi_metrics
 from voxeldose.model.grid import Grid
-from voxeldose.model.kernel import point_kernel, voxelise
+from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi
 from voxeldose.model.volume import DecayMap, DoseMap

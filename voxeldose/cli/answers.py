@@ -139,16 +139,16 @@ def answer(found: Plan, inputs: dict[str, Any], shared: dict[str, Any], method: 
 
 def _limits_beside(found: Plan, method: str, shared: dict[str, Any], result: Assessment | None) -> list[dict[str, Any]]:
     """Published limits for the device beside a plan's doses."""
+    from voxeldose.dose.limits import beside, published_limits
     from voxeldose.model.case import require_bilirubin
-    from voxeldose.thresholds import beside, published_limits
 
     device = shared["device"] or (result.case.administration.device if result else None)
     limits = result.case.limits if result else None
     bilirubin = result.case.bilirubin_mg_per_dl if result else shared.get("bilirubin_mg_per_dl")
     require_bilirubin(bilirubin)
     if limits is None and shared["thresholds"] is not None:
+        from voxeldose.dose.limits import merged
         from voxeldose.io.limits_file import read_limits
-        from voxeldose.thresholds import merged
 
         own, with_published = read_limits(shared["thresholds"])
         limits = merged(published_limits() if with_published else (), own)
@@ -181,8 +181,8 @@ def assessment_of(source: Path, quiet: bool, *, is_relative: bool = False) -> di
 
         config = case_file_from(read_case_file(source), str(source))
         with progress(quiet) as tell:
+            from voxeldose.dose.assess import assess
             from voxeldose.job import open_case, predict_case
-            from voxeldose.pipeline import assess
 
             if is_relative and config.administration.administered_mbq is None:
                 return assessment_dict(predict_case(config, progress=tell))

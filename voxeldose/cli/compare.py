@@ -60,8 +60,8 @@ def compare(
         raise click.UsageError(msg)
     with progress(quiet) as tell:
         tell("loading libraries")
-        from voxeldose.comparison import GammaCriteria
         from voxeldose.comparison_job import ComparisonOptions, compare_folders
+        from voxeldose.dose.comparison import GammaCriteria
         from voxeldose.io.results_folder import read_transform
 
         criteria = GammaCriteria(

@@ -165,9 +165,9 @@ def _of_files(
 ) -> tuple[LungShunt, dict[str, Any], LungMass | None]:
     with progress(quiet) as tell:
         tell("loading libraries")
+        from voxeldose.dose.density import hu_to_density
         from voxeldose.io.images import read_activity, read_ct_image
         from voxeldose.io.labels import read_rois
-        from voxeldose.quantify import hu_to_density
 
         tell("reading")
         regions = read_rois(list(rois), named_labels(flags["labels"]) if flags["labels"] else None)
@@ -201,8 +201,8 @@ def _of_case(case: Path, quiet: bool, flags: dict[str, Any]) -> tuple[LungShunt,
     config = case_file_from(read_case_file(case), str(case))
     with progress(quiet) as tell:
         tell("loading libraries")
+        from voxeldose.dose.density import hu_to_density
         from voxeldose.job import open_case
-        from voxeldose.quantify import hu_to_density
 
         opened = open_case(config, progress=tell).case
         tell("counting")

@@ -190,7 +190,7 @@ def voxel(case: Path, goals: tuple[str, ...], limits: tuple[str, ...], **shared:
         msg = "give a --goal or a --limit."
         raise click.UsageError(msg)
     wanted, kept = [_wish(g) for g in goals], [_wish(g) for g in limits]
-    from voxeldose.pipeline import what_if
+    from voxeldose.dose.assess import what_if
     from voxeldose.planning.plan import Lungs
     from voxeldose.planning.voxels import plan_voxels
 

@@ -220,8 +220,8 @@ def _of_case(flags: dict[str, Any], quiet: bool) -> tuple[_Region, Any]:
     config = case_file_from(tables, str(flags["case"]))
     with progress(quiet) as tell:
         tell("loading libraries")
+        from voxeldose.dose.assess import assess
         from voxeldose.job import open_case
-        from voxeldose.pipeline import assess
 
         opened = open_case(config, progress=tell)
         result = assess(opened.case, opened.engine, progress=tell)
@@ -266,7 +266,7 @@ def _of_results(flags: dict[str, Any], tissue: Radiobiology | None) -> tuple[_Re
 def _numbers(region: _Region, tissue: Radiobiology | None, nuclide: Any, flags: dict[str, Any]) -> dict[str, float]:
     import numpy as np
 
-    from voxeldose.radiobiology import bed_gy, eubed_gy, eud_gy, geud_gy
+    from voxeldose.dose.radiobiology import bed_gy, eubed_gy, eud_gy, geud_gy
 
     found = dict(region.known)
     dose, weights = region.dose_gy, region.weights
@@ -294,8 +294,8 @@ def _probabilities(
     flags: dict[str, Any],
     warnings: list[str],
 ) -> dict[str, float]:
+    from voxeldose.dose.radiobiology import complication_by_set, complication_probability, poisson_control
     from voxeldose.errors import QuantityError
-    from voxeldose.radiobiology import complication_by_set, complication_probability, poisson_control
 
     tissue, control, complication = sets
     found: dict[str, float] = {}
@@ -330,8 +330,8 @@ def _probabilities(
 
 
 def _control(content: dict[str, float], curve: Control, flags: dict[str, Any], warnings: list[str]) -> float:
+    from voxeldose.dose.radiobiology import control_probability
     from voxeldose.errors import QuantityError
-    from voxeldose.radiobiology import control_probability
 
     if curve.quantity == "eud_in_vitro_gy":
         if len(flags["dose_gy"]) != 1:

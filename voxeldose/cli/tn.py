@@ -93,7 +93,7 @@ def _of_numbers(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from voxeldose.metrics import tumor_to_normal_of
+    from voxeldose.dose.metrics import tumor_to_normal_of
 
     named = {f"tumor_{n}": pair for n, pair in enumerate(tumors, 1)}
     said = definition or "as given; what region it is was not said"

@@ -88,9 +88,10 @@ def _require_possible(flags: dict[str, Any]) -> None:
 def _mean(flags: dict[str, Any]) -> dict[str, Any]:
     import math
 
+    from voxeldose.dose.uncertainty.inputs import DEFAULT_ENERGY_FRACTION
+    from voxeldose.dose.uncertainty.mean_dose import GEAR, diameter_sd_mm, edge_response, mean_dose_spread, sphere_ml
+    from voxeldose.dose.uncertainty.recovery import Recovery
     from voxeldose.model.radionuclide import Y90
-    from voxeldose.propagation import GEAR, Recovery, diameter_sd_mm, edge_response, mean_dose_spread, sphere_ml
-    from voxeldose.spread import DEFAULT_ENERGY_FRACTION
 
     if (flags["diameter_mm"] is None) == (flags["volume_ml"] is None):
         msg = "give --diameter-mm or --volume-ml, one of them."
@@ -172,7 +173,8 @@ def recovery(
     as_json: bool,
 ) -> None:
     """The recovery curve through measured spheres, given or taken from the results of a phantom run."""
-    from voxeldose.propagation import GEAR, fit_recovery
+    from voxeldose.dose.uncertainty.mean_dose import GEAR
+    from voxeldose.dose.uncertainty.recovery import fit_recovery
 
     if bool(sphere) == (results is not None):
         msg = "give --sphere (three or more times) or --results, one of them."

@@ -18,10 +18,10 @@ from voxeldose._version import __version__
 from voxeldose.cohort.entry import configured
 from voxeldose.cohort.plan import Entry
 from voxeldose.cohort.store import Store
+from voxeldose.dose.activity import image_nuclide
 from voxeldose.errors import VoxeldoseError
 from voxeldose.io.case_file import input_files
 from voxeldose.job import run_case
-from voxeldose.quantify import image_nuclide
 
 if TYPE_CHECKING:
     from voxeldose.io.case_file import CaseFile

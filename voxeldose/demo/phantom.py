@@ -15,14 +15,14 @@ import numpy.typing as npt
 
 from voxeldose._version import __version__
 from voxeldose.demo.shapes import blurred, ellipsoid, lattice, occupancy, sphere
-from voxeldose.engines.convolution import Convolution
+from voxeldose.dose.activity import count_decays
+from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML
 from voxeldose.model.dvh import Dvh
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.volume import ActivityMap
-from voxeldose.quantify import count_decays
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

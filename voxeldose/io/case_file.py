@@ -169,7 +169,7 @@ class RecoveryTable(_Table):
 
 
 class UncertaintyTable(_Table):
-    """``[uncertainty]``: standard uncertainties; keys as in :class:`voxeldose.spread.Spread`."""
+    """``[uncertainty]``: standard uncertainties; keys as in :class:`voxeldose.dose.uncertainty.inputs.Spread`."""
 
     samples: Annotated[int, Field(ge=20)] | None = None
     seed: Annotated[int, Field(ge=0)] | None = None

@@ -21,7 +21,7 @@ def read_hu_table(path: str | Path) -> list[tuple[float, float]]:
     Returns
     -------
     list of (float, float)
-        As written; :func:`voxeldose.quantify.hu_to_density` checks their order.
+        As written; :func:`voxeldose.dose.density.hu_to_density` checks their order.
 
     Raises
     ------

@@ -104,7 +104,7 @@ class Uncertainty:
 
 @dataclass(frozen=True, eq=False)
 class RoiMetrics:
-    """Numbers of one region; definitions in :mod:`voxeldose.metrics`. ``None`` where a number would be a lie."""
+    """Numbers of one region; definitions in :mod:`voxeldose.dose.metrics`. ``None`` where a number would be a lie."""
 
     role: str
     volume_ml: float

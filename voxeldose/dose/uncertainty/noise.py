@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.engines.convolution import Convolution, LocalDeposition
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.engines.voxelise import voxelise
+from voxeldose.dose.regions import reference_region
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto, roi_onto
 from voxeldose.model.case import Administered
-from voxeldose.model.kernel import DEFAULT_REACH_MM, point_kernel, voxelise
+from voxeldose.model.kernel import DEFAULT_REACH_MM, point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV
 from voxeldose.model.volume import DecayMap, DensityMap
-from voxeldose.regions import reference_region
 
 if TYPE_CHECKING:
+    from voxeldose.dose.engines.base import Engine
+    from voxeldose.dose.uncertainty.inputs import Spread
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
     from voxeldose.model.volume import FloatArray
-    from voxeldose.pipeline import Engine
-    from voxeldose.spread import Spread
 
 __all__ = ["NoiseField"]
 

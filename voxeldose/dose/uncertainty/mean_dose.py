@@ -11,123 +11,16 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from voxeldose.errors import QuantityError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from voxeldose.dose.uncertainty.recovery import Recovery
 
-    import numpy.typing as npt
+    pass
 
-__all__ = [
-    "MeanDoseSpread",
-    "Recovery",
-    "diameter_sd_mm",
-    "edge_response",
-    "fit_recovery",
-    "mean_dose_spread",
-    "sphere_ml",
-]
+__all__ = ["MeanDoseSpread", "diameter_sd_mm", "edge_response", "mean_dose_spread", "sphere_ml"]
 
 GEAR = "Gear et al. 2018 (EANM), doi:10.1007/s00259-018-4136-7"
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """Recovery of a hot sphere by its volume, ``RC(v) = 1 - 1/(1 + (v/b)^c)``.
-
-    Parameters
-    ----------
-    b_ml, c : float
-        Volume of half recovery, and steepness.
-    covariance : tuple of tuple of float
-        Of (b, c); zero where the curve is taken as exact.
-    source : str
-        Where it was measured.
-    """
-
-    b_ml: float
-    c: float
-    covariance: tuple[tuple[float, float], tuple[float, float]] = ((0.0, 0.0), (0.0, 0.0))
-    source: str = "given by the user"
-
-    def __post_init__(self) -> None:
-        if not (self.b_ml > 0 and self.c > 0 and math.isfinite(self.b_ml * self.c)):
-            msg = f"A recovery curve needs b and c above 0, found {self.b_ml} mL and {self.c}."
-            raise QuantityError(msg)
-        matrix = np.array(self.covariance, float)
-        if matrix.shape != (2, 2) or np.abs(matrix - matrix.T).max() > 1e-9 * (1 + np.abs(matrix).max()):
-            msg = f"The covariance of b and c must be a symmetric 2 x 2 matrix, found {self.covariance}."
-            raise QuantityError(msg)
-        if np.linalg.eigvalsh(matrix).min() < -1e-9 * (1 + np.abs(matrix).max()):
-            msg = f"The covariance of b and c is impossible (a correlation above 1), found {self.covariance}."
-            raise QuantityError(msg)
-
-    def at(self, volume_ml: float | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """Recovery of a sphere of that volume."""
-        return np.asarray(1 - 1 / (1 + (np.asarray(volume_ml) / self.b_ml) ** self.c))
-
-    def exponent(self, volume_ml: float) -> float:
-        """``p = d ln RC / d ln v``."""
-        return self.c * (1 - float(self.at(volume_ml)))
-
-    def relative_sd(self, volume_ml: float) -> float:
-        """``u(RC)/RC`` by the covariance of the fit."""
-        lost = 1 - float(self.at(volume_ml))
-        slope = np.array([-self.c * lost / self.b_ml, lost * math.log(volume_ml / self.b_ml)])
-        return float(np.sqrt(max(slope @ np.array(self.covariance) @ slope, 0.0)))
-
-
-def fit_recovery(spheres: Sequence[tuple[float, float, float]], source: str = "fit to spheres") -> Recovery:
-    """The recovery curve through measured spheres.
-
-    Parameters
-    ----------
-    spheres : sequence of (float, float, float)
-        Volume in mL, recovery (0 to 1), and its standard uncertainty, of at least three spheres.
-    source : str
-        Where they were measured.
-
-    Returns
-    -------
-    Recovery
-        With the covariance of the weighted least-squares fit; it is widened where the spheres scatter more than their
-        uncertainties say (reduced chi-square above 1).
-
-    Raises
-    ------
-    QuantityError
-        For fewer than three spheres, values outside their ranges, or a fit that does not settle.
-    """
-    from scipy.optimize import curve_fit
-
-    table = np.array(spheres, float)
-    if table.ndim != 2 or table.shape[1] != 3 or len(table) < 3:
-        msg = f"At least three spheres, each (volume mL, recovery, its uncertainty), are needed; found {list(spheres)}."
-        raise QuantityError(msg)
-    volume, recovery, sd = table.T
-    if not ((volume > 0).all() and (recovery > 0).all() and (recovery < 1.2).all() and (sd > 0).all()):
-        msg = f"Volumes and uncertainties must be above 0 and recoveries between 0 and 1.2; found {list(spheres)}."
-        raise QuantityError(msg)
-
-    def curve(v: npt.NDArray[np.float64], log_b: float, log_c: float) -> npt.NDArray[np.float64]:
-        return np.asarray(1 - 1 / (1 + (v / np.exp(log_b)) ** np.exp(log_c)))
-
-    try:
-        logs, found = curve_fit(curve, volume, recovery, p0=(0.0, 0.0), sigma=sd, absolute_sigma=True, maxfev=5000)
-    except (RuntimeError, ValueError) as error:
-        msg = "No recovery curve 1 - 1/(1 + (v/b)^c) fits these spheres; check volumes (mL) and recoveries (0 to 1)."
-        raise QuantityError(msg) from error
-    b, c = np.exp(logs)
-    chi = float((((recovery - curve(volume, *logs)) / sd) ** 2).sum() / (len(table) - 2))
-    turn = np.diag([b, c])
-    matrix = turn @ found @ turn * max(chi, 1.0)
-    if not np.isfinite(matrix).all():
-        msg = "The spheres do not determine a recovery curve; give more sizes."
-        raise QuantityError(msg)
-    off = float(matrix[0, 1])
-    return Recovery(float(b), float(c), ((float(matrix[0, 0]), off), (off, float(matrix[1, 1]))), source)
 
 
 def sphere_ml(diameter_mm: float) -> float:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.uncertainty.inversion import Confidence, Response, confidence, far_candidate
-from voxeldose.uncertainty.surface import Surface, even_normals
+from voxeldose.dose.uncertainty.confidence import Confidence, Response, confidence, far_candidate
+from voxeldose.dose.uncertainty.response_surface import Surface, even_normals
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxeldose.propagation import Recovery
-    from voxeldose.spread import Spread
-    from voxeldose.uncertainty.region import MovingRegion
+    from voxeldose.dose.uncertainty.inputs import Spread
+    from voxeldose.dose.uncertainty.recovery import Recovery
+    from voxeldose.dose.uncertainty.region import MovingRegion
 
     Doubles = npt.NDArray[np.float64]
 

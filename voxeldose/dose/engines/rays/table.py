@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel, voxelise
+from voxeldose.dose.engines.voxelise import voxelise
+from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
 
 __all__ = [
     "END",

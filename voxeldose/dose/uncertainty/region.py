@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.metrics import COVERAGES_GY, FRACTIONS
+from voxeldose.dose.uncertainty.inputs import REACH_SIGMAS
+from voxeldose.dose.uncertainty.mean_dose import diameter_sd_mm
 from voxeldose.geometry.outline import Outline
-from voxeldose.metrics import COVERAGES_GY, FRACTIONS
 from voxeldose.model.dvh import ROUNDING, Dvh
-from voxeldose.propagation import diameter_sd_mm
-from voxeldose.spread import REACH_SIGMAS
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from voxeldose.dose.uncertainty.inputs import Condition, Spread
+    from voxeldose.dose.uncertainty.noise import NoiseField
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi
     from voxeldose.model.volume import FloatArray
-    from voxeldose.noise import NoiseField
-    from voxeldose.spread import Condition, Spread
 
     Doubles = npt.NDArray[np.float64]
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose._compiled.gamma import ROUNDING, search
+from voxeldose.dose.metrics import dvh_in
+from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.resample import same_place
-from voxeldose.metrics import dvh_in
 from voxeldose.model.tissue import default_sets
-from voxeldose.radiobiology import bed_gy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.uncertainty.budget import budget, scale_terms
+from voxeldose.dose.uncertainty.inputs import Condition
+from voxeldose.dose.uncertainty.noise import NoiseField
+from voxeldose.dose.uncertainty.region import MovingRegion, Wanted
+from voxeldose.dose.uncertainty.region_response import Answers
 from voxeldose.errors import QuantityError
 from voxeldose.model.assessment import Distribution, Probability, RoiUncertainty, Uncertainty
-from voxeldose.noise import NoiseField
-from voxeldose.spread import Condition
-from voxeldose.uncertainty.answers import Answers
-from voxeldose.uncertainty.budget import budget, scale_terms
-from voxeldose.uncertainty.region import MovingRegion, Wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import numpy.typing as npt
 
+    from voxeldose.dose.engines.base import Engine
+    from voxeldose.dose.uncertainty.confidence import Confidence
+    from voxeldose.dose.uncertainty.inputs import Spread
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.volume import FloatArray
-    from voxeldose.pipeline import Engine
-    from voxeldose.spread import Spread
-    from voxeldose.uncertainty.inversion import Confidence
 
     Doubles = npt.NDArray[np.float64]
 

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose import metrics
 from voxeldose._version import __version__
-from voxeldose.engines.convolution import Convolution, LocalDeposition
-from voxeldose.engines.density import RayTransport
+from voxeldose.dose import metrics
+from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, image_nuclide, quantify
+from voxeldose.dose.density import density_on_grid
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.engines.rays.transport import RayTransport
+from voxeldose.dose.limits import published_limits, thresholds_met
+from voxeldose.dose.regions import perfused_normal, regions_on
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.administration import unit_doubts
@@ -20,40 +25,22 @@ from voxeldose.model.assessment import Assessment, Overlap, RunRecord, Totals
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel, point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV
 from voxeldose.model.volume import DensityMap
-from voxeldose.placing import decays_on_grid, density_on_grid
-from voxeldose.quantify import Quantified, count_decays, image_nuclide, quantify
-from voxeldose.regions import perfused_normal, regions_on
-from voxeldose.thresholds import published_limits, thresholds_met
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from voxeldose.dose.engines.base import Engine
     from voxeldose.model.assessment import RoiMetrics, TumorToNormal
     from voxeldose.model.case import Case
-    from voxeldose.model.grid import Grid
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.volume import DecayMap, DoseMap
 
-__all__ = ["Engine", "assess", "what_if"]
+__all__ = ["assess", "what_if"]
 
 ENERGY_MISSING = "of the emitted energy is not in the dose map"
 
 #: Lungs weigh about 0.26 g/mL (ICRU 44); in a uniform medium denser than this their dose would be a lie.
 LUNG_DENSITY_LIMIT = 0.5
-
-
-class Engine(Protocol):
-    """What an engine offers."""
-
-    @property
-    def name(self) -> str:
-        """``dpk``, ``local`` and so on."""
-
-    def describe(self) -> str:
-        """One sentence for the report."""
-
-    def dose(self, decays: DecayMap, density: DensityMap | float, grid: Grid | None = None) -> DoseMap:
-        """Dose on ``grid`` (that of the decays without it), of the images on the grids they have."""
 
 
 def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str], None] | None = None) -> Assessment:

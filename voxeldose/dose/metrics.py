@@ -7,7 +7,7 @@ Definitions (weights ``w`` are occupied volumes, doses ``D`` voxel means):
 - mean and standard deviation are volume-weighted, negative voxels included; min and max are over occupied voxels;
 - ``Vd`` is the fraction of the volume with dose >= d, ``Dx`` the highest dose that at least x % of the volume receives;
 - ``bed_gy`` is the mean over the region of the BED of its voxels; ``eud_gy`` the even absorbed dose, ``eubed_gy`` the even BED
-  with the same survival. Formulas and parameters: :mod:`voxeldose.radiobiology`.
+  with the same survival. Formulas and parameters: :mod:`voxeldose.dose.radiobiology`.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.radiobiology import eubed_gy, eud_gy
 from voxeldose.errors import QuantityError
 from voxeldose.model.assessment import Overlap, RoiMetrics, TumorToNormal
 from voxeldose.model.dvh import Dvh
 from voxeldose.model.volume import DensityMap
-from voxeldose.radiobiology import eubed_gy, eud_gy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

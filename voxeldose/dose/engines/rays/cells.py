@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from voxeldose.engines.ray_table import END, LONGEST_RAY_MM, STEPS_PER_MM, energy_table, points, rays_for
+from voxeldose.dose.engines.rays.table import END, LONGEST_RAY_MM, STEPS_PER_MM, energy_table, points, rays_for
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
 
 if TYPE_CHECKING:

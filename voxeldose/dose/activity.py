@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.regions import reference_region
 from voxeldose.errors import QuantityError
+from voxeldose.geometry.resample import onto
 from voxeldose.model.administration import ADMINISTRATIONS_APART_S, Administration
 from voxeldose.model.case import Absolute
 from voxeldose.model.radionuclide import TC99M, known_radionuclide
-from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DecayMap, DensityMap
-from voxeldose.regions import reference_region
+from voxeldose.model.volume import ActivityMap, CountMap, DecayMap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from voxeldose.model.case import Case
+    from voxeldose.model.grid import Grid
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.volume import FloatArray
 
-__all__ = ["Quantified", "count_decays", "decay_to", "hu_to_density", "quantify"]
+__all__ = ["Quantified", "count_decays", "decay_to", "decays_on_grid", "quantify"]
 
-#: HU and g/mL, linear in between, flat beyond. Schneider, Bortfeld, Schlegel, Phys. Med. Biol. 45 (2000) 459-478
-#: (its air-lung-fat line, soft-tissue and bone fits), with the breakpoints in use by GATE.
-HU_TABLE = (
-    (-1000.0, 0.00121),
-    (-98.0, 0.93),
-    (-97.0, 0.930486),
-    (14.0, 1.03),
-    (23.0, 1.031),
-    (100.0, 1.1199),
-    (101.0, 1.0762),
-    (1600.0, 1.9642),
-    (3000.0, 2.8),
-)
 
 #: The ratio of image to administered activity outside which something is likely wrong (judgement; QUEST phantom
 #: studies find most sites within 10-20 %).
@@ -104,48 +91,6 @@ def count_decays(activity: ActivityMap, radionuclide: Radionuclide) -> DecayMap:
     activity.require_finite()
     decays = activity.bq_per_ml * np.float32(activity.grid.voxel_volume_ml * radionuclide.decays_per_bq())
     return DecayMap(decays, activity.grid, radionuclide=radionuclide)
-
-
-def hu_to_density(ct: CtImage, table: Sequence[tuple[float, float]] | None = None) -> DensityMap:
-    """Mass density from CT numbers by a piecewise linear table, flat beyond its ends; padding below -1000 HU is air.
-
-    Parameters
-    ----------
-    ct : CtImage
-        Hounsfield units.
-    table : sequence of (float, float), optional
-        Pairs of HU and g/mL, the site's own; :data:`HU_TABLE` without it.
-
-    Raises
-    ------
-    QuantityError
-        If the table has fewer than two rows, its HU do not rise, or a density is negative or above 25 g/mL.
-    """
-    if table is None:
-        note = "Mass density from CT numbers by the table of Schneider et al. 2000 (doi:10.1088/0031-9155/45/2/314)."
-        table = HU_TABLE
-    else:
-        _require_hu_table(table)
-        listed = ", ".join(f"{h:g} HU {d:g}" for h, d in table)
-        note = f"Mass density from CT numbers by the table given, in g/mL: {listed}."
-    hu, density = zip(*table, strict=True)
-    values = np.interp(ct.hu, hu, density).astype(np.float32)
-    return DensityMap(values, ct.grid, notes=(*ct.notes, note))
-
-
-def _require_hu_table(table: Sequence[tuple[float, float]]) -> None:
-    way_out = "Give rows of HU and g/mL with rising HU, as [-1000, 0.00121]."
-    if len(table) < 2 or not np.isfinite(np.asarray(table, float)).all():
-        msg = f"hu_table needs at least two rows of two finite numbers, found {len(table)} rows. {way_out}"
-        raise QuantityError(msg)
-    for (before, _), (after, _) in pairwise(table):
-        if after <= before:
-            msg = f"hu_table: {after:g} HU follows {before:g} HU. {way_out}"
-            raise QuantityError(msg)
-    wrong = [(h, d) for h, d in table if not 0 <= d <= 25]
-    if wrong:
-        msg = f"hu_table: {wrong[0][1]:g} g/mL at {wrong[0][0]:g} HU is no density. {way_out}"
-        raise QuantityError(msg)
 
 
 def quantify(case: Case) -> Quantified:
@@ -324,3 +269,21 @@ def _recovered(activity: ActivityMap, region: FloatArray | None, given: Administ
     values = activity.bq_per_ml if region is None else activity.bq_per_ml * region
     found = float(values.sum(dtype=np.float64)) * activity.grid.voxel_volume_ml / 1e6
     return found / given.liver_mbq
+
+
+def decays_on_grid(case: Case, emitted: DecayMap, assumptions: list[str]) -> DecayMap:
+    """The decays on the grid the dose is wanted on."""
+    grid = case.dose_grid or emitted.grid
+    if grid.matches(emitted.grid):
+        return emitted
+    moved = onto(emitted, grid)
+    inside = float(moved.total() / emitted.total())
+    assumptions.append(
+        f"Dose is computed on a grid of {grid.shape} voxels of {_mm(grid)} mm (k, j, i); activity is spread evenly over each "
+        f"image voxel, its total kept; {inside:.2%} of it lies inside that grid."
+    )
+    return moved
+
+
+def format_spacing(grid: Grid) -> str:
+    return " x ".join(f"{s:.4g}" for s in grid.spacing_mm)

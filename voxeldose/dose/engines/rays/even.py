@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import uniform_filter
 
-from voxeldose.engines.cell_rays import Cells, places
-from voxeldose.engines.convolution import Convolution
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.rays.cells import Cells, places
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV, Radionuclide
 from voxeldose.model.volume import AIR_G_PER_ML, DecayMap

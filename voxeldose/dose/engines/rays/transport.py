@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from voxeldose.engines.cell_rays import Cells, cells_near, energy_from_cells, lattice_around, places
-from voxeldose.engines.convolution import Convolution
-from voxeldose.engines.even_surroundings import spend_evenly
-from voxeldose.engines.ray_table import (
+from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.rays.cells import Cells, cells_near, energy_from_cells, lattice_around, places
+from voxeldose.dose.engines.rays.even import spend_evenly
+from voxeldose.dose.engines.rays.table import (
     END,
     LUNG_G_PER_ML,
     SOFT_TISSUE_G_PER_ML,
@@ -28,7 +28,7 @@ from voxeldose.engines.ray_table import (
     energy_table,
     rays_for,
 )
-from voxeldose.engines.tail import add_tail
+from voxeldose.dose.engines.rays.tail import add_tail
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.resample import onto
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel

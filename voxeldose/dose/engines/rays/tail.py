@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.engines.convolution import Convolution
+from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
 
 if TYPE_CHECKING:

@@ -17,10 +17,10 @@ from voxeldose.model.case import Administered
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from voxeldose.dose.uncertainty.inputs import Spread
+    from voxeldose.dose.uncertainty.noise import NoiseField
+    from voxeldose.dose.uncertainty.region import MovingRegion
     from voxeldose.model.assessment import Assessment
-    from voxeldose.noise import NoiseField
-    from voxeldose.spread import Spread
-    from voxeldose.uncertainty.region import MovingRegion
 
     Doubles = npt.NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from voxeldose.errors import QuantityError
 
 if TYPE_CHECKING:
-    from voxeldose.propagation import Recovery
+    from voxeldose.dose.uncertainty.recovery import Recovery
 
 __all__ = ["DEFAULT_ENERGY_FRACTION", "REACH_SIGMAS", "Condition", "Spread", "metric_name"]
 

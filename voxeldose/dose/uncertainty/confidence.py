@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from voxeldose.uncertainty.surface import Surface
+    from voxeldose.dose.uncertainty.response_surface import Surface
 
     Doubles = npt.NDArray[np.float64]
 

@@ -1,0 +1,1 @@
+"""From activity to numbers in regions; no files."""

@@ -1,0 +1,1 @@
+"""Engines: from decays to absorbed dose."""

@@ -1,1 +1,0 @@
-"""Decays to dose: one file an engine, all with the seam that ``pipeline.assess`` calls."""

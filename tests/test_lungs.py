@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.lungs import LungMass, LungShunt, Views, lung_dose, lung_mass, planar_shunt, spect_shunt
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import CountMap, DensityMap
+from voxeldose.planning.lungs import LungMass, LungShunt, Views, lung_dose, lung_mass, planar_shunt, spect_shunt
 
 LUNG, LIVER = Views(120e3, 150e3), Views(1.5e6, 1.1e6)
 GRID = Grid.from_axes((20, 12, 14), (5, 4, 3), (-20, -22, -50))

@@ -33,7 +33,7 @@ _HOMES = {
     "Isocontour": "geometry.expressions",
     "Limit": "model.limits",
     "LocalDeposition": "dose.engines.local",
-    "LungMass": "lungs",
+    "LungMass": "planning.lungs",
     "Lungs": "planning.plan",
     "PointKernel": "model.kernel",
     "Product": "planning.vials",
@@ -50,7 +50,7 @@ _HOMES = {
     "TC99M": "model.radionuclide",
     "Territory": "planning.compartments",
     "Tumor": "planning.compartments",
-    "Views": "lungs",
+    "Views": "planning.lungs",
     "VoxelKernel": "model.kernel",
     "VoxeldoseError": "errors",
     "Wish": "planning.voxels",
@@ -65,7 +65,7 @@ _HOMES = {
     "complication_set": "model.tissue",
     "control_probability": "dose.radiobiology",
     "control_set": "model.tissue",
-    "counted_shunt": "lungs",
+    "counted_shunt": "planning.lungs",
     "derive": "geometry.expressions",
     "eubed_gy": "dose.radiobiology",
     "eud_gy": "dose.radiobiology",
@@ -75,8 +75,8 @@ _HOMES = {
     "gamma_index": "dose.comparison",
     "geud_gy": "dose.radiobiology",
     "linear_quadratic_set": "model.tissue",
-    "lung_dose": "lungs",
-    "lung_mass": "lungs",
+    "lung_dose": "planning.lungs",
+    "lung_mass": "planning.lungs",
     "mean_dose_spread": "dose.uncertainty.mean_dose",
     "plan_body_surface": "planning.body_surface",
     "plan_mird": "planning.compartments",
@@ -84,7 +84,7 @@ _HOMES = {
     "plan_partition_for": "planning.compartments",
     "plan_vial": "planning.vials",
     "plan_voxels": "planning.voxels",
-    "planar_shunt": "lungs",
+    "planar_shunt": "planning.lungs",
     "plot_dvh": "report.plots",
     "plot_slices": "report.plots",
     "point_kernel": "model.kernel",
@@ -100,7 +100,7 @@ _HOMES = {
     "read_seg": "io.labels",
     "read_spect": "io.dicom_nm",
     "segmentectomy_card": "planning.segmentectomy",
-    "spect_shunt": "lungs",
+    "spect_shunt": "planning.lungs",
     "tumor_to_normal_of": "dose.metrics",
     "voxelise": "dose.engines.voxelise",
     "what_if": "dose.assess",
@@ -168,7 +168,6 @@ if TYPE_CHECKING:
     from voxeldose.io.nifti import write_nifti
     from voxeldose.io.point_kernel_file import read_point_kernel
     from voxeldose.io.requests import Requests
-    from voxeldose.lungs import LungMass, Views, counted_shunt, lung_dose, lung_mass, planar_shunt, spect_shunt
     from voxeldose.model.administration import Administration, administration_from_assays
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.case import Absolute, Administered, Case
@@ -183,6 +182,7 @@ if TYPE_CHECKING:
     from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap, DoseMap
     from voxeldose.planning.body_surface import plan_body_surface
     from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
+    from voxeldose.planning.lungs import LungMass, Views, counted_shunt, lung_dose, lung_mass, planar_shunt, spect_shunt
     from voxeldose.planning.plan import Lungs
     from voxeldose.planning.segmentectomy import SegmentectomyFacts, segmentectomy_card
     from voxeldose.planning.vials import Product, bq_per_sphere_at, fraction_delivered, plan_vial

@@ -15,7 +15,7 @@ from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import TC99M, Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import CountMap
-from voxeldose.planning.from_case import perfused_mass_g, territory_of
+from voxeldose.planning.from_assessment import perfused_mass_g, territory_of
 from voxeldose.planning.plan import Lungs
 from voxeldose.planning.voxels import Wish, plan_voxels
 

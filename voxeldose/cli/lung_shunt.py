@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from voxeldose.lungs import LungMass, LungShunt
+    from voxeldose.planning.lungs import LungMass, LungShunt
 
 __all__ = ["lung_shunt"]
 
@@ -59,7 +59,7 @@ def _dose_options(command: Callable[..., None]) -> Callable[..., None]:
 @_dose_options
 def planar(**flags: Any) -> None:
     """From the counts of anterior and posterior views, or from the views themselves."""
-    from voxeldose.lungs import Views, planar_shunt
+    from voxeldose.planning.lungs import Views, planar_shunt
 
     names = [f"{region}_{view}" for region in ("lung", "liver") for view in ("anterior", "posterior")]
     given = [flags[name] is not None for name in names]
@@ -136,7 +136,7 @@ def _counted(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
 @_dose_options
 def spect(case: Path | None, activity: Path | None, rois: tuple[Path, ...], quiet: bool, **flags: Any) -> None:
     """From a reconstructed image of a CASE or of files, or from its counts; both lungs must lie in its field of view."""
-    from voxeldose.lungs import counted_shunt
+    from voxeldose.planning.lungs import counted_shunt
 
     counts = (flags["lung_counts"], flags["liver_counts"])
     counted = any(c is not None for c in counts)
@@ -179,7 +179,7 @@ def _of_files(
 
 
 def _by_image(image: Any, regions: Any, density: Any, flags: dict[str, Any]) -> tuple[LungShunt, LungMass | None]:
-    from voxeldose.lungs import lung_mass, spect_shunt
+    from voxeldose.planning.lungs import lung_mass, spect_shunt
 
     given_g = flags["lung_mass_g"]
     shunt = spect_shunt(
@@ -235,8 +235,8 @@ def dose(fraction: float, **flags: Any) -> None:
 
 def _dose_facts(shunt: LungShunt | float, flags: dict[str, Any], mass: LungMass | None) -> dict[str, Any]:
     """The lungs' dose beside its limits, as JSON holds it."""
-    from voxeldose.lungs import LIMIT_SOURCE, lung_dose
     from voxeldose.model.radionuclide import y90_constants
+    from voxeldose.planning.lungs import LIMIT_SOURCE, lung_dose
 
     nuclide = y90_constants(flags["constants"] or "ddep")
     found = lung_dose(flags["activity_mbq"], shunt, nuclide, mass=_mass(flags, mass), earlier_gy=flags["earlier_gy"])
@@ -262,7 +262,7 @@ def _dose_facts(shunt: LungShunt | float, flags: dict[str, Any], mass: LungMass 
 
 def _mass(flags: dict[str, Any], found: LungMass | None) -> LungMass | None:
     """The mass that the user gives, or the one found."""
-    from voxeldose.lungs import LungMass
+    from voxeldose.planning.lungs import LungMass
 
     return found if flags["lung_mass_g"] is None else LungMass(flags["lung_mass_g"], "given by the user")
 

@@ -49,7 +49,7 @@ def mird(
     from dataclasses import replace
 
     from voxeldose.planning.compartments import plan_mird
-    from voxeldose.planning.from_case import perfused_mass_g
+    from voxeldose.planning.from_assessment import perfused_mass_g
     from voxeldose.planning.plan import Lungs
 
     said: tuple[str, ...] = ()
@@ -134,7 +134,7 @@ def _parts(
 ) -> tuple[list[Any], list[float | None], float | None, float, tuple[str, ...]]:
     """Territories, their activities, masses of lungs and of unperfused liver, and what is assumed."""
     from voxeldose.planning.compartments import Territory, Tumor
-    from voxeldose.planning.from_case import territory_of
+    from voxeldose.planning.from_assessment import territory_of
 
     masses, ratios = shared.pop("tumor_g"), shared.pop("tn")
     normal_g, unperfused_g = shared.pop("normal_g"), shared.pop("unperfused_g")
@@ -234,7 +234,7 @@ def bsa(case: Path | None, height_m: float, weight_kg: float, tumor_part: float 
     from dataclasses import replace
 
     from voxeldose.planning.body_surface import plan_body_surface
-    from voxeldose.planning.from_case import tumor_part_of
+    from voxeldose.planning.from_assessment import tumor_part_of
 
     _one_of(("CASE", case), ("--tumor-part", tumor_part))
     none = dict.fromkeys(("lung_shunt", "lung_g", "device", "constants", "thresholds"))

@@ -60,7 +60,7 @@ def vial(
     lungs, said = Lungs(shared["lung_shunt"]), []
     result = predicted(case, shared | {"thresholds": None}) if case else None
     if result is not None:
-        from voxeldose.planning.from_case import tumor_ml as tumor_ml_of
+        from voxeldose.planning.from_assessment import tumor_ml as tumor_ml_of
 
         given = result.case.administration
         shared["device"] = shared["device"] or given.device

@@ -14,7 +14,7 @@ from benchmarks.card import Card, text_of, write_card, write_json
 from benchmarks.machine import describe_machine, told
 from benchmarks.speed import speed_card
 from voxeldose.errors import VoxeldoseError
-from voxeldose.io.point_kernel_file import read_point_kernel
+from voxeldose.io.config.kernels import read_point_kernel
 from voxeldose.model.kernel import point_kernel
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from voxeldose.dose.assess import assess
 from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.rays.transport import RayTransport
-from voxeldose.io.case_file import case_file_from, read_case_file
+from voxeldose.io.config.case import case_file_from, read_case_file
 from voxeldose.job import open_case
 from voxeldose.model.kernel import point_kernel
 

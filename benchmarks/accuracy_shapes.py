@@ -24,7 +24,7 @@ from voxeldose.demo.shapes import occupancy, sphere
 from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.metrics import roi_metrics
 from voxeldose.geometry.resample import roi_onto
-from voxeldose.io.labels import read_rtstruct
+from voxeldose.io.regions import read_rtstruct
 from voxeldose.model.dvh import Dvh
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel

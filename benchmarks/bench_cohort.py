@@ -101,7 +101,7 @@ def efficiency(folder: Path) -> None:
         "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
     ):
         os.environ[name] = "1"
-    from voxeldose.io.case_file import case_file_from, read_case_file
+    from voxeldose.io.config.case import case_file_from, read_case_file
     from voxeldose.job import run_case
 
     for count, report in ((24, False), (8, True)):

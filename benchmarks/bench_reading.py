@@ -98,7 +98,7 @@ def by_voxeldose(folder: Path, labels: str) -> dict[str, float]:
     """Read everything, and bring CT and regions onto the grid of the PET."""
     import voxeldose as vd
     from voxeldose.geometry.resample import onto, roi_onto
-    from voxeldose.io.labels import read_rois
+    from voxeldose.io.regions import read_rois
 
     ct, pet = vd.read_ct(folder / "ct"), vd.read_pet(folder / "pet")
     names = {str(n): (f"region_{n}", "other") for n in range(1, REGIONS + 1)}

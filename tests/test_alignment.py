@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from voxeldose.alignment import Placed, align
 from voxeldose.errors import GeometryError, InputError
-from voxeldose.io.case_file import DerivedTable, RegistrationTable, case_file_from, read_case_file
+from voxeldose.io.config.case import DerivedTable, RegistrationTable, case_file_from, read_case_file
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.io.transforms import read_itk_transform, write_itk_transform
 from voxeldose.job import run_case

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from small_study import CASE, FILES, GRID, LESION, run, write_study
 
-from voxeldose.io.nifti import read_array, write_labels, write_nifti
+from voxeldose.io.arrays import read_array
+from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import Volume
 

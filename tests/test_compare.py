@@ -10,8 +10,9 @@ import pytest
 import SimpleITK as sitk
 from small_study import CASE, run, write_study
 
-from voxeldose.io.nifti import read_array
-from voxeldose.io.results_folder import read_results, read_transform
+from voxeldose.io.arrays import read_array
+from voxeldose.io.results.folder import read_results
+from voxeldose.io.transforms import read_transform
 
 
 @pytest.fixture(scope="module")

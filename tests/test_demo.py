@@ -14,7 +14,7 @@ from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.dicom_nm import read_spect
 from voxeldose.io.dicom_pet import read_pet
 from voxeldose.io.dicom_rt import read_rtdose
-from voxeldose.io.labels import read_labels
+from voxeldose.io.regions import read_labels
 
 
 @pytest.fixture(scope="module")

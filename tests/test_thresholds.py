@@ -6,7 +6,7 @@ import pytest
 from voxeldose.dose.limits import beside, differences, merged, published_limits, thresholds_met
 from voxeldose.dose.metrics import roi_metrics
 from voxeldose.errors import InputError, QuantityError
-from voxeldose.io.limits_file import read_limits
+from voxeldose.io.config.limits import read_limits
 from voxeldose.model.case import require_bilirubin
 from voxeldose.model.grid import Grid
 from voxeldose.model.limits import DOSE_MODELS, Limit

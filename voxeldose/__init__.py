@@ -92,12 +92,12 @@ _HOMES = {
     "published_limits": "dose.limits",
     "read_ct": "io.dicom_ct",
     "read_image": "io.images",
-    "read_labels": "io.labels",
+    "read_labels": "io.regions",
     "read_pet": "io.dicom_pet",
-    "read_point_kernel": "io.point_kernel_file",
+    "read_point_kernel": "io.config.kernels",
     "read_rtdose": "io.dicom_rt",
-    "read_rtstruct": "io.labels",
-    "read_seg": "io.labels",
+    "read_rtstruct": "io.regions",
+    "read_seg": "io.regions",
     "read_spect": "io.dicom_nm",
     "segmentectomy_card": "planning.segmentectomy",
     "spect_shunt": "planning.lungs",
@@ -156,6 +156,7 @@ if TYPE_CHECKING:
     from voxeldose.errors import GeometryError, InputError, QuantityError, VoxeldoseError
     from voxeldose.geometry.expressions import Derivation, Isocontour, derive
     from voxeldose.geometry.register import find_rigid
+    from voxeldose.io.config.kernels import read_point_kernel
     from voxeldose.io.dicom_ct import read_ct
     from voxeldose.io.dicom_nm import read_spect
     from voxeldose.io.dicom_pet import read_pet
@@ -164,9 +165,8 @@ if TYPE_CHECKING:
     from voxeldose.io.dicom_seg import write_seg
     from voxeldose.io.dicom_sr import write_sr
     from voxeldose.io.images import read_image
-    from voxeldose.io.labels import read_labels, read_rtstruct, read_seg
     from voxeldose.io.nifti import write_nifti
-    from voxeldose.io.point_kernel_file import read_point_kernel
+    from voxeldose.io.regions import read_labels, read_rtstruct, read_seg
     from voxeldose.io.requests import Requests
     from voxeldose.model.administration import Administration, administration_from_assays
     from voxeldose.model.assessment import Assessment

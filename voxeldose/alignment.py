@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from voxeldose.io.case_file import RegistrationTable
+    from voxeldose.io.config.case import RegistrationTable
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi
     from voxeldose.model.volume import ActivityMap, CountMap, CtImage, Volume

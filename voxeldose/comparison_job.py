@@ -24,10 +24,10 @@ from voxeldose.dose.metrics import dvh_in
 from voxeldose.dose.regions import regions_on
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.geometry.resample import moved_onto
-from voxeldose.io.new_folder import new_folder
 from voxeldose.io.nifti import write_nifti
-from voxeldose.io.results import plain, write_json
-from voxeldose.io.results_folder import read_results
+from voxeldose.io.results.assessment import plain, write_json
+from voxeldose.io.results.folder import read_results
+from voxeldose.io.results.new_folder import new_folder
 from voxeldose.model.roi import RoiSet
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from voxeldose.dose.comparison import GammaMap
-    from voxeldose.io.results_folder import ResultsFolder
+    from voxeldose.io.results.folder import ResultsFolder
     from voxeldose.model.volume import DoseMap
 
 __all__ = ["SCHEMA", "ComparisonOptions", "compare_folders"]

@@ -21,7 +21,7 @@ from voxeldose.io.images import is_plain_file
 from voxeldose.model.roi import RoiSet
 
 if TYPE_CHECKING:
-    from voxeldose.io.case_file import CaseFile
+    from voxeldose.io.config.case import CaseFile
     from voxeldose.io.dicom_dvh import StructureSet
     from voxeldose.io.dicom_files import Series
     from voxeldose.model.assessment import Assessment

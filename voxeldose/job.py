@@ -20,16 +20,16 @@ from voxeldose.dose.uncertainty.recovery import Recovery, fit_recovery
 from voxeldose.errors import InputError
 from voxeldose.export import DicomSource, bed_map, dicom_source, write_dicom
 from voxeldose.geometry.expressions import Derivation, Isocontour, derive
-from voxeldose.io.case_file import input_files
-from voxeldose.io.hu_table_file import read_hu_table
+from voxeldose.io.config.case import input_files
+from voxeldose.io.config.hu_table import read_hu_table
+from voxeldose.io.config.limits import read_limits
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
-from voxeldose.io.labels import read_rois
-from voxeldose.io.limits_file import read_limits
-from voxeldose.io.manifest import manifest_of
-from voxeldose.io.new_folder import new_folder
 from voxeldose.io.nifti import write_nifti
+from voxeldose.io.regions import read_rois
 from voxeldose.io.requests import Requests
-from voxeldose.io.results import assessment_dict, write_json, write_tables
+from voxeldose.io.results.assessment import assessment_dict, write_json, write_tables
+from voxeldose.io.results.manifest import manifest_of
+from voxeldose.io.results.new_folder import new_folder
 from voxeldose.io.transforms import write_itk_transform
 from voxeldose.model.administration import Administration, administration_from_assays
 from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML, Absolute, Administered, Case
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voxeldose.dose.engines.base import Engine
-    from voxeldose.io.case_file import AdministrationTable, CaseFile, RecoveryTable, UncertaintyTable
+    from voxeldose.io.config.case import AdministrationTable, CaseFile, RecoveryTable, UncertaintyTable
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
     from voxeldose.model.limits import Limit

@@ -13,11 +13,11 @@ import numpy as np
 
 from voxeldose._version import __version__
 from voxeldose.errors import InputError, VoxeldoseError
-from voxeldose.io.case_file import case_file_again, input_files
-from voxeldose.io.manifest import digests, read_manifest, sha256, software
-from voxeldose.io.new_folder import new_folder
-from voxeldose.io.nifti import read_array
-from voxeldose.io.results import assessment_dict, write_json
+from voxeldose.io.arrays import read_array
+from voxeldose.io.config.case import case_file_again, input_files
+from voxeldose.io.results.assessment import assessment_dict, write_json
+from voxeldose.io.results.manifest import digests, read_manifest, sha256, software
+from voxeldose.io.results.new_folder import new_folder
 from voxeldose.job import run_case
 
 if TYPE_CHECKING:

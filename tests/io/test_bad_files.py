@@ -29,8 +29,8 @@ from voxeldose.io.dicom_rt import read_rtdose, write_rtdose
 from voxeldose.io.dicom_seg import write_seg
 from voxeldose.io.images import read_activity
 from voxeldose.io.inspection import inspect
-from voxeldose.io.labels import read_labels
 from voxeldose.io.nifti import write_labels, write_nifti
+from voxeldose.io.regions import read_labels
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import DoseMap, Volume
 

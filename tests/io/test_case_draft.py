@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from voxeldose.io.case_draft import draft_case
-from voxeldose.io.case_file import case_file_from, read_case_file
+from voxeldose.io.config.case import case_file_from, read_case_file
 from voxeldose.io.inspection import inspect
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from voxeldose.io.case_file import CaseFile, case_file_from, read_case_file
+from voxeldose.io.config.case import CaseFile, case_file_from, read_case_file
 
 WHOLE = """
 [case]

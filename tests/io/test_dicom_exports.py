@@ -25,7 +25,7 @@ from voxeldose.geometry.resample import roi_onto
 from voxeldose.io import dicom_sr
 from voxeldose.io.dicom_dvh import structure_set_of
 from voxeldose.io.dicom_header import SeriesRef
-from voxeldose.io.results import write_tables
+from voxeldose.io.results.assessment import write_tables
 from voxeldose.model.tissue import default_sets
 
 KINDS = ["axial", "oblique", "feet_first"]

@@ -13,9 +13,9 @@ from export_case import OBJECTS, SHAPE, SPACING, ball
 from pydicom import dcmread
 
 import voxeldose as vd
-from voxeldose.io.case_file import case_file_from
+from voxeldose.io.config.case import case_file_from
 from voxeldose.io.nifti import write_labels
-from voxeldose.io.results_folder import read_results
+from voxeldose.io.results.folder import read_results
 from voxeldose.job import run_case
 
 

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from voxeldose.io.kernel_file import write_kernel
+from voxeldose.io.config.kernels import write_kernel
 from voxeldose.model.kernel import VoxelKernel
 
 SPACING = (3.0, 2.0, 1.5)

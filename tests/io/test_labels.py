@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from voxeldose.io.labels import read_labels, read_rois
+from voxeldose.io.regions import read_labels, read_rois
 from voxeldose.model.roles import ROLES, role_from_name
 
 AFFINE = np.diag([-2.0, -2.0, 3.0, 1.0])

@@ -9,7 +9,8 @@ import pytest
 import SimpleITK as sitk
 
 from voxeldose.errors import InputError
-from voxeldose.io.nifti import read_array, stem, write_labels, write_nifti
+from voxeldose.io.arrays import read_array, stem
+from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import Volume
 

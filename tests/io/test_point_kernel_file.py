@@ -7,7 +7,7 @@ import pytest
 
 from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.errors import InputError
-from voxeldose.io.point_kernel_file import read_point_kernel
+from voxeldose.io.config.kernels import read_point_kernel
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV
 

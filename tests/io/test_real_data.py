@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from voxeldose.io.arrays import read_array
 from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.dicom_nm import read_spect
 from voxeldose.io.dicom_pet import read_pet
@@ -14,8 +15,7 @@ from voxeldose.io.dicom_rt import read_rtdose
 from voxeldose.io.dicom_series import read_dicom_volume
 from voxeldose.io.images import read_activity
 from voxeldose.io.inspection import inspect
-from voxeldose.io.labels import read_labels
-from voxeldose.io.nifti import read_array
+from voxeldose.io.regions import read_labels
 from voxeldose.io.requests import Requests
 
 pytestmark = pytest.mark.data

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import voxeldose as vd
-from voxeldose.io.results import SCHEMA, assessment_dict, curve_step_gy, write_json, write_tables
+from voxeldose.io.results.assessment import SCHEMA, assessment_dict, curve_step_gy, write_json, write_tables
 from voxeldose.model.volume import CountMap
 
 ROI_KEYS = {

@@ -13,8 +13,8 @@ from voxeldose.geometry.contours import from_contours
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.dicom_seg import write_seg
-from voxeldose.io.labels import read_labels, read_seg
 from voxeldose.io.nifti import write_labels
+from voxeldose.io.regions import read_labels, read_seg
 from voxeldose.model.roi import Roi, RoiSet
 
 KINDS = ["axial", "oblique", "left_handed", "sagittal", "coronal", "prone"]

@@ -7,7 +7,7 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from voxeldose.errors import GeometryError, InputError
 from voxeldose.geometry.contours import from_contours
-from voxeldose.io.labels import read_labels, read_rtstruct, read_seg
+from voxeldose.io.regions import read_labels, read_rtstruct, read_seg
 
 TURN = np.array([[np.cos(0.3), 0, np.sin(0.3)], [0, 1, 0], [-np.sin(0.3), 0, np.cos(0.3)]])
 PLANES = np.arange(0, 30, 3.0)

@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from voxeldose.errors import InputError, QuantityError
-from voxeldose.io.plan_files import read_product
+from voxeldose.io.config.plan import read_product
 from voxeldose.model.radionuclide import Y90, Y90_ICRP107
 from voxeldose.planning.vials import Product, plan_vial
 

@@ -9,7 +9,7 @@ import SimpleITK as sitk
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from voxeldose.io.labels import read_rtstruct
+from voxeldose.io.regions import read_rtstruct
 
 PLANES = np.arange(-30, 31, 3.0)
 SPACING = (3.0, 2.0, 2.0)

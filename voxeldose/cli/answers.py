@@ -148,7 +148,7 @@ def _limits_beside(found: Plan, method: str, shared: dict[str, Any], result: Ass
     require_bilirubin(bilirubin)
     if limits is None and shared["thresholds"] is not None:
         from voxeldose.dose.limits import merged
-        from voxeldose.io.limits_file import read_limits
+        from voxeldose.io.config.limits import read_limits
 
         own, with_published = read_limits(shared["thresholds"])
         limits = merged(published_limits() if with_published else (), own)
@@ -173,11 +173,11 @@ def assessment_of(source: Path, quiet: bool, *, is_relative: bool = False) -> di
     With ``is_relative`` a case needs no activity: only ratios are wanted, as of a pre-treatment image.
     """
     from voxeldose.errors import InputError
-    from voxeldose.io.results import SCHEMA, assessment_dict
+    from voxeldose.io.results.assessment import SCHEMA, assessment_dict
 
     file = source / "assessment.json" if source.is_dir() else source
     if file.suffix != ".json":
-        from voxeldose.io.case_file import case_file_from, read_case_file
+        from voxeldose.io.config.case import case_file_from, read_case_file
 
         config = case_file_from(read_case_file(source), str(source))
         with progress(quiet) as tell:
@@ -201,7 +201,7 @@ def assessment_of(source: Path, quiet: bool, *, is_relative: bool = False) -> di
 
 def predicted(case: Path, shared: dict[str, Any]) -> Assessment:
     """The dose that the case's image predicts, with the flags in place of the case's own keys."""
-    from voxeldose.io.case_file import case_file_from, read_case_file
+    from voxeldose.io.config.case import case_file_from, read_case_file
 
     tables = read_case_file(case)
     for flag, table, key in (
@@ -260,6 +260,6 @@ def text(value: float | None, form: str) -> str:
 
 def print_json(content: dict[str, Any]) -> None:
     """JSON that any parser reads."""
-    from voxeldose.io.results import plain
+    from voxeldose.io.results.assessment import plain
 
     click.echo(json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False))

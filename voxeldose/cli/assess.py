@@ -89,7 +89,7 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
     if out is None and case is None:
         msg = "give --out, the folder for the results."
         raise click.UsageError(msg)
-    from voxeldose.io.case_file import case_file_from, read_case_file
+    from voxeldose.io.config.case import case_file_from, read_case_file
 
     tables = read_case_file(case) if case else {}
     _override(tables, flags)
@@ -111,7 +111,7 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
 def _run(config: Any, folder: Path, *, overwrite: bool, quiet: bool) -> dict[str, Any]:
     with progress(quiet) as tell:
         tell("loading libraries")
-        from voxeldose.io.results import assessment_dict
+        from voxeldose.io.results.assessment import assessment_dict
         from voxeldose.job import run_case
 
         return assessment_dict(run_case(config, folder, overwrite=overwrite, progress=tell))

@@ -56,7 +56,7 @@ def card(
     from dataclasses import asdict
 
     from voxeldose.errors import InputError
-    from voxeldose.io.results import plain
+    from voxeldose.io.results.assessment import plain
     from voxeldose.model.radionuclide import y90_constants
     from voxeldose.planning.segmentectomy import WORDS, SegmentectomyFacts, facts_of, segmentectomy_card
 

@@ -62,7 +62,7 @@ def compare(
         tell("loading libraries")
         from voxeldose.comparison_job import ComparisonOptions, compare_folders
         from voxeldose.dose.comparison import GammaCriteria
-        from voxeldose.io.results_folder import read_transform
+        from voxeldose.io.transforms import read_transform
 
         criteria = GammaCriteria(
             words["gamma_percent"] / 100,

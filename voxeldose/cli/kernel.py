@@ -49,7 +49,7 @@ def kernel(
     """Voxel S values of the Y-90 point kernel for one voxel size."""
     from voxeldose.dose.engines.voxelise import voxelise
     from voxeldose.errors import InputError
-    from voxeldose.io.kernel_file import write_kernel
+    from voxeldose.io.config.kernels import write_kernel
     from voxeldose.model.kernel import point_kernel
     from voxeldose.model.radionuclide import y90_constants
 

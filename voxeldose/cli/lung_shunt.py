@@ -167,7 +167,7 @@ def _of_files(
         tell("loading libraries")
         from voxeldose.dose.density import hu_to_density
         from voxeldose.io.images import read_activity, read_ct_image
-        from voxeldose.io.labels import read_rois
+        from voxeldose.io.regions import read_rois
 
         tell("reading")
         regions = read_rois(list(rois), named_labels(flags["labels"]) if flags["labels"] else None)
@@ -196,7 +196,7 @@ def _of_case(case: Path, quiet: bool, flags: dict[str, Any]) -> tuple[LungShunt,
     """Shunt by a case's image; activity and constants are the case's where no flag gives them."""
     from dataclasses import replace
 
-    from voxeldose.io.case_file import case_file_from, read_case_file
+    from voxeldose.io.config.case import case_file_from, read_case_file
 
     config = case_file_from(read_case_file(case), str(case))
     with progress(quiet) as tell:

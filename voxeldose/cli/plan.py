@@ -142,7 +142,7 @@ def _parts(
         territory, rest_g, said = territory_of(result, shunt_of(shared, result))
         return [territory], [None], shared["lung_g"], rest_g if unperfused_g is None else unperfused_g, said
     if file is not None:
-        from voxeldose.io.plan_files import read_territories
+        from voxeldose.io.config.plan import read_territories
 
         table = read_territories(file)
         parts = [

@@ -212,7 +212,7 @@ def _of_case(flags: dict[str, Any], quiet: bool) -> tuple[_Region, Any]:
     import math
 
     from voxeldose.errors import QuantityError
-    from voxeldose.io.case_file import case_file_from, read_case_file
+    from voxeldose.io.config.case import case_file_from, read_case_file
 
     tables = read_case_file(flags["case"])
     if flags["constants"] is not None and isinstance(tables.get("dose", {}), dict):

@@ -169,7 +169,7 @@ def _product(file: Path | None, shared: dict[str, Any]) -> Any:
         raise click.UsageError(msg)
     known: dict[str, Any] = {}
     if device is not None:
-        from voxeldose.io.plan_files import read_product
+        from voxeldose.io.config.plan import read_product
 
         known = read_product(device, file).model_dump()
         known["vials_gbq"] = tuple(known["vials_gbq"])

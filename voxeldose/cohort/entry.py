@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from voxeldose.errors import InputError
-from voxeldose.io.case_file import CaseFile, case_file_from, read_case_file, resolve_paths
-from voxeldose.io.toml_file import read_toml
+from voxeldose.io.config.case import CaseFile, case_file_from, read_case_file, resolve_paths
+from voxeldose.io.config.toml import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -122,7 +122,7 @@ def look_through(source: Source, out: Path | None, *, report: bool = True) -> It
 
     from voxeldose.cohort.entry import configured
     from voxeldose.cohort.task import is_trusted
-    from voxeldose.io.case_file import named_inputs
+    from voxeldose.io.config.case import named_inputs
 
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder) / "plan.jsonl"

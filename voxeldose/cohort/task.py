@@ -20,11 +20,11 @@ from voxeldose.cohort.plan import Entry
 from voxeldose.cohort.store import Store
 from voxeldose.dose.activity import image_nuclide
 from voxeldose.errors import VoxeldoseError
-from voxeldose.io.case_file import input_files
+from voxeldose.io.config.case import input_files
 from voxeldose.job import run_case
 
 if TYPE_CHECKING:
-    from voxeldose.io.case_file import CaseFile
+    from voxeldose.io.config.case import CaseFile
 
 __all__ = ["is_trusted", "run_task"]
 

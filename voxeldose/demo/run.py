@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.demo.study import make_study
-from voxeldose.io.case_file import case_file_from, read_case_file
-from voxeldose.io.new_folder import new_folder
-from voxeldose.io.results import assessment_dict
+from voxeldose.io.config.case import case_file_from, read_case_file
+from voxeldose.io.results.assessment import assessment_dict
+from voxeldose.io.results.new_folder import new_folder
 from voxeldose.job import run_case
 from voxeldose.report import plot_slices
 

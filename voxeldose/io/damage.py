@@ -11,13 +11,17 @@ import re
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
-from voxeldose.errors import InputError, VoxeldoseError
+from voxeldose.errors import GeometryError, InputError, VoxeldoseError
+from voxeldose.model.grid import Grid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["refusing_damage"]
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["grid_of_file", "refusing_damage"]
 
 A = TypeVar("A", bound="str | Path")
 P = ParamSpec("P")
@@ -52,3 +56,11 @@ def refusing_damage(read: Callable[Concatenate[A, P], R]) -> Callable[Concatenat
             raise InputError(msg) from error
 
     return cast("Callable[Concatenate[A, P], R]", refusing)
+
+
+def grid_of_file(shape: tuple[int, int, int], affine: npt.NDArray[np.float64], path: Path) -> Grid:
+    try:
+        return Grid(shape, affine)
+    except GeometryError as error:
+        msg = f"{path}: {error} Write the file with its affine."
+        raise InputError(msg) from error

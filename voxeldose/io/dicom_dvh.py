@@ -50,7 +50,7 @@ def structure_set_of(path: Path, labels: Mapping[str, tuple[str, str]] | None) -
     path : Path
         File, or folder with one RTSTRUCT.
     labels : mapping, optional
-        ROI Number or name in the file -> (name, role), as in :func:`voxeldose.io.labels.read_rtstruct`.
+        ROI Number or name in the file -> (name, role), as in :func:`voxeldose.io.regions.read_rtstruct`.
     """
     if path.is_file() and path.suffix.casefold() not in ("", ".dcm", ".ima"):
         return None

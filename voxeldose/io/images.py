@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError, QuantityError
+from voxeldose.io.arrays import SUFFIXES, read_array
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_ct import Uneven, read_ct
 from voxeldose.io.dicom_files import find_series, only_series
@@ -15,7 +16,6 @@ from voxeldose.io.dicom_headers import nuclide_of
 from voxeldose.io.dicom_nm import nm_activity, read_spect
 from voxeldose.io.dicom_pet import pet_activity, pet_counts, read_pet, units_of
 from voxeldose.io.dicom_series import read_dicom_volume
-from voxeldose.io.nifti import SUFFIXES, read_array
 from voxeldose.io.requests import Requests
 from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap, Volume, require_zone
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError, VoxeldoseError
+from voxeldose.io.arrays import SUFFIXES, read_array
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom_ct import read_ct
 from voxeldose.io.dicom_files import Series, find_series
@@ -16,8 +17,7 @@ from voxeldose.io.dicom_nm import read_spect
 from voxeldose.io.dicom_pet import read_pet, units_of
 from voxeldose.io.dicom_quirks import quirks_of
 from voxeldose.io.dicom_series import planes_of
-from voxeldose.io.labels import read_labels
-from voxeldose.io.nifti import SUFFIXES, read_array
+from voxeldose.io.regions import read_labels
 from voxeldose.model.volume import ActivityMap, CountMap
 
 if TYPE_CHECKING:

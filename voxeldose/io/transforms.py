@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     Matrix = npt.NDArray[np.float64]
 
-__all__ = ["is_itk_transform", "read_itk_transform", "read_registration", "write_itk_transform"]
+__all__ = ["is_itk_transform", "read_itk_transform", "read_registration", "read_transform", "write_itk_transform"]
 
 _REG = "1.2.840.10008.5.1.4.1.1.66.1"
 _DEFORMABLE = "1.2.840.10008.5.1.4.1.1.66.3"
@@ -173,3 +173,59 @@ def _matrix(item: Dataset, where: str) -> Matrix:
         msg = f"{where}: {len(steps)} matrices whose order matters; programs disagree about it. Export one matrix."
         raise InputError(msg)
     return forward
+
+
+def read_transform(path: Path) -> Doubles:
+    """A rigid transform from points of the first results to points of the second, (4, 4) in LPS millimetres.
+
+    Parameters
+    ----------
+    path : Path
+        ``.txt`` or ``.csv`` with four rows of four numbers: that matrix. Or an ITK transform (``.tfm``, ``.h5``, or a text
+        that ITK wrote), which as in ``sitk.Resample`` takes points of the *second* to points of the first, and is turned
+        round here.
+
+    Raises
+    ------
+    InputError
+        If it is neither, or not linear.
+    """
+    try:
+        text = path.read_text("utf-8") if path.suffix.casefold() in (".txt", ".csv") else ""
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: cannot be read ({error})."
+        raise InputError(msg) from error
+    if text and not text.startswith("#Insight"):
+        try:
+            matrix = np.array(
+                [[float(v) for v in line.replace(",", " ").split()] for line in text.splitlines() if line.strip()]
+            )
+        except ValueError as error:
+            msg = f"{path}: four rows of four numbers are needed ({error})."
+            raise InputError(msg) from error
+        if matrix.shape != (4, 4):
+            msg = f"{path}: four rows of four numbers are needed, found the shape {matrix.shape}."
+            raise InputError(msg)
+        return np.asarray(matrix, np.float64)
+    import SimpleITK as sitk
+
+    try:
+        transform = sitk.ReadTransform(str(path))
+    except RuntimeError as error:
+        why = str(error).strip().splitlines()[-1]
+        msg = (
+            f"{path}: cannot be read as an ITK transform ({why}). Give .tfm, or a .txt with four rows of four numbers."
+        )
+        raise InputError(msg) from error
+    if not transform.IsLinear():
+        msg = f"{path}: a rigid transform is needed, found one that is not linear; dose cannot be warped here."
+        raise InputError(msg)
+    origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+    columns = [np.array(transform.TransformPoint(tuple(axis))) - origin for axis in np.eye(3)]
+    matrix = np.eye(4)
+    matrix[:3, :3], matrix[:3, 3] = np.stack(columns, axis=1), origin
+    try:
+        return np.asarray(np.linalg.inv(matrix))
+    except np.linalg.LinAlgError as error:
+        msg = f"{path}: the transform cannot be turned round."
+        raise InputError(msg) from error

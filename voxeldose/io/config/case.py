@@ -8,8 +8,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
-from voxeldose.io.toml_file import Table as _Table
-from voxeldose.io.toml_file import checked, checked_json, read_toml
+from voxeldose.io.config.toml import Table as _Table
+from voxeldose.io.config.toml import checked, checked_json, read_toml
 
 __all__ = [
     "CaseFile",

@@ -13,13 +13,13 @@ import numpy as np
 
 from voxeldose._version import __version__
 from voxeldose.errors import InputError
-from voxeldose.io.results import assessment_dict, plain
+from voxeldose.io.results.assessment import assessment_dict, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from voxeldose.io.case_file import CaseFile
+    from voxeldose.io.config.case import CaseFile
     from voxeldose.model.assessment import Assessment
 
 __all__ = ["SCHEMA", "digests", "manifest_of", "read_manifest", "sha256", "software"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from voxeldose.errors import InputError
-from voxeldose.io.toml_file import Table, checked, read_toml
+from voxeldose.io.config.toml import Table, checked, read_toml
 
 if TYPE_CHECKING:
     from pathlib import Path

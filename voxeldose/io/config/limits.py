@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from voxeldose.errors import InputError
-from voxeldose.io.toml_file import Table, checked, read_toml
+from voxeldose.io.config.toml import Table, checked, read_toml
 from voxeldose.model.assessment import RoiMetrics
 from voxeldose.model.limits import Limit
 

@@ -1,0 +1,1 @@
+"""Files that a user writes: cases, plans, limits, tables of kernels and densities."""

@@ -74,7 +74,7 @@ def write_series(folder: Path, modality: str, values, spacing: tuple[float, floa
 
 def make_files(folder: Path) -> None:
     """The study: noise on a body, 20 boxes of very different sizes, the first as large as a body."""
-    from voxeldose.io.dicom_seg import write_seg
+    from voxeldose.io.dicom.seg import write_seg
     from voxeldose.io.nifti import write_labels
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi, RoiSet

@@ -10,10 +10,10 @@ import pytest
 from small_study import DICOM_FILES, FILES, run
 
 from voxeldose.demo.study import make_study
-from voxeldose.io.dicom_ct import read_ct
-from voxeldose.io.dicom_nm import read_spect
-from voxeldose.io.dicom_pet import read_pet
-from voxeldose.io.dicom_rt import read_rtdose
+from voxeldose.io.dicom.ct import read_ct
+from voxeldose.io.dicom.pet import read_pet
+from voxeldose.io.dicom.rtdose import read_rtdose
+from voxeldose.io.dicom.spect import read_spect
 from voxeldose.io.regions import read_labels
 
 

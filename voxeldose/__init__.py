@@ -42,7 +42,7 @@ _HOMES = {
     "RayTransport": "dose.engines.rays.transport",
     "Recovery": "dose.uncertainty.recovery",
     "Registration": "model.rigid",
-    "Requests": "io.requests",
+    "Requests": "io.dicom.options",
     "Roi": "model.roi",
     "RoiSet": "model.roi",
     "SegmentectomyFacts": "planning.segmentectomy",
@@ -90,15 +90,15 @@ _HOMES = {
     "point_kernel": "model.kernel",
     "poisson_control": "dose.radiobiology",
     "published_limits": "dose.limits",
-    "read_ct": "io.dicom_ct",
+    "read_ct": "io.dicom.ct",
     "read_image": "io.images",
     "read_labels": "io.regions",
-    "read_pet": "io.dicom_pet",
+    "read_pet": "io.dicom.pet",
     "read_point_kernel": "io.config.kernels",
-    "read_rtdose": "io.dicom_rt",
+    "read_rtdose": "io.dicom.rtdose",
     "read_rtstruct": "io.regions",
     "read_seg": "io.regions",
-    "read_spect": "io.dicom_nm",
+    "read_spect": "io.dicom.spect",
     "segmentectomy_card": "planning.segmentectomy",
     "spect_shunt": "planning.lungs",
     "tumor_to_normal_of": "dose.metrics",
@@ -108,10 +108,10 @@ _HOMES = {
     "write_nifti": "io.nifti",
     "write_pdf": "report.pdf",
     "write_report": "report.page",
-    "write_rtdose": "io.dicom_rt",
-    "write_rtstruct": "io.dicom_rtstruct",
-    "write_seg": "io.dicom_seg",
-    "write_sr": "io.dicom_sr",
+    "write_rtdose": "io.dicom.rtdose",
+    "write_rtstruct": "io.dicom.rtstruct",
+    "write_seg": "io.dicom.seg",
+    "write_sr": "io.dicom.sr",
     "y90_constants": "model.radionuclide",
 }
 
@@ -157,17 +157,17 @@ if TYPE_CHECKING:
     from voxeldose.geometry.expressions import Derivation, Isocontour, derive
     from voxeldose.geometry.register import find_rigid
     from voxeldose.io.config.kernels import read_point_kernel
-    from voxeldose.io.dicom_ct import read_ct
-    from voxeldose.io.dicom_nm import read_spect
-    from voxeldose.io.dicom_pet import read_pet
-    from voxeldose.io.dicom_rt import read_rtdose, write_rtdose
-    from voxeldose.io.dicom_rtstruct import write_rtstruct
-    from voxeldose.io.dicom_seg import write_seg
-    from voxeldose.io.dicom_sr import write_sr
+    from voxeldose.io.dicom.ct import read_ct
+    from voxeldose.io.dicom.options import Requests
+    from voxeldose.io.dicom.pet import read_pet
+    from voxeldose.io.dicom.rtdose import read_rtdose, write_rtdose
+    from voxeldose.io.dicom.rtstruct import write_rtstruct
+    from voxeldose.io.dicom.seg import write_seg
+    from voxeldose.io.dicom.spect import read_spect
+    from voxeldose.io.dicom.sr import write_sr
     from voxeldose.io.images import read_image
     from voxeldose.io.nifti import write_nifti
     from voxeldose.io.regions import read_labels, read_rtstruct, read_seg
-    from voxeldose.io.requests import Requests
     from voxeldose.model.administration import Administration, administration_from_assays
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.case import Absolute, Administered, Case

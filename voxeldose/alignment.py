@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from voxeldose.errors import GeometryError, InputError
 from voxeldose.geometry.register import METRIC, find_rigid, similarity
+from voxeldose.io.dicom.registration import read_registration
 from voxeldose.io.images import read_image
-from voxeldose.io.transforms import is_itk_transform, read_itk_transform, read_registration
+from voxeldose.io.transforms import is_itk_transform, read_itk_transform
 from voxeldose.model.rigid import Registration
 from voxeldose.model.roi import RoiSet
 

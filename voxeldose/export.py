@@ -10,20 +10,19 @@ import numpy as np
 
 from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import GeometryError, VoxeldoseError
-from voxeldose.io.dicom_dvh import StructureDvhs, structure_set_of
-from voxeldose.io.dicom_files import find_series, is_dicom
-from voxeldose.io.dicom_header import SeriesRef, frame_of, reference_header
-from voxeldose.io.dicom_rt import write_rtdose
-from voxeldose.io.dicom_rtstruct import write_rtstruct
-from voxeldose.io.dicom_seg import write_seg
-from voxeldose.io.dicom_sr import write_sr
+from voxeldose.io.dicom.files import find_series, is_dicom
+from voxeldose.io.dicom.new_object import SeriesRef, frame_of, reference_header
+from voxeldose.io.dicom.rtdose import StructureDvhs, structure_set_of, write_rtdose
+from voxeldose.io.dicom.rtstruct import write_rtstruct
+from voxeldose.io.dicom.seg import write_seg
+from voxeldose.io.dicom.sr import write_sr
 from voxeldose.io.images import is_plain_file
 from voxeldose.model.roi import RoiSet
 
 if TYPE_CHECKING:
     from voxeldose.io.config.case import CaseFile
-    from voxeldose.io.dicom_dvh import StructureSet
-    from voxeldose.io.dicom_files import Series
+    from voxeldose.io.dicom.files import Series
+    from voxeldose.io.dicom.rtdose import StructureSet
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
     from voxeldose.model.rigid import Registration

@@ -23,10 +23,10 @@ from voxeldose.geometry.expressions import Derivation, Isocontour, derive
 from voxeldose.io.config.case import input_files
 from voxeldose.io.config.hu_table import read_hu_table
 from voxeldose.io.config.limits import read_limits
+from voxeldose.io.dicom.options import Requests
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.regions import read_rois
-from voxeldose.io.requests import Requests
 from voxeldose.io.results.assessment import assessment_dict, write_json, write_tables
 from voxeldose.io.results.manifest import manifest_of
 from voxeldose.io.results.new_folder import new_folder

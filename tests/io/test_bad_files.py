@@ -24,9 +24,9 @@ from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from voxeldose.errors import InputError, VoxeldoseError
-from voxeldose.io.dicom_ct import read_ct
-from voxeldose.io.dicom_rt import read_rtdose, write_rtdose
-from voxeldose.io.dicom_seg import write_seg
+from voxeldose.io.dicom.ct import read_ct
+from voxeldose.io.dicom.rtdose import read_rtdose, write_rtdose
+from voxeldose.io.dicom.seg import write_seg
 from voxeldose.io.images import read_activity
 from voxeldose.io.inspection import inspect
 from voxeldose.io.nifti import write_labels, write_nifti

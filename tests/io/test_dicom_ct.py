@@ -16,7 +16,7 @@ from pydicom.uid import (
 from voxeldose.dose.density import HU_TABLE, hu_to_density
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.config.hu_table import read_hu_table
-from voxeldose.io.dicom_ct import read_ct
+from voxeldose.io.dicom.ct import read_ct
 from voxeldose.model.volume import CtImage
 
 ROUNDING = 0.03

@@ -11,9 +11,9 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 from voxeldose.cli import main
-from voxeldose.io.dicom_ct import read_ct
-from voxeldose.io.dicom_pet import read_pet
-from voxeldose.io.dicom_series import read_dicom_volume
+from voxeldose.io.dicom.ct import read_ct
+from voxeldose.io.dicom.pet import read_pet
+from voxeldose.io.dicom.series import read_dicom_volume
 from voxeldose.io.nifti import write_labels
 from voxeldose.model.volume import ActivityMap, CtImage
 

@@ -22,9 +22,9 @@ from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.export import DicomSource, write_dicom
 from voxeldose.geometry.resample import roi_onto
-from voxeldose.io import dicom_sr
-from voxeldose.io.dicom_dvh import structure_set_of
-from voxeldose.io.dicom_header import SeriesRef
+from voxeldose.io.dicom import sr
+from voxeldose.io.dicom.new_object import SeriesRef
+from voxeldose.io.dicom.rtdose import structure_set_of
 from voxeldose.io.results.assessment import write_tables
 from voxeldose.model.tissue import default_sets
 
@@ -162,14 +162,14 @@ def test_codes_are_those_of_the_standard_and_the_rest_is_private():
                 known.setdefault((code, scheme), set()).add(meaning)
     # UCUM's own; pydicom lists what DICOM names, and MBq by its full name
     known |= {("mL", "UCUM"): {"mL"}, ("g", "UCUM"): {"g"}, ("MBq", "UCUM"): {"MBq"}}
-    for row in dicom_sr._ROWS:
+    for row in sr._ROWS:
         for triple in (row.name, row.unit, row.derivation, row.method):
             if triple is None:
                 continue
             code, scheme, meaning = triple
             assert len(code) <= 16
             assert len(meaning) <= 64
-            assert scheme == dicom_sr.SCHEME or meaning in known[code, scheme]
+            assert scheme == sr.SCHEME or meaning in known[code, scheme]
     assert known["128513", "DCM"] == {"Absorbed Dose"}
 
 

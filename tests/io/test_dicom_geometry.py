@@ -7,10 +7,10 @@ import pytest
 import SimpleITK as sitk
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom_ct import read_ct
-from voxeldose.io.dicom_nm import read_spect
-from voxeldose.io.dicom_pet import read_pet
-from voxeldose.io.dicom_series import read_dicom_volume
+from voxeldose.io.dicom.ct import read_ct
+from voxeldose.io.dicom.pet import read_pet
+from voxeldose.io.dicom.series import read_dicom_volume
+from voxeldose.io.dicom.spect import read_spect
 from voxeldose.io.images import read_activity, read_image
 from voxeldose.model.volume import ActivityMap, CountMap, CtImage, Volume
 

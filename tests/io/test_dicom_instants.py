@@ -8,9 +8,9 @@ import pytest
 from pydicom.dataset import Dataset
 
 from voxeldose.errors import QuantityError, VoxeldoseError
-from voxeldose.io.dicom_headers import nuclide_name, nuclide_of
-from voxeldose.io.dicom_nm import read_spect
-from voxeldose.io.dicom_pet import read_pet
+from voxeldose.io.dicom.nuclide import nuclide_name, nuclide_of
+from voxeldose.io.dicom.pet import read_pet
+from voxeldose.io.dicom.spect import read_spect
 from voxeldose.io.images import read_activity, read_ct_image, read_density
 from voxeldose.model.radionuclide import TC99M, Y90
 from voxeldose.model.volume import ActivityMap, CountMap

@@ -6,8 +6,8 @@ import pytest
 
 from voxeldose.dose.activity import quantify
 from voxeldose.errors import QuantityError
-from voxeldose.io.dicom_pet import read_pet
-from voxeldose.io.requests import Requests
+from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.pet import read_pet
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import Absolute, Case
 from voxeldose.model.radionuclide import Y90, known_radionuclide

@@ -8,10 +8,10 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from voxeldose.errors import VoxeldoseError
-from voxeldose.io.dicom_nm import read_spect
-from voxeldose.io.dicom_series import read_dicom_volume
+from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.series import read_dicom_volume
+from voxeldose.io.dicom.spect import read_spect
 from voxeldose.io.images import read_activity
-from voxeldose.io.requests import Requests
 from voxeldose.model.volume import ActivityMap, CountMap
 
 ORIENTATIONS = ["axial", "feet_first", "sagittal", "oblique"]

@@ -9,9 +9,9 @@ from pydicom.dataset import Dataset
 
 from voxeldose.dose.activity import decay_to, quantify
 from voxeldose.errors import InputError, QuantityError
-from voxeldose.io.dicom_pet import read_pet
+from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.pet import read_pet
 from voxeldose.io.images import read_activity
-from voxeldose.io.requests import Requests
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import Absolute, Case
 from voxeldose.model.radionuclide import F18, GA68, GE68, NA22, Y86, Y90, ZR89, known_radionuclide, scaling_as_another

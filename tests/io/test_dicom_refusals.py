@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from voxeldose.errors import VoxeldoseError
-from voxeldose.io.dicom_ct import read_ct
-from voxeldose.io.dicom_nm import read_spect
-from voxeldose.io.dicom_pet import read_pet
-from voxeldose.io.dicom_series import read_dicom_volume
+from voxeldose.io.dicom.ct import read_ct
+from voxeldose.io.dicom.pet import read_pet
+from voxeldose.io.dicom.series import read_dicom_volume
+from voxeldose.io.dicom.spect import read_spect
 from voxeldose.io.images import read_activity, read_image
 
 

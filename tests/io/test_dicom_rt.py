@@ -10,7 +10,7 @@ from pydicom import config, dcmread
 from pydicom.uid import generate_uid
 
 from voxeldose.errors import QuantityError, VoxeldoseError
-from voxeldose.io.dicom_rt import read_rtdose, write_rtdose
+from voxeldose.io.dicom.rtdose import read_rtdose, write_rtdose
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import DoseMap
 

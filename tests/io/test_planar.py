@@ -7,7 +7,7 @@ import SimpleITK as Itk
 from pydicom.dataset import Dataset
 from small_study import run
 
-from voxeldose.io.planar import counts_by_label, read_label_image, read_planar_views
+from voxeldose.io.dicom.planar import counts_by_label, read_label_image, read_planar_views
 
 ROWS, COLUMNS = 7, 9
 

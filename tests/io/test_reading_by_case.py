@@ -26,7 +26,7 @@ def study(write_series, tmp_path):
     """A PET folder and a label map of its inner voxels, named liver."""
 
     def make(change=None):
-        from voxeldose.io.dicom_pet import read_pet
+        from voxeldose.io.dicom.pet import read_pet
 
         folder = write_series("PT", folder="study/pet", shape=SHAPE, change=change)
         labels = np.zeros(SHAPE, np.uint8)

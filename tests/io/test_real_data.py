@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from voxeldose.io.arrays import read_array
-from voxeldose.io.dicom_ct import read_ct
-from voxeldose.io.dicom_nm import read_spect
-from voxeldose.io.dicom_pet import read_pet
-from voxeldose.io.dicom_rt import read_rtdose
-from voxeldose.io.dicom_series import read_dicom_volume
+from voxeldose.io.dicom.ct import read_ct
+from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.pet import read_pet
+from voxeldose.io.dicom.rtdose import read_rtdose
+from voxeldose.io.dicom.series import read_dicom_volume
+from voxeldose.io.dicom.spect import read_spect
 from voxeldose.io.images import read_activity
 from voxeldose.io.inspection import inspect
 from voxeldose.io.regions import read_labels
-from voxeldose.io.requests import Requests
 
 pytestmark = pytest.mark.data
 

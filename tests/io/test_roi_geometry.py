@@ -11,8 +11,8 @@ from pydicom.uid import generate_uid
 from voxeldose.errors import GeometryError
 from voxeldose.geometry.contours import from_contours
 from voxeldose.geometry.resample import roi_onto
-from voxeldose.io.dicom_ct import read_ct
-from voxeldose.io.dicom_seg import write_seg
+from voxeldose.io.dicom.ct import read_ct
+from voxeldose.io.dicom.seg import write_seg
 from voxeldose.io.nifti import write_labels
 from voxeldose.io.regions import read_labels, read_seg
 from voxeldose.model.roi import Roi, RoiSet

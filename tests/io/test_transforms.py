@@ -8,7 +8,8 @@ from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from scipy.spatial.transform import Rotation
 
 from voxeldose.errors import GeometryError, InputError
-from voxeldose.io.transforms import read_itk_transform, read_registration, write_itk_transform
+from voxeldose.io.dicom.registration import read_registration
+from voxeldose.io.transforms import read_itk_transform, write_itk_transform
 
 A, B, C = "1.2.3.1", "1.2.3.2", "1.2.3.3"
 POINTS = np.array([[0.0, 0, 0], [10, -20, 30], [-7, 100, 4], [55, 2, -90]])

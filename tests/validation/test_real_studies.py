@@ -8,8 +8,8 @@ import pytest
 from small_study import DICOM_FILES, FILES, run
 
 from voxeldose.geometry.resample import onto
-from voxeldose.io.dicom_ct import read_ct
-from voxeldose.io.dicom_series import read_dicom_volume
+from voxeldose.io.dicom.ct import read_ct
+from voxeldose.io.dicom.series import read_dicom_volume
 from voxeldose.io.nifti import write_labels
 from voxeldose.model.volume import CountMap
 

@@ -94,7 +94,7 @@ def _counted(flags: dict[str, Any]) -> dict[str, dict[str, Any]]:
     import numpy as np
 
     from voxeldose.errors import InputError
-    from voxeldose.io.planar import counts_by_label, read_label_image, read_planar_views
+    from voxeldose.io.dicom.planar import counts_by_label, read_label_image, read_planar_views
 
     if flags["rois"] is None or flags["labels"] is None:
         msg = "--image needs --rois (a label image) and --labels (what its values are)."

@@ -30,7 +30,7 @@ from voxeldose.demo.phantom import (
     spect_counts,
     truth_of_phantom,
 )
-from voxeldose.io.dicom_seg import write_seg
+from voxeldose.io.dicom.seg import write_seg
 from voxeldose.io.nifti import write_labels
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML

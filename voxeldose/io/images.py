@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.arrays import SUFFIXES, read_array
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom_ct import Uneven, read_ct
-from voxeldose.io.dicom_files import find_series, only_series
-from voxeldose.io.dicom_headers import nuclide_of
-from voxeldose.io.dicom_nm import nm_activity, read_spect
-from voxeldose.io.dicom_pet import pet_activity, pet_counts, read_pet, units_of
-from voxeldose.io.dicom_series import read_dicom_volume
-from voxeldose.io.requests import Requests
+from voxeldose.io.dicom.ct import Uneven, read_ct
+from voxeldose.io.dicom.files import find_series, only_series
+from voxeldose.io.dicom.nuclide import nuclide_of
+from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.pet import pet_activity, pet_counts, read_pet, units_of
+from voxeldose.io.dicom.series import read_dicom_volume
+from voxeldose.io.dicom.spect import nm_activity, read_spect
 from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap, Volume, require_zone
 
 if TYPE_CHECKING:
-    from voxeldose.io.dicom_files import Series
+    from voxeldose.io.dicom.files import Series
     from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = ["QUANTITIES", "read_activity", "read_ct_image", "read_density", "read_image"]

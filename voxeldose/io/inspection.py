@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.io.arrays import SUFFIXES, read_array
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom_ct import read_ct
-from voxeldose.io.dicom_files import Series, find_series
-from voxeldose.io.dicom_headers import drug_item, instant, nuclide_of, number, said_instant, stated_zone, whole_instant
-from voxeldose.io.dicom_nm import read_spect
-from voxeldose.io.dicom_pet import read_pet, units_of
-from voxeldose.io.dicom_quirks import quirks_of
-from voxeldose.io.dicom_series import planes_of
+from voxeldose.io.dicom.ct import read_ct
+from voxeldose.io.dicom.files import Series, find_series
+from voxeldose.io.dicom.header import drug_item, number
+from voxeldose.io.dicom.instants import instant, said_instant, stated_zone, whole_instant
+from voxeldose.io.dicom.nuclide import nuclide_of
+from voxeldose.io.dicom.pet import read_pet, units_of
+from voxeldose.io.dicom.planes import planes_of
+from voxeldose.io.dicom.quirks import quirks_of
+from voxeldose.io.dicom.spect import read_spect
 from voxeldose.io.regions import read_labels
 from voxeldose.model.volume import ActivityMap, CountMap
 

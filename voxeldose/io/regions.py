@@ -14,9 +14,9 @@ import numpy as np
 from voxeldose.errors import InputError
 from voxeldose.io.arrays import SUFFIXES, read_array, stem
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom_files import find_series
-from voxeldose.io.dicom_rt import find_structures
-from voxeldose.io.dicom_seg import find_segments
+from voxeldose.io.dicom.files import find_series
+from voxeldose.io.dicom.rtstruct import find_structures
+from voxeldose.io.dicom.seg import find_segments
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.roles import ROLES, role_from_codes, role_from_name
 

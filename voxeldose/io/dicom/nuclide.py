@@ -3,19 +3,55 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom_headers import drug_item, nuclide_of, number
+from voxeldose.io.dicom.header import drug_item, number
 from voxeldose.model.radionuclide import Y90_POSITRON_FRACTION, Radionuclide, known_radionuclide, scaling_as_another
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.dicom_decay import Frame, Timing
+    from voxeldose.io.dicom.decay import Frame, Timing
 
-__all__ = ["Isotope", "isotope_of", "undo_factor", "undoing"]
+__all__ = ["Isotope", "isotope_of", "nuclide_name", "nuclide_of", "undo_factor", "undoing"]
+
+_ELEMENTS = {
+    "yttrium": "Y",
+    "technetium": "Tc",
+    "fluorine": "F",
+    "gallium": "Ga",
+    "germanium": "Ge",
+    "zirconium": "Zr",
+    "lutetium": "Lu",
+    "holmium": "Ho",
+    "sodium": "Na",
+    "indium": "In",
+    "iodine": "I",
+    "copper": "Cu",
+    "carbon": "C",
+    "rhenium": "Re",
+    "samarium": "Sm",
+}
+
+#: Codes of DICOM CID 18 and 4020 (SCT, and SRT as written before 2018), for codes without a meaning beside them.
+_CODES = {
+    "14691008": "Y-90",
+    "C-162A7": "Y-90",
+    "10738001": "Y-86",
+    "77004003": "F-18",
+    "C-111A1": "F-18",
+    "35337001": "Ga-68",
+    "53315004": "Ge-68",
+    "63360001": "Zr-89",
+    "71633006": "Na-22",
+    "72454006": "Tc-99m",
+    "447553000": "Lu-177",
+    "C1943": "Ho-166",
+}
+
 
 #: Half-lives that differ by more than this part belong to two nuclides, or to a wrong entry.
 HALF_LIFE_PART = 0.01
@@ -186,3 +222,41 @@ def undo_factor(frame: Frame, n: int, timing: Timing, pair: tuple[Radionuclide, 
 def _same_positrons(taken: Radionuclide) -> tuple[str, ...]:
     """Names under which scanners mean the same source: the Ge-68 generator shows Ga-68."""
     return ("Ga-68", "Ge-68") if taken.name in ("Ga-68", "Ge-68") else ()
+
+
+def nuclide_of(header: Dataset) -> Radionuclide | None:
+    """What the Radiopharmaceutical Information Sequence says was imaged; ``None`` if it says nothing usable."""
+    item = drug_item(header)
+    if item is None:
+        return None
+    half_life = (number(item, "RadionuclideHalfLife") or 0.0) / 3600
+    codes = item.get("RadionuclideCodeSequence") or []
+    texts = [str(c.get("CodeMeaning", "") or "") for c in codes]
+    texts += [_CODES.get(str(c.get("CodeValue", "")), "") for c in codes]
+    texts.append(str(item.get("Radiopharmaceutical", "") or ""))
+    for text in texts:
+        name = nuclide_name(text)
+        if name:
+            known = known_radionuclide(name)
+            if known is not None:
+                return known
+            if half_life > 0:
+                return Radionuclide(name, half_life, None, "DICOM header")
+    return None
+
+
+def nuclide_name(text: str) -> str | None:
+    """``Y-90`` from ``^90^Yttrium``, ``Yttrium-90``, ``90Y``, ``Y90 microspheres`` and the like."""
+    plain = text.replace("^", "")
+    symbols = "|".join(sorted(_ELEMENTS.values(), key=len, reverse=True))
+    element = "|".join(_ELEMENTS) + "|" + symbols
+    match = re.search(rf"\b(\d{{2,3}}m?)\s*-?\s*({element})\b", plain, re.IGNORECASE) or None
+    if match:
+        mass, word = match.groups()
+    else:
+        match = re.search(rf"\b({element})\s*-?\s*(\d{{2,3}}m?)(?!\d)", plain, re.IGNORECASE)
+        if not match:
+            return None
+        word, mass = match.groups()
+    symbol = _ELEMENTS.get(word.casefold(), word.capitalize())
+    return f"{symbol}-{mass.lower()}"

@@ -9,16 +9,16 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom_files import only_series
-from voxeldose.io.dicom_headers import number
-from voxeldose.io.dicom_series import Stack, planes_of, require_rescale, rescale, stacked, uneven_places, volume_of
+from voxeldose.io.dicom.files import only_series
+from voxeldose.io.dicom.header import number
+from voxeldose.io.dicom.planes import Stack, planes_of, require_rescale, rescale, stacked, uneven_places, volume_of
 from voxeldose.model.grid import towards_lps
 from voxeldose.model.volume import CtImage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voxeldose.io.dicom_series import Plane
+    from voxeldose.io.dicom.planes import Plane
     from voxeldose.model.volume import FloatArray
 
 __all__ = ["Uneven", "read_ct"]

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom_files import read_header
-from voxeldose.io.dicom_series import stored_pixels
+from voxeldose.io.dicom.files import read_header
+from voxeldose.io.dicom.planes import stored_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -12,8 +12,8 @@ import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxeldose._version import __version__
-from voxeldose.io.dicom_header import series_ref
-from voxeldose.io.dicom_seg import codes_of_role
+from voxeldose.io.dicom.codes import codes_of_role
+from voxeldose.io.dicom.new_object import series_ref
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pydicom.sr.coding import Code
 
-    from voxeldose.io.dicom_header import SeriesRef
+    from voxeldose.io.dicom.new_object import SeriesRef
     from voxeldose.model.assessment import Assessment, RoiMetrics
 
 __all__ = ["SCHEME", "write_sr"]

@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
-from voxeldose.geometry.contours import from_contours
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom_dvh import add_dvhs
-from voxeldose.io.dicom_files import read_header
-from voxeldose.io.dicom_header import frame_of, plan_uid, reference_header, save_object, study_object
-from voxeldose.io.dicom_seg import codes_in
-from voxeldose.io.dicom_series import image_axes, pixel_spacing, stored_pixels, vector
+from voxeldose.io.dicom.files import find_series, read_header
+from voxeldose.io.dicom.new_object import frame_of, plan_uid, reference_header, save_object, study_object
+from voxeldose.io.dicom.planes import image_axes, pixel_spacing, stored_pixels, vector
 from voxeldose.model.grid import Grid, towards_lps
-from voxeldose.model.roi import Roi
-from voxeldose.model.roles import RoiCode
 from voxeldose.model.volume import DoseMap
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy.typing as npt
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.dicom_dvh import StructureDvhs
-    from voxeldose.io.dicom_header import SeriesRef
+    from voxeldose.io.dicom.new_object import SeriesRef
+    from voxeldose.model.dvh import Dvh
 
-__all__ = ["StructureFound", "find_structures", "read_rtdose", "write_rtdose"]
+__all__ = ["StructureDvhs", "StructureSet", "add_dvhs", "read_rtdose", "structure_set_of", "write_rtdose"]
+
+#: Points of a curve in the file: Decimal Strings, so a few hundred a region.
+_POINTS = 300
+
 
 _RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 _RTDOSE = "1.2.840.10008.5.1.4.1.1.481.2"
-#: Contours that enclose area (PS3.3 C.8.8.6.3); all of a plane count together by the even-odd rule.
-_CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
-_OPEN = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
 _RTPLAN = "1.2.840.10008.5.1.4.1.1.481.5"
 
 
@@ -168,109 +167,6 @@ def read_rtdose(path: str | Path) -> DoseMap:
     return DoseMap(turned, grid, method=str(header.get("DoseComment", "") or "RTDOSE"))
 
 
-class StructureFound(NamedTuple):
-    """One drawn region of an RTSTRUCT, on a grid of its own."""
-
-    number: int
-    name: str
-    region: Roi
-
-
-@refusing_damage
-def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
-    """Every region of a structure set that has closed contours, and the names of those without.
-
-    Contours are used where they lie, with no image: see :func:`voxeldose.geometry.contours.from_contours`.
-
-    Raises
-    ------
-    InputError
-        If it is no RTSTRUCT, has no contours, or a region's contours are not planar and parallel.
-    """
-    header = read_header(path)
-    if header is None or str(header.get("SOPClassUID", "")) != _RTSTRUCT:
-        msg = f"{path}: not an RTSTRUCT file."
-        raise InputError(msg)
-    names = {int(r.ROINumber): r for r in header.get("StructureSetROISequence") or []}
-    codes = _codes(header)
-    drawn: dict[int, list[npt.NDArray[np.float64]]] = {}
-    for roi in header.get("ROIContourSequence") or []:
-        loops = [loop for c in roi.get("ContourSequence") or [] if (loop := _closed_loop(c, roi, path)) is not None]
-        if loops:
-            drawn.setdefault(int(roi.ReferencedROINumber), []).extend(loops)
-    thickness = _usual_distance(list(drawn.values()))
-    found = []
-    for number, loops in drawn.items():
-        item = names.get(number)
-        name = str(item.get("ROIName", "") or number) if item is not None else str(number)
-        frame = str(item.get("ReferencedFrameOfReferenceUID", "") or "") if item is not None else ""
-        try:
-            occupancy, grid, notes = from_contours(loops, thickness_mm=thickness, frame_uid=frame or None)
-        except GeometryError as error:
-            msg = f"{path}: ROI {name}: {error} Correct it in the contouring system, or leave it out of the export."
-            raise InputError(msg) from error
-        said = tuple(f"ROI {name}: {n}." for n in notes)
-        region = Roi(name, "other", occupancy, grid, said, source_name=name, codes=codes.get(number, ()))
-        found.append(StructureFound(number, name, region))
-    if not found:
-        msg = f"{path}: no ROI here has closed planar contours."
-        raise InputError(msg)
-    return found, [str(r.get("ROIName", "") or n) for n, r in names.items() if n not in drawn]
-
-
-def _closed_loop(contour: Dataset, roi: Dataset, path: Path) -> npt.NDArray[np.float64] | None:
-    """Points (n, 3) of a contour that encloses area; ``None`` for points and open lines, which enclose none.
-
-    Raises
-    ------
-    InputError
-        If its type or its points are not all there: left out in silence it would change the region.
-    """
-    kind = str(contour.get("ContourGeometricType", "") or "")
-    stated = contour.get("NumberOfContourPoints")
-    raw = contour.get("ContourData")
-    if kind in _OPEN:
-        return None
-    try:
-        points = np.array([float(v) for v in raw or ()])
-        whole = points.size % 3 == 0 and points.size > 0 and (stated is None or points.size == 3 * int(stated))
-    except (TypeError, ValueError):
-        whole = False
-    if not whole or kind not in _CLOSED or not np.isfinite(points).all():
-        msg = (
-            f"{path}: a contour of ROI {roi.get('ReferencedROINumber')} is broken: Contour Geometric Type (3006,0042) is "
-            f"{kind or 'missing'}, Number of Contour Points (3006,0046) {stated}, and Contour Data (3006,0050) are no points "
-            "that fit. Export the structure set again."
-        )
-        raise InputError(msg)
-    return points.reshape(-1, 3) if points.size >= 9 else None
-
-
-def _codes(header: Dataset) -> dict[int, tuple[RoiCode, ...]]:
-    """What the RT ROI Observations say each region is: its interpreted type and its identification codes."""
-    found: dict[int, tuple[RoiCode, ...]] = {}
-    for item in header.get("RTROIObservationsSequence") or []:
-        kind = str(item.get("RTROIInterpretedType", "") or "")
-        codes = codes_in(item, "RTROIIdentificationCodeSequence")
-        if kind:
-            codes = (RoiCode(kind, "3006,00A4", f"RT ROI Interpreted Type {kind}"), *codes)
-        number = item.get("ReferencedROINumber")
-        if codes and number is not None:
-            found[int(number)] = found.get(int(number), ()) + codes
-    return found
-
-
-def _usual_distance(rois: list[list[npt.NDArray[np.float64]]]) -> float | None:
-    """The usual distance of axial planes over a whole structure set; ``None`` if no region has two."""
-    gaps = [
-        gap
-        for loops in rois
-        for gap in np.diff(np.unique(np.round([float(c[:, 2].mean()) for c in loops], 2)))
-        if gap > 0.1
-    ]
-    return float(np.median(gaps)) if gaps else None
-
-
 def _right_handed(dose: DoseMap) -> tuple[npt.NDArray[np.float64], Grid]:
     """Dose and grid with frames stacked along row x column, as rising offsets need."""
     grid = dose.grid
@@ -312,3 +208,94 @@ def _decimal(value: float) -> str:
         if len(text) <= 16:
             return text
     return f"{value:.6g}"
+
+
+@dataclass(frozen=True)
+class StructureSet:
+    """A structure set on disk: its SOP Instance UID, and the ROI Number of each region by the name used here."""
+
+    uid: str
+    numbers: Mapping[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class StructureDvhs:
+    """DVHs of regions that came from a structure set; a region that it does not hold gets none."""
+
+    structure_set: StructureSet
+    dvhs: Mapping[str, Dvh]
+
+
+def structure_set_of(path: Path, labels: Mapping[str, tuple[str, str]] | None) -> StructureSet | None:
+    """The structure set at ``path`` with the names that ``labels`` give its regions; ``None`` if it is none.
+
+    Parameters
+    ----------
+    path : Path
+        File, or folder with one RTSTRUCT.
+    labels : mapping, optional
+        ROI Number or name in the file -> (name, role), as in :func:`voxeldose.io.regions.read_rtstruct`.
+    """
+    if path.is_file() and path.suffix.casefold() not in ("", ".dcm", ".ima"):
+        return None
+    headers = [h for s in find_series(path) for h in s.headers if str(h.get("SOPClassUID", "")) == _RTSTRUCT]
+    if len(headers) != 1:
+        return None
+    numbers: dict[str, int] = {}
+    for item in headers[0].get("StructureSetROISequence") or []:
+        number, own = int(item.ROINumber), str(item.get("ROIName", "") or item.ROINumber)
+        if labels is None:
+            numbers[own] = number
+            continue
+        given = labels.get(own) or labels.get(str(number))
+        if given:
+            numbers[given[0]] = number
+    return StructureSet(str(headers[0].SOPInstanceUID), numbers)
+
+
+def add_dvhs(made: Dataset, found: StructureDvhs) -> None:
+    """Put Referenced Structure Set and DVH Sequence (PS3.3 C.8.8.4) into an RTDOSE.
+
+    Each pair of DVH Data is the width of a bin in Gy and the volume in cm3 that receives at least the dose at the bin's
+    *lower* edge; the first bin begins at 0 Gy.
+    """
+    from pydicom.dataset import Dataset
+
+    reference = Dataset()
+    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = _RTSTRUCT, found.structure_set.uid
+    made.ReferencedStructureSetSequence = [reference]
+    rows = []
+    for name, dvh in found.dvhs.items():
+        number = found.structure_set.numbers.get(name)
+        if number is None or not math.isfinite(dvh.mean_gy):  # a dose that is not known
+            continue
+        rows.append(_row(dvh, number, str(made.DoseType)))
+    if rows:
+        made.DVHSequence = rows
+    else:
+        del made.ReferencedStructureSetSequence
+
+
+def _row(dvh: Dvh, number: int, dose_type: str) -> Dataset:
+    from pydicom.dataset import Dataset
+
+    lowest, highest = dvh.range_gy
+    step = max(highest, 1e-6) / _POINTS
+    doses, volumes = dvh.curve(step)
+    region = Dataset()
+    region.ReferencedROINumber, region.DVHROIContributionType = number, "INCLUDED"
+    row = Dataset()
+    row.DVHReferencedROISequence = [region]
+    row.DVHType, row.DoseUnits, row.DoseType = "CUMULATIVE", "GY", dose_type
+    row.DVHDoseScaling, row.DVHVolumeUnits = "1", "CM3"
+    row.DVHNumberOfBins = len(doses)
+    row.DVHData = _pairs(step, volumes)
+    row.DVHMinimumDose, row.DVHMaximumDose, row.DVHMeanDose = (
+        f"{v:.9g}" for v in (max(lowest, 0.0), highest, dvh.mean_gy)
+    )
+    return row
+
+
+def _pairs(step: float, volumes: npt.NDArray[np.float64]) -> list[str]:
+    width = f"{step:.9g}"
+    return [text for volume in volumes for text in (width, f"{float(volume):.9g}")]

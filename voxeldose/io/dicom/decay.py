@@ -13,16 +13,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom_headers import (
-    drug_item,
-    instant,
-    number,
-    private_value,
-    said_instant,
-    stated_zone,
-    whole_instant,
-    zone_note,
-)
+from voxeldose.io.dicom.header import drug_item, number, private_value
+from voxeldose.io.dicom.instants import instant, said_instant, stated_zone, whole_instant, zone_note
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

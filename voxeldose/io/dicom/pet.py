@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom_decay import Timing, timing_of
-from voxeldose.io.dicom_files import Series, only_series
-from voxeldose.io.dicom_headers import drug_item, number, private_value, said_instant, stated_zone, whole_instant, words
-from voxeldose.io.dicom_isotope import isotope_of, undo_factor, undoing
-from voxeldose.io.dicom_series import planes_of, require_rescale, rescale, volume_of
-from voxeldose.io.dicom_values import bq_per_ml_mapping, bq_per_ml_of
-from voxeldose.io.requests import Requests
+from voxeldose.io.dicom.decay import Timing, timing_of
+from voxeldose.io.dicom.files import Series, only_series
+from voxeldose.io.dicom.header import PHILIPS, drug_item, number, private_value, words
+from voxeldose.io.dicom.instants import said_instant, stated_zone, whole_instant
+from voxeldose.io.dicom.nuclide import isotope_of, undo_factor, undoing
+from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.planes import planes_of, require_rescale, rescale, volume_of
+from voxeldose.io.dicom.units import bq_per_ml_mapping, bq_per_ml_of
 from voxeldose.model.volume import ActivityMap, CountMap
 
 if TYPE_CHECKING:
@@ -22,15 +23,14 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.dicom_series import Plane
-    from voxeldose.io.dicom_values import Mapping
+    from voxeldose.io.dicom.planes import Plane
+    from voxeldose.io.dicom.units import Mapping
     from voxeldose.model.radionuclide import Radionuclide
 
     Scale = Callable[[Plane], tuple[float, float]]
 
 __all__ = ["pet_activity", "pet_counts", "read_pet", "units_of"]
 
-PHILIPS = "Philips PET Private Group"
 #: Units in which Philips stores counts with its factors beside them.
 _COUNTS = ("CNTS", "PROPCPS", "PROPCNTS")
 #: A total dose below this in Bq is one in MBq.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from voxeldose._version import __version__
 from voxeldose.errors import GeometryError, InputError
-from voxeldose.io.dicom_files import Series, find_series, only_series
+from voxeldose.io.dicom.files import Series, find_series, only_series
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset

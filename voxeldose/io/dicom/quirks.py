@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom_headers import number, private_value, stated_zone, words
-from voxeldose.io.dicom_pet import PHILIPS
-from voxeldose.io.dicom_series import ENHANCED, planes_of
+from voxeldose.io.dicom.header import PHILIPS, number, private_value, words
+from voxeldose.io.dicom.instants import stated_zone
+from voxeldose.io.dicom.planes import ENHANCED, planes_of
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.dicom_files import Series
+    from voxeldose.io.dicom.files import Series
 
 __all__ = ["quirks_of"]
 

@@ -7,24 +7,22 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from voxeldose.errors import InputError
-from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom_files import Series, only_series
-from voxeldose.io.dicom_headers import frame_header, number, words
+from voxeldose.io.dicom.header import frame_header, number, words
 from voxeldose.model.grid import Grid, towards_lps
-from voxeldose.model.volume import Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from pydicom.dataset import Dataset
 
+    from voxeldose.io.dicom.files import Series
     from voxeldose.model.volume import FloatArray
 
 __all__ = [
@@ -34,7 +32,6 @@ __all__ = [
     "image_axes",
     "pixel_spacing",
     "planes_of",
-    "read_dicom_volume",
     "require_rescale",
     "rescale",
     "stacked",
@@ -119,21 +116,6 @@ class Stack:
         affine[:3, 3] = first
         uid = self.planes[0].header.get("FrameOfReferenceUID")
         return Grid((count, *self.shape), affine, str(uid) if uid else None)
-
-
-@refusing_damage
-def read_dicom_volume(path: str | Path, *, series_uid: str | None = None) -> tuple[Volume, Series]:
-    """Stored value times slope plus intercept of any image series, whatever it says it is, and the series.
-
-    For images whose header does not tell their quantity; the caller must know it.
-    """
-    series = only_series(Path(path), (), series_uid)
-    if series.modality == "NM":
-        from voxeldose.io.dicom_nm import nm_volume
-
-        return nm_volume(series), series
-    values, grid, notes = volume_of(planes_of(series), series)
-    return Volume(values, grid, notes=notes), series
 
 
 def planes_of(series: Series) -> list[Plane]:

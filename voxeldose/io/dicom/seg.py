@@ -15,11 +15,12 @@ import numpy as np
 from voxeldose._version import __version__
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom_header import frame_of, series_ref
-from voxeldose.io.dicom_series import read_dicom_volume
+from voxeldose.io.dicom.codes import CODED_BY, CODES_OF_ROLES, codes_in
+from voxeldose.io.dicom.new_object import frame_of, series_ref
+from voxeldose.io.dicom.series import read_dicom_volume
 from voxeldose.model.grid import Grid, towards_lps
 from voxeldose.model.roi import Roi
-from voxeldose.model.roles import ROLES, RoiCode
+from voxeldose.model.roles import ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,41 +30,15 @@ if TYPE_CHECKING:
     from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.dicom_header import SeriesRef
+    from voxeldose.io.dicom.new_object import SeriesRef
     from voxeldose.model.roi import RoiSet
 
-__all__ = ["SegmentFound", "codes_of_role", "find_segments", "write_seg"]
+__all__ = ["SegmentFound", "find_segments", "write_seg"]
 
 _CT = "1.2.840.10008.5.1.4.1.1.2"
 
 #: A voxel belongs to a segment if at least this part of it belongs to the region.
 OCCUPIED = 0.5
-
-
-class _Coded(NamedTuple):
-    """SNOMED CT codes of a role (PS3.16 CID 7150 and 7166) and the colour viewers are asked to use (RGB)."""
-
-    category: tuple[str, str]
-    kind: tuple[str, str]
-    rgb: tuple[int, int, int]
-
-
-_ANATOMY = ("123037004", "Anatomical Structure")
-_LIVER = ("10200004", "Liver")
-_CODES = {
-    "tumor": _Coded(("49755003", "Morphologically Abnormal Structure"), ("108369006", "Neoplasm"), (215, 48, 39)),
-    "liver": _Coded(_ANATOMY, _LIVER, (221, 130, 101)),
-    "normal_liver": _Coded(_ANATOMY, _LIVER, (190, 150, 110)),
-    "perfused": _Coded(_ANATOMY, _LIVER, (254, 196, 79)),
-    "segment": _Coded(_ANATOMY, _LIVER, (217, 180, 140)),
-    "lung": _Coded(_ANATOMY, ("39607008", "Lung"), (116, 173, 209)),
-    "other": _Coded(("85756007", "Tissue"), ("85756007", "Tissue"), (128, 174, 128)),
-}
-
-
-def codes_of_role(role: str) -> tuple[tuple[str, str], tuple[str, str]]:
-    """SNOMED CT category and kind of a role, each as code and meaning."""
-    return _CODES[role].category, _CODES[role].kind
 
 
 #: Type 2 attributes that de-identified files may lack and a SEG must have, empty if nobody knows.
@@ -242,7 +217,7 @@ def _segment(number: int, roi: Roi) -> SegmentDescription:
     from highdicom.seg import SegmentDescription
     from pydicom.sr.coding import Code
 
-    coded = _CODES[roi.role]
+    coded = CODES_OF_ROLES[roi.role]
     return SegmentDescription(
         number,
         roi.name[:64],
@@ -344,7 +319,7 @@ def find_segments(path: Path) -> list[SegmentFound]:
                 label = str(description.segment_label)
                 said = re.search(r"role=(\w+)", str(description.get("SegmentDescription", "")))
                 role = said.group(1) if said and said.group(1) in ROLES else None
-                codes = tuple(code for key in _CODED for code in codes_in(description, key))
+                codes = tuple(code for key in CODED_BY for code in codes_in(description, key))
                 region = Roi(label, "other", turned, grid, notes, source_name=label, codes=codes)
                 found.append(SegmentFound(number, label, role, region, grid))
         except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError, OSError) as error:
@@ -357,23 +332,7 @@ def find_segments(path: Path) -> list[SegmentFound]:
     return found
 
 
-#: What a segment is: its kind, and where in the body if its kind does not tell.
-_CODED = ("SegmentedPropertyTypeCodeSequence", "AnatomicRegionSequence")
-
-
 def _notes(seg: Dataset) -> tuple[str, ...]:
     if str(seg.get("SegmentationFractionalType", "")) != "PROBABILITY":
         return ()
     return ("The SEG holds probabilities; they are taken as the part of each voxel that belongs to the segment.",)
-
-
-def codes_in(item: Dataset, keyword: str) -> tuple[RoiCode, ...]:
-    """The codes of a code sequence (PS3.3 Table 8.8-1); none if it is not there."""
-    return tuple(
-        RoiCode(
-            str(next((c[k].value for k in ("CodeValue", "LongCodeValue", "URNCodeValue") if k in c), "")),
-            str(c.get("CodingSchemeDesignator", "") or ""),
-            str(c.get("CodeMeaning", "") or ""),
-        )
-        for c in item.get(keyword) or []
-    )

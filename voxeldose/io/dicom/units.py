@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom_headers import number
+from voxeldose.io.dicom.header import number
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.dicom_series import Plane
+    from voxeldose.io.dicom.planes import Plane
 
 __all__ = ["Mapping", "bq_per_ml_mapping", "bq_per_ml_of", "mapping_note"]
 

@@ -10,19 +10,12 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom_files import Series, only_series
-from voxeldose.io.dicom_headers import (
-    frame_header,
-    instant,
-    nuclide_of,
-    number,
-    said_instant,
-    stated_zone,
-    whole_instant,
-    words,
-    zone_note,
-)
-from voxeldose.io.dicom_series import (
+from voxeldose.io.dicom.files import Series, only_series
+from voxeldose.io.dicom.header import frame_header, number, words
+from voxeldose.io.dicom.instants import instant, said_instant, stated_zone, whole_instant, zone_note
+from voxeldose.io.dicom.nuclide import nuclide_of
+from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.planes import (
     Plane,
     image_axes,
     pixel_spacing,
@@ -32,8 +25,7 @@ from voxeldose.io.dicom_series import (
     vector,
     volume_of,
 )
-from voxeldose.io.dicom_values import Mapping, bq_per_ml_mapping, bq_per_ml_of, mapping_note
-from voxeldose.io.requests import Requests
+from voxeldose.io.dicom.units import Mapping, bq_per_ml_mapping, bq_per_ml_of, mapping_note
 from voxeldose.model.grid import Grid, towards_lps
 from voxeldose.model.volume import ActivityMap, CountMap, Volume
 

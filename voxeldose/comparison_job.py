@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose._version import __version__
-from voxeldose.comparison_page import plot_curves, plot_maps, write_page
 from voxeldose.dose.comparison import (
     BED_SOURCE,
     GAMMA_SOURCE,
@@ -29,6 +28,7 @@ from voxeldose.io.results.assessment import plain, write_json
 from voxeldose.io.results.folder import read_results
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.model.roi import RoiSet
+from voxeldose.report.comparison import plot_curves, plot_maps, write_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

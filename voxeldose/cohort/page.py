@@ -6,11 +6,9 @@ table; only medians, quartiles and outliers are computed here.
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from collections import defaultdict
-from dataclasses import dataclass, field
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +16,10 @@ from voxeldose._version import __version__
 from voxeldose.cohort.plan import read_plan
 from voxeldose.cohort.store import replacing
 from voxeldose.cohort.tables import facts_of
-from voxeldose.templates import data_uri, page_template
+from voxeldose.report.cohort import Line, histograms, number, picture, scatter, values
+from voxeldose.report.templates import page_template
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from voxeldose.cohort.store import Store
 
 __all__ = ["FEWEST", "find_outliers", "write_page"]
@@ -37,33 +34,6 @@ FEWEST = 10
 
 #: Files such as NIfTI do not say what they show; that is not guessed here.
 NOT_STATED = "not stated"
-
-_COLOURS = {"Y-90": "#0072B2", "Tc-99m": "#D55E00"}
-_OTHER = "#009E73"
-
-
-@dataclass
-class _Line:
-    """One case on the page."""
-
-    row: int
-    title: str
-    link: str
-    nuclide: str
-    tumors: dict[str, dict[str, float]]
-    normal_gy: float | None
-    ratio: float | None
-    recovered: float | None
-    warnings: list[str]
-    pair: str
-    seconds: float
-    outlying: list[str] = field(default_factory=list)
-
-    @property
-    def tumor_gy(self) -> float | None:
-        """Mean over all tumors, by their mass."""
-        mass = sum(t["mass_g"] for t in self.tumors.values())
-        return sum(t["mass_g"] * t["mean_dose_gy"] for t in self.tumors.values()) / mass if mass else None
 
 
 def write_page(store: Store, *, identifiers: bool) -> None:
@@ -84,14 +54,14 @@ def write_page(store: Store, *, identifiers: bool) -> None:
     _mark_outliers(lines)
     pairs, apart = _pairs(lines)
     lines.sort(key=lambda one: (not one.outlying, not one.warnings, one.row))
-    text = page_template("cohort.html.j2", number=_number).generate(
+    text = page_template("cohort.html.j2", number=number).generate(
         lines=lines,
         failures=failures,
         open_cases=open_cases,
         version=__version__,
         spreads=_spreads(lines),
-        histograms=_picture(_histograms(lines)) if any(one.tumors for one in lines) else None,
-        pairs=_picture(_scatter(pairs)) if pairs else None,
+        histograms=picture(histograms(lines)) if any(one.tumors for one in lines) else None,
+        pairs=picture(scatter(pairs)) if pairs else None,
         pair_count=len(pairs),
         unpaired=apart,
         fewest=FEWEST,
@@ -117,13 +87,13 @@ def find_outliers(values: list[float]) -> list[bool]:
     return [not math.isfinite(v) or (spread > 0 and MAD_FACTOR * abs(v - middle) / spread > OUTLYING) for v in logs]
 
 
-def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> _Line:
+def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> Line:
     content, task = facts["assessment"], facts["task"]
     rois = content["rois"]
     tumors = {n: r for n, r in rois.items() if r["role"] == "tumor" and r["mean_dose_gy"] is not None}
     keys = ("mean_dose_gy", "v205_fraction", "v400_fraction", "mass_g")
     normal = [r["mean_dose_gy"] for r in rois.values() if r["role"] == "normal_liver" and r["mean_dose_gy"] is not None]
-    return _Line(
+    return Line(
         row,
         title,
         link,
@@ -138,9 +108,9 @@ def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> 
     )
 
 
-def _mark_outliers(lines: list[_Line]) -> None:
+def _mark_outliers(lines: list[Line]) -> None:
     """Among images of the same nuclide: tumor dose, normal liver dose, T/N, recovered activity."""
-    kinds: dict[str, list[_Line]] = defaultdict(list)
+    kinds: dict[str, list[Line]] = defaultdict(list)
     for line in lines:
         kinds[line.nuclide].append(line)
     quantities = (
@@ -157,9 +127,9 @@ def _mark_outliers(lines: list[_Line]) -> None:
                     line.outlying.append(words)
 
 
-def _pairs(lines: list[_Line]) -> tuple[list[tuple[float, float]], int]:
+def _pairs(lines: list[Line]) -> tuple[list[tuple[float, float]], int]:
     """Mean dose of tumors of one name by Tc-99m and by Y-90 in cases of one pair, and pairs that are not of two such cases."""
-    by_pair: dict[str, list[_Line]] = defaultdict(list)
+    by_pair: dict[str, list[Line]] = defaultdict(list)
     for line in lines:
         if line.pair:
             by_pair[line.pair].append(line)
@@ -176,22 +146,9 @@ def _pairs(lines: list[_Line]) -> tuple[list[tuple[float, float]], int]:
     return found, apart
 
 
-def _values(lines: list[_Line]) -> dict[str, dict[str, list[float]]]:
-    """Quantity -> nuclide -> values."""
-    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for line in lines:
-        for tumor in line.tumors.values():
-            values["Mean dose of each tumor (Gy)"][line.nuclide].append(tumor["mean_dose_gy"])
-            values["V205 of each tumor (%)"][line.nuclide].append(100 * tumor["v205_fraction"])
-            values["V400 of each tumor (%)"][line.nuclide].append(100 * tumor["v400_fraction"])
-        if line.ratio is not None:
-            values["T/N of each case"][line.nuclide].append(line.ratio)
-    return values
-
-
-def _spreads(lines: list[_Line]) -> list[dict[str, Any]]:
+def _spreads(lines: list[Line]) -> list[dict[str, Any]]:
     rows = []
-    for quantity, kinds in _values(lines).items():
+    for quantity, kinds in values(lines).items():
         for nuclide, values in sorted(kinds.items()):
             low, middle, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
             numbers = {"low": low, "median": middle, "high": high, "least": min(values), "most": max(values)}
@@ -199,64 +156,10 @@ def _spreads(lines: list[_Line]) -> list[dict[str, Any]]:
     return rows
 
 
-def _common_warnings(lines: list[_Line]) -> list[tuple[str, int]]:
+def _common_warnings(lines: list[Line]) -> list[tuple[str, int]]:
     """The first words of warnings without their numbers, and in how many cases they stand."""
     counts: dict[str, int] = defaultdict(int)
     for line in lines:
         for words in {" ".join(re.sub(r"\d[\d.,]*", "…", w).split()[:20]) for w in line.warnings}:
             counts[words] += 1
     return sorted(counts.items(), key=lambda item: -item[1])[:12]
-
-
-def _histograms(lines: list[_Line]) -> Figure:
-    from matplotlib.figure import Figure
-
-    values = _values(lines)
-    figure = Figure(figsize=(9.6, 2.5), layout="constrained")
-    for axes, (quantity, kinds) in zip(figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True):
-        every = [v for one in kinds.values() for v in one]
-        low, high = min(*every, 0.0), max(every)
-        high = high if high > low else low + 1
-        edges = [low + (high - low) * n / 20 for n in range(21)]
-        for nuclide, some in sorted(kinds.items()):
-            colour = _COLOURS.get(nuclide, _OTHER)
-            axes.hist(some, edges, histtype="stepfilled", alpha=0.35, color=colour)
-            axes.hist(some, edges, histtype="step", color=colour, label=f"{nuclide} ({len(some)})")
-        axes.set_xlabel(quantity, fontsize=8)
-        axes.tick_params(labelsize=7)
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(fontsize=6.5, frameon=False)
-    return figure
-
-
-def _scatter(pairs: list[tuple[float, float]]) -> Figure:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.0, 3.7), layout="constrained")
-    axes = figure.add_subplot()
-    most = 1.05 * max(max(pair) for pair in pairs) or 1.0
-    axes.plot([0, most], [0, most], color="#999", linewidth=0.8, linestyle="dashed")
-    axes.scatter(
-        [before for before, _ in pairs], [after for _, after in pairs], s=12, color=_COLOURS["Y-90"], alpha=0.7
-    )
-    axes.set(xlim=(0, most), ylim=(0, most), aspect="equal")
-    axes.set_xlabel("Mean tumor dose by Tc-99m MAA (Gy)", fontsize=8)
-    axes.set_ylabel("Mean tumor dose by Y-90 (Gy)", fontsize=8)
-    axes.tick_params(labelsize=7)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure
-
-
-def _picture(figure: Figure) -> str:
-    import matplotlib as mpl
-
-    buffer = io.BytesIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return data_uri(buffer.getvalue(), "image/svg+xml")
-
-
-def _number(value: float | None) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -16,9 +16,9 @@ import numpy as np
 from voxeldose.errors import InputError
 from voxeldose.report.content import COLUMNS, facts, intervals, reporting_items, threshold_rows
 from voxeldose.report.plots import draw_pictures, liver_frame, roi_styles, rois_with_role, slice_focus
+from voxeldose.report.templates import data_uri, page_template, text_of
 from voxeldose.report.viewer import ISODOSES_GY, colour_maps, viewer_data
 from voxeldose.report.wording import measure, number, percent
-from voxeldose.templates import data_uri, page_template, text_of
 
 if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment

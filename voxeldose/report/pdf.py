@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 
 from voxeldose.errors import InputError
 from voxeldose.report.content import COLUMNS, Intervals, facts, intervals, reporting_items, threshold_rows
-from voxeldose.report.layout import (
+from voxeldose.report.pdf_layout import (
     ALERT,
     ALERT_SOFT,
     GOOD,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxeldose.templates import data_uri, page_template
+from voxeldose.report.templates import data_uri, page_template
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

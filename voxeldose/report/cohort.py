@@ -1,0 +1,110 @@
+"""Pictures of a cohort."""
+
+from __future__ import annotations
+
+import io
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from voxeldose.report.templates import data_uri
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Line", "histograms", "number", "picture", "scatter", "values"]
+
+_COLOURS = {"Y-90": "#0072B2", "Tc-99m": "#D55E00"}
+
+_OTHER = "#009E73"
+
+
+@dataclass
+class Line:
+    """One case on the page."""
+
+    row: int
+    title: str
+    link: str
+    nuclide: str
+    tumors: dict[str, dict[str, float]]
+    normal_gy: float | None
+    ratio: float | None
+    recovered: float | None
+    warnings: list[str]
+    pair: str
+    seconds: float
+    outlying: list[str] = field(default_factory=list)
+
+    @property
+    def tumor_gy(self) -> float | None:
+        """Mean over all tumors, by their mass."""
+        mass = sum(t["mass_g"] for t in self.tumors.values())
+        return sum(t["mass_g"] * t["mean_dose_gy"] for t in self.tumors.values()) / mass if mass else None
+
+
+def values(lines: list[Line]) -> dict[str, dict[str, list[float]]]:
+    """Quantity -> nuclide -> values."""
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for line in lines:
+        for tumor in line.tumors.values():
+            values["Mean dose of each tumor (Gy)"][line.nuclide].append(tumor["mean_dose_gy"])
+            values["V205 of each tumor (%)"][line.nuclide].append(100 * tumor["v205_fraction"])
+            values["V400 of each tumor (%)"][line.nuclide].append(100 * tumor["v400_fraction"])
+        if line.ratio is not None:
+            values["T/N of each case"][line.nuclide].append(line.ratio)
+    return values
+
+
+def histograms(lines: list[Line]) -> Figure:
+    from matplotlib.figure import Figure
+
+    values = values(lines)
+    figure = Figure(figsize=(9.6, 2.5), layout="constrained")
+    for axes, (quantity, kinds) in zip(figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True):
+        every = [v for one in kinds.values() for v in one]
+        low, high = min(*every, 0.0), max(every)
+        high = high if high > low else low + 1
+        edges = [low + (high - low) * n / 20 for n in range(21)]
+        for nuclide, some in sorted(kinds.items()):
+            colour = _COLOURS.get(nuclide, _OTHER)
+            axes.hist(some, edges, histtype="stepfilled", alpha=0.35, color=colour)
+            axes.hist(some, edges, histtype="step", color=colour, label=f"{nuclide} ({len(some)})")
+        axes.set_xlabel(quantity, fontsize=8)
+        axes.tick_params(labelsize=7)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(fontsize=6.5, frameon=False)
+    return figure
+
+
+def scatter(pairs: list[tuple[float, float]]) -> Figure:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.0, 3.7), layout="constrained")
+    axes = figure.add_subplot()
+    most = 1.05 * max(max(pair) for pair in pairs) or 1.0
+    axes.plot([0, most], [0, most], color="#999", linewidth=0.8, linestyle="dashed")
+    axes.scatter(
+        [before for before, _ in pairs], [after for _, after in pairs], s=12, color=_COLOURS["Y-90"], alpha=0.7
+    )
+    axes.set(xlim=(0, most), ylim=(0, most), aspect="equal")
+    axes.set_xlabel("Mean tumor dose by Tc-99m MAA (Gy)", fontsize=8)
+    axes.set_ylabel("Mean tumor dose by Y-90 (Gy)", fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def picture(figure: Figure) -> str:
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}):
+        figure.savefig(buffer, format="svg", metadata={"Date": None})
+    return data_uri(buffer.getvalue(), "image/svg+xml")
+
+
+def number(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -64,7 +64,7 @@ def cohort(
         *([] if report else ["--no-report"]),
     ]
     began = time.perf_counter()
-    said = subprocess.run(
+    said = subprocess.run(  # noqa: S603 - this program
         [sys.executable, "-c", DRIVER, *(str(w) for w in words)], capture_output=True, text=True, check=True
     ).stdout
     _, peak, own, below = next(line for line in said.splitlines() if line.startswith("driver")).split()
@@ -82,14 +82,14 @@ def agree(folder: Path) -> None:
     table = make_cohort(folder / "agree", 200, broken=10)
     for how in ("processes", "local"):
         facts = cohort(table, folder / how, "--workers", 2, scheduler=how)
-        print(f"{how}: " + ", ".join(f"{k} {v:.1f}" for k, v in facts.items()))
+        print(f"{how}: " + ", ".join(f"{k} {v:.1f}" for k, v in facts.items()))  # noqa: T201
     same = {
         n: read_table(folder / "processes" / n) == read_table(folder / "local" / n)
         for n in ("cohort.csv", "failures.csv")
     }
     failed = len(read_table(folder / "local" / "failures.csv"))
     done = len(list((folder / "local").glob("cases/*/run.json")))
-    print(f"200 cases: {done} with results, {failed} failures; identical tables: {same}")
+    print(f"200 cases: {done} with results, {failed} failures; identical tables: {same}")  # noqa: T201
 
 
 def efficiency(folder: Path) -> None:
@@ -116,7 +116,7 @@ def efficiency(folder: Path) -> None:
         names = sorted(alone)[2:]  # without the first of each worker
         mean = sum(inside[n] for n in names) / len(names), sum(alone[n] for n in names) / len(names)
         whole = (facts["workers_cpu_s"] + facts["driver_cpu_s"]) / count
-        print(
+        print(  # noqa: T201
             f"{count} cases of 60 x 110 x 128 voxels, {'with' if report else 'without'} reports: {mean[0]:.2f} CPU s a case in the "
             f"cohort, {mean[1]:.2f} alone, ratio {mean[0] / mean[1]:.2f}; everything the command did, starting and tables "
             f"included: {whole:.2f} CPU s a case"
@@ -134,14 +134,14 @@ def memory(folder: Path) -> None:
             rows.writerow(["case", "case.id", "dose.engine"])
             rows.writerows(["case.toml", f"case-{n:05d}", "local"] for n in range(count))
         facts = cohort(table, folder / "m", "--workers", 2)
-        print(f"{count} cases: driver's peak {facts['peak_mb']:.1f} MB, {facts['wall_s']:.0f} s")
+        print(f"{count} cases: driver's peak {facts['peak_mb']:.1f} MB, {facts['wall_s']:.0f} s")  # noqa: T201
 
 
 def scaling(folder: Path) -> None:
     """One worker and two; the machine's load decides how far it is true."""
     table = make_cohort(folder / "scaling", 24, shape=(60, 110, 128))
     walls = {n: cohort(table, folder / "s", "--workers", n)["wall_s"] for n in (1, 2)}
-    print(
+    print(  # noqa: T201
         f"24 cases: one worker {walls[1]:.1f} s, two {walls[2]:.1f} s, {walls[1] / walls[2]:.2f} times as fast; load "
         f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
     )
@@ -152,14 +152,14 @@ def estimate(folder: Path) -> None:
     cases = [str(Path(word).absolute()) for word in sys.argv[2:] if word.endswith(".toml")]
     if not cases:
         words = ["demo", "--out", folder / "demo", "--overwrite", "--quiet"]
-        subprocess.run([sys.executable, "-m", "voxeldose", *words], check=True, capture_output=True)
+        subprocess.run([sys.executable, "-m", "voxeldose", *words], check=True, capture_output=True)  # noqa: S603 - this program
         cases = sorted(str(p) for p in (folder / "demo").glob("*.toml"))
     table = folder / "estimate.csv"
     rows = [f"{case},case-{n}-{again}" for again in range(3) for n, case in enumerate(cases)]
     table.write_text("\n".join(["case,case.id", *rows]) + "\n")
     shutil.rmtree(folder / "d", ignore_errors=True)
     words = ["cohort", table, "--out", folder / "d", "--scheduler", "processes", "--workers", "1", "--quiet"]
-    subprocess.run([sys.executable, "-m", "voxeldose", *words], check=True)
+    subprocess.run([sys.executable, "-m", "voxeldose", *words], check=True)  # noqa: S603 - this program
     runs = [json.loads(p.read_text()) for p in (folder / "d").glob("cases/*/run.json")]
     read_mb = 2 * sum(f["bytes"] for r in runs for f in r["inputs"]) / len(runs) / 1e6
     written_mb = sum(p.stat().st_size for p in (folder / "d" / "cases").rglob("*") if p.is_file()) / len(runs) / 1e6
@@ -167,13 +167,13 @@ def estimate(folder: Path) -> None:
     plan = (folder / "d" / ".cohort" / "plan.jsonl").read_text().splitlines()
     message = len(pickle.dumps({"entry": json.loads(plan[0]), "out": str(folder), "run": "0" * 32, "version": "0.0.0"}))
     hours = MANY * seconds / 3600
-    print(
+    print(  # noqa: T201
         f"{len(cases)} case file(s): a case reads {read_mb:.0f} MB (each file twice: to see it and to hash it), writes {written_mb:.1f} MB "
         f"and takes {seconds:.1f} CPU s with its report. {MANY:,} of them: {hours:.0f} CPU hours, {MANY * read_mb / 1e6:.2f} TB read, "
         f"{MANY * written_mb / 1e3:.0f} GB written, {4 * MANY} messages of about {message} B."
     )
     for workers in (2, 16, 64):
-        print(
+        print(  # noqa: T201
             f"  {workers} workers: {hours / workers:.1f} h if storage gives {workers * read_mb / seconds:.0f} MB/s; "
             f"{4 * workers / seconds:.0f} messages a second through the scheduler, which takes thousands"
         )
@@ -181,7 +181,7 @@ def estimate(folder: Path) -> None:
 
 def main() -> None:
     """Print the figures."""
-    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    print(f"{platform.platform()}, {os.cpu_count()} cores, Python {platform.python_version()}")  # noqa: T201
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     parts = {f.__name__: f for f in (agree, efficiency, memory, scaling, estimate)}

@@ -110,7 +110,7 @@ def cropped(values: Image, weights: Image) -> Image:
 
 def with_simpleitk(values: Image, weights: Image) -> Image:
     """SimpleITK's FFTConvolution with zeros outside."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     image, kernel = sitk.GetImageFromArray(values), sitk.GetImageFromArray(weights)
     found = sitk.FFTConvolution(image, kernel, False, sitk.FFTConvolutionImageFilter.ZERO_PAD)
@@ -228,13 +228,13 @@ def compare(name: str, *, dense: bool) -> None:
     wanted = wanted_dense if dense else wanted_cropped
     ratio = found[first][0] / found["ours"][0]
     verdict = "reached" if ratio >= wanted else "MISSED"
-    print(
+    print(  # noqa: T201
         f"\n{name}, {kind}: {ratio:.2f} x {first} (goal {wanted}, {verdict}); error {error:.1e} of the dose above 1 % "
     )
     print(f"  of the maximum, {anywhere:.1e} of the maximum anywhere; least dose {dose.min():.1g}")
     for who, (cpu, wall) in found.items():
         grids = peak_grids(shape, spacing, who, dense=dense)
-        print(
+        print(  # noqa: T201
             f"  {who:12s} CPU {cpu:8.4f} s  wall {wall:8.4f} s  peak {grids:5.2f} grids  {cpu / found['ours'][0]:6.2f} x ours"
         )
 
@@ -248,10 +248,10 @@ def first_dose(mm: str) -> tuple[float, float]:
 
 def main() -> None:
     """Print the tables."""
-    print(told(describe_machine()))
+    print(told(describe_machine()))  # noqa: T201
     for mm in ("4.8", "2"):
         cold, warm = first_dose(mm)
-        print(
+        print(  # noqa: T201
             f"first dose of a fresh process, {mm} mm: {cold:.2f} s CPU with a cold numba cache, {warm:.2f} s warm (goal 2 s)"
         )
     for name in CASES:

@@ -116,7 +116,7 @@ def print_ct() -> None:
             seen = onto(density, decays.grid).g_per_ml
             lung = (seen > 0.1) & (seen < 0.5)
             own = f"error {error_percent(dose, finer, seen > 0.05):.2f} %, lung {error_percent(dose, finer, lung):.2f} %; "
-        print(
+        print(  # noqa: T201
             f"CT 512 x 512 x 220: {name}: {cpu:.1f} s CPU, {wall:.1f} s wall; {own}homogeneous {plain:.2f} s; "
             f"lost {dose.energy_lost_fraction:.3%}"
         )
@@ -133,7 +133,7 @@ def print_ct_error() -> None:
     cpu, _, dose = seconds(lambda: RayTransport(point_kernel()).dose(some, seen), 1)
     finer = RayTransport(point_kernel(), rays=4096).dose(some, seen)
     lung = seen.g_per_ml < 0.5
-    print(
+    print(  # noqa: T201
         f"CT, {size[0]} x {size[1]} x {size[2]} voxels of it, activity and dose there: {cpu:.1f} s CPU; error "
         f"{error_percent(dose, finer, seen.g_per_ml > 0):.2f} %, lung {error_percent(dose, finer, lung):.2f} %"
     )
@@ -155,10 +155,10 @@ def print_interface() -> None:
     density = DensityMap(np.broadcast_to(rho[:, None, None], fine.shape), fine)
     rays = RayTransport(KERNEL, tail_mm=0).dose(decays, density, fine).gy[:, wide // 2, wide // 2]
     plain = Convolution(KERNEL).dose(decays, LIVER, fine).gy[:, wide // 2, wide // 2]
-    print("depth mm  medium  integral  rays/integral  homogeneous/integral   (1: equilibrium in the liver)")
+    print("depth mm  medium  integral  rays/integral  homogeneous/integral   (1: equilibrium in the liver)")  # noqa: T201
     for n in range(border - 8, border + 8):
         depth, medium = (n - border + 0.5) * 2, "liver" if n < border else "lung"
-        print(
+        print(  # noqa: T201
             f"{depth:8.0f}  {medium:6s}  {exact[n] / equilibrium(LIVER):8.4f}  {rays[n] / exact[n]:13.4f}  {plain[n] / exact[n]:20.3f}"
         )
 
@@ -172,13 +172,13 @@ def error_percent(dose: DoseMap, finer: DoseMap, where: npt.NDArray[np.bool_]) -
 def main() -> None:
     """Print the table."""
     quick = "--quick" in sys.argv
-    print(told(describe_machine()))
+    print(told(describe_machine()))  # noqa: T201
     kernel = point_kernel()
     small = Grid.from_axes((6, 6, 6), (4.0,) * 3, (0, 0, 0))
     one = DecayMap(np.arange(216, dtype=np.float32).reshape(small.shape), small, radionuclide=Y90)
     ramp = DensityMap(1 + one.values / np.float32(216), small)
     first, _, _ = seconds(lambda: RayTransport(kernel).dose(one, ramp), 1)
-    print(f"first dose of a 6³ image, with loading or compiling the loop: {first:.2f} s CPU")
+    print(f"first dose of a 6³ image, with loading or compiling the loop: {first:.2f} s CPU")  # noqa: T201
     for name, (size, spacing) in CASES.items():
         for fwhm in (0.0, 10.0):
             activity, density = phantom(size, spacing, fwhm)
@@ -195,7 +195,7 @@ def main() -> None:
                 lung = np.isclose(density, 0.26)
                 line += f"; error {error_percent(dose, finer, density > 0.05):.2f} %"
                 line += f", lung {error_percent(dose, finer, lung):.2f} %"
-            print(f"{line}; homogeneous {plain:.3f} s; lost {dose.energy_lost_fraction:.3%}")
+            print(f"{line}; homogeneous {plain:.3f} s; lost {dose.energy_lost_fraction:.3%}")  # noqa: T201
 
     print_interface()
     if not quick:

@@ -38,7 +38,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def main() -> None:
     """Print the figures."""
-    print(told(describe_machine()))
+    print(told(describe_machine()))  # noqa: T201
     grid = Grid.from_axes(SHAPE, (2.5, 0.98, 0.98), (0, 0, 0))
     rng = np.random.default_rng(1)
     dose = rng.gamma(2.0, 50.0, SHAPE).astype(np.float32)
@@ -65,8 +65,8 @@ def main() -> None:
     for name, regions in (("whole voxels", whole), ("fractional voxels", partial)):
         took = seconds(functools.partial(ours, regions))
         ratio = f"numpy.percentile {base:.2f} s, ratio {base / took:.1f}"
-        print(f"12 regions, {np.prod(SHAPE):,} voxels, {name}: {took:.2f} s; {ratio}")
-    print(f"largest difference {apart:.1e} Gy (numpy interpolates between two voxels)")
+        print(f"12 regions, {np.prod(SHAPE):,} voxels, {name}: {took:.2f} s; {ratio}")  # noqa: T201
+    print(f"largest difference {apart:.1e} Gy (numpy interpolates between two voxels)")  # noqa: T201
 
 
 if __name__ == "__main__":

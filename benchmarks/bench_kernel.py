@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.machine import describe_machine, told
+from voxeldose.dose.engines import voxelise as closed_form
 from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.model.kernel import PointKernel, point_kernel
 
@@ -40,13 +41,13 @@ def octant(kernel: PointKernel, spacing: Spacing) -> Weights:
 
 def finer(kernel: PointKernel, spacing: Spacing) -> Weights:
     """The same with six times as many radii, panels at every lattice plane."""
-    usual = kernel._radial_nodes
-    bends = [np.arange(0, kernel.DEFAULT_REACH_MM, a) for a in spacing]
+    usual = closed_form._radial_nodes
+    bends = [np.arange(0, closed_form.DEFAULT_REACH_MM, a) for a in spacing]
     try:
-        kernel._radial_nodes = lambda k, reach, width, _, fade: usual(k, reach, width / 6, bends, fade)  # type: ignore[assignment]
+        closed_form._radial_nodes = lambda k, reach, width, _, fade: usual(k, reach, width / 6, bends, fade)  # type: ignore[assignment]
         return octant(kernel, spacing)
     finally:
-        kernel._radial_nodes = usual
+        closed_form._radial_nodes = usual
 
 
 def by_pairs(kernel: PointKernel, spacing: Spacing, shape: tuple[int, ...]) -> Weights:
@@ -82,7 +83,7 @@ def build_s(kernel: PointKernel, spacing: Spacing) -> float:
 
 def main() -> None:
     """Print the table."""
-    print(told(describe_machine()))
+    print(told(describe_machine()))  # noqa: T201
     kernel = point_kernel()
     for spacing in SPACINGS:
         best = build_s(kernel, spacing)
@@ -93,7 +94,7 @@ def main() -> None:
         spent = time.process_time() - start
         theirs = errors(random, limit)
         name = " x ".join(f"{s:g}" for s in spacing)
-        print(
+        print(  # noqa: T201
             f"{name:>16} mm: {1000 * best:5.1f} ms, error self {own[0]:.0e}, weights {own[1]:.0e}, "
             f"sum {abs(voxelise(kernel, spacing).energy_fraction.sum() - kernel.within(12)):.0e};   "
             f"{PAIRS / 1e6:g} M pairs: {1000 * spent:5.0f} ms, self {theirs[0]:.0e}, weights {theirs[1]:.0e}"

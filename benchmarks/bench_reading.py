@@ -113,7 +113,7 @@ def by_voxeldose(folder: Path, labels: str) -> dict[str, float]:
 
 def by_simpleitk(folder: Path, labels: str) -> dict[str, float]:
     """Read the same files and nothing else; the SEG as SimpleITK sees it, a stack of frames."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     facts, kept = {}, []
     for name in ("ct", "pet"):
@@ -133,7 +133,7 @@ def measured(reader: str, folder: Path, labels: str) -> dict[str, object]:
     """Facts, peak memory (GiB), CPU and wall seconds of a reader in a fresh process."""
     started = time.perf_counter()
     command = [sys.executable, __file__, "--reader", reader, "--labels", labels, "--folder", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 - this file itself
     found = json.loads(done.stdout.splitlines()[-1])
     return found | {"wall_s": time.perf_counter() - started}
 
@@ -143,7 +143,7 @@ def child(reader: str, folder: Path, labels: str) -> None:
     facts = (by_voxeldose if reader == "voxeldose" else by_simpleitk)(folder, labels)
     used = resource.getrusage(resource.RUSAGE_SELF)
     peak = used.ru_maxrss / 1024**2
-    print(json.dumps({"facts": facts, "peak_gib": peak, "cpu_s": used.ru_utime + used.ru_stime}))
+    print(json.dumps({"facts": facts, "peak_gib": peak, "cpu_s": used.ru_utime + used.ru_stime}))  # noqa: T201
 
 
 def main() -> None:
@@ -160,7 +160,7 @@ def main() -> None:
     if given.reader:
         child(given.reader, given.folder, given.labels)
         return
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     import voxeldose
 
@@ -173,7 +173,7 @@ def main() -> None:
         folder = given.folder or Path(scratch) / "study"
         if not (folder / "seg.dcm").exists():
             # in a process of its own: the peak of a process holds that of the one it came from
-            subprocess.run([sys.executable, __file__, "--make", "--folder", str(folder)], check=True)
+            subprocess.run([sys.executable, __file__, "--make", "--folder", str(folder)], check=True)  # noqa: S603
         for labels in ("labels.nii.gz", "seg.dcm"):
             ours, plain = (measured(reader, folder, labels) for reader in ("voxeldose", "simpleitk"))
             say(f"\n{labels}, CT {CT[0]}, PET {PET[0]}, {REGIONS} regions      peak GiB    CPU s   wall s")

@@ -186,7 +186,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--amplitude-mm", type=float, default=15.0, help="of the breath, peak to peak; 0 for none")
     chosen = parser.parse_args()
-    print(f"voxeldose assess {Liver().write_study(chosen.folder, chosen.amplitude_mm)}")
+    print(f"voxeldose assess {Liver().write_study(chosen.folder, chosen.amplitude_mm)}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def resident_kib(field: str) -> int:
 def in_process(*arguments: str, cache: str | None = None) -> float:
     """The number that another Python process prints; it runs beside the room of benchmarks."""
     environment = os.environ | ({"NUMBA_CACHE_DIR": cache} if cache else {})
-    done = subprocess.run(
+    done = subprocess.run(  # noqa: S603 - this Python with our own words
         [sys.executable, *arguments],
         capture_output=True,
         text=True,

@@ -182,15 +182,15 @@ class SphereCase:
         return np.asarray(sphere * more + background * int(self.background().sum()))
 
 
-def _above(k: Floats, j: Floats, i: Floats) -> Integers:
+def _above(k: Floats, j: Floats, i: Floats) -> Integers:  # noqa: ARG001
     return np.asarray(k > 0, np.intp)
 
 
-def _outside_wedge(k: Floats, j: Floats, i: Floats) -> Integers:
+def _outside_wedge(k: Floats, j: Floats, i: Floats) -> Integers:  # noqa: ARG001
     return np.asarray((k > 0) | (i > 0), np.intp)
 
 
-def _beside_rib(k: Floats, j: Floats, i: Floats) -> Integers:
+def _beside_rib(k: Floats, j: Floats, i: Floats) -> Integers:  # noqa: ARG001
     return np.digitize(i, [12.0, 20.0])
 
 

@@ -237,7 +237,7 @@ def main() -> None:
     grid = field_of_view(phantom, tuple(chosen.voxel_mm), whole=not sharp)
     random = None if chosen.seed is None else np.random.default_rng(chosen.seed)
     image = phantom.activity(grid) if sharp and random is None else phantom.pet(grid, chosen.fwhm_mm, random)
-    print(f"voxeldose assess {write_study(phantom, image, grid, chosen.folder)}")
+    print(f"voxeldose assess {write_study(phantom, image, grid, chosen.folder)}")  # noqa: T201
 
 
 def _body(p: Points) -> Floats:

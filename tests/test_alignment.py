@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 from scipy.spatial.transform import Rotation
 
 from voxeldose.alignment import Placed, align

@@ -91,7 +91,7 @@ def test_the_manifest_holds_hashes_constants_and_the_case(study):
 
 
 def test_dose_file_has_the_hottest_voxel_in_the_lesion_by_simpleitk_too(study):
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     run("assess", study / "case.toml")
     path = study / "case-results" / "dose.nii.gz"

@@ -65,7 +65,7 @@ class Links(HTMLParser):
         self.links: list[str] = []
         self.outside: list[str] = []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag, attrs):  # noqa: ARG002 - the parser's
         for key, value in attrs:
             if key == "href":
                 self.links.append(value)

@@ -77,7 +77,7 @@ def test_the_spect_is_placed_through_its_negative_spacing(demo):
 
 
 def test_rtdose_nifti_and_simpleitk_agree_about_the_hottest_voxel(demo):
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     dose = read_rtdose(demo / "results" / "dose.dcm")
     place = dose.grid.points_lps_mm(np.unravel_index(dose.gy.argmax(), dose.gy.shape))

@@ -6,9 +6,9 @@ from importlib import resources
 import numpy as np
 import pytest
 
+from voxeldose.dose.engines import voxelise as closed_form
 from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.errors import GeometryError, InputError, QuantityError
-from voxeldose.model import kernel
 from voxeldose.model.kernel import PointKernel, point_kernel
 
 KERNEL = point_kernel("y90-water")
@@ -87,13 +87,13 @@ BOXES = [(3.0, 4.07, 4.07), (1.0, 1.1, 1.2), (1.0, 4.0, 9.0), (10.0, 2.0, 2.0), 
 @pytest.mark.parametrize("spacing", CUBES + BOXES)
 def test_a_finer_sum_over_radius_changes_no_weight_that_matters(monkeypatch, spacing):
     found = voxelise(KERNEL, spacing).energy_fraction
-    nodes = kernel._radial_nodes
+    nodes = closed_form._radial_nodes
     bends = [np.arange(0, 12, a) for a in spacing]
 
     def finer(kernel, reach, width, edges, fade):
         return nodes(kernel, reach, width / 6, bends, fade)
 
-    monkeypatch.setattr(kernel, "_radial_nodes", finer)
+    monkeypatch.setattr(closed_form, "_radial_nodes", finer)
     limit = voxelise(KERNEL, spacing).energy_fraction
     heavy = limit > 1e-4 * limit.max()
     assert abs(found.max() / limit.max() - 1) < 1e-6
@@ -161,9 +161,9 @@ def test_the_direction_integrals_are_those_of_counted_directions():
         ramps = np.clip(r * u - (x, y, z), 0, None)
         number = [np.float64(n) for n in (x, y, z, r)]
         for found, sample in (
-            (kernel._three_ramps(*number), ramps.prod(axis=1)),
-            (kernel._two_ramps(*number[1:]), ramps[:, 1:].prod(axis=1)),
-            (kernel._one_ramp(*number[2:]), ramps[:, 2]),
+            (closed_form._three_ramps(*number), ramps.prod(axis=1)),
+            (closed_form._two_ramps(*number[1:]), ramps[:, 1:].prod(axis=1)),
+            (closed_form._one_ramp(*number[2:]), ramps[:, 2]),
         ):
             error = sample.std() / np.sqrt(sample.size)
             assert found == pytest.approx(np.pi / 2 * sample.mean(), abs=np.pi / 2 * 4.5 * error)  # 4.5 sigma

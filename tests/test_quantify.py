@@ -232,7 +232,7 @@ def test_density_follows_the_table_and_padding_is_air(hu, density):
         {"lung_shunt_fraction": 4.0},
         {"lung_shunt_fraction": -0.1},
         {"device": "plastic"},
-        {"at": datetime(2024, 5, 2, 10)},
+        {"at": datetime(2024, 5, 2, 10)},  # noqa: DTZ001
     ],
 )
 def test_an_impossible_administration_is_refused(wrong):

@@ -28,7 +28,7 @@ def test_another_shape_than_the_grid_is_refused():
 @pytest.mark.parametrize("kind", [ActivityMap, CountMap])
 def test_an_instant_without_zone_is_refused(kind):
     with pytest.raises(QuantityError, match="time zone"):
-        kind(np.zeros((3, 4, 5)), GRID, at=datetime(2024, 5, 2, 10))
+        kind(np.zeros((3, 4, 5)), GRID, at=datetime(2024, 5, 2, 10))  # noqa: DTZ001
 
 
 def test_a_voxel_that_is_no_number_is_refused_with_its_place():

@@ -18,15 +18,12 @@ from voxeldose.model.rigid import Registration
 from voxeldose.model.roi import RoiSet
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from voxeldose.io.config.case import RegistrationTable
+    from voxeldose.model.arrays import Matrix
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi
     from voxeldose.model.volume import ActivityMap, CountMap, CtImage, Volume
 
-    Matrix = npt.NDArray[np.float64]
 
 __all__ = ["Placed", "align"]
 

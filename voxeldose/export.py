@@ -163,7 +163,7 @@ def _write_regions(result: Assessment, path: Path, source: DicomSource) -> Serie
             return series
     on_ct = "ct" in source.grids and source.grids["ct"].matches(result.dose.grid)
     cited = source.ct if on_ct else source.activity or source.ct
-    assert cited is not None
+    assert cited is not None  # noqa: S101 - one of them is the reference
     write_seg(_in_frame_of_dose(result, source), path, reference=cited, fractional=True)
     return cited
 

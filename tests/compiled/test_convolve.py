@@ -141,5 +141,5 @@ t.test_direct_sum_is_the_float64_convolution_in_every_voxel((3, 4, 6), (3, 5, 3)
 t.test_spectra_are_summed_with_the_kernels_weights()
 """
     environment = os.environ | {"NUMBA_DISABLE_JIT": "1"}
-    command = [sys.executable, "-c", code, os.path.dirname(__file__)]
+    command = [sys.executable, "-c", code, os.path.dirname(__file__)]  # noqa: PTH120
     subprocess.run(command, check=True, env=environment, timeout=60)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 from pydicom import dcmread
 from pydicom.encaps import encapsulate
 from pydicom.uid import (

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 from export_case import OBJECTS, SHAPE, SPACING, ball
 from pydicom import dcmread
 from pydicom.sr._concepts_dict import concepts

@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 
 from voxeldose.errors import InputError
 from voxeldose.io.dicom.ct import read_ct

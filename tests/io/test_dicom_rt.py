@@ -5,7 +5,7 @@ import subprocess
 
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 from pydicom import config, dcmread
 from pydicom.uid import generate_uid
 

@@ -3,7 +3,7 @@
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 
 from voxeldose.io.regions import read_labels, read_rois
 from voxeldose.model.roles import ROLES, role_from_name

@@ -6,7 +6,7 @@ import itertools
 import nibabel as nib
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 
 from voxeldose.errors import InputError
 from voxeldose.io.arrays import read_array, stem

@@ -3,7 +3,7 @@
 import highdicom as hd
 import numpy as np
 import pytest
-import SimpleITK as sitk
+import SimpleITK as sitk  # noqa: N813
 from pydicom import dcmread
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid

@@ -59,7 +59,7 @@ def test_spheres_a_millilitre():
         ({"calibrations": SUNDAYS[:1], "product": Product("glass", (3.0,), shelf_life_h=24.0)}, "expired.*258.2 h old"),
         ({"calibrations": SUNDAYS, "expires_at": AT - timedelta(hours=1)}, "expired at"),
         ({"calibrations": SUNDAYS[:1], "product": Product("glass", (3.0,))}, "needed in the vial.*two vials"),
-        ({"calibrations": [datetime(2024, 4, 28, 16)]}, "no time zone"),
+        ({"calibrations": [datetime(2024, 4, 28, 16)]}, "no time zone"),  # noqa: DTZ001
         ({"calibrations": [AT.replace(year=1924)]}, "decayed away"),
         ({"residual_fraction": 1.0}, "below 1"),
         ({"tumor_ml": 0.0}, "above 0 mL"),

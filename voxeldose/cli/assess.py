@@ -95,7 +95,7 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
     _override(tables, flags)
     config = case_file_from(tables, str(case or "command line"))
     folder = out or case.with_name(f"{case.stem}-results") if case else out
-    assert folder is not None
+    assert folder is not None  # noqa: S101 - one of the two is given, see above
     content = _run(config, folder, overwrite=overwrite, quiet=quiet)
     if as_json:
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))

@@ -72,7 +72,7 @@ def cohort(source: Path, out: Path | None, **flags: Any) -> None:
     if flags["plan_only"]:
         _print_plan(wanted, out, report=not flags["no_report"])
         return
-    assert out is not None
+    assert out is not None  # noqa: S101 - asked above
     from voxeldose.cohort.run import Options, run_cohort
 
     options = Options(resume=flags["resume"], fail_fast=flags["fail_fast"], report=not flags["no_report"])

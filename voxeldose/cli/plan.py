@@ -57,7 +57,7 @@ def mird(
     if result is not None:
         mass_g, name = perfused_mass_g(result, roi)
         said = (f"The perfused volume is {name}, {mass_g:.1f} g by the case.",)
-    assert mass_g is not None
+    assert mass_g is not None  # noqa: S101 - see above
     found = plan_mird(
         mass_g,
         constants_for(shared, result),
@@ -243,7 +243,7 @@ def bsa(case: Path | None, height_m: float, weight_kg: float, tumor_part: float 
     if case is not None:
         tumor_part, regions = tumor_part_of(predicted(case, shared))
         said = (f"The tumor's part of the liver is {tumor_part:.4f} by the case's regions: {regions}.",)
-    assert tumor_part is not None
+    assert tumor_part is not None  # noqa: S101 - see above
     found = plan_body_surface(height_m, weight_kg, tumor_part)
     inputs = {"height_m": height_m, "weight_kg": weight_kg, "tumor_part": tumor_part}
     answer(replace(found, assumptions=(*said, *found.assumptions)), inputs, shared, "", None)

@@ -166,7 +166,7 @@ def _keep_quiet() -> None:
 _GONE = "the Dask scheduler is gone"
 
 
-class _ctrl_c_is_ignored:
+class _ctrl_c_is_ignored:  # noqa: N801 - reads as what it does
     """Processes started meanwhile leave Ctrl-C to the driver."""
 
     def __enter__(self) -> None:

@@ -168,7 +168,7 @@ def _filled(tables: dict[str, Any], study: Path) -> dict[str, Any]:
             )
             raise InputError(msg)
         table = {"activity": activity, "ct": ct, "rois": rois[0]}[what]
-        assert isinstance(table, dict)
+        assert isinstance(table, dict)  # noqa: S101 - it lacks a path, see above
         table["path"] = str(fitting[0]["path"])
         if fitting[0]["series_uid"] is not None and what != "rois":
             table["series_uid"] = fitting[0]["series_uid"]

@@ -16,7 +16,7 @@ from voxeldose._version import __version__
 from voxeldose.cohort.plan import read_plan
 from voxeldose.cohort.store import replacing
 from voxeldose.cohort.tables import facts_of
-from voxeldose.report.cohort import Line, histograms, number, picture, scatter, values
+from voxeldose.report.cohort import Line, draw_histograms, draw_scatter, format_number, svg_uri, values_by_quantity
 from voxeldose.report.templates import page_template
 
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ def write_page(store: Store, *, identifiers: bool) -> None:
     _mark_outliers(lines)
     pairs, apart = _pairs(lines)
     lines.sort(key=lambda one: (not one.outlying, not one.warnings, one.row))
-    text = page_template("cohort.html.j2", number=number).generate(
+    text = page_template("cohort.html.j2", number=format_number).generate(
         lines=lines,
         failures=failures,
         open_cases=open_cases,
         version=__version__,
         spreads=_spreads(lines),
-        histograms=picture(histograms(lines)) if any(one.tumors for one in lines) else None,
-        pairs=picture(scatter(pairs)) if pairs else None,
+        histograms=svg_uri(draw_histograms(lines)) if any(one.tumors for one in lines) else None,
+        pairs=svg_uri(draw_scatter(pairs)) if pairs else None,
         pair_count=len(pairs),
         unpaired=apart,
         fewest=FEWEST,
@@ -148,7 +148,7 @@ def _pairs(lines: list[Line]) -> tuple[list[tuple[float, float]], int]:
 
 def _spreads(lines: list[Line]) -> list[dict[str, Any]]:
     rows = []
-    for quantity, kinds in values(lines).items():
+    for quantity, kinds in values_by_quantity(lines).items():
         for nuclide, values in sorted(kinds.items()):
             low, middle, high = quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
             numbers = {"low": low, "median": middle, "high": high, "least": min(values), "most": max(values)}

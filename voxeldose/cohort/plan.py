@@ -90,7 +90,7 @@ def write_plan(source: Source, out: Path, plan: Path) -> int:
     seen: dict[str, int] = {}
     count = 0
     with replacing(plan) as partial, partial.open("w", encoding="utf-8") as file:
-        for count, entry in enumerate(_named(source, out, seen), 1):
+        for count, entry in enumerate(_named(source, out, seen), 1):  # noqa: B007 - counted
             file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
         if not count:
             raise InputError(_nothing(source))
@@ -278,7 +278,7 @@ def _label_of(case_file: str | None) -> str | None:
     if case_file is None:
         return None
     try:
-        with open(case_file, "rb") as file:
+        with open(case_file, "rb") as file:  # noqa: PTH123 - text from a table
             label = tomllib.load(file).get("case", {}).get("id")
     except (OSError, UnicodeDecodeError, ValueError, AttributeError):
         return None

@@ -57,7 +57,7 @@ class Died:
     again: bool = True
 
 
-class Lost(Exception):
+class Lost(Exception):  # noqa: N818 - a thing that happened
     """There is nobody left to work: the scheduler is gone, or the workers cannot run this."""
 
 
@@ -110,7 +110,7 @@ def _memory_bytes() -> int | None:
     except (AttributeError, ValueError, OSError):
         return None
     try:
-        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:
+        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:  # noqa: PTH123 - one word of the kernel's
             return min(whole, int(file.read()))
     except (OSError, ValueError):
         return whole
@@ -155,7 +155,7 @@ class Processes:
         for pipe in wait(list(busy), timeout_s):
             worker = busy[pipe]  # type: ignore[index]  # wait gives back the pipes it was given
             task = worker.task
-            assert task is not None
+            assert task is not None  # noqa: S101 - it is busy
             try:
                 outcome: dict[str, Any] | Died = worker.pipe.recv()
             except (EOFError, OSError):

@@ -217,7 +217,7 @@ def _scanners_administration(case: Case) -> list[str]:
     image, given = case.activity, case.administration
     if not isinstance(image, ActivityMap) or None in (image.at, image.acquired_at, given.at):
         return []
-    assert image.at is not None and image.acquired_at is not None and given.at is not None
+    assert image.at is not None and image.acquired_at is not None and given.at is not None  # noqa: S101, PT018
     apart_s = abs((image.at - given.at).total_seconds())
     if image.at >= image.acquired_at or apart_s <= ADMINISTRATIONS_APART_S:
         return []
@@ -279,7 +279,7 @@ def decays_on_grid(case: Case, emitted: DecayMap, assumptions: list[str]) -> Dec
     moved = onto(emitted, grid)
     inside = float(moved.total() / emitted.total())
     assumptions.append(
-        f"Dose is computed on a grid of {grid.shape} voxels of {_mm(grid)} mm (k, j, i); activity is spread evenly over each "
+        f"Dose is computed on a grid of {grid.shape} voxels of {format_spacing(grid)} mm (k, j, i); activity is spread evenly over each "
         f"image voxel, its total kept; {inside:.2%} of it lies inside that grid."
     )
     return moved

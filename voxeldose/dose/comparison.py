@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.grid import Grid
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.roi import Roi, RoiSet
     from voxeldose.model.volume import DoseMap
 
-    Doubles = npt.NDArray[np.float64]
 
 __all__ = [
     "BED_SOURCE",

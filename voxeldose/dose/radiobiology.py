@@ -21,11 +21,9 @@ from voxeldose.errors import QuantityError
 from voxeldose.model.tissue import Complication, Control, Radiobiology, require_known
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.radionuclide import Radionuclide
 
-    Doubles = npt.NDArray[np.float64]
 
 __all__ = [
     "bed_gy",

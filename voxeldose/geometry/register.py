@@ -16,11 +16,9 @@ from voxeldose.model.rigid import rigid_matrix
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy.typing as npt
-
+    from voxeldose.model.arrays import Matrix
     from voxeldose.model.volume import Volume
 
-    Matrix = npt.NDArray[np.float64]
 
 __all__ = ["METRIC", "find_rigid", "similarity"]
 
@@ -78,7 +76,7 @@ def find_rigid(moving: Volume, fixed: Volume) -> tuple[Matrix, dict[str, Any]]:
 @contextmanager
 def _one_thread() -> Iterator[None]:
     """Let SimpleITK add up in one order, so that the last digits are the same in every run."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     usual = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
@@ -89,7 +87,7 @@ def _one_thread() -> Iterator[None]:
 
 
 def _search(moving: Volume, fixed: Volume) -> Matrix:
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     still, moved = _image(fixed), _image(moving)
     start = sitk.Euler3DTransform()
@@ -123,7 +121,7 @@ def _search(moving: Volume, fixed: Volume) -> Matrix:
 
 def similarity(moving: Volume, fixed: Volume, matrix_lps_mm: Matrix | None) -> float | None:
     """Mattes mutual information of two images after a motion of the moving one; ``None`` if they do not overlap."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     inverse = np.linalg.inv(np.eye(4) if matrix_lps_mm is None else matrix_lps_mm)
     place = sitk.AffineTransform(3)
@@ -156,7 +154,7 @@ def _sample(method: Any, fixed: Any) -> None:
 
 def _inner(transform: Any) -> Any:
     """The Euler transform that SimpleITK may wrap in a composite."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     down = transform.Downcast()
     while isinstance(down, sitk.CompositeTransform):
@@ -166,7 +164,7 @@ def _inner(transform: Any) -> Any:
 
 def _image(volume: Volume) -> Any:
     """A SimpleITK image in the same place."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     grid = volume.grid
     if not grid.is_right_angled:
@@ -188,7 +186,7 @@ def _image(volume: Volume) -> Any:
 
 def _at(image: Any, smooth_mm: float, coarse_mm: float) -> Any:
     """Smoothed, and with voxels of up to ``coarse_mm``."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     factors = [max(1, int(coarse_mm / s)) for s in image.GetSpacing()]
     kept = [min(f, max(1, n // 16)) for f, n in zip(factors, image.GetSize(), strict=True)]

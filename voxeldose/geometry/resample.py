@@ -19,6 +19,7 @@ from voxeldose.model.volume import DoseMap, Volume
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi
     from voxeldose.model.volume import FloatArray

@@ -26,7 +26,7 @@ _DEFLATE = 1032
 
 
 def read_nrrd(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
@@ -62,7 +62,7 @@ def read_nrrd(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
 
 def _require_size(path: Path) -> None:
     """Refuse an NRRD or MetaImage file that holds less than its header says; ITK fills up with what was in memory."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     header = sitk.ImageFileReader()
     header.SetFileName(str(path))

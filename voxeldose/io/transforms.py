@@ -16,9 +16,8 @@ from voxeldose.model.rigid import rigid_matrix
 if TYPE_CHECKING:
     from pathlib import Path
 
-    import numpy.typing as npt
+    from voxeldose.model.arrays import Doubles, Matrix
 
-    Matrix = npt.NDArray[np.float64]
 
 __all__ = ["is_itk_transform", "read_itk_transform", "read_transform", "write_itk_transform"]
 
@@ -43,7 +42,7 @@ def read_itk_transform(path: Path) -> Matrix:
     GeometryError
         If it is no rigid transform.
     """
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     if not path.is_file():
         msg = f"{path}: there is no such transform file."
@@ -67,7 +66,7 @@ def read_itk_transform(path: Path) -> Matrix:
 
 def write_itk_transform(matrix_lps_mm: Matrix, path: Path) -> None:
     """Write the matrix from moving to fixed as an ITK transform, which holds its inverse (fixed to moving, LPS)."""
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     inverse = np.linalg.inv(matrix_lps_mm)
     affine = sitk.AffineTransform(3)
@@ -108,7 +107,7 @@ def read_transform(path: Path) -> Doubles:
             msg = f"{path}: four rows of four numbers are needed, found the shape {matrix.shape}."
             raise InputError(msg)
         return np.asarray(matrix, np.float64)
-    import SimpleITK as sitk
+    import SimpleITK as sitk  # noqa: N813
 
     try:
         transform = sitk.ReadTransform(str(path))

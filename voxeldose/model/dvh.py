@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from voxeldose.model.arrays import Doubles
+
     Floats = npt.NDArray[np.float32]
-    Doubles = npt.NDArray[np.float64]
 
 __all__ = ["Dvh"]
 

@@ -16,7 +16,8 @@ from voxeldose.errors import GeometryError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    Matrix = npt.NDArray[np.float64]
+    from voxeldose.model.arrays import Matrix
+
 
 __all__ = ["Registration", "rigid_matrix"]
 

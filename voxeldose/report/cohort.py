@@ -12,7 +12,7 @@ from voxeldose.report.templates import data_uri
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Line", "histograms", "number", "picture", "scatter", "values"]
+__all__ = ["Line", "draw_histograms", "draw_scatter", "format_number", "svg_uri", "values_by_quantity"]
 
 _COLOURS = {"Y-90": "#0072B2", "Tc-99m": "#D55E00"}
 
@@ -43,7 +43,7 @@ class Line:
         return sum(t["mass_g"] * t["mean_dose_gy"] for t in self.tumors.values()) / mass if mass else None
 
 
-def values(lines: list[Line]) -> dict[str, dict[str, list[float]]]:
+def values_by_quantity(lines: list[Line]) -> dict[str, dict[str, list[float]]]:
     """Quantity -> nuclide -> values."""
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for line in lines:
@@ -56,10 +56,10 @@ def values(lines: list[Line]) -> dict[str, dict[str, list[float]]]:
     return values
 
 
-def histograms(lines: list[Line]) -> Figure:
+def draw_histograms(lines: list[Line]) -> Figure:
     from matplotlib.figure import Figure
 
-    values = values(lines)
+    values = values_by_quantity(lines)
     figure = Figure(figsize=(9.6, 2.5), layout="constrained")
     for axes, (quantity, kinds) in zip(figure.subplots(1, len(values), squeeze=False)[0], values.items(), strict=True):
         every = [v for one in kinds.values() for v in one]
@@ -77,7 +77,7 @@ def histograms(lines: list[Line]) -> Figure:
     return figure
 
 
-def scatter(pairs: list[tuple[float, float]]) -> Figure:
+def draw_scatter(pairs: list[tuple[float, float]]) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.0, 3.7), layout="constrained")
@@ -95,7 +95,7 @@ def scatter(pairs: list[tuple[float, float]]) -> Figure:
     return figure
 
 
-def picture(figure: Figure) -> str:
+def svg_uri(figure: Figure) -> str:
     import matplotlib as mpl
 
     buffer = io.BytesIO()
@@ -104,7 +104,7 @@ def picture(figure: Figure) -> str:
     return data_uri(buffer.getvalue(), "image/svg+xml")
 
 
-def number(value: float | None) -> str:
+def format_number(value: float | None) -> str:
     if value is None:
         return "-"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -15,14 +15,12 @@ from voxeldose.model.assessment import Term
 from voxeldose.model.case import Administered
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from voxeldose.dose.uncertainty.inputs import Spread
     from voxeldose.dose.uncertainty.noise import NoiseField
     from voxeldose.dose.uncertainty.region import MovingRegion
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.assessment import Assessment
 
-    Doubles = npt.NDArray[np.float64]
 
 __all__ = ["budget", "scale_terms"]
 

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from voxeldose.dose.uncertainty.response_surface import Surface
+    from voxeldose.model.arrays import Doubles
 
-    Doubles = npt.NDArray[np.float64]
 
 __all__ = ["Confidence", "Response", "confidence", "far_candidate"]
 

@@ -16,7 +16,6 @@ from voxeldose.errors import QuantityError
 if TYPE_CHECKING:
     from voxeldose.dose.uncertainty.recovery import Recovery
 
-    pass
 
 __all__ = ["MeanDoseSpread", "diameter_sd_mm", "edge_response", "mean_dose_spread", "sphere_ml"]
 

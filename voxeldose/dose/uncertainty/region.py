@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
     from voxeldose.dose.uncertainty.inputs import Condition, Spread
     from voxeldose.dose.uncertainty.noise import NoiseField
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi
     from voxeldose.model.volume import FloatArray
 
-    Doubles = npt.NDArray[np.float64]
 
 __all__ = ["MovingRegion", "Wanted"]
 

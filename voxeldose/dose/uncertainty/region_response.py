@@ -12,13 +12,11 @@ from voxeldose.dose.uncertainty.confidence import Confidence, Response, confiden
 from voxeldose.dose.uncertainty.response_surface import Surface, even_normals
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from voxeldose.dose.uncertainty.inputs import Spread
     from voxeldose.dose.uncertainty.recovery import Recovery
     from voxeldose.dose.uncertainty.region import MovingRegion
+    from voxeldose.model.arrays import Doubles
 
-    Doubles = npt.NDArray[np.float64]
 
 __all__ = ["Answers", "noise_of"]
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from voxeldose.model.arrays import Doubles
 
-    Doubles = npt.NDArray[np.float64]
 
 __all__ = ["Surface", "even_normals"]
 

@@ -20,15 +20,13 @@ from voxeldose.model.assessment import Distribution, Probability, RoiUncertainty
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
-
     from voxeldose.dose.engines.base import Engine
     from voxeldose.dose.uncertainty.confidence import Confidence
     from voxeldose.dose.uncertainty.inputs import Spread
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.volume import FloatArray
 
-    Doubles = npt.NDArray[np.float64]
 
 __all__ = ["with_uncertainty"]
 

@@ -18,6 +18,7 @@ from voxeldose.model.radionuclide import JOULE_PER_MEV
 from voxeldose.model.volume import Volume
 
 if TYPE_CHECKING:
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.kernel import VoxelKernel
 
 __all__ = ["read_point_kernel", "write_kernel"]
@@ -147,7 +148,7 @@ def read_point_kernel(path: str | Path, *, mev_per_decay: float, density_g_per_m
         raise InputError(msg) from error
 
 
-def _columns(path: Path, lines: list[str]) -> tuple[FloatVector, str, FloatVector]:
+def _columns(path: Path, lines: list[str]) -> tuple[Doubles, str, Doubles]:
     """Radii, the name of the other column, and its values."""
     rows = list(csv.reader(line for line in lines if line.strip() and not line.startswith("#")))
     header = [name.strip() for name in rows[0]] if rows else []
@@ -171,8 +172,8 @@ def _columns(path: Path, lines: list[str]) -> tuple[FloatVector, str, FloatVecto
 
 
 def _within(
-    path: Path, radius: FloatVector, values: FloatVector, quantity: str, joule: float, density_g_per_ml: float
-) -> FloatVector:
+    path: Path, radius: Doubles, values: Doubles, quantity: str, joule: float, density_g_per_ml: float
+) -> Doubles:
     """Energy fraction within each radius."""
     if values.min() < 0:
         msg = f"{path}: {quantity} must not be negative; found {values.min():g}."

@@ -247,7 +247,7 @@ def _counted_from(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> da
         return None
     first = min(told, key=lambda f: f.offset_s or 0.0)
     mean_s = nuclide.half_life_s * math.log2(nuclide.frame_factor(first.duration_s))
-    assert first.start is not None and first.offset_s is not None
+    assert first.start is not None and first.offset_s is not None  # noqa: S101, PT018 - chosen so above
     return first.start + timedelta(seconds=mean_s - first.offset_s)
 
 
@@ -307,7 +307,7 @@ def _implied(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> datetim
         return None
     first = min(told, key=lambda f: (f.start, f.decay_factor))
     factor = (first.decay_factor or 1.0) / nuclide.frame_factor(first.duration_s)
-    assert first.start is not None
+    assert first.start is not None  # noqa: S101 - chosen so above
     back = nuclide.half_life_s * math.log2(factor)
     return first.start - timedelta(seconds=back) if abs(back) < LONGEST_S else None
 

@@ -71,7 +71,7 @@ def read_header(path: Path) -> Dataset | None:
         try:
             header = dcmread(path, stop_before_pixels=True, force=True)
             known = "SOPClassUID" in header and "Modality" in header and (not claims or _is_whole(header))
-        except Exception:
+        except Exception:  # noqa: BLE001 - what is no DICOM, or broken, may fail in any way when read as one
             known = False
     if known:
         return header

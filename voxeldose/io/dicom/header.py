@@ -41,7 +41,7 @@ def frame_header(header: Dataset, frame: int) -> Dataset:
     passed_over = {tag_for_keyword(k) for k in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")}
 
     def take(item: Dataset, but: set[int | None]) -> None:
-        for tag in item.keys():
+        for tag in item.keys():  # noqa: SIM118 - as stored: iterating a Dataset itself converts every value
             if tag not in but:
                 flat[tag] = item.get_item(tag)
 

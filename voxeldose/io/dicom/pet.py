@@ -271,7 +271,7 @@ def _bq_per_ml_a_suv(
     if missing:
         msg = f"{where}: SUV cannot be turned back into Bq/mL; what is missing: {'; '.join(missing)}."
         raise InputError(msg)
-    assert dose is not None and weight is not None
+    assert dose is not None and weight is not None  # noqa: S101, PT018 - checked just above
     left = 1.0
     if timing.correction == "START" and given is not None and timing.at is not None and used is not None:
         left = used.decay_factor((timing.at - given).total_seconds())

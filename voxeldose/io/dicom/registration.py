@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
+    from voxeldose.model.arrays import Matrix
+
 __all__ = ["read_registration"]
 
 _REG = "1.2.840.10008.5.1.4.1.1.66.1"

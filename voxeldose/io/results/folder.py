@@ -22,11 +22,11 @@ from voxeldose.model.roi import RoiSet
 from voxeldose.model.volume import DoseMap
 
 if TYPE_CHECKING:
+    from voxeldose.model.arrays import Doubles
     import numpy.typing as npt
 
     from voxeldose.model.radionuclide import Radionuclide
 
-    Doubles = npt.NDArray[np.float64]
 
 __all__ = ["ResultsFolder", "read_results"]
 

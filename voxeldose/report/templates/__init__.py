@@ -18,16 +18,16 @@ def page_template(name: str, **filters: Callable[..., str]) -> Template:
     """A template with these filters; all text is escaped, and an unknown name in it is an error."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    house = Environment(
-        loader=PackageLoader("voxeldose", "templates"),
+    environment = Environment(
+        loader=PackageLoader("voxeldose", "report/templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    house.filters.update(filters)
-    house.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
-    return house.get_template(name)
+    environment.filters.update(filters)
+    environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
+    return environment.get_template(name)
 
 
 def text_of(name: str) -> str:

@@ -24,7 +24,7 @@ from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.rays.transport import RayTransport
 from voxeldose.io.config.case import case_file_from, read_case_file
-from voxeldose.job import open_case
+from voxeldose.jobs.open_case import open_case
 from voxeldose.model.kernel import point_kernel
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from benchmarks.figures import Figure
     from voxeldose.demo.shapes import Floats
     from voxeldose.dose.engines.base import Engine
-    from voxeldose.job import Opened
+    from voxeldose.jobs.open_case import Opened
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
     from voxeldose.model.kernel import PointKernel

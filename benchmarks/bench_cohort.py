@@ -102,7 +102,7 @@ def efficiency(folder: Path) -> None:
     ):
         os.environ[name] = "1"
     from voxeldose.io.config.case import case_file_from, read_case_file
-    from voxeldose.job import run_case
+    from voxeldose.jobs.run_case import run_case
 
     for count, report in ((24, False), (8, True)):
         table = make_cohort(folder / "efficiency", count, shape=(60, 110, 128))

@@ -13,9 +13,10 @@ import numpy as np
 from small_study import run as run_command
 
 from voxeldose._version import __version__
-from voxeldose.cohort.plan import Entry, Source, write_plan
-from voxeldose.cohort.store import Store
 from voxeldose.io.nifti import write_labels, write_nifti
+from voxeldose.jobs.cohort.entry import Entry
+from voxeldose.jobs.cohort.plan import Source, write_plan
+from voxeldose.jobs.cohort.store import Store
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import Volume
 

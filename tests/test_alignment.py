@@ -7,12 +7,12 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from scipy.spatial.transform import Rotation
 
-from voxeldose.alignment import Placed, align
 from voxeldose.errors import GeometryError, InputError
 from voxeldose.io.config.case import DerivedTable, RegistrationTable, case_file_from, read_case_file
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.io.transforms import read_itk_transform, write_itk_transform
-from voxeldose.job import run_case
+from voxeldose.jobs.align import Placed, align
+from voxeldose.jobs.run_case import run_case
 from voxeldose.model.grid import Grid
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap, CountMap, CtImage

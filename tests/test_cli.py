@@ -273,7 +273,7 @@ def test_labels_that_are_no_json_are_refused(study):
 
 
 def test_an_unforeseen_fault_is_one_line_and_exit_code_1(study, monkeypatch):
-    monkeypatch.setattr("voxeldose.job.assess", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("voxeldose.jobs.open_case.assess", lambda *_, **__: 1 / 0)
     result = run("assess", study / "case.toml")
     assert result.exit_code == 1
     assert "ZeroDivisionError" in result.stderr
@@ -284,7 +284,7 @@ def test_an_unforeseen_fault_is_one_line_and_exit_code_1(study, monkeypatch):
 
 def test_a_killed_run_leaves_no_results_and_a_rerun_works(study):
     script = (
-        "import sys, time, voxeldose.job as job\n"
+        "import sys, time, voxeldose.jobs.open_case as job\n"
         "job.write_report = lambda *a, **k: (print('writing', flush=True), time.sleep(60))\n"
         "from voxeldose.cli import main\nmain(sys.argv[1:])\n"
     )

@@ -24,12 +24,13 @@ from cohort_cases import (
 from small_study import run as run_command
 
 from voxeldose._version import __version__
-from voxeldose.cohort.plan import Entry, Source, read_plan, write_plan
-from voxeldose.cohort.store import Store
-from voxeldose.cohort.task import run_task
-from voxeldose.cohort.workers import in_a_process, share_of
 from voxeldose.dose.engines import convolution
 from voxeldose.errors import InputError
+from voxeldose.jobs.cohort.entry import Entry
+from voxeldose.jobs.cohort.plan import Source, write_plan
+from voxeldose.jobs.cohort.store import Store, read_plan
+from voxeldose.jobs.cohort.task import run_task
+from voxeldose.jobs.cohort.workers import in_a_process, share_of
 
 # --- what comes out ---
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from cohort_cases import complete_cases, make_case, make_cohort, plain, read_table, start, task_for, wait_until
 
-from voxeldose.cohort.task import run_task
+from voxeldose.jobs.cohort.task import run_task
 
 
 def test_a_killed_worker_loses_one_attempt_of_one_case(cohort_table, undisturbed_cohort, tmp_path):
@@ -173,7 +173,7 @@ def test_a_full_disk_is_no_fault_of_the_case(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("voxeldose.job.write_nifti", full)
+        patch.setattr("voxeldose.jobs.open_case.write_nifti", full)
         outcome = run_task(task)
     assert "full" in outcome["stop"]
     assert not complete_cases(out)

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from voxeldose.cohort.page import FEWEST, find_outliers, write_page
-from voxeldose.cohort.plan import Source, write_plan
-from voxeldose.cohort.store import Store
-from voxeldose.cohort.tables import write_rows
+from voxeldose.jobs.cohort.plan import Source, write_plan
+from voxeldose.jobs.cohort.store import Store
+from voxeldose.jobs.cohort.summary import FEWEST, find_outliers, write_page
+from voxeldose.jobs.cohort.tables import write_rows
 
 
 def fake_case(

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 from cohort_cases import make_case
 
-from voxeldose.cohort.entry import configured, known_columns
-from voxeldose.cohort.plan import Entry, Source, read_plan, write_plan
 from voxeldose.errors import InputError
+from voxeldose.jobs.cohort.entry import Entry, configured, known_columns
+from voxeldose.jobs.cohort.plan import Source, write_plan
+from voxeldose.jobs.cohort.store import read_plan
 
 LABELS = {"1": {"name": "liver", "role": "liver"}, "2": {"name": "lesion", "role": "tumor"}}
 HEAD = "activity.path,activity.quantity,rois.path,rois.labels,administration.administered_mbq,administration.at"

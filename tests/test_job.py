@@ -7,7 +7,7 @@ from small_study import CASE, GRID, LESION, LIVER, write_study
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.config.case import case_file_from, input_files, read_case_file
 from voxeldose.io.nifti import write_nifti
-from voxeldose.job import open_case
+from voxeldose.jobs.open_case import open_case
 from voxeldose.model.volume import DensityMap, Volume
 
 

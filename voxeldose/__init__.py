@@ -17,7 +17,7 @@ _HOMES = {
     "Administration": "model.administration",
     "Assessment": "model.assessment",
     "Case": "model.case",
-    "ComparisonOptions": "comparison_job",
+    "ComparisonOptions": "jobs.compare",
     "Condition": "dose.uncertainty.inputs",
     "Convolution": "dose.engines.convolution",
     "CountMap": "model.volume",
@@ -59,7 +59,7 @@ _HOMES = {
     "assess": "dose.assess",
     "bed_gy": "dose.radiobiology",
     "bq_per_sphere_at": "planning.vials",
-    "compare_folders": "comparison_job",
+    "compare_folders": "jobs.compare",
     "complication_by_set": "dose.radiobiology",
     "complication_probability": "dose.radiobiology",
     "complication_set": "model.tissue",
@@ -130,7 +130,6 @@ def __dir__() -> list[str]:
 
 
 if TYPE_CHECKING:
-    from voxeldose.comparison_job import ComparisonOptions, compare_folders
     from voxeldose.dose.assess import assess, what_if
     from voxeldose.dose.comparison import GammaCriteria, gamma_index
     from voxeldose.dose.engines.convolution import Convolution
@@ -168,6 +167,7 @@ if TYPE_CHECKING:
     from voxeldose.io.images import read_image
     from voxeldose.io.nifti import write_nifti
     from voxeldose.io.regions import read_labels, read_rtstruct, read_seg
+    from voxeldose.jobs.compare import ComparisonOptions, compare_folders
     from voxeldose.model.administration import Administration, administration_from_assays
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.case import Absolute, Administered, Case

@@ -20,12 +20,12 @@ import voxeldose as vd
 from voxeldose.dose.metrics import dvh_in
 from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.export import DicomSource, write_dicom
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.io.dicom import sr
 from voxeldose.io.dicom.new_object import SeriesRef
 from voxeldose.io.dicom.rtdose import structure_set_of
 from voxeldose.io.results.assessment import write_tables
+from voxeldose.jobs.dicom_export import DicomSource, write_dicom
 from voxeldose.model.tissue import default_sets
 
 KINDS = ["axial", "oblique", "feet_first"]

@@ -16,7 +16,7 @@ import voxeldose as vd
 from voxeldose.io.config.case import case_file_from
 from voxeldose.io.nifti import write_labels
 from voxeldose.io.results.folder import read_results
-from voxeldose.job import run_case
+from voxeldose.jobs.run_case import run_case
 
 
 @pytest.fixture

@@ -182,7 +182,8 @@ def assessment_of(source: Path, quiet: bool, *, is_relative: bool = False) -> di
         config = case_file_from(read_case_file(source), str(source))
         with progress(quiet) as tell:
             from voxeldose.dose.assess import assess
-            from voxeldose.job import open_case, predict_case
+            from voxeldose.jobs.open_case import open_case
+            from voxeldose.jobs.run_case import predict_case
 
             if is_relative and config.administration.administered_mbq is None:
                 return assessment_dict(predict_case(config, progress=tell))
@@ -217,7 +218,7 @@ def predicted(case: Path, shared: dict[str, Any]) -> Assessment:
     config = case_file_from(tables, str(case))
     with progress(shared["as_json"]) as tell:
         tell("loading libraries")
-        from voxeldose.job import predict_case
+        from voxeldose.jobs.run_case import predict_case
 
         return predict_case(config, progress=tell)
 

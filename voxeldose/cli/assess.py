@@ -112,7 +112,7 @@ def _run(config: Any, folder: Path, *, overwrite: bool, quiet: bool) -> dict[str
     with progress(quiet) as tell:
         tell("loading libraries")
         from voxeldose.io.results.assessment import assessment_dict
-        from voxeldose.job import run_case
+        from voxeldose.jobs.run_case import run_case
 
         return assessment_dict(run_case(config, folder, overwrite=overwrite, progress=tell))
 

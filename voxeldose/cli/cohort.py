@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from voxeldose.cohort.run import Counts
+    from voxeldose.jobs.cohort.run import Counts
 
 __all__ = ["cohort"]
 
@@ -59,7 +59,7 @@ def cohort(source: Path, out: Path | None, **flags: Any) -> None:
     A case that fails is a row in failures.csv and ends nothing: the exit code is 0 unless the run was stopped or no case at all has
     a result.
     """
-    from voxeldose.cohort.plan import Source
+    from voxeldose.jobs.cohort.plan import Source
 
     if out is None and not flags["plan_only"]:
         msg = "give --out, the folder for the cohort."
@@ -73,7 +73,7 @@ def cohort(source: Path, out: Path | None, **flags: Any) -> None:
         _print_plan(wanted, out, report=not flags["no_report"])
         return
     assert out is not None  # noqa: S101 - asked above
-    from voxeldose.cohort.run import Options, run_cohort
+    from voxeldose.jobs.cohort.run import Options, run_cohort
 
     options = Options(resume=flags["resume"], fail_fast=flags["fail_fast"], report=not flags["no_report"])
     with _progress(flags["quiet"]) as tell, _stopping_by_signal():
@@ -85,7 +85,7 @@ def _workers(flags: dict[str, Any]) -> Any:
     """The workers asked for; said on stderr, with the address of the dashboard."""
     from importlib.util import find_spec
 
-    from voxeldose.cohort.workers import Processes, share_of
+    from voxeldose.jobs.cohort.workers import Processes, share_of
 
     where = flags["scheduler"] or ("local" if find_spec("distributed") else "processes")
     share = share_of(flags["workers"], flags["memory_gb"])
@@ -95,7 +95,7 @@ def _workers(flags: dict[str, Any]) -> Any:
     if where == "processes":
         _say(f"{of_each}, plain processes.", flags["quiet"])
         return Processes(share)
-    from voxeldose.cohort.dask_workers import DaskWorkers
+    from voxeldose.jobs.cohort.dask_workers import DaskWorkers
 
     workers = DaskWorkers(share, None if where == "local" else where)
     shown = f"dashboard {workers.dashboard}" + ("" if find_spec("bokeh") else " (shows more with bokeh installed)")
@@ -130,7 +130,7 @@ def _conclude(counts: Counts, out: Path) -> None:
 def _print_plan(source: Any, out: Path | None, *, report: bool) -> None:
     from collections import Counter
 
-    from voxeldose.cohort.run import look_through
+    from voxeldose.jobs.cohort.run import look_through
 
     verdicts: Counter[str] = Counter()
     for one in look_through(source, out, report=report):
@@ -174,7 +174,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[Counts], None]]:
         return
     from rich.console import Console
 
-    from voxeldose.cohort.run import WRITING
+    from voxeldose.jobs.cohort.run import WRITING
 
     console = Console(stderr=True)
     with console.status("starting") as status:
@@ -194,7 +194,7 @@ class _Log:
         self._last_s = time.monotonic()
 
     def __call__(self, counts: Counts) -> None:
-        from voxeldose.cohort.run import WRITING
+        from voxeldose.jobs.cohort.run import WRITING
 
         if _is_worth_a_line(counts.news):
             click.echo(counts.news, err=True)

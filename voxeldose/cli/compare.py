@@ -60,9 +60,9 @@ def compare(
         raise click.UsageError(msg)
     with progress(quiet) as tell:
         tell("loading libraries")
-        from voxeldose.comparison_job import ComparisonOptions, compare_folders
         from voxeldose.dose.comparison import GammaCriteria
         from voxeldose.io.transforms import read_transform
+        from voxeldose.jobs.compare import ComparisonOptions, compare_folders
 
         criteria = GammaCriteria(
             words["gamma_percent"] / 100,

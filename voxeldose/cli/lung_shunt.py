@@ -202,7 +202,7 @@ def _of_case(case: Path, quiet: bool, flags: dict[str, Any]) -> tuple[LungShunt,
     with progress(quiet) as tell:
         tell("loading libraries")
         from voxeldose.dose.density import hu_to_density
-        from voxeldose.job import open_case
+        from voxeldose.jobs.open_case import open_case
 
         opened = open_case(config, progress=tell).case
         tell("counting")

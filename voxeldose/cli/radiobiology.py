@@ -221,7 +221,7 @@ def _of_case(flags: dict[str, Any], quiet: bool) -> tuple[_Region, Any]:
     with progress(quiet) as tell:
         tell("loading libraries")
         from voxeldose.dose.assess import assess
-        from voxeldose.job import open_case
+        from voxeldose.jobs.open_case import open_case
 
         opened = open_case(config, progress=tell)
         result = assess(opened.case, opened.engine, progress=tell)

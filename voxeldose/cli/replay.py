@@ -36,7 +36,7 @@ def replay(
         raise click.UsageError(msg)
     with progress(quiet) as tell:
         tell("loading libraries")
-        from voxeldose.replay import replay as repeat
+        from voxeldose.jobs.replay import replay as repeat
 
         found = repeat(
             manifest,

@@ -10,7 +10,7 @@ from voxeldose.demo.study import make_study
 from voxeldose.io.config.case import case_file_from, read_case_file
 from voxeldose.io.results.assessment import assessment_dict
 from voxeldose.io.results.new_folder import new_folder
-from voxeldose.job import run_case
+from voxeldose.jobs.run_case import run_case
 from voxeldose.report import plot_slices
 
 if TYPE_CHECKING:

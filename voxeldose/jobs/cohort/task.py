@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxeldose._version import __version__
-from voxeldose.cohort.entry import configured
-from voxeldose.cohort.plan import Entry
-from voxeldose.cohort.store import Store
 from voxeldose.dose.activity import image_nuclide
 from voxeldose.errors import VoxeldoseError
 from voxeldose.io.config.case import input_files
-from voxeldose.job import run_case
+from voxeldose.jobs.cohort.entry import Entry, configured
+from voxeldose.jobs.cohort.store import Store
+from voxeldose.jobs.run_case import run_case
 
 if TYPE_CHECKING:
     from voxeldose.io.config.case import CaseFile

@@ -3,54 +3,45 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxeldose.alignment import Placed, align
-from voxeldose.dose.assess import assess
 from voxeldose.dose.density import hu_to_density
 from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.rays.transport import RayTransport
 from voxeldose.dose.limits import merged, published_limits
-from voxeldose.dose.uncertainty import with_uncertainty
 from voxeldose.dose.uncertainty.inputs import Condition, Spread
 from voxeldose.dose.uncertainty.recovery import Recovery, fit_recovery
 from voxeldose.errors import InputError
-from voxeldose.export import DicomSource, bed_map, dicom_source, write_dicom
 from voxeldose.geometry.expressions import Derivation, Isocontour, derive
 from voxeldose.io.config.case import input_files
 from voxeldose.io.config.hu_table import read_hu_table
 from voxeldose.io.config.limits import read_limits
 from voxeldose.io.dicom.options import Requests
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
-from voxeldose.io.nifti import write_nifti
 from voxeldose.io.regions import read_rois
-from voxeldose.io.results.assessment import assessment_dict, write_json, write_tables
-from voxeldose.io.results.manifest import manifest_of
-from voxeldose.io.results.new_folder import new_folder
-from voxeldose.io.transforms import write_itk_transform
+from voxeldose.jobs.align import Placed, align
+from voxeldose.jobs.dicom_export import DicomSource, dicom_source
 from voxeldose.model.administration import Administration, administration_from_assays
 from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML, Absolute, Administered, Case
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.roi import RoiSet
 from voxeldose.model.tissue import default_sets, linear_quadratic_set
-from voxeldose.report import draw_pictures, write_pdf, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voxeldose.dose.engines.base import Engine
     from voxeldose.io.config.case import AdministrationTable, CaseFile, RecoveryTable, UncertaintyTable
-    from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
     from voxeldose.model.limits import Limit
     from voxeldose.model.tissue import Radiobiology
     from voxeldose.model.volume import CtImage, DensityMap, Volume
 
-__all__ = ["Opened", "open_case", "predict_case", "run_case"]
+__all__ = ["Opened", "open_case", "spread"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,103 +52,6 @@ class Opened:
     engine: Engine
     inputs: tuple[Path, ...]
     dicom: DicomSource
-
-
-def run_case(
-    config: CaseFile,
-    out: Path,
-    *,
-    overwrite: bool = False,
-    report: bool = True,
-    progress: Callable[[str], None] | None = None,
-) -> Assessment:
-    """Assess a case and write every result file.
-
-    Parameters
-    ----------
-    config : CaseFile
-        Checked; paths absolute.
-    out : path
-        The results folder; appears when everything is written.
-    overwrite : bool
-        Replace an earlier results folder.
-    report : bool
-        Draw the report for people as well; half of a small case's time.
-    progress : callable, optional
-        Called with a few words before each step.
-
-    Returns
-    -------
-    Assessment
-        What was written.
-
-    Raises
-    ------
-    VoxeldoseError
-        If anything cannot be used; ``out`` is then as it was.
-    """
-    tell = progress or (lambda _: None)
-    started = datetime.now(UTC)
-    with new_folder(out, overwrite=overwrite) as folder:
-        opened = open_case(config, progress=tell)
-        result = assess(opened.case, opened.engine, progress=tell)
-        if config.uncertainty is not None:
-            result = with_uncertainty(result, opened.engine, _spread(config.uncertainty), progress=tell)
-        tell("writing results")
-        wanted = config.output
-        if wanted.bed_dose is not None:
-            effective, words = bed_map(result, wanted.bed_dose)
-            write_nifti(effective, folder / "bed.nii.gz", description=words)
-        tell("writing DICOM")
-        left_out = write_dicom(
-            result,
-            folder,
-            opened.dicom,
-            dose_bits=wanted.dose_bits,
-            bed=wanted.bed_dose,
-            rtstruct=wanted.rtstruct,
-        )
-        if left_out:
-            record = replace(result.record, warnings=(*result.record.warnings, *left_out))
-            result = replace(result, record=record)
-        write_json(assessment_dict(result), folder / "assessment.json")
-        write_tables(result, folder)
-        write_nifti(result.dose, folder / "dose.nii.gz", description="absorbed dose in Gy")
-        if opened.case.registration is not None:
-            write_itk_transform(opened.case.registration.matrix_lps_mm, folder / "registration.tfm")
-        if report:
-            tell("drawing the report")
-            pictures = draw_pictures(result)
-            write_report(result, folder / "report.html", pictures=pictures)
-            write_pdf(result, folder / "report.pdf", pictures=pictures)
-        tell("hashing inputs")
-        manifest = manifest_of(config, result, (opened.inputs, sorted(folder.iterdir())), out, started)
-        write_json(manifest, folder / "run.json")
-    return result
-
-
-def predict_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Assessment:
-    """The dose of a pre-treatment image, for planning; nothing is written.
-
-    The image is scaled to the case's activity whatever its calibration says, or to 1000 MBq where the case gives none: a plan
-    scales it anyway.
-
-    Raises
-    ------
-    VoxeldoseError
-        If anything in the case cannot be used.
-    """
-    given, said = config.administration, []
-    if given.administered_mbq is None:
-        unit = {"administered_mbq": 1000.0, "residual_mbq": 0.0, "at": None, "assayed_at": None, "residual_at": None}
-        given = given.model_copy(update=unit)
-        said.append("The case gives no administered activity; the map was made for 1000 MBq and scaled.")
-    if config.dose.calibration == "absolute":
-        said.append("For planning the image is relative: calibration by administered activity, not absolute.")
-    dose = config.dose.model_copy(update={"calibration": "administered"})
-    opened = open_case(config.model_copy(update={"administration": given, "dose": dose}), progress=progress)
-    result = assess(opened.case, opened.engine, progress=progress)
-    return replace(result, record=replace(result.record, assumptions=(*said, *result.record.assumptions)))
 
 
 def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Opened:
@@ -319,7 +213,7 @@ def _radiobiology(config: CaseFile) -> dict[str, Radiobiology]:
     return sets
 
 
-def _spread(table: UncertaintyTable) -> Spread:
+def spread(table: UncertaintyTable) -> Spread:
     given = table.model_dump(exclude={"recovery", "probabilities"}, exclude_none=True)
     conditions = tuple(Condition.parse(words) for words in table.probabilities)
     return Spread(**given, recovery=_recovery(table.recovery), conditions=conditions)

@@ -18,7 +18,7 @@ from voxeldose.io.config.case import case_file_again, input_files
 from voxeldose.io.results.assessment import assessment_dict, write_json
 from voxeldose.io.results.manifest import digests, read_manifest, sha256, software
 from voxeldose.io.results.new_folder import new_folder
-from voxeldose.job import run_case
+from voxeldose.jobs.run_case import run_case
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

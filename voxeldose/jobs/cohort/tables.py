@@ -6,17 +6,17 @@ Each table replaces the earlier one when it is whole. Parquet needs pyarrow; wit
 from __future__ import annotations
 
 import csv
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxeldose.cohort.plan import Entry, read_plan
-from voxeldose.cohort.store import Store, replacing
+from voxeldose.jobs.cohort.store import Store, facts_of, read, read_plan, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["FAILURE_COLUMNS", "case_rows", "columns", "facts_of", "write_all", "write_rows"]
+    from voxeldose.jobs.cohort.entry import Entry
+
+__all__ = ["FAILURE_COLUMNS", "case_rows", "columns", "write_all", "write_rows"]
 
 #: Rows that are collected before they are written to Parquet.
 _BATCH = 2000
@@ -59,7 +59,7 @@ def columns() -> dict[str, type]:
 
 def write_all(out: str, identifiers: bool) -> bool:
     """Write every table and the page; whether Parquet was among them."""
-    from voxeldose.cohort.page import write_page
+    from voxeldose.jobs.cohort.summary import write_page
 
     with_parquet = write_rows(out)
     if with_parquet:
@@ -79,7 +79,7 @@ def write_rows(out: str) -> bool:
         table = csv.DictWriter(file, FAILURE_COLUMNS, extrasaction="ignore")
         table.writeheader()
         for entry in read_plan(store.plan):
-            failure = _read(store.failure(entry.name))
+            failure = read(store.failure(entry.name))
             if failure is not None:
                 table.writerow({"row": entry.row, "case": entry.name, **failure})
     try:
@@ -95,16 +95,6 @@ def write_rows(out: str) -> bool:
         for batch in _batches(_rows(store)):
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
     return True
-
-
-def facts_of(store: Store, entry: Entry) -> dict[str, Any] | None:
-    """``assessment``, ``run`` and ``task`` of a case with a result, ``failure`` of one without; ``None`` while it is open."""
-    failure = _read(store.failure(entry.name))
-    if failure is not None:
-        return {"failure": failure}
-    folder = store.case(entry.name)
-    found = {key: _read(folder / f"{key}.json") for key in ("assessment", "run", "task")}
-    return found if all(found.values()) else None
 
 
 def case_rows(entry: Entry, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -201,11 +191,3 @@ def _batches(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
             batch = []
     if batch:
         yield batch
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return None
-    return content

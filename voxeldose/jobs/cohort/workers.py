@@ -209,7 +209,7 @@ def run_in_dask_worker(task: dict[str, Any]) -> dict[str, Any]:
 
     for name, threads in thread_environment(get_worker().state.nthreads).items():
         os.environ.setdefault(name, threads)
-    from voxeldose.cohort.task import run_task
+    from voxeldose.jobs.cohort.task import run_task
 
     return run_task(task)
 
@@ -217,7 +217,7 @@ def run_in_dask_worker(task: dict[str, Any]) -> dict[str, Any]:
 def _serve(pipe: Connection, share: Share) -> None:
     """A worker: tasks in, outcomes out, until the pipe ends."""
     _prepare(share)
-    from voxeldose.cohort.task import run_task
+    from voxeldose.jobs.cohort.task import run_task
 
     while True:
         try:

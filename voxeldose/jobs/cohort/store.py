@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
+from voxeldose.jobs.cohort.entry import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["MARKER", "Store", "replacing"]
+__all__ = ["MARKER", "Store", "facts_of", "read", "read_plan", "replacing"]
 
 MARKER = "cohort.json"
 
@@ -148,3 +149,28 @@ def replacing(path: Path) -> Iterator[Path]:
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def read_plan(plan: Path) -> Iterator[Entry]:
+    """The cases of a list, one by one."""
+    with plan.open(encoding="utf-8") as file:
+        for line in file:
+            yield Entry(**json.loads(line))
+
+
+def facts_of(store: Store, entry: Entry) -> dict[str, Any] | None:
+    """``assessment``, ``run`` and ``task`` of a case with a result, ``failure`` of one without; ``None`` while it is open."""
+    failure = read(store.failure(entry.name))
+    if failure is not None:
+        return {"failure": failure}
+    folder = store.case(entry.name)
+    found = {key: read(folder / f"{key}.json") for key in ("assessment", "run", "task")}
+    return found if all(found.values()) else None
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return None
+    return content

@@ -13,14 +13,12 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from voxeldose._version import __version__
-from voxeldose.cohort.plan import read_plan
-from voxeldose.cohort.store import replacing
-from voxeldose.cohort.tables import facts_of
+from voxeldose.jobs.cohort.store import facts_of, read_plan, replacing
 from voxeldose.report.cohort import Line, draw_histograms, draw_scatter, format_number, svg_uri, values_by_quantity
 from voxeldose.report.templates import page_template
 
 if TYPE_CHECKING:
-    from voxeldose.cohort.store import Store
+    from voxeldose.jobs.cohort.store import Store
 
 __all__ = ["FEWEST", "find_outliers", "write_page"]
 

@@ -12,16 +12,17 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from voxeldose._version import __version__
-from voxeldose.cohort.plan import Entry, Source, read_plan, write_plan
-from voxeldose.cohort.store import MARKER, Store, replacing
-from voxeldose.cohort.workers import Died, Lost, in_a_process
 from voxeldose.errors import InputError, VoxeldoseError
+from voxeldose.jobs.cohort.plan import Source, write_plan
+from voxeldose.jobs.cohort.store import MARKER, Store, read_plan, replacing
+from voxeldose.jobs.cohort.workers import Died, Lost, in_a_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from voxeldose.cohort.workers import Workers
+    from voxeldose.jobs.cohort.entry import Entry
+    from voxeldose.jobs.cohort.workers import Workers
 
 __all__ = ["WRITING", "Counts", "Options", "Verdict", "look_through", "run_cohort"]
 
@@ -120,9 +121,9 @@ def look_through(source: Source, out: Path | None, *, report: bool = True) -> It
     import tempfile
     from pathlib import Path
 
-    from voxeldose.cohort.entry import configured
-    from voxeldose.cohort.task import is_trusted
     from voxeldose.io.config.case import named_inputs
+    from voxeldose.jobs.cohort.entry import configured
+    from voxeldose.jobs.cohort.task import is_trusted
 
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder) / "plan.jsonl"
@@ -204,7 +205,7 @@ def run_cohort(
                 counts.stopped = f"the folder of the cohort cannot be written ({error.strerror or error})"
             counts.running = 0
             driver.tell(WRITING)
-            from voxeldose.cohort.tables import write_all
+            from voxeldose.jobs.cohort.tables import write_all
 
             counts.without_parquet = not in_a_process(write_all, str(store.out), source.identifiers)
             _write_marker(store, source, counts, started, datetime.now(UTC).isoformat())
@@ -310,7 +311,7 @@ class _InterimTables:
         self._thread.start()
 
     def _write(self) -> None:
-        from voxeldose.cohort.tables import write_rows
+        from voxeldose.jobs.cohort.tables import write_rows
 
         began = time.monotonic()
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import types
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
@@ -17,9 +18,8 @@ from voxeldose.io.config.toml import read_toml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from voxeldose.cohort.plan import Entry
 
-__all__ = ["configured", "known_columns"]
+__all__ = ["Entry", "configured", "known_columns"]
 
 
 def known_columns() -> dict[str, Any]:
@@ -173,3 +173,39 @@ def _filled(tables: dict[str, Any], study: Path) -> dict[str, Any]:
         if fitting[0]["series_uid"] is not None and what != "rois":
             table["series_uid"] = fitting[0]["series_uid"]
     return tables
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One case as listed; nothing of it has been checked but its name.
+
+    Parameters
+    ----------
+    row : int
+        Its place in the list, from 1.
+    name : str
+        Its folder: the label that the user gave, else made from where it was found, never a name of a folder or file.
+    where : str
+        What messages call it.
+    pair : str
+        Cases with the same word belong to one patient.
+    case_file, template, study : str, optional
+        Absolute paths: a case file, a case file with what all cases share, the folder of a study.
+    base : str
+        The file from whose folder paths in ``cells`` are meant.
+    cells : dict
+        Keys of the case file as ``table.key``, with text or numbers.
+    refused : str, optional
+        Why it cannot run, known from the list alone.
+    """
+
+    row: int
+    name: str
+    where: str
+    pair: str = ""
+    case_file: str | None = None
+    template: str | None = None
+    study: str | None = None
+    base: str = ""
+    cells: dict[str, Any] = field(default_factory=dict)
+    refused: str | None = None

@@ -8,56 +8,21 @@ import json
 import os
 import re
 import tomllib
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from voxeldose.cohort.store import MARKER, replacing
 from voxeldose.errors import InputError
+from voxeldose.jobs.cohort.entry import Entry
+from voxeldose.jobs.cohort.store import MARKER, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Entry", "Source", "needs", "read_plan", "write_plan"]
+__all__ = ["Source", "needs", "write_plan"]
 
 #: Tables of which a TOML file must have one to be taken for a case file.
 _OF_A_CASE = frozenset({"activity", "rois", "administration"})
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One case as listed; nothing of it has been checked but its name.
-
-    Parameters
-    ----------
-    row : int
-        Its place in the list, from 1.
-    name : str
-        Its folder: the label that the user gave, else made from where it was found, never a name of a folder or file.
-    where : str
-        What messages call it.
-    pair : str
-        Cases with the same word belong to one patient.
-    case_file, template, study : str, optional
-        Absolute paths: a case file, a case file with what all cases share, the folder of a study.
-    base : str
-        The file from whose folder paths in ``cells`` are meant.
-    cells : dict
-        Keys of the case file as ``table.key``, with text or numbers.
-    refused : str, optional
-        Why it cannot run, known from the list alone.
-    """
-
-    row: int
-    name: str
-    where: str
-    pair: str = ""
-    case_file: str | None = None
-    template: str | None = None
-    study: str | None = None
-    base: str = ""
-    cells: dict[str, Any] = field(default_factory=dict)
-    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -95,13 +60,6 @@ def write_plan(source: Source, out: Path, plan: Path) -> int:
         if not count:
             raise InputError(_nothing(source))
     return count
-
-
-def read_plan(plan: Path) -> Iterator[Entry]:
-    """The cases of a list, one by one."""
-    with plan.open(encoding="utf-8") as file:
-        for line in file:
-            yield Entry(**json.loads(line))
 
 
 def _nothing(source: Source) -> str:
@@ -221,7 +179,7 @@ def needs(module: str, what: str) -> Any:
 def _check_columns(names: list[str], path: Path) -> None:
     import difflib
 
-    from voxeldose.cohort.entry import known_columns
+    from voxeldose.jobs.cohort.entry import known_columns
 
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:

@@ -14,12 +14,12 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
-from voxeldose.cohort.plan import needs
-from voxeldose.cohort.workers import Died, Lost, run_in_dask_worker, thread_environment
 from voxeldose.errors import InputError
+from voxeldose.jobs.cohort.plan import needs
+from voxeldose.jobs.cohort.workers import Died, Lost, run_in_dask_worker, thread_environment
 
 if TYPE_CHECKING:
-    from voxeldose.cohort.workers import Share
+    from voxeldose.jobs.cohort.workers import Share
 
 __all__ = ["DaskWorkers"]
 

@@ -1,0 +1,1 @@
+"""What a command does, files to files, callable from Python."""

@@ -21,12 +21,12 @@ from voxeldose.cli.demo import demo
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
 from voxeldose.cli.lung_shunt import lung_shunt
+from voxeldose.cli.options import with_numbers
 from voxeldose.cli.plan import plan
 from voxeldose.cli.radiobiology import radiobiology
 from voxeldose.cli.replay import replay
 from voxeldose.cli.tn import tn
 from voxeldose.cli.uncertainty import uncertainty
-from voxeldose.cli.words import with_numbers
 from voxeldose.errors import VoxeldoseError
 
 __all__ = ["main"]

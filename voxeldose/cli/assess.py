@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from voxeldose.cli.tables import print_table, print_uncertainty
-from voxeldose.cli.words import CONSTANTS, PATH, Instant, progress, read_labels_json
+from voxeldose.cli.options import CONSTANTS, PATH, Instant, progress, read_labels_json
+from voxeldose.cli.terminal import print_table, print_uncertainty
 
 __all__ = ["assess"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxeldose.cli.answers import assessment_of
-from voxeldose.cli.tables import print_rows
-from voxeldose.cli.words import PATH, Instant
+from voxeldose.cli.options import PATH, Instant
+from voxeldose.cli.plan_answer import assessment_of
+from voxeldose.cli.terminal import print_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxeldose.cli.tables import print_rows
-from voxeldose.cli.words import PATH, progress
+from voxeldose.cli.options import PATH, progress
+from voxeldose.cli.terminal import print_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from voxeldose.cli.answers import constants_for, facts_of_constants, print_json, print_notes
-from voxeldose.cli.tables import print_rows
-from voxeldose.cli.words import CONSTANTS, Instant
+from voxeldose.cli.options import CONSTANTS, Instant
+from voxeldose.cli.plan_answer import constants_for, facts_of_constants, print_json, print_notes
+from voxeldose.cli.terminal import print_rows
 
 __all__ = ["delivered"]
 

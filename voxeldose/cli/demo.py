@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from voxeldose.cli.tables import print_rows, print_table
-from voxeldose.cli.words import PATH, progress
+from voxeldose.cli.options import PATH, progress
+from voxeldose.cli.terminal import print_rows, print_table
 
 __all__ = ["demo"]
 

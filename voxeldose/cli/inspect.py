@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from voxeldose.cli.tables import print_rows
-from voxeldose.cli.words import PATH, progress
+from voxeldose.cli.options import PATH, progress
+from voxeldose.cli.terminal import print_rows
 
 __all__ = ["inspect"]
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxeldose.cli.words import CONSTANTS, PATH, Number
+from voxeldose.cli.options import CONSTANTS, PATH, Number
 
 if TYPE_CHECKING:
     from pathlib import Path

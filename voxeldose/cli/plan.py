@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxeldose.cli.answers import answer, constants_for, predicted, shared_options, shunt_of
 from voxeldose.cli.delivered import delivered
+from voxeldose.cli.options import PATH
+from voxeldose.cli.plan_answer import answer, constants_for, predicted, shared_options, shunt_of
 from voxeldose.cli.vial import vial
-from voxeldose.cli.words import PATH
 
 if TYPE_CHECKING:
     from pathlib import Path

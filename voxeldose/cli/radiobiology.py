@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxeldose.cli.answers import facts_of_constants, print_json
-from voxeldose.cli.words import CONSTANTS, PATH, progress
+from voxeldose.cli.options import CONSTANTS, PATH, progress
+from voxeldose.cli.plan_answer import facts_of_constants, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from voxeldose.cli.words import PATH, progress
+from voxeldose.cli.options import PATH, progress
 
 if TYPE_CHECKING:
     from pathlib import Path

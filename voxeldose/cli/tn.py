@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxeldose.cli.answers import assessment_of, print_json, text
-from voxeldose.cli.tables import print_rows
-from voxeldose.cli.words import PATH
+from voxeldose.cli.options import PATH
+from voxeldose.cli.plan_answer import assessment_of, print_json, text
+from voxeldose.cli.terminal import print_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxeldose.cli.words import PATH
+from voxeldose.cli.options import PATH
 
 if TYPE_CHECKING:
     from pathlib import Path

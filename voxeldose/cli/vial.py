@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxeldose.cli.answers import constants_for, facts_of_constants, predicted, print_json, print_notes, text
-from voxeldose.cli.tables import print_rows
-from voxeldose.cli.words import CONSTANTS, PATH, Instant
+from voxeldose.cli.options import CONSTANTS, PATH, Instant
+from voxeldose.cli.plan_answer import constants_for, facts_of_constants, predicted, print_json, print_notes, text
+from voxeldose.cli.terminal import print_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

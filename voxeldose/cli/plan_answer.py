@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxeldose.cli.tables import print_rows
-from voxeldose.cli.words import CONSTANTS, PATH, progress
+from voxeldose.cli.options import CONSTANTS, PATH, progress
+from voxeldose.cli.terminal import print_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from voxeldose.model.kernel import point_kernel
 
 HERE = Path(__file__).parent.parent
 PLANNING, PUBLISHED = "validation/test_planning_examples.py", "validation/test_published.py"
-RADIOBIOLOGY, LUNGS, PIPELINE = "test_radiobiology.py", "test_lungs.py", "test_pipeline.py"
+RADIOBIOLOGY, LUNGS, PIPELINE = "dose/test_radiobiology.py", "planning/test_lungs.py", "dose/test_assess.py"
 
 EXAMPLES = {
     1: (PLANNING, "test_1_delivered_after_11_days"),
@@ -37,11 +37,11 @@ EXAMPLES = {
     21: (PIPELINE, "test_worked_example_21_from_image_to_dose"),
     22: (PIPELINE, "test_worked_example_22_self_calibration"),
     23: (PLANNING, "test_23_lungs"),
-    24: ("test_metrics.py", "test_worked_example_24"),
+    24: ("dose/test_metrics.py", "test_worked_example_24"),
     25: (PLANNING, "test_25_specific_activity"),
     26: (RADIOBIOLOGY, "test_worked_example_26_with_the_runs_half_life"),
-    27: ("test_metrics.py", "test_the_worked_example_of_ten_voxels"),
-    28: ("test_propagation.py", "test_worked_example_28_a_sphere_of_30_mm"),
+    27: ("dose/test_metrics.py", "test_the_worked_example_of_ten_voxels"),
+    28: ("dose/uncertainty/test_mean_dose.py", "test_worked_example_28_a_sphere_of_30_mm"),
     29: (PIPELINE, "test_local_deposition_conserves_energy_in_every_region"),
 }
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from voxeldose.model.tissue import Radiobiology
     from voxeldose.model.volume import CtImage, DensityMap, Volume
 
-__all__ = ["Opened", "open_case", "spread"]
+__all__ = ["Opened", "input_uncertainties", "open_case"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -213,7 +213,7 @@ def _radiobiology(config: CaseFile) -> dict[str, Radiobiology]:
     return sets
 
 
-def spread(table: UncertaintyTable) -> Spread:
+def input_uncertainties(table: UncertaintyTable) -> Spread:
     given = table.model_dump(exclude={"recovery", "probabilities"}, exclude_none=True)
     conditions = tuple(Condition.parse(words) for words in table.probabilities)
     return Spread(**given, recovery=_recovery(table.recovery), conditions=conditions)

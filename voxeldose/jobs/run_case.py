@@ -14,7 +14,7 @@ from voxeldose.io.results.manifest import manifest_of
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.io.transforms import write_itk_transform
 from voxeldose.jobs.dicom_export import bed_map, write_dicom
-from voxeldose.jobs.open_case import open_case, spread
+from voxeldose.jobs.open_case import input_uncertainties, open_case
 from voxeldose.report import draw_pictures, write_pdf, write_report
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run_case(
         opened = open_case(config, progress=tell)
         result = assess(opened.case, opened.engine, progress=tell)
         if config.uncertainty is not None:
-            result = with_uncertainty(result, opened.engine, spread(config.uncertainty), progress=tell)
+            result = with_uncertainty(result, opened.engine, input_uncertainties(config.uncertainty), progress=tell)
         tell("writing results")
         wanted = config.output
         if wanted.bed_dose is not None:

@@ -18,7 +18,7 @@ from voxeldose.errors import InputError, QuantityError
 from voxeldose.model.radionuclide import JOULE_PER_MEV
 
 if TYPE_CHECKING:
-    from voxeldose.dose.engines.voxelise import FloatVector
+    from voxeldose.model.arrays import Doubles
 
 __all__ = ["DEFAULT_REACH_MM", "PointKernel", "VoxelKernel", "point_kernel"]
 
@@ -62,8 +62,8 @@ class PointKernel:
         If radii or fractions do not rise, or more energy is deposited than emitted.
     """
 
-    radius_mm: FloatVector
-    energy_fraction_within: FloatVector
+    radius_mm: Doubles
+    energy_fraction_within: Doubles
     mev_per_decay: float
     density_g_per_ml: float
     source: str
@@ -89,7 +89,7 @@ class PointKernel:
         """Energy fraction deposited within a radius."""
         return float(self.at(np.array([radius_mm]))[0][0])
 
-    def at(self, radius_mm: FloatVector) -> tuple[FloatVector, FloatVector]:
+    def at(self, radius_mm: Doubles) -> tuple[Doubles, Doubles]:
         """Energy fraction deposited within each radius, and per mm of radius there, which is never negative."""
         width = np.diff(self.radius_mm)
         mean = np.diff(self.energy_fraction_within) / width
@@ -148,7 +148,7 @@ class VoxelKernel:
         Radius at which the point kernel was cut.
     """
 
-    energy_fraction: FloatVector
+    energy_fraction: Doubles
     spacing_mm: tuple[float, float, float]
     mev_per_decay: float
     density_g_per_ml: float
@@ -161,7 +161,7 @@ class VoxelKernel:
         return 1.0 - float(self.energy_fraction.sum())
 
     @property
-    def gy_per_decay(self) -> FloatVector:
+    def gy_per_decay(self) -> Doubles:
         """Voxel S values in Gy per decay, that is Gy/(Bq·s); times 1e9 they are mGy/(MBq·s)."""
         mass_kg = self.density_g_per_ml * math.prod(self.spacing_mm) * 1e-6
         return np.asarray(self.energy_fraction * (self.mev_per_decay * JOULE_PER_MEV / mass_kg))

@@ -7,12 +7,12 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.model.arrays import Doubles
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel, VoxelKernel
 
-__all__ = ["FloatVector", "voxelise"]
+__all__ = ["voxelise"]
 
 #: Voxels (geometric mean of the spacings) within which weights are always integrated and never sampled.
 _NEAR_VOXELS = 6
@@ -23,13 +23,12 @@ _THIN = 1e-4
 #: Radial terms worked on at once: their arrays stay in the processor's cache.
 _PAIRS_AT_ONCE = 8192
 
-FloatVector = npt.NDArray[np.float64]
 
-Nodes = tuple[FloatVector, FloatVector]
+Nodes = tuple[Doubles, Doubles]
 
 Fade = tuple[float, float]  # radius where sampling begins to take over, and how far on it has done so
 
-Directions = Callable[..., FloatVector]
+Directions = Callable[..., Doubles]
 
 
 def voxelise(
@@ -95,7 +94,7 @@ def voxelise(
     return VoxelKernel(whole, spacing, kernel.mev_per_decay, density, reach / density, kernel.source)
 
 
-def _near_weights(kernel: PointKernel, spacing: FloatVector, reach_mm: float, fade_mm: Fade) -> FloatVector:
+def _near_weights(kernel: PointKernel, spacing: Doubles, reach_mm: float, fade_mm: Fade) -> Doubles:
     """Weights of one octant by closed forms over directions; energy beyond the fade is left out.
 
     ``terms`` holds, along each axis, first the plain 1 and then the ramps that begin at voxel 0, 1, 2 and so on:
@@ -117,7 +116,7 @@ def _near_weights(kernel: PointKernel, spacing: FloatVector, reach_mm: float, fa
     return terms / (4 * np.pi)
 
 
-def _terms(spacing: FloatVector, corners: tuple[int, ...], fine: Nodes, coarse: Nodes) -> FloatVector:
+def _terms(spacing: Doubles, corners: tuple[int, ...], fine: Nodes, coarse: Nodes) -> Doubles:
     """None to three ramps from every lattice corner; corners that equal spacings make alike are done once."""
     if not corners:
         return np.asarray(np.pi / 2 * fine[1].sum())
@@ -136,7 +135,7 @@ def _terms(spacing: FloatVector, corners: tuple[int, ...], fine: Nodes, coarse: 
     return np.asarray(result[tuple(alike)].reshape(corners))
 
 
-def _radial_nodes(kernel: PointKernel, reach_mm: float, width_mm: float, edges: list[FloatVector], fade: Fade) -> Nodes:
+def _radial_nodes(kernel: PointKernel, reach_mm: float, width_mm: float, edges: list[Doubles], fade: Fade) -> Nodes:
     """Two radii and positive energies for each panel of radii, with the panel's energy and first three moments.
 
     That is the Gauss rule of the energy itself, so that steps inside a panel do no harm.
@@ -164,7 +163,7 @@ def _radial_nodes(kernel: PointKernel, reach_mm: float, width_mm: float, edges: 
     return radius, share * (1 - _faded(radius, fade))
 
 
-def _over_radius(directions: Directions, corner: list[FloatVector], nodes: Nodes) -> FloatVector:
+def _over_radius(directions: Directions, corner: list[Doubles], nodes: Nodes) -> Doubles:
     """Energy times the integral over directions, summed over the nodes farther out than each corner."""
     radius, energy = nodes
     distance = np.sqrt(sum(c * c for c in corner))
@@ -182,7 +181,7 @@ def _over_radius(directions: Directions, corner: list[FloatVector], nodes: Nodes
     return result
 
 
-def _three_ramps(x: FloatVector, y: FloatVector, z: FloatVector, r: FloatVector) -> FloatVector:
+def _three_ramps(x: Doubles, y: Doubles, z: Doubles, r: Doubles) -> Doubles:
     """``∫ (r u_x - x)(r u_y - y)(r u_z - z) dΩ`` over the directions where all three are positive; x, y, z >= 0.
 
     The region is a triangle of three small circles that meet at ``(x, y, w_z)``, ``(x, w_y, z)`` and ``(w_x, y, z)``,
@@ -209,7 +208,7 @@ def _three_ramps(x: FloatVector, y: FloatVector, z: FloatVector, r: FloatVector)
     return np.asarray(result - xyz * area)
 
 
-def _two_ramps(y: FloatVector, z: FloatVector, r: FloatVector) -> FloatVector:
+def _two_ramps(y: Doubles, z: Doubles, r: Doubles) -> Doubles:
     """``∫ (r u_y - y)(r u_z - z) dΩ`` over the directions of the octant where both are positive."""
     rr, yy, zz = r * r, y * y, z * z
     w = np.sqrt(np.maximum(rr - (yy + zz), 0))
@@ -217,19 +216,19 @@ def _two_ramps(y: FloatVector, z: FloatVector, r: FloatVector) -> FloatVector:
     return np.asarray((w * (rr / 3 + (yy + zz) / 6) - sides / 2) / r + y * z * np.arctan2(w * r, y * z))
 
 
-def _one_ramp(z: FloatVector, r: FloatVector) -> FloatVector:
+def _one_ramp(z: Doubles, r: Doubles) -> Doubles:
     """``∫ (r u_z - z) dΩ`` over the directions of the octant where it is positive."""
     return np.asarray(np.pi / 4 * (r - z) ** 2 / r)
 
 
-def _two_from_axis(z: FloatVector, r: FloatVector) -> FloatVector:
+def _two_from_axis(z: Doubles, r: Doubles) -> Doubles:
     """:func:`_two_ramps` for ``y = 0``."""
     rr, zz = r * r, z * z
     w = np.sqrt(np.maximum(rr - zz, 0))
     return np.asarray((w * (rr / 3 + zz / 6) - z * rr * np.arctan2(w, z) / 2) / r)
 
 
-def _three_from_axis(z: FloatVector, r: FloatVector) -> FloatVector:
+def _three_from_axis(z: Doubles, r: Doubles) -> Doubles:
     """:func:`_three_ramps` for ``x = y = 0``."""
     beyond = r - z
     return np.asarray(beyond * beyond * beyond * (3 * r + z) / (24 * r))
@@ -241,13 +240,13 @@ _ON_AXIS: tuple[Directions, ...] = (_one_ramp, _two_from_axis, _three_from_axis)
 _OFF_AXIS: tuple[Directions, ...] = (_one_ramp, _two_ramps, _three_ramps)
 
 
-def _faded(radius: FloatVector, fade: Fade) -> FloatVector:
+def _faded(radius: Doubles, fade: Fade) -> Doubles:
     return np.clip((radius - fade[0]) / fade[1], 0, 1)
 
 
 def _with_far_weights(
-    near: FloatVector, kernel: PointKernel, spacing: FloatVector, reach_mm: float, fade_mm: Fade
-) -> FloatVector:
+    near: Doubles, kernel: PointKernel, spacing: Doubles, reach_mm: float, fade_mm: Fade
+) -> Doubles:
     """The octant out to the reach: what the near weights leave out, sampled and scaled to the energy that is missing."""
     shape = np.ceil(reach_mm / spacing - 1e-9).astype(int) + 1
     far = np.zeros(shape)
@@ -264,7 +263,7 @@ def _with_far_weights(
     return far
 
 
-def _mirrored(octant: FloatVector) -> FloatVector:
+def _mirrored(octant: Doubles) -> Doubles:
     """The whole kernel from the octant that begins at its middle voxel."""
     for axis in range(3):
         octant = np.concatenate((np.flip(np.delete(octant, 0, axis), axis), octant), axis)

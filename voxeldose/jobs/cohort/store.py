@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["MARKER", "Store", "facts_of", "read", "read_plan", "replacing"]
+__all__ = ["MARKER", "Store", "facts_of", "read_json", "read_plan", "replacing"]
 
 MARKER = "cohort.json"
 
@@ -160,15 +160,15 @@ def read_plan(plan: Path) -> Iterator[Entry]:
 
 def facts_of(store: Store, entry: Entry) -> dict[str, Any] | None:
     """``assessment``, ``run`` and ``task`` of a case with a result, ``failure`` of one without; ``None`` while it is open."""
-    failure = read(store.failure(entry.name))
+    failure = read_json(store.failure(entry.name))
     if failure is not None:
         return {"failure": failure}
     folder = store.case(entry.name)
-    found = {key: read(folder / f"{key}.json") for key in ("assessment", "run", "task")}
+    found = {key: read_json(folder / f"{key}.json") for key in ("assessment", "run", "task")}
     return found if all(found.values()) else None
 
 
-def read(path: Path) -> dict[str, Any] | None:
+def read_json(path: Path) -> dict[str, Any] | None:
     try:
         content: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:

@@ -9,7 +9,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxeldose.jobs.cohort.store import Store, facts_of, read, read_plan, replacing
+from voxeldose.jobs.cohort.store import Store, facts_of, read_json, read_plan, replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -79,7 +79,7 @@ def write_rows(out: str) -> bool:
         table = csv.DictWriter(file, FAILURE_COLUMNS, extrasaction="ignore")
         table.writeheader()
         for entry in read_plan(store.plan):
-            failure = read(store.failure(entry.name))
+            failure = read_json(store.failure(entry.name))
             if failure is not None:
                 table.writerow({"row": entry.row, "case": entry.name, **failure})
     try:

@@ -1,0 +1,1 @@
+"""A folder of results, written whole and read back."""

@@ -273,7 +273,7 @@ def test_labels_that_are_no_json_are_refused(study):
 
 
 def test_an_unforeseen_fault_is_one_line_and_exit_code_1(study, monkeypatch):
-    monkeypatch.setattr("voxeldose.jobs.open_case.assess", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("voxeldose.jobs.run_case.assess", lambda *_, **__: 1 / 0)
     result = run("assess", study / "case.toml")
     assert result.exit_code == 1
     assert "ZeroDivisionError" in result.stderr

@@ -228,7 +228,7 @@ def facts(result: object) -> dict[str, object]:
 def silently_different(base: object, result: object) -> list[str]:
     """What differs from the sound file's result with neither a note nor an open gap (``None``) to show for it."""
     before, after = facts(base), facts(result)
-    if getattr(base, "notes", None) != getattr(result, "notes", None):
+    if getattr(base, "remarks", None) != getattr(result, "remarks", None):
         return []
     return [key for key in before if key not in after or after[key] not in (before[key], None)]
 

@@ -115,7 +115,7 @@ def test_roles_follow_from_codes_only_where_all_agree(codes, role):
 def test_a_contour_that_is_there_twice_counts_once_and_is_told():
     square = [np.array([(0, 0, z), (20, 0, z), (20, 10, z), (0, 10, z)], float) for z in (0, 3, 6)]
     once, _, _ = from_contours(square)
-    twice, grid, notes = from_contours([*square, square[1]])
+    twice, grid, remarks = from_contours([*square, square[1]])
     np.testing.assert_array_equal(once, twice)
-    assert "1 contours are in the file twice" in notes[0]
+    assert "1 contours are in the file twice" in remarks[0]
     assert twice.sum(dtype=float) * grid.voxel_volume_ml == pytest.approx(20 * 10 * 9 / 1000, rel=1e-3)

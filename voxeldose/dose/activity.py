@@ -58,7 +58,11 @@ def decay_to(activity: ActivityMap, at: datetime, radionuclide: Radionuclide) ->
         raise QuantityError(msg)
     factor = radionuclide.decay_factor((at - activity.at).total_seconds())
     return ActivityMap(
-        activity.bq_per_ml * np.float32(factor), activity.grid, at=at, radionuclide=radionuclide, notes=activity.notes
+        activity.bq_per_ml * np.float32(factor),
+        activity.grid,
+        at=at,
+        radionuclide=radionuclide,
+        remarks=activity.remarks,
     )
 
 
@@ -132,7 +136,11 @@ def quantify(case: Case) -> Quantified:
         raise QuantityError(msg)
     scale = given.liver_mbq * 1e6 / (in_region * image.grid.voxel_volume_ml)
     scaled = ActivityMap(
-        image.values * np.float32(scale), image.grid, at=given.at, radionuclide=given.radionuclide, notes=image.notes
+        image.values * np.float32(scale),
+        image.grid,
+        at=given.at,
+        radionuclide=given.radionuclide,
+        remarks=image.remarks,
     )
     recovered = _recovered(as_stored, region, given) if as_stored is not None else None
     if as_stored is None:

@@ -299,9 +299,9 @@ class _Watch:
 
 def _what_was_assumed(case: Case, engine: Engine) -> list[str]:
     given, image = case.administration, case.activity
-    said = [*image.notes, *(case.ct.notes if case.ct else ()), *(n for r in case.rois for n in r.notes)]
+    said = [*image.remarks, *(case.ct.remarks if case.ct else ()), *(n for r in case.rois for n in r.remarks)]
     if isinstance(case.density, DensityMap):
-        said += case.density.notes
+        said += case.density.remarks
     if case.registration is not None:
         said.append(case.registration.sentence())
     said.append("Microspheres do not move: all activity decays where it is (time-integrated activity = A T½/ln 2).")

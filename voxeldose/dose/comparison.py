@@ -257,7 +257,7 @@ def dose_sum(doses: Sequence[DoseMap]) -> DoseMap:
         msg = "Doses must lie on one grid before they are added; use moved_onto(dose, grid)."
         raise GeometryError(msg)
     total = np.sum([d.gy.astype(np.float64) for d in doses], axis=0)
-    return doses[-1].replaced(total, notes=(f"Sum of {len(doses)} absorbed doses.",))
+    return doses[-1].replaced(total, remarks=(f"Sum of {len(doses)} absorbed doses.",))
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,7 +301,7 @@ def sums_in_rois(
         volume = float(inside.sum(dtype=np.float64))
         if not volume:
             continue
-        seen = type(roi)(roi.name, roi.role, inside, roi.grid, roi.notes, roi.offset)
+        seen = type(roi)(roi.name, roi.role, inside, roi.grid, roi.remarks, roi.offset)
         each = [_mean(d, seen) for d in doses]
         tissue = tissues.get(roi.role)
         beds = None

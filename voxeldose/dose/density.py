@@ -63,7 +63,7 @@ def hu_to_density(ct: CtImage, table: Sequence[tuple[float, float]] | None = Non
         note = f"Mass density from CT numbers by the table given, in g/mL: {listed}."
     hu, density = zip(*table, strict=True)
     values = np.interp(ct.hu, hu, density).astype(np.float32)
-    return DensityMap(values, ct.grid, notes=(*ct.notes, note))
+    return DensityMap(values, ct.grid, remarks=(*ct.remarks, note))
 
 
 def _require_hu_table(table: Sequence[tuple[float, float]]) -> None:

@@ -52,7 +52,7 @@ def from_contours(
 
     Returns
     -------
-    occupancy, grid, notes
+    occupancy, grid, remarks
 
     Raises
     ------
@@ -76,15 +76,15 @@ def from_contours(
         raise GeometryError(msg)
     heights = np.array([float(a.mean()) for a in along])
     planes = _planes(heights)
-    notes: list[str] = []
+    remarks: list[str] = []
     loops, heights, twice = _once(loops, heights)
     if twice:
-        notes.append(f"{twice} contours are in the file twice and are used once")
+        remarks.append(f"{twice} contours are in the file twice and are used once")
     if len(planes) > 1:
         usual = float(np.median(np.diff(planes)))
     elif thickness_mm is not None:
         usual = thickness_mm
-        notes.append(
+        remarks.append(
             f"drawn in one plane; taken to be {usual:.2f} mm thick, the distance of planes in the structure set"
         )
     else:
@@ -102,7 +102,7 @@ def from_contours(
     origin = low - pixel / 2
     gaps = np.diff(planes)
     if gaps.size and gaps.max() > 1.5 * usual:
-        notes.append(f"planes are up to {gaps.max():.1f} mm apart where most are {usual:.1f} mm; the gap stays empty")
+        remarks.append(f"planes are up to {gaps.max():.1f} mm apart where most are {usual:.1f} mm; the gap stays empty")
     reach_up = [min(g / 2, usual / 2) if g > 1.5 * usual else g / 2 for g in gaps] + [usual / 2]
     reach_down = [usual / 2, *reach_up[:-1]]
     bottom = planes[0] - usual / 2
@@ -120,7 +120,7 @@ def from_contours(
     point = across * origin[0] + other * origin[1] + normal * (bottom + usual / 2)
     axes = np.stack([normal, other, across], axis=-1)
     grid = Grid.from_axes((nk, nj, ni), (usual, pixel, pixel), point, directions=axes, frame_uid=frame_uid)
-    return np.minimum(occupancy, 1).astype(np.float32), grid, tuple(notes)
+    return np.minimum(occupancy, 1).astype(np.float32), grid, tuple(remarks)
 
 
 def _once(

@@ -90,7 +90,7 @@ def derive(rois: RoiSet, wanted: Sequence[Derivation], activity: Volume | None =
     Returns
     -------
     RoiSet
-        With the derived regions behind the given ones; how each was made stands in its notes.
+        With the derived regions behind the given ones; how each was made stands in its remarks.
 
     Raises
     ------

@@ -51,7 +51,7 @@ def read_image(path: str | Path) -> Volume:
     path = Path(path)
     if is_plain_file(path):
         values, grid, texts = read_array(path)
-        return Volume(values, grid, notes=_notes(texts))
+        return Volume(values, grid, remarks=_notes(texts))
     modality = _modality(path)
     if modality == "CT":
         return read_ct(path)
@@ -79,7 +79,7 @@ def read_ct_image(path: str | Path, *, series_uid: str | None = None, uneven: Un
         msg = f"{path}: values from {values.min():g} to {values.max():g} are no CT numbers in HU; give the CT."
         raise QuantityError(msg)
     note = f"{path.name} is taken to hold Hounsfield units."
-    return CtImage(values, grid, notes=(*_notes(texts), note))
+    return CtImage(values, grid, remarks=(*_notes(texts), note))
 
 
 @refusing_damage
@@ -95,7 +95,7 @@ def read_density(path: str | Path) -> DensityMap:
     if values.min() < 0 or values.max() > 25:
         msg = f"{path}: values from {values.min():g} to {values.max():g} are no densities in g/mL."
         raise QuantityError(msg)
-    return DensityMap(values, grid, notes=_notes(texts))
+    return DensityMap(values, grid, remarks=_notes(texts))
 
 
 @refusing_damage
@@ -147,7 +147,7 @@ def read_activity(
         if quantity is None:
             msg = f"{path}: the file does not say what its numbers are; say it with quantity = bq_per_ml, bq or counts."
             raise InputError(msg)
-        return _typed(Volume(values, grid, notes=_notes(texts)), quantity, measured_at, None, path.name)
+        return _typed(Volume(values, grid, remarks=_notes(texts)), quantity, measured_at, None, path.name)
     modality = _modality(path, series_uid)
     if modality == "PT":
         return _pet(only_series(path, ("PT",), series_uid), quantity, measured_at, zone, asked)
@@ -209,7 +209,7 @@ def _agreed(pet: ActivityMap, measured_at: datetime | None, path: Path) -> Activ
         return pet
     _agreed_instant(pet.at, measured_at, path)
     note = f"PET values hold at {measured_at.isoformat()}, as the user says."
-    return replace(pet, at=measured_at, notes=(*pet.notes, note))
+    return replace(pet, at=measured_at, remarks=(*pet.remarks, note))
 
 
 def _agreed_instant(stated: datetime | None, measured_at: datetime | None, path: Path) -> datetime | None:
@@ -227,11 +227,11 @@ def _typed(
     volume: Volume, quantity: str, at: datetime | None, nuclide: Radionuclide | None, name: str
 ) -> ActivityMap | CountMap:
     note = f"{name} is taken as {quantity}, as the user says."
-    notes = (*volume.notes, note)
+    remarks = (*volume.remarks, note)
     if quantity == "counts":
-        return CountMap(volume.values, volume.grid, radionuclide=nuclide, at=at, notes=notes)
+        return CountMap(volume.values, volume.grid, radionuclide=nuclide, at=at, remarks=remarks)
     per_ml = volume.values if quantity == "bq_per_ml" else volume.values / volume.grid.voxel_volume_ml
-    return ActivityMap(per_ml, volume.grid, at=at, radionuclide=nuclide, notes=notes)
+    return ActivityMap(per_ml, volume.grid, at=at, radionuclide=nuclide, remarks=remarks)
 
 
 def _modality(path: Path, series_uid: str | None = None) -> str:

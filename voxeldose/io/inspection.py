@@ -119,7 +119,7 @@ def _series_row(series: Series, looked_in: Path) -> dict[str, object]:
     at = volume.at if isinstance(volume, ActivityMap | CountMap) else None
     said = [f"values hold at {at.astimezone(UTC).isoformat()}"] if at else []
     needs |= _open_questions(volume)
-    row["verdict"] = "; ".join(["can be used", *said, *volume.notes])
+    row["verdict"] = "; ".join(["can be used", *said, *volume.remarks])
     return row
 
 

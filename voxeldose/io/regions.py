@@ -119,7 +119,7 @@ def _named(found: list[_Found], paths: list[Path], labels: Labels | None) -> tup
     left = [one.keys[0] for one in found if not set(one.keys) & used]
     if left and rois:
         note = f"Labels without a name in the case are not used: {', '.join(left)}."
-        rois[0] = replace(rois[0], notes=(*rois[0].notes, note))
+        rois[0] = replace(rois[0], remarks=(*rois[0].remarks, note))
     return tuple(rois), shared
 
 
@@ -139,7 +139,7 @@ def _named_by_file(found: _Found, paths: list[Path]) -> Roi:
             role, note = coded, f"ROI {name} has the role {coded}, taken from its code in the file: {known}."
         else:
             note += f" Its code in the file, {known}, alone would say {coded}."
-    return replace(region, name=name, role=role, notes=(*region.notes, note))
+    return replace(region, name=name, role=role, remarks=(*region.remarks, note))
 
 
 def _regions(path: Path) -> list[_Found]:
@@ -174,16 +174,16 @@ def _in_seg(path: Path) -> list[_Found]:
 
 def _in_rtstruct(path: Path) -> list[_Found]:
     found, empty = find_structures(path)
-    notes = (f"ROIs without closed contours are left out: {', '.join(empty)}.",) if empty else ()
+    remarks = (f"ROIs without closed contours are left out: {', '.join(empty)}.",) if empty else ()
     return [
-        _Found((s.name, str(s.number)), s.name, replace(s.region, notes=s.region.notes + notes), s.region.grid)
+        _Found((s.name, str(s.number)), s.name, replace(s.region, remarks=s.region.remarks + remarks), s.region.grid)
         for s in found
     ]
 
 
 def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_Found]:
     values, grid, texts = read_array(path)
-    notes = (texts["note"],) if "note" in texts else ()
+    remarks = (texts["note"],) if "note" in texts else ()
     if not np.isfinite(values).all():
         msg = f"{path}: holds values that are not numbers; labels must be whole numbers."
         raise InputError(msg)
@@ -191,7 +191,7 @@ def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_Found]:
     if segments:
         layers = {layer: _masks(_layer(values, layer)) for _, _, layer in segments}
         return [
-            _Found((name, str(value)), name, _region(name, layers[layer][value], grid, notes), grid)
+            _Found((name, str(value)), name, _region(name, layers[layer][value], grid, remarks), grid)
             for name, value, layer in segments
             if value in layers[layer]
         ]
@@ -204,7 +204,7 @@ def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_Found]:
             msg = f"{path}: values from {low:g} to {high:g} are neither whole labels nor fractions from 0 to 1."
             raise InputError(msg)
         whole = (tuple(slice(0, n) for n in values.shape), values)
-        return [_Found((stem(path), "1"), stem(path), _region(stem(path), whole, grid, notes), grid)]
+        return [_Found((stem(path), "1"), stem(path), _region(stem(path), whole, grid, remarks), grid)]
     if low < 0:
         msg = f"{path}: a label is negative ({low:g}); labels must be 0 (background) or above."
         raise InputError(msg)
@@ -215,18 +215,18 @@ def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_Found]:
         raise InputError(msg)
     names = {int(k.removeprefix("label:")): v for k, v in texts.items() if k.startswith("label:") and k[6:].isdigit()}
     if len(marked) == 1 and (whole_file_is_one or marked[0] not in names):
-        region = _region(stem(path), masks[marked[0]], grid, notes)
+        region = _region(stem(path), masks[marked[0]], grid, remarks)
         return [_Found((stem(path), str(marked[0])), stem(path), region, grid)]
     if whole_file_is_one:
         msg = f"{path}: {len(marked)} labels in a folder of masks; give one mask a file, or this file alone."
         raise InputError(msg)
     if len(marked) > 1:
-        notes = (*notes, f"In {path.name} a voxel has one label: a liver label there does not hold its tumors.")
+        remarks = (*remarks, f"In {path.name} a voxel has one label: a liver label there does not hold its tumors.")
     return [
         _Found(
             (str(v), names[v]) if v in names else (str(v),),
             names.get(v),
-            _region(names.get(v, str(v)), masks[v], grid, notes, source_name=names.get(v, "")),
+            _region(names.get(v, str(v)), masks[v], grid, remarks, source_name=names.get(v, "")),
             grid,
         )
         for v in marked
@@ -254,12 +254,12 @@ def _region(
     name: str,
     part: tuple[tuple[slice, ...], npt.NDArray[Any]],
     grid: Grid,
-    notes: tuple[str, ...],
+    remarks: tuple[str, ...],
     source_name: str | None = None,
 ) -> Roi:
     box, mask = part
     window = grid.window([s.start for s in box], mask.shape)
-    return Roi(name, "other", mask, window, notes, source_name=name if source_name is None else source_name)
+    return Roi(name, "other", mask, window, remarks, source_name=name if source_name is None else source_name)
 
 
 def _slicer_segments(texts: dict[str, str]) -> list[tuple[str, int, int]]:

@@ -39,7 +39,7 @@ class Roi:
         Fraction of each voxel that belongs to the region, 0 to 1; cropped to the box where it is not zero.
     grid : Grid
         Where it lies; need not be the grid of any image.
-    notes : tuple of str
+    remarks : tuple of Remark
         What was assumed to make it.
     offset : array_like, (3, *grid.shape), optional
         Where the occupied part of each voxel lies: its middle along k, j and i in voxels from the voxel's centre. Without
@@ -59,7 +59,7 @@ class Roi:
     role: str
     occupancy: FloatArray
     grid: Grid
-    notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
     offset: FloatArray | None = None
     source_name: str = field(default="", kw_only=True)
     codes: tuple[RoiCode, ...] = field(default=(), kw_only=True)

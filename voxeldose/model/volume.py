@@ -64,7 +64,7 @@ class Volume:
         Stored as float32, read-only.
     grid : Grid
         Where the voxels lie.
-    notes : tuple of str
+    remarks : tuple of Remark
         What had to be assumed to make these values; shown in every result.
 
     Raises
@@ -75,7 +75,7 @@ class Volume:
 
     values: FloatArray
     grid: Grid
-    notes: tuple[str, ...] = field(default=(), kw_only=True)
+    remarks: tuple[str, ...] = field(default=(), kw_only=True)
     quantity: ClassVar[str] = "unspecified"
     is_extensive: ClassVar[bool] = False
 
@@ -104,9 +104,9 @@ class Volume:
         """The voxels of ``part``, a window of this volume's grid; what lies outside is zero."""
         return self.replaced(self.grid.cut(self.values, part), part)
 
-    def replaced(self, values: npt.ArrayLike, grid: Grid | None = None, notes: tuple[str, ...] = ()) -> Self:
-        """The same quantity with other values, on another grid if given, with further notes."""
-        changes: dict[str, Any] = {"values": values, "grid": grid or self.grid, "notes": self.notes + notes}
+    def replaced(self, values: npt.ArrayLike, grid: Grid | None = None, remarks: tuple[str, ...] = ()) -> Self:
+        """The same quantity with other values, on another grid if given, with further remarks."""
+        changes: dict[str, Any] = {"values": values, "grid": grid or self.grid, "remarks": self.remarks + remarks}
         return replace(self, **changes)
 
     def sampled_at(self, points_lps_mm: npt.ArrayLike, outside: float = 0.0) -> FloatArray:

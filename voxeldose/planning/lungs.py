@@ -371,7 +371,7 @@ def spect_shunt(
             "dome_margin_mm": dome_margin_mm,
             "lung_ml": sum(r.volume_ml for r in lungs),
         },
-        assumptions=tuple(dict.fromkeys((*image.notes, *(n for r in rois for n in r.notes), *assumptions))),
+        assumptions=tuple(dict.fromkeys((*image.remarks, *(n for r in rois for n in r.remarks), *assumptions))),
         warnings=tuple(warnings),
         sources=(SPECT_SOURCE,),
     )

@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from voxeldose._compiled.convolve import find_reach
-from voxeldose.dose.engines import convolution
+from voxeldose.dose.engines import convolution, convolve
 from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.voxelise import voxelise
@@ -202,7 +202,7 @@ def kernel_for(spacing):
 
 
 def spread(values, kernel, **how):
-    return convolution._convolve(values, kernel, find_reach(values, kernel.shape), **how)
+    return convolve.convolve(values, kernel, find_reach(values, kernel.shape), **how)
 
 
 def reference(values, kernel):
@@ -272,7 +272,7 @@ def test_large_voxels_are_summed_directly_and_small_ones_by_fft():
         kernel = kernel_for(spacing)
         octant = kernel[tuple(slice(n // 2, None) for n in kernel.shape)]
         values = np.broadcast_to(np.float32(1), (100, 120, 110))
-        direct, planes = convolution._cost_ns(octant, find_reach(values, kernel.shape))
+        direct, planes = convolve._cost_ns(octant, find_reach(values, kernel.shape))
         assert (direct < planes) is is_direct
 
 
@@ -281,7 +281,7 @@ def test_a_box_of_activity_of_moderate_size_is_transformed_without_compiled_code
         raise AssertionError
 
     for name in ("_convolve_direct", "_convolve_planes"):
-        monkeypatch.setattr(convolution, name, refuse)
+        monkeypatch.setattr(convolve, name, refuse)
     values = np.zeros((60, 60, 60), np.float32)
     values[20:40, 20:45, 20:50] = 1
     kernel = kernel_for((4.8, 4.8, 4.8))
@@ -314,8 +314,8 @@ def test_an_asymmetric_voxel_kernel_is_convolved_and_not_mirrored():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_the_stated_loss_is_the_energy_that_is_missing(method, monkeypatch):
-    plain = convolution._convolve
-    monkeypatch.setattr(convolution, "_convolve", lambda *given: plain(*given, method=method))
+    plain = convolve.convolve
+    monkeypatch.setattr(convolution, "convolve", lambda *given: plain(*given, method=method))
     grid = Grid.from_axes((17, 29, 41), (3.0, 4.0, 2.5), (0, 0, 0))
     decays = decay_map(lumps(grid.shape) * 1e9, grid)
     lost = 1 - reference(decays.decays, kernel_for(grid.spacing_mm)).sum() / decays.decays.sum(dtype=float)

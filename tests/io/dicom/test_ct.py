@@ -97,7 +97,7 @@ def padded(value, representation=1, slope=1.0, intercept=0.0):
 def test_padding_below_air_weighs_as_air_and_is_said(write_series):
     ct = read_ct(write_series("CT", change=padded(-3024)))
     assert ct.hu.min() == -3024
-    assert any("-3024 HU" in note for note in ct.notes)
+    assert any("-3024 HU" in note for note in ct.remarks)
     assert hu_to_density(ct).g_per_ml[0, 0, 0] == pytest.approx(0.00121)
 
 
@@ -105,13 +105,13 @@ def test_padding_that_would_weigh_as_metal_becomes_air(write_series):
     ct = read_ct(write_series("CT", change=padded(63536, representation=0)))
     assert ct.hu.max() == 40
     assert ct.hu[0, 0, 0] == -1000
-    assert any("set to air" in note for note in ct.notes)
+    assert any("set to air" in note for note in ct.remarks)
 
 
 def test_padding_inside_the_range_of_tissue_is_left_alone(write_series):
     ct = read_ct(write_series("CT", change=padded(0)))
     assert ct.hu[0, 0, 0] == 0
-    assert not any("Padding" in note for note in ct.notes)
+    assert not any("Padding" in note for note in ct.remarks)
 
 
 # --- uneven and tilted slices ---
@@ -155,7 +155,7 @@ def test_uneven_slices_are_interpolated_when_asked(write_series, place_error, re
     refused(lambda: read_ct(folder), "not evenly spaced", 'uneven = "resample"', "--ct-uneven resample")
     ct = read_ct(folder, uneven="resample")
     assert place_error(ct) < 2 * ROUNDING
-    assert any("as asked" in note for note in ct.notes)
+    assert any("as asked" in note for note in ct.remarks)
 
 
 def test_a_missing_slice_is_interpolated_when_asked(write_series, place_error):
@@ -174,14 +174,14 @@ def test_a_tilted_gantry_is_straightened_when_asked(write_series, place_error, r
     assert error < 2 * ROUNDING
     assert kept > 0.9
     assert ct.grid.is_right_angled
-    assert any("sideways by up to 3.50 mm" in note for note in ct.notes)
+    assert any("sideways by up to 3.50 mm" in note for note in ct.remarks)
 
 
 def test_an_even_series_is_not_interpolated_though_it_may_be(write_series):
     folder = write_series("CT", orientation="oblique")
     plain, asked = read_ct(folder), read_ct(folder, uneven="resample")
     np.testing.assert_array_equal(plain.hu, asked.hu)
-    assert not any("as asked" in note for note in asked.notes)
+    assert not any("as asked" in note for note in asked.remarks)
 
 
 def test_doubled_slices_are_refused_even_where_uneven_ones_are_not(write_series, refused):
@@ -213,7 +213,7 @@ def ct_of(hu, make_grid):
 def test_a_table_of_the_site_replaces_the_house_one_and_is_named(make_grid):
     density = hu_to_density(ct_of([-2000, -1000, -500, 0, 100, 4000], make_grid), [(-1000, 0.0), (0, 1.0), (100, 1.2)])
     np.testing.assert_allclose(density.g_per_ml[0, 0], [0, 0, 0.5, 1.0, 1.2, 1.2], rtol=1e-6)
-    assert any("-1000 HU 0, 0 HU 1, 100 HU 1.2" in note for note in density.notes)
+    assert any("-1000 HU 0, 0 HU 1, 100 HU 1.2" in note for note in density.remarks)
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_slices_up_to_a_few_percent_from_even_places_are_read_with_a_note(write_
             ds.ImagePositionPatient[2] += 0.08
 
     pet = read_pet(write_series("PT", change=uneven))
-    assert any("0.080 mm from even places" in note for note in pet.notes)
+    assert any("0.080 mm from even places" in note for note in pet.remarks)
 
 
 def test_two_slices_are_a_volume(write_series, place_error):
@@ -157,7 +157,7 @@ def test_a_dicomdir_hidden_files_and_text_beside_the_series_are_passed_over(writ
     folder = write_series("CT")
     (folder / "DICOMDIR").write_bytes(b"no matter")
     (folder / ".hidden").write_bytes(next(folder.glob("*.dcm")).read_bytes())
-    (folder / "readme.txt").write_text("notes")
+    (folder / "readme.txt").write_text("remarks")
     (folder / "report").write_bytes(b"\x00\x01 no DICOM at all")
     assert place_error(read_ct(folder)) < ROUNDING
 

@@ -42,7 +42,7 @@ def administered(start):
 def test_start_means_the_series_instant(write_series, study_instant):
     pet = read_pet(write_series("PT"))
     assert pet.at == study_instant
-    assert any("START" in note for note in pet.notes)
+    assert any("START" in note for note in pet.remarks)
 
 
 def test_start_means_the_acquisition_where_the_series_was_made_later(write_series, study_instant):
@@ -84,7 +84,7 @@ def test_a_series_saved_after_midnight_holds_at_its_acquisition(write_series):
 def test_start_without_any_time_has_no_instant_and_says_so(write_series):
     pet = read_pet(write_series("PT", change=setting(SeriesTime=None, AcquisitionTime=None)))
     assert pet.at is None
-    assert any("no usable" in note for note in pet.notes)
+    assert any("no usable" in note for note in pet.remarks)
 
 
 def test_old_style_dates_and_fractions_of_seconds_are_understood(write_series):
@@ -120,7 +120,7 @@ def test_admin_follows_the_zone_that_the_header_states(write_series):
 def test_admin_without_a_date_has_no_instant_and_says_the_way_out(write_series, start):
     pet = read_pet(write_series("PT", change=administered(start)))
     assert pet.at is None
-    assert any("measured_at" in note for note in pet.notes)
+    assert any("measured_at" in note for note in pet.remarks)
 
 
 def test_none_means_the_middle_of_the_frame(write_series, study_instant):
@@ -137,7 +137,7 @@ def test_none_without_a_time_has_no_instant(write_series):
 def test_another_decay_correction_leaves_the_instant_open_and_says_so(write_series, correction):
     pet = read_pet(write_series("PT", change=setting(DecayCorrection=correction)))
     assert pet.at is None
-    assert any("(0054,1102)" in note for note in pet.notes)
+    assert any("(0054,1102)" in note for note in pet.remarks)
 
 
 # --- time zones ---
@@ -147,13 +147,13 @@ def test_another_decay_correction_leaves_the_instant_open_and_says_so(write_seri
 def test_the_stated_zone_rules_and_needs_no_note(write_series, offset, hours):
     pet = read_pet(write_series("PT", change=setting(TimezoneOffsetFromUTC=offset)), zone=ZoneInfo("Asia/Tokyo"))
     assert pet.at == datetime(2024, 5, 2, 14, 5, tzinfo=timezone(timedelta(hours=hours)))
-    assert not any("no time zone" in note for note in pet.notes)
+    assert not any("no time zone" in note for note in pet.remarks)
 
 
 def test_without_a_stated_zone_the_given_one_is_taken_with_a_note(write_series):
     pet = read_pet(write_series("PT"), zone=ZoneInfo("Europe/Berlin"))
     assert pet.at == datetime(2024, 5, 2, 12, 5, tzinfo=UTC)
-    assert any("Europe/Berlin" in note for note in pet.notes)
+    assert any("Europe/Berlin" in note for note in pet.remarks)
 
 
 def test_a_spect_holds_at_its_acquisition(write_nm, study_instant):
@@ -240,7 +240,7 @@ def test_measured_at_is_taken_where_the_header_has_no_instant(write_series, stud
     folder = write_series("PT", change=setting(DecayCorrection=None))
     pet = read_activity(folder, measured_at=study_instant)
     assert pet.at == study_instant
-    assert any("as the user says" in note for note in pet.notes)
+    assert any("as the user says" in note for note in pet.remarks)
 
 
 @pytest.mark.parametrize("quantity", [None, "bq_per_ml", "counts"])
@@ -276,7 +276,7 @@ def test_a_pet_in_other_units_is_a_relative_image_when_the_user_says_so(write_se
     found = read_activity(write_series("PT", change=setting(Units=units)), quantity="counts")
     assert type(found) is CountMap
     assert found.at == study_instant
-    assert any(units in note for note in found.notes)
+    assert any(units in note for note in found.remarks)
 
 
 def test_bq_per_ml_said_of_a_pet_in_bqml_reads_the_same_numbers(write_series):
@@ -332,7 +332,7 @@ def test_a_nifti_in_bq_keeps_its_total(plain_file):
 
 
 def test_a_plain_file_as_ct_is_said_to_be_taken_as_hounsfield_units(plain_file):
-    assert any("Hounsfield" in note for note in read_ct_image(plain_file).notes)
+    assert any("Hounsfield" in note for note in read_ct_image(plain_file).remarks)
 
 
 def test_a_density_outside_what_tissue_can_be_is_refused(plain_file, refused):

@@ -74,7 +74,7 @@ def test_every_decay_correction_gives_the_same_activity_at_the_infusion(
     change = scanner(correction=correction, scanned_at=INFUSION + timedelta(hours=delay_h), beds=beds, factor=factor)
     pet = read_pet(write_series("PT", change=change))
     assert place_error(at_infusion(pet)) < 700 * SAME
-    assert not any("rather than" in note for note in pet.notes)
+    assert not any("rather than" in note for note in pet.remarks)
 
 
 @pytest.mark.parametrize("correction", ["START", "ADMIN", "NONE"])
@@ -98,7 +98,7 @@ def test_another_nuclide_undone_gives_the_same_activity_at_the_infusion(
     pet = read_pet(write_series("PT", change=change), requests=Requests(undo_nuclide=computed_as.name))
     assert pet.radionuclide is Y90
     assert place_error(at_infusion(pet)) < 700 * SAME
-    assert any("undone for Y-90 as asked" in note for note in pet.notes)
+    assert any("undone for Y-90 as asked" in note for note in pet.remarks)
 
 
 def test_factors_of_another_nuclide_are_the_published_ones():
@@ -187,13 +187,13 @@ def test_a_series_time_before_the_scan_rules_where_the_decay_factor_fits_it(writ
 def test_a_stale_decay_factor_of_one_decides_nothing(write_series):
     pet = read_pet(write_series("PT", change=scanner(correction="START", scanned_at=SCAN, DecayFactor="1.0")))
     assert pet.at == SCAN
-    assert not any("Decay Factor" in note for note in pet.notes)
+    assert not any("Decay Factor" in note for note in pet.remarks)
 
 
 def test_a_decay_factor_that_fits_another_instant_is_said(write_series):
     pet = read_pet(write_series("PT", change=scanner(correction="START", scanned_at=SCAN, DecayFactor="1.25")))
     assert pet.at == SCAN
-    assert any("rather than" in note for note in pet.notes)
+    assert any("rather than" in note for note in pet.remarks)
 
 
 def test_beds_corrected_each_to_its_own_start_are_brought_to_the_first(write_series, place_error):
@@ -205,7 +205,7 @@ def test_beds_corrected_each_to_its_own_start_are_brought_to_the_first(write_ser
 
     pet = read_pet(write_series("PT", change=own))
     assert pet.at == SCAN
-    assert any("own start" in note for note in pet.notes)
+    assert any("own start" in note for note in pet.remarks)
     assert place_error(at_infusion(pet)) < 700 * SAME
 
 
@@ -224,7 +224,7 @@ def test_a_series_of_philips_made_again_without_its_first_bed_is_counted_back_to
     pet = read_pet(write_series("PT", change=later))
     assert abs((pet.at - SCAN).total_seconds()) < 5  # a Decay Factor of eight digits
     assert place_error(at_infusion(pet)) < 700 * SAME
-    assert any("counts from" in note for note in pet.notes)
+    assert any("counts from" in note for note in pet.remarks)
 
 
 def test_a_frame_without_a_length_is_said_to_hold_at_its_start(write_series):
@@ -234,7 +234,7 @@ def test_a_frame_without_a_length_is_said_to_hold_at_its_start(write_series):
 
     pet = read_pet(write_series("PT", change=short))
     assert pet.at == SCAN
-    assert any("(0018,1242)" in note for note in pet.notes)
+    assert any("(0018,1242)" in note for note in pet.remarks)
 
 
 def test_beds_that_share_one_acquisition_time_are_told_apart_by_frame_reference_time(write_series, place_error):
@@ -266,7 +266,7 @@ def test_the_time_of_day_of_an_administration_alone_is_no_instant(write_series):
 
     pet = read_pet(write_series("PT", change=timed))
     assert pet.at is None
-    assert any("--measured-at" in note for note in pet.notes)
+    assert any("--measured-at" in note for note in pet.remarks)
 
 
 @pytest.mark.parametrize("correction", ["START", "NONE"])
@@ -275,7 +275,7 @@ def test_dates_lost_to_deidentification_name_the_flag_that_gives_them(write_seri
     folder = write_series("PT", change=scanner(correction=correction, scanned_at=SCAN, factor=False, **blank))
     pet = read_pet(folder)
     assert pet.at is None
-    assert any("de-identification" in note and "--measured-at" in note for note in pet.notes)
+    assert any("de-identification" in note and "--measured-at" in note for note in pet.remarks)
     said = SCAN if correction == "START" else SCAN + timedelta(seconds=FRAME_S / 2)
     assert place_error(at_infusion(read_activity(folder, measured_at=said))) < 700 * SAME
 
@@ -337,7 +337,7 @@ def philips(units="CNTS", creator="Philips PET Private Group", **factors):
 def test_counts_of_philips_times_its_factor_are_bq_per_ml(write_series, place_error, units):
     pet = read_pet(write_series("PT", change=philips(units, suv="0.002", bqml="3.75")))
     assert place_error(pet, scale=3.75) < 0.03 * 3.75
-    assert any("(7053,1009) 3.75" in note for note in pet.notes)
+    assert any("(7053,1009) 3.75" in note for note in pet.remarks)
 
 
 def test_a_factor_of_philips_of_its_own_a_slice_is_applied_slice_by_slice(write_series, place_error):
@@ -386,7 +386,7 @@ def test_suv_is_turned_back_when_asked_with_its_factor_said(write_series, place_
     folder = write_series("PT", change=suv(correction))
     pet = read_pet(folder, requests=Requests(undo_suv=True))
     assert place_error(at_infusion(pet)) < 700 * SAME
-    assert any("1 g/mL is" in note and "70 kg" in note for note in pet.notes)
+    assert any("1 g/mL is" in note and "70 kg" in note for note in pet.remarks)
 
 
 @pytest.mark.parametrize(

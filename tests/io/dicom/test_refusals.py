@@ -265,7 +265,7 @@ def test_an_nm_with_a_real_world_mapping_is_read_as_counts_with_a_note(write_nm)
     from pydicom.dataset import Dataset
 
     spect = read_spect(write_nm(change=setting(RealWorldValueMappingSequence=[Dataset()])))
-    assert any("not applied" in note for note in spect.notes)
+    assert any("not applied" in note for note in spect.remarks)
 
 
 # --- which image is meant ---
@@ -284,7 +284,7 @@ def test_a_ct_as_activity_is_refused_without_a_quantity(write_series, refused):
 
 def test_a_ct_as_activity_is_read_when_the_user_says_its_quantity(write_series):
     found = read_activity(write_series("CT"), quantity="counts")
-    assert any("CT image is taken as counts" in note for note in found.notes)
+    assert any("CT image is taken as counts" in note for note in found.remarks)
 
 
 def test_an_image_folder_without_images_is_refused(tmp_path, refused):

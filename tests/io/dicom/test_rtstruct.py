@@ -48,10 +48,10 @@ SHAPES = {
 @pytest.mark.parametrize("name", SHAPES)
 def test_contours_enclose_their_volume(name, turn):
     planes, exact = SHAPES[name]
-    occupancy, grid, notes = from_contours([c @ turn.T for plane in planes for c in plane])
+    occupancy, grid, remarks = from_contours([c @ turn.T for plane in planes for c in plane])
     # exact along rows, eight lines a pixel across: 1e-3 for a circle of 1.7 mm
     assert volume_mm3(occupancy, grid) == pytest.approx(exact * 30, rel=1e-3)
-    assert notes == ()
+    assert remarks == ()
     index = np.argwhere(occupancy > 0)
     place = np.average(grid.points_lps_mm(index), axis=0, weights=occupancy[occupancy > 0])
     expected = np.array([10 if name != "two lobes" else (10 * 64 + 40 * 36) / 100, -20, 13.5]) @ turn.T
@@ -71,17 +71,17 @@ def test_end_slabs_reach_half_the_distance_of_planes_beyond():
 
 
 def test_a_gap_of_missing_planes_stays_empty_and_is_told():
-    occupancy, grid, notes = from_contours([circle(20, z) for z in (0, 3, 6, 21, 24, 27)])
+    occupancy, grid, remarks = from_contours([circle(20, z) for z in (0, 3, 6, 21, 24, 27)])
     assert volume_mm3(occupancy, grid) == pytest.approx(area(20) * 18, rel=1e-3)
-    assert "15.0 mm apart" in notes[0]
+    assert "15.0 mm apart" in remarks[0]
 
 
 def test_one_plane_needs_a_thickness():
     with pytest.raises(GeometryError, match="thickness is not known"):
         from_contours([circle(20, 0)])
-    occupancy, grid, notes = from_contours([circle(20, 0)], thickness_mm=2.5)
+    occupancy, grid, remarks = from_contours([circle(20, 0)], thickness_mm=2.5)
     assert volume_mm3(occupancy, grid) == pytest.approx(area(20) * 2.5, rel=1e-3)
-    assert "2.50 mm" in notes[0]
+    assert "2.50 mm" in remarks[0]
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_an_rtstruct_gives_its_regions_with_names_roles_and_frame(structures):
     assert rois["Liver"].volume_ml == pytest.approx(area(20) * 30 / 1000, rel=1e-3)
     assert rois["GTV"].volume_ml == pytest.approx(area(5) * 3 / 1000, rel=1e-3)
     assert rois["Liver"].grid.frame_uid == "1.2.3"
-    said = " ".join(n for r in rois for n in r.notes)
+    said = " ".join(n for r in rois for n in r.remarks)
     assert "Isocenter" in said
     assert "one plane" in said
 

@@ -135,7 +135,7 @@ def test_a_missing_spacing_between_slices_is_the_users_to_say_with_its_sign(writ
     refused(lambda: read_spect(path), str(path), "(0018,0088)", "--slice-spacing-mm", "3", "-3")
     spect = read_spect(path, requests=Requests(slice_spacing_mm=3.0 * sign))
     assert place_error(spect, scale=20) < HALF_A_COUNT
-    assert any("as the user says" in note for note in spect.notes)
+    assert any("as the user says" in note for note in spect.remarks)
 
 
 def test_the_users_spacing_never_replaces_that_of_the_file(write_nm, place_error):
@@ -179,7 +179,7 @@ def test_several_energy_windows_are_refused_by_name(write_nm, refused):
 def test_the_energy_window_asked_for_is_read(write_nm, place_error, window, scale):
     spect = read_spect(write_nm(change=windowed), requests=Requests(energy_window=window))
     assert place_error(spect, scale=scale) < 2 * HALF_A_COUNT
-    assert any(f"Energy window {window}" in note for note in spect.notes)
+    assert any(f"Energy window {window}" in note for note in spect.remarks)
 
 
 @pytest.mark.parametrize("window", [0, 3])
@@ -208,8 +208,8 @@ def test_a_real_world_mapping_makes_a_spect_an_activity(write_nm, place_error, s
     assert isinstance(spect, ActivityMap)
     assert spect.at == datetime(2024, 5, 2, 14, 5, tzinfo=UTC)
     assert place_error(spect.replaced(spect.values + 100)) < 0.03
-    assert any("Real World Value Mapping" in note for note in spect.notes)
-    assert any("--measured-at" in note for note in spect.notes)
+    assert any("Real World Value Mapping" in note for note in spect.remarks)
+    assert any("--measured-at" in note for note in spect.remarks)
 
 
 def test_a_mapping_to_suv_leaves_counts_and_says_so(write_nm, place_error):
@@ -217,7 +217,7 @@ def test_a_mapping_to_suv_leaves_counts_and_says_so(write_nm, place_error):
     spect = read_spect(path)
     assert isinstance(spect, CountMap)
     assert place_error(spect, scale=20) < HALF_A_COUNT
-    assert any("g/ml is not applied" in note for note in spect.notes)
+    assert any("g/ml is not applied" in note for note in spect.remarks)
 
 
 def test_units_that_a_vendor_writes_into_nm_count_with_a_note(write_nm, place_error):
@@ -227,7 +227,7 @@ def test_units_that_a_vendor_writes_into_nm_count_with_a_note(write_nm, place_er
     spect = read_spect(write_nm(change=quantified))
     assert isinstance(spect, ActivityMap)
     assert place_error(spect) < 0.03
-    assert any("BQML" in note for note in spect.notes)
+    assert any("BQML" in note for note in spect.remarks)
 
 
 def test_an_activity_spect_takes_the_users_instant_and_may_be_used_as_counts(write_nm):

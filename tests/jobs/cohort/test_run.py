@@ -24,7 +24,7 @@ from cohort_cases import (
 from small_study import run as run_command
 
 from voxeldose._version import __version__
-from voxeldose.dose.engines import convolution
+from voxeldose.dose.engines.threads import processors
 from voxeldose.errors import InputError
 from voxeldose.jobs.cohort.entry import Entry
 from voxeldose.jobs.cohort.plan import Source, write_plan
@@ -272,9 +272,9 @@ def test_a_process_has_its_threads_set_before_anything_is_loaded(monkeypatch):
 
 def test_the_convolution_keeps_to_the_threads_of_its_worker(monkeypatch):
     monkeypatch.setenv("NUMBA_NUM_THREADS", "3")
-    assert convolution._processors() == 3
+    assert processors() == 3
     monkeypatch.delenv("NUMBA_NUM_THREADS")
-    assert convolution._processors() >= 1
+    assert processors() >= 1
 
 
 # --- what would run ---

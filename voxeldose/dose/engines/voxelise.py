@@ -244,9 +244,7 @@ def _faded(radius: Doubles, fade: Fade) -> Doubles:
     return np.clip((radius - fade[0]) / fade[1], 0, 1)
 
 
-def _with_far_weights(
-    near: Doubles, kernel: PointKernel, spacing: Doubles, reach_mm: float, fade_mm: Fade
-) -> Doubles:
+def _with_far_weights(near: Doubles, kernel: PointKernel, spacing: Doubles, reach_mm: float, fade_mm: Fade) -> Doubles:
     """The octant out to the reach: what the near weights leave out, sampled and scaled to the energy that is missing."""
     shape = np.ceil(reach_mm / spacing - 1e-9).astype(int) + 1
     far = np.zeros(shape)

@@ -56,12 +56,12 @@ def read_ct(path: str | Path, *, series_uid: str | None = None, uneven: Uneven =
     planes = planes_of(series)
     require_rescale(planes)
     _require_ct_numbers(planes)
-    padding_hu, notes = _padding_to_air(planes)
+    padding_hu, remarks = _padding_to_air(planes)
     if uneven == "resample":
         stack = stacked(planes, series)
         problem = uneven_places(stack, str(series.folder))
         if problem:
-            return _resampled(stack, padding_hu, notes)
+            return _resampled(stack, padding_hu, remarks)
     try:
         values, grid, said = volume_of(planes, series)
     except InputError as error:
@@ -72,7 +72,7 @@ def read_ct(path: str | Path, *, series_uid: str | None = None, uneven: Uneven =
         )
         raise InputError(msg) from error
     values = _without_padding(values, padding_hu)
-    return CtImage(values, grid, notes=(*said, *notes))
+    return CtImage(values, grid, remarks=(*said, *remarks))
 
 
 def _require_ct_numbers(planes: Sequence[Plane]) -> None:
@@ -111,7 +111,7 @@ def _without_padding(values: FloatArray, padding_hu: float | None) -> FloatArray
     return np.where(values == np.float32(padding_hu), np.float32(AIR_HU), values)
 
 
-def _resampled(stack: Stack, padding_hu: float | None, notes: tuple[str, ...]) -> CtImage:
+def _resampled(stack: Stack, padding_hu: float | None, remarks: tuple[str, ...]) -> CtImage:
     """The slices on upright planes at their median distance: linear in between, air where no slice reaches.
 
     Each slice is first moved in its own plane by its sideways shift, then neighbours are mixed by distance. The grid keeps
@@ -147,4 +147,4 @@ def _resampled(stack: Stack, padding_hu: float | None, notes: tuple[str, ...]) -
         f"{np.abs(drift - drift[0]).max():.2f} mm, are interpolated onto upright slices {step:.3f} mm apart, as asked "
         "(uneven = resample)."
     )
-    return CtImage(values, grid, notes=(*notes, said))
+    return CtImage(values, grid, remarks=(*remarks, said))

@@ -59,7 +59,7 @@ class Timing:
     acquired_at: datetime | None
     frames: tuple[Frame, ...]
     slices_at: tuple[datetime, ...]
-    notes: tuple[str, ...]
+    remarks: tuple[str, ...]
 
     def to_common(self, n: int, nuclide: Radionuclide | None) -> float:
         """By which slice ``n`` is multiplied so that it holds at ``at``.

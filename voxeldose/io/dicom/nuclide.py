@@ -72,7 +72,7 @@ class Isotope:
     named: Radionuclide | None
     computed_with: Radionuclide | None
     doubt: str
-    notes: tuple[str, ...]
+    remarks: tuple[str, ...]
 
 
 def isotope_of(header: Dataset) -> Isotope:
@@ -93,7 +93,7 @@ def isotope_of(header: Dataset) -> Isotope:
             return Isotope(named, used, "", ())
         note = f"The PET object shows {named.name}, which emits no positrons: it is taken as a quantitative SPECT."
         return Isotope(named, used, "", (note,))
-    doubts, notes = [], []
+    doubts, remarks = [], []
     off = used.half_life_h / named.half_life_h - 1
     if abs(off) > HALF_LIFE_PART:
         doubts.append(
@@ -115,16 +115,16 @@ def isotope_of(header: Dataset) -> Isotope:
         elif not low <= fraction <= high:
             doubts.append(f"Radionuclide Positron Fraction (0018,1076) is {fraction:g}, which nobody gives for Y-90.")
         elif abs(fraction / Y90_POSITRON_FRACTION - 1) > 0.002:
-            notes.append(
+            remarks.append(
                 f"The scanner used a Y-90 positron fraction of {fraction:g}; with {Y90_POSITRON_FRACTION:g} its Bq/mL would be "
                 f"{fraction / Y90_POSITRON_FRACTION:.4f} times as high. Kept as they are."
             )
     elif fraction is None and named.name == "Y-90":
-        notes.append("The header states no positron fraction (0018,1076); that of Y-90 is taken as applied.")
+        remarks.append("The header states no positron fraction (0018,1076); that of Y-90 is taken as applied.")
     doubt = " ".join(doubts)
     if doubt:
         doubt += " Name the nuclide that it computed with by undo_nuclide (--undo-nuclide) to have that undone."
-    return Isotope(named, used, doubt, tuple(notes))
+    return Isotope(named, used, doubt, tuple(remarks))
 
 
 def undoing(isotope: Isotope, wanted: str, true: Radionuclide, header: Dataset, where: str) -> Radionuclide:

@@ -80,7 +80,7 @@ def pet_activity(series: Series, *, zone: tzinfo, requests: Requests) -> Activit
     if requests.undo_nuclide is not None:
         taken = undoing(isotope, requests.undo_nuclide, requests.true_nuclide, header, where)
     timing = timing_of([p.header for p in planes], zone, taken or isotope.computed_with)
-    scale, notes = _to_bq_per_ml(planes, timing, taken or isotope.computed_with, requests, where)
+    scale, remarks = _to_bq_per_ml(planes, timing, taken or isotope.computed_with, requests, where)
     nuclide, doubt = isotope.named, isotope.doubt
     factors = [_common(timing, n, requests.true_nuclide if taken else isotope.named, where) for n in range(len(planes))]
     if taken is not None:
@@ -88,9 +88,9 @@ def pet_activity(series: Series, *, zone: tzinfo, requests: Requests) -> Activit
         undo = [undo_factor(f, n, timing, pair, where) for n, f in enumerate(timing.frames)]
         factors = [a * b for a, b in zip(factors, undo, strict=True)]
         nuclide, doubt = requests.true_nuclide, ""
-        notes = (*notes, _undone(undo, pair, timing))
+        remarks = (*remarks, _undone(undo, pair, timing))
     else:
-        notes = (*notes, *isotope.notes)
+        remarks = (*remarks, *isotope.remarks)
     by_plane = {id(p): f for p, f in zip(planes, factors, strict=True)}
 
     def whole(plane: Plane) -> tuple[float, float]:
@@ -106,7 +106,7 @@ def pet_activity(series: Series, *, zone: tzinfo, requests: Requests) -> Activit
         radionuclide=nuclide,
         acquired_at=timing.acquired_at,
         not_absolute=doubt,
-        notes=(*said, *notes, *timing.notes, *more, *((doubt,) if doubt else ())),
+        remarks=(*said, *remarks, *timing.remarks, *more, *((doubt,) if doubt else ())),
     )
 
 
@@ -124,7 +124,7 @@ def pet_counts(series: Series, *, zone: tzinfo) -> tuple[CountMap, str]:
         return slope * factors[id(plane)], intercept * factors[id(plane)]
 
     values, grid, said = volume_of(planes, series, whole)
-    counts = CountMap(values, grid, at=timing.at, radionuclide=isotope.named, notes=(*said, *timing.notes))
+    counts = CountMap(values, grid, at=timing.at, radionuclide=isotope.named, remarks=(*said, *timing.remarks))
     return counts, units_of(header)
 
 

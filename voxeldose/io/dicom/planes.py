@@ -150,7 +150,7 @@ def planes_of(series: Series) -> list[Plane]:
 def volume_of(
     planes: Sequence[Plane], series: Series, scale: Callable[[Plane], tuple[float, float]] | None = None
 ) -> tuple[FloatArray, Grid, tuple[str, ...]]:
-    """Evenly spaced, unsheared planes as one volume in the house's order, with notes; anything else is refused."""
+    """Evenly spaced, unsheared planes as one volume in the house's order, with remarks; anything else is refused."""
     stack = stacked(planes, series)
     problem = uneven_places(stack, str(series.folder))
     if problem:

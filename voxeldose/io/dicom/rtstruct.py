@@ -150,11 +150,11 @@ def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
         name = str(item.get("ROIName", "") or number) if item is not None else str(number)
         frame = str(item.get("ReferencedFrameOfReferenceUID", "") or "") if item is not None else ""
         try:
-            occupancy, grid, notes = from_contours(loops, thickness_mm=thickness, frame_uid=frame or None)
+            occupancy, grid, remarks = from_contours(loops, thickness_mm=thickness, frame_uid=frame or None)
         except GeometryError as error:
             msg = f"{path}: ROI {name}: {error} Correct it in the contouring system, or leave it out of the export."
             raise InputError(msg) from error
-        said = tuple(f"ROI {name}: {n}." for n in notes)
+        said = tuple(f"ROI {name}: {n}." for n in remarks)
         region = Roi(name, "other", occupancy, grid, said, source_name=name, codes=codes.get(number, ()))
         found.append(StructureFound(number, name, region))
     if not found:

@@ -303,7 +303,7 @@ def find_segments(path: Path) -> list[SegmentFound]:
             seg = highdicom.seg.segread(path)
             is_fractional = str(seg.SegmentationType) == "FRACTIONAL"
             dtype = np.float32 if is_fractional else np.uint8
-            notes = _notes(seg) if is_fractional else ()
+            remarks = _notes(seg) if is_fractional else ()
             found = []
             for number in (int(n) for n in seg.segment_numbers if int(n) > 0):
                 volume = seg.get_volume(
@@ -320,7 +320,7 @@ def find_segments(path: Path) -> list[SegmentFound]:
                 said = re.search(r"role=(\w+)", str(description.get("SegmentDescription", "")))
                 role = said.group(1) if said and said.group(1) in ROLES else None
                 codes = tuple(code for key in CODED_BY for code in codes_in(description, key))
-                region = Roi(label, "other", turned, grid, notes, source_name=label, codes=codes)
+                region = Roi(label, "other", turned, grid, remarks, source_name=label, codes=codes)
                 found.append(SegmentFound(number, label, role, region, grid))
         except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError, OSError) as error:
             why = str(error).splitlines()[0]

@@ -23,5 +23,5 @@ def read_dicom_volume(path: str | Path, *, series_uid: str | None = None) -> tup
         from voxeldose.io.dicom.spect import nm_volume
 
         return nm_volume(series), series
-    values, grid, notes = volume_of(planes_of(series), series)
-    return Volume(values, grid, notes=notes), series
+    values, grid, remarks = volume_of(planes_of(series), series)
+    return Volume(values, grid, remarks=remarks), series

@@ -80,18 +80,18 @@ def read_spect(
 
 def nm_activity(series: Series, *, zone: tzinfo, requests: Requests) -> CountMap | ActivityMap:
     """:func:`read_spect` of a series already found."""
-    values, grid, notes, mapping = _load(series, requests)
+    values, grid, remarks, mapping = _load(series, requests)
     header = series.first
     nuclide = nuclide_of(header)
     started = _started(header, zone)
-    notes = (*notes, *zone_note(header, zone))
+    remarks = (*remarks, *zone_note(header, zone))
     if mapping is None:
-        return CountMap(values, grid, radionuclide=nuclide, at=started, notes=notes)
+        return CountMap(values, grid, radionuclide=nuclide, at=started, remarks=remarks)
     stated = whole_instant(header.get("DecayCorrectionDateTime"), stated_zone(header) or zone)
     at = stated or started
     if at is None:
-        notes = (
-            *notes,
+        remarks = (
+            *remarks,
             "The NM header has no usable acquisition date and time; say it with measured_at (--measured-at).",
         )
     elif stated is None:
@@ -99,14 +99,14 @@ def nm_activity(series: Series, *, zone: tzinfo, requests: Requests) -> CountMap
             f"SPECT values in Bq/mL are taken to hold at the start of the acquisition, {said_instant(at)}; if the "
             "software corrected them to another instant, say it with measured_at (--measured-at)."
         )
-        notes = (*notes, said)
-    return ActivityMap(values, grid, at=at, radionuclide=nuclide, acquired_at=started, notes=notes)
+        remarks = (*remarks, said)
+    return ActivityMap(values, grid, at=at, radionuclide=nuclide, acquired_at=started, remarks=remarks)
 
 
 def nm_volume(series: Series) -> Volume:
     """Stored value times slope plus intercept, or by the mapping to Bq/mL, of a reconstructed NM series."""
-    values, grid, notes, _ = _load(series, Requests())
-    return Volume(values, grid, notes=notes)
+    values, grid, remarks, _ = _load(series, Requests())
+    return Volume(values, grid, remarks=remarks)
 
 
 def _started(header: Dataset, zone: tzinfo) -> datetime | None:
@@ -115,7 +115,7 @@ def _started(header: Dataset, zone: tzinfo) -> datetime | None:
 
 
 def _load(series: Series, requests: Requests) -> tuple[FloatArray, Grid, tuple[str, ...], Mapping | None]:
-    """One volume, its notes, and the mapping to Bq/mL that was applied, if any."""
+    """One volume, its remarks, and the mapping to Bq/mL that was applied, if any."""
     for path, header in zip(series.paths, series.headers, strict=True):
         _require_volume(header, str(path))
     if len(series.paths) > 1:
@@ -129,18 +129,18 @@ def _load(series: Series, requests: Requests) -> tuple[FloatArray, Grid, tuple[s
     else:
         planes = _frames_of(series.paths[0], series.first)
     header = planes[0].header
-    notes = [note] if (note := mapping_note(header)) else []
-    mappings = [_mapping(p, notes) for p in planes]
+    remarks = [note] if (note := mapping_note(header)) else []
+    mappings = [_mapping(p, remarks) for p in planes]
     if len({m is None for m in mappings}) > 1:
         msg = f"{series.folder}: only some slices have a mapping to Bq/mL; export one series."
         raise InputError(msg)
     scales = {id(p): (m.slope, m.intercept) if m else rescale(p) for p, m in zip(planes, mappings, strict=True)}
-    notes = list(dict.fromkeys(notes))
+    remarks = list(dict.fromkeys(remarks))
     if len(series.paths) > 1 or _places_differ(planes):
         values, grid, said = volume_of(planes, series, lambda plane: scales[id(plane)])
     else:
         values, grid, said = _by_spacing(planes, [scales[id(p)] for p in planes], requests)
-    return values, grid, (*notes, *said), mappings[0]
+    return values, grid, (*remarks, *said), mappings[0]
 
 
 def _frames_of(path: Path, header: Dataset) -> list[Plane]:
@@ -176,21 +176,21 @@ def _by_spacing(
 ) -> tuple[FloatArray, Grid, tuple[str, ...]]:
     """Frames from the first one's position on, by Spacing Between Slices."""
     path, header = planes[0].path, planes[0].header
-    placed, notes = _placed(header, str(path))
+    placed, remarks = _placed(header, str(path))
     stored = stored_pixels(path)
     chosen, said = _frames(header, stored.shape, requests, str(path))
-    notes += said
+    remarks += said
     row, column = image_axes(placed, str(path))
     spacing = pixel_spacing(header, str(path))
     affine = np.eye(4)
-    affine[:3, 0] = np.cross(row, column) * _between(header, requests, str(path), notes)
+    affine[:3, 0] = np.cross(row, column) * _between(header, requests, str(path), remarks)
     affine[:3, 1] = column * spacing[0]
     affine[:3, 2] = row * spacing[1]
     affine[:3, 3] = vector(placed, "ImagePositionPatient", 3, str(path))
     uid = header.get("FrameOfReferenceUID")
     values = np.stack([stored[n] * scales[n][0] + scales[n][1] for n in chosen]).astype(np.float32)
     grid = Grid((values.shape[0], values.shape[1], values.shape[2]), affine, str(uid) if uid else None)
-    return *towards_lps(values, grid), tuple(notes)
+    return *towards_lps(values, grid), tuple(remarks)
 
 
 def _require_volume(header: Dataset, where: str) -> None:
@@ -202,18 +202,18 @@ def _require_volume(header: Dataset, where: str) -> None:
         raise InputError(msg)
 
 
-def _mapping(plane: Plane, notes: list[str]) -> Mapping | None:
+def _mapping(plane: Plane, remarks: list[str]) -> Mapping | None:
     """The line to Bq/mL of a Real World Value Mapping, or of units that some vendors write into NM."""
     found = bq_per_ml_mapping(plane)
     if found:
-        notes.append("Bq/mL by the Real World Value Mapping of the header.")
+        remarks.append("Bq/mL by the Real World Value Mapping of the header.")
         return found
     units = str(plane.header.get("Units", "") or "")
     factor = bq_per_ml_of(units)
     if factor is None or number(plane.header, "RescaleSlope") is None:
         return None
     slope, intercept = rescale(plane)
-    notes.append(f"Units (0054,1001) of the NM file are {units}; its values are taken as Bq/mL.")
+    remarks.append(f"Units (0054,1001) of the NM file are {units}; its values are taken as Bq/mL.")
     return Mapping(slope * factor, intercept * factor, "Bq/mL")
 
 
@@ -240,13 +240,13 @@ def _placed(header: Dataset, where: str) -> tuple[Dataset, list[str]]:
     return first, [note] if differ else []
 
 
-def _between(header: Dataset, requests: Requests, where: str, notes: list[str]) -> float:
+def _between(header: Dataset, requests: Requests, where: str, remarks: list[str]) -> float:
     """Spacing Between Slices with its sign."""
     stated = number(header, "SpacingBetweenSlices")
     if stated:
         return stated
     if requests.slice_spacing_mm:
-        notes.append(f"Slices of the SPECT are {requests.slice_spacing_mm:g} mm apart, as the user says.")
+        remarks.append(f"Slices of the SPECT are {requests.slice_spacing_mm:g} mm apart, as the user says.")
         return requests.slice_spacing_mm
     thick = number(header, "SliceThickness")
     msg = (
@@ -266,7 +266,7 @@ def _frames(header: Dataset, shape: tuple[int, ...], requests: Requests, where: 
     windows = _numbers(header, "EnergyWindowVector")
     names = _window_names(header)
     several = max(int(number(header, "NumberOfEnergyWindows") or 1), len(set(windows)))
-    chosen, notes = list(range(count)), []
+    chosen, remarks = list(range(count)), []
     if several > 1 and requests.energy_window is None and len(set(windows)) != 1:
         msg = (
             f"{where}: {several} energy windows are stored in one file ({', '.join(names) or 'without names'}); choose one by "
@@ -284,7 +284,7 @@ def _frames(header: Dataset, shape: tuple[int, ...], requests: Requests, where: 
             msg = f"{where}: no Energy Window Vector (0054,0010) says which frames belong to which window; export one."
             raise InputError(msg)
         name = names[wanted - 1] if wanted <= len(names) else str(wanted)
-        notes.append(f"Energy window {wanted} ({name}) of {several} is read, as asked.")
+        remarks.append(f"Energy window {wanted} ({name}) of {several} is read, as asked.")
     slices = _numbers(header, "SliceVector")
     slices = [slices[n] for n in chosen] if len(slices) == count else slices
     if len(chosen) < 2 or (slices and slices != list(range(1, len(chosen) + 1))):
@@ -293,7 +293,7 @@ def _frames(header: Dataset, shape: tuple[int, ...], requests: Requests, where: 
             "order are stored. Export one volume."
         )
         raise InputError(msg)
-    return chosen, notes
+    return chosen, remarks
 
 
 def _numbers(header: Dataset, key: str) -> list[int]:

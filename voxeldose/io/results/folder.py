@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose.errors import InputError, VoxeldoseError
+from voxeldose.io.arrays import read_array
 from voxeldose.io.config.case import case_file_again
 from voxeldose.io.regions import read_rois, read_seg
-from voxeldose.io.results.manifest import read_manifest, sha256
-from voxeldose.io.arrays import read_array
 from voxeldose.io.results.assessment import SCHEMA
+from voxeldose.io.results.manifest import read_manifest, sha256
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.roi import RoiSet
@@ -23,8 +23,6 @@ from voxeldose.model.volume import DoseMap
 
 if TYPE_CHECKING:
     from voxeldose.model.arrays import Doubles
-    import numpy.typing as npt
-
     from voxeldose.model.radionuclide import Radionuclide
 
 
@@ -118,5 +116,3 @@ def _regions_of_case(path: Path) -> RoiSet:
             raise InputError(msg)
         rois += read_rois(paths, table.names)
     return rois
-
-

@@ -149,7 +149,7 @@ def masks_of_plastimatch(structures_file: Path, grid: Grid) -> dict[str, dict[st
         return {}
     folder = structures_file.parent
     words = ["convert", "--input", structures_file, "--referenced-ct", folder / "ct", "--output-prefix", folder / "out"]
-    subprocess.run([program, *map(str, words), "--prefix-format", "nii.gz"], check=True, capture_output=True)
+    subprocess.run([program, *map(str, words), "--prefix-format", "nii.gz"], check=True, capture_output=True)  # noqa: S603
     found = {}
     for path in (folder / "out").glob("*.nii.gz"):
         mask = np.asarray(nib.load(path).dataobj).T > 0  # (i, j, k) along x, y, z as the CT's voxels

@@ -209,7 +209,7 @@ def print_peak(shape: Shape, spacing: Spacing, kind: str, who: str) -> None:
     reset_peak()
     before = resident_kib("VmRSS")
     kept = call()
-    print((resident_kib("VmHWM") - before) * 1024 / kept.nbytes)
+    print((resident_kib("VmHWM") - before) * 1024 / kept.nbytes)  # noqa: T201
 
 
 def compare(name: str, *, dense: bool) -> None:
@@ -231,7 +231,7 @@ def compare(name: str, *, dense: bool) -> None:
     print(  # noqa: T201
         f"\n{name}, {kind}: {ratio:.2f} x {first} (goal {wanted}, {verdict}); error {error:.1e} of the dose above 1 % "
     )
-    print(f"  of the maximum, {anywhere:.1e} of the maximum anywhere; least dose {dose.min():.1g}")
+    print(f"  of the maximum, {anywhere:.1e} of the maximum anywhere; least dose {dose.min():.1g}")  # noqa: T201
     for who, (cpu, wall) in found.items():
         grids = peak_grids(shape, spacing, who, dense=dense)
         print(  # noqa: T201

@@ -86,13 +86,13 @@ def main() -> None:
     chosen = parser.parse_args()
     print(told(describe_machine()))  # noqa: T201
     imported = statistics.median(in_process("-c", IMPORT) for _ in range(5))
-    print(f"import voxeldose: {imported:.3f} s CPU (goal 0.3 s)")
+    print(f"import voxeldose: {imported:.3f} s CPU (goal 0.3 s)")  # noqa: T201
     for mm in ("4.8", "2"):
         cold, warm = first_dose(mm)
         print(  # noqa: T201
             f"first dose of a fresh process, {mm} mm dense: {cold:.2f} s CPU, machine code cached {warm:.2f} s (goal 2 s)"
         )
-    print(f"\n{'voxels':>8}   CPU ns a voxel: dense  liver  read+write   peak grids: dense  liver")
+    print(f"\n{'voxels':>8}   CPU ns a voxel: dense  liver  read+write   peak grids: dense  liver")  # noqa: T201
     table = []
     for row in rows(chosen.largest):
         table.append(row)

@@ -19,7 +19,7 @@ import numpy.typing as npt
 from benchmarks.machine import describe_machine, told
 from voxeldose.dose.engines import voxelise as closed_form
 from voxeldose.dose.engines.voxelise import voxelise
-from voxeldose.model.kernel import PointKernel, point_kernel
+from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel, point_kernel
 
 SPACINGS = [
     *((s,) * 3 for s in (0.5, 1.0, 2.0, 3.0, 4.8, 6.0, 10.0)),
@@ -41,13 +41,13 @@ def octant(kernel: PointKernel, spacing: Spacing) -> Weights:
 
 def finer(kernel: PointKernel, spacing: Spacing) -> Weights:
     """The same with six times as many radii, panels at every lattice plane."""
-    usual = closed_form._radial_nodes
-    bends = [np.arange(0, closed_form.DEFAULT_REACH_MM, a) for a in spacing]
+    usual = closed_form._radial_nodes  # noqa: SLF001
+    bends = [np.arange(0, DEFAULT_REACH_MM, a) for a in spacing]
     try:
-        closed_form._radial_nodes = lambda k, reach, width, _, fade: usual(k, reach, width / 6, bends, fade)  # type: ignore[assignment]
+        closed_form._radial_nodes = lambda k, reach, width, _, fade: usual(k, reach, width / 6, bends, fade)  # type: ignore[assignment]  # noqa: SLF001
         return octant(kernel, spacing)
     finally:
-        closed_form._radial_nodes = usual
+        closed_form._radial_nodes = usual  # noqa: SLF001
 
 
 def by_pairs(kernel: PointKernel, spacing: Spacing, shape: tuple[int, ...]) -> Weights:

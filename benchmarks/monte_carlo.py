@@ -289,7 +289,7 @@ def main() -> None:
             rows = sphere_rows(case, chosen.histories, chosen.seed)
     table = Path(f"mc-{chosen.case}.csv")
     table.write_text("\n".join([HEADERS[chosen.case], *rows]) + "\n")
-    print(f"{len(rows)} rows in {chosen.out / table}")
+    print(f"{len(rows)} rows in {chosen.out / table}")  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -109,6 +109,7 @@ def _report_gap(
 
 
 def kg_per_voxel(decays: DecayMap, density_g_per_ml: float) -> float:
+    """Mass of a voxel in kg at one density; one that is no tissue is refused."""
     if not (math.isfinite(density_g_per_ml) and density_g_per_ml >= AIR_G_PER_ML):
         msg = f"A tissue density of at least {AIR_G_PER_ML} g/mL is needed, found {density_g_per_ml}."
         raise QuantityError(msg)

@@ -274,4 +274,5 @@ def moved_onto(dose: DoseMap, grid: Grid, matrix_lps_mm: Doubles | None = None) 
 
 
 def same_place(first: Grid, second: Grid) -> bool:
+    """Whether two grids of one shape have their corners in the same places, whatever their frames."""
     return bool(np.abs(first.corners() - second.corners()).max() < 1e-3)

@@ -59,6 +59,7 @@ def refusing_damage(read: Callable[Concatenate[A, P], R]) -> Callable[Concatenat
 
 
 def grid_of_file(shape: tuple[int, int, int], affine: npt.NDArray[np.float64], path: Path) -> Grid:
+    """The grid that a header describes; one that spans no space is a refusal that names the file."""
     try:
         return Grid(shape, affine)
     except GeometryError as error:

@@ -35,6 +35,7 @@ _FORMS_MM = 0.5
 
 
 def read_nifti(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
+    """Values in (k, j, i) order, grid and label names of a NIfTI file."""
     import nibabel as nib
     from nibabel.filebasedimages import ImageFileError
     from nibabel.spatialimages import HeaderDataError

@@ -26,6 +26,7 @@ _DEFLATE = 1032
 
 
 def read_nrrd(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
+    """Values in (k, j, i) order, grid and text fields of an NRRD or MetaImage file."""
     import SimpleITK as sitk  # noqa: N813
 
     sitk.ProcessObject.SetGlobalWarningDisplay(False)

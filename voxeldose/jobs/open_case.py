@@ -214,6 +214,7 @@ def _radiobiology(config: CaseFile) -> dict[str, Radiobiology]:
 
 
 def input_uncertainties(table: UncertaintyTable) -> Spread:
+    """The standard uncertainties that a case states."""
     given = table.model_dump(exclude={"recovery", "probabilities"}, exclude_none=True)
     conditions = tuple(Condition.parse(words) for words in table.probabilities)
     return Spread(**given, recovery=_recovery(table.recovery), conditions=conditions)

@@ -41,5 +41,6 @@ class Remark(str):
         """The words."""
         return str.__str__(self)
 
-    def __getnewargs__(self) -> tuple[str, Numbers, str]:
-        return self.code, self.numbers, self.sentence
+    def __reduce__(self) -> tuple[type[Self], tuple[str, Numbers, str]]:
+        """Pickled whole, code and numbers included."""
+        return type(self), (self.code, self.numbers, self.sentence)

@@ -120,6 +120,7 @@ def _require(name: str, tissue: str, roles: tuple[str, ...], role: str) -> None:
 
 
 def require_known(dose_gy: float) -> None:
+    """Refuse a dose that is no number."""
     if not math.isfinite(dose_gy):
         msg = f"A probability needs a dose that is known, found {dose_gy} Gy."
         raise QuantityError(msg)

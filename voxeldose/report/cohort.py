@@ -57,6 +57,7 @@ def values_by_quantity(lines: list[Line]) -> dict[str, dict[str, list[float]]]:
 
 
 def draw_histograms(lines: list[Line]) -> Figure:
+    """Histograms of every quantity, by nuclide."""
     from matplotlib.figure import Figure
 
     values = values_by_quantity(lines)
@@ -78,6 +79,7 @@ def draw_histograms(lines: list[Line]) -> Figure:
 
 
 def draw_scatter(pairs: list[tuple[float, float]]) -> Figure:
+    """Mean tumor doses before against after treatment."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.0, 3.7), layout="constrained")
@@ -96,6 +98,7 @@ def draw_scatter(pairs: list[tuple[float, float]]) -> Figure:
 
 
 def svg_uri(figure: Figure) -> str:
+    """A figure as the address of an SVG that holds it."""
     import matplotlib as mpl
 
     buffer = io.BytesIO()
@@ -105,6 +108,7 @@ def svg_uri(figure: Figure) -> str:
 
 
 def format_number(value: float | None) -> str:
+    """Three significant digits, whole numbers from 100 on."""
     if value is None:
         return "-"
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -56,13 +56,13 @@ def configured(entry: Entry) -> CaseFile:
 
 def _leaves(model: type[BaseModel], above: str) -> Iterator[tuple[str, Any]]:
     """Keys with a value of their own; of lists of tables only the first of ``rois``."""
-    for name, field in model.model_fields.items():
-        inner = next((a for a in _parts(field.annotation) if isinstance(a, type) and issubclass(a, BaseModel)), None)
-        is_list = any(get_origin(a) is list for a in _parts(field.annotation, deep=False))
+    for name, one in model.model_fields.items():
+        inner = next((a for a in _parts(one.annotation) if isinstance(a, type) and issubclass(a, BaseModel)), None)
+        is_list = any(get_origin(a) is list for a in _parts(one.annotation, deep=False))
         if above == "" and name == "rois" and inner is not None:
             yield from ((f"rois.{key}", sub.annotation) for key, sub in inner.model_fields.items())
         elif inner is None:
-            yield f"{above}{name}", field.annotation
+            yield f"{above}{name}", one.annotation
         elif not is_list:
             yield from _leaves(inner, f"{above}{name}.")
 

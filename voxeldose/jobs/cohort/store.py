@@ -169,6 +169,7 @@ def facts_of(store: Store, entry: Entry) -> dict[str, Any] | None:
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
+    """Content of a JSON file; ``None`` where it is not there or cannot be read."""
     try:
         content: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:

@@ -1,5 +1,7 @@
 """``python -m benchmarks [accuracy|speed|all]``: the cards on the terminal, as JSON, as Markdown and as HTML."""
 
+# ruff: noqa: T201
+
 from __future__ import annotations
 
 import argparse
@@ -27,27 +29,27 @@ def main(words: Sequence[str] | None = None) -> int:
     """Print the cards; 1 when an accuracy figure left its band, 3 for a kernel that cannot be read, else 0."""
     chosen = _parser().parse_args(words)
     machine = describe_machine()
-    print(told(machine), flush=True)  # noqa: T201
+    print(told(machine), flush=True)
     parts = [chosen.which, *(["--quick"] if chosen.quick else []), *(f"--section {s}" for s in chosen.section or ())]
     card = Card(machine, f"python -m benchmarks {' '.join(parts)}")
     try:
         if chosen.which != "speed":
             _accuracy(card, _kernel(chosen), chosen.section or SECTIONS, quick=chosen.quick)
     except VoxeldoseError as error:
-        print(f"Error: {error}", file=sys.stderr)  # noqa: T201
+        print(f"Error: {error}", file=sys.stderr)
         return 3
     if chosen.which != "accuracy":
-        print("\nSpeed (nothing is judged)")  # noqa: T201
-        card.speed.update(speed_card(quick=chosen.quick, tell=lambda line: print(line, flush=True)))  # noqa: T201
+        print("\nSpeed (nothing is judged)")
+        card.speed.update(speed_card(quick=chosen.quick, tell=lambda line: print(line, flush=True)))
     if chosen.json:
         write_json(card, chosen.json)
     if chosen.out:
         write_card(card, chosen.out)
-        print(f"\nWritten: {chosen.out / 'card.md'}, {chosen.out / 'card.html'}")  # noqa: T201
+        print(f"\nWritten: {chosen.out / 'card.md'}, {chosen.out / 'card.html'}")
     if chosen.which != "speed":
-        print(f"\n{card.verdict}")  # noqa: T201
+        print(f"\n{card.verdict}")
         for figure in card.outside:
-            print(f"{figure.section}\n{text_of(figure)}\n    {figure.source}; {figure.reason}")  # noqa: T201
+            print(f"{figure.section}\n{text_of(figure)}\n    {figure.source}; {figure.reason}")
     return 1 if card.outside else 0
 
 
@@ -80,15 +82,15 @@ def _kernel(chosen: argparse.Namespace) -> PointKernel:
 def _accuracy(card: Card, kernel: PointKernel, sections: Sequence[str], *, quick: bool) -> None:
     start = time.perf_counter()
     for name, figures in groupby(accuracy_card(kernel, sections, quick=quick), key=lambda f: f.section):
-        print(f"\n{name}")  # noqa: T201
+        print(f"\n{name}")
         said = ""
         for figure in figures:
             card.figures.append(figure)
-            print(text_of(figure))  # noqa: T201
+            print(text_of(figure))
             if figure.source != said:
                 said = figure.source
-                print(f"          against: {said}", flush=True)  # noqa: T201
-    print(f"\nAccuracy: {time.perf_counter() - start:.0f} s")  # noqa: T201
+                print(f"          against: {said}", flush=True)
+    print(f"\nAccuracy: {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ in a process of its own, after calls on small images; the result counts as one g
 everything from the start of Python, with an empty and with a filled NUMBA_CACHE_DIR.
 """
 
+# ruff: noqa: T201
+
 from __future__ import annotations
 
 import importlib.util
@@ -209,7 +211,7 @@ def print_peak(shape: Shape, spacing: Spacing, kind: str, who: str) -> None:
     reset_peak()
     before = resident_kib("VmRSS")
     kept = call()
-    print((resident_kib("VmHWM") - before) * 1024 / kept.nbytes)  # noqa: T201
+    print((resident_kib("VmHWM") - before) * 1024 / kept.nbytes)
 
 
 def compare(name: str, *, dense: bool) -> None:
@@ -228,13 +230,13 @@ def compare(name: str, *, dense: bool) -> None:
     wanted = wanted_dense if dense else wanted_cropped
     ratio = found[first][0] / found["ours"][0]
     verdict = "reached" if ratio >= wanted else "MISSED"
-    print(  # noqa: T201
+    print(
         f"\n{name}, {kind}: {ratio:.2f} x {first} (goal {wanted}, {verdict}); error {error:.1e} of the dose above 1 % "
     )
-    print(f"  of the maximum, {anywhere:.1e} of the maximum anywhere; least dose {dose.min():.1g}")  # noqa: T201
+    print(f"  of the maximum, {anywhere:.1e} of the maximum anywhere; least dose {dose.min():.1g}")
     for who, (cpu, wall) in found.items():
         grids = peak_grids(shape, spacing, who, dense=dense)
-        print(  # noqa: T201
+        print(
             f"  {who:12s} CPU {cpu:8.4f} s  wall {wall:8.4f} s  peak {grids:5.2f} grids  {cpu / found['ours'][0]:6.2f} x ours"
         )
 
@@ -248,10 +250,10 @@ def first_dose(mm: str) -> tuple[float, float]:
 
 def main() -> None:
     """Print the tables."""
-    print(told(describe_machine()))  # noqa: T201
+    print(told(describe_machine()))
     for mm in ("4.8", "2"):
         cold, warm = first_dose(mm)
-        print(  # noqa: T201
+        print(
             f"first dose of a fresh process, {mm} mm: {cold:.2f} s CPU with a cold numba cache, {warm:.2f} s warm (goal 2 s)"
         )
     for name in CASES:

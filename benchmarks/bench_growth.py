@@ -10,6 +10,8 @@ an array that is there already. Peak memory is the rise of the resident peak in 
 ``bench_convolution.py``; in grids below a few MB memory that the process already held hides a part of it.
 """
 
+# ruff: noqa: T201
+
 from __future__ import annotations
 
 import argparse
@@ -84,19 +86,19 @@ def main() -> None:
     parser.add_argument("--plot", metavar="FILE", help="draw the table into this file")
     parser.add_argument("--largest", type=float, default=1e9, metavar="VOXELS", help="leave out larger grids")
     chosen = parser.parse_args()
-    print(told(describe_machine()))  # noqa: T201
+    print(told(describe_machine()))
     imported = statistics.median(in_process("-c", IMPORT) for _ in range(5))
-    print(f"import voxeldose: {imported:.3f} s CPU (goal 0.3 s)")  # noqa: T201
+    print(f"import voxeldose: {imported:.3f} s CPU (goal 0.3 s)")
     for mm in ("4.8", "2"):
         cold, warm = first_dose(mm)
-        print(  # noqa: T201
+        print(
             f"first dose of a fresh process, {mm} mm dense: {cold:.2f} s CPU, machine code cached {warm:.2f} s (goal 2 s)"
         )
-    print(f"\n{'voxels':>8}   CPU ns a voxel: dense  liver  read+write   peak grids: dense  liver")  # noqa: T201
+    print(f"\n{'voxels':>8}   CPU ns a voxel: dense  liver  read+write   peak grids: dense  liver")
     table = []
     for row in rows(chosen.largest):
         table.append(row)
-        print(  # noqa: T201
+        print(
             f"{row[0] / 1e6:7.1f}M {row[1]:22.2f} {row[2]:6.2f} {row[3]:11.2f} {row[4]:19.2f} {row[5]:6.2f}", flush=True
         )
     if chosen.plot:

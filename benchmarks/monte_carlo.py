@@ -7,6 +7,8 @@
 25,000 a second on one core. The table is written to ``FOLDER/mc-CASE.csv``; needs NumPy and pypenred, not voxeldose.
 """
 
+# ruff: noqa: T201
+
 from __future__ import annotations
 
 import argparse
@@ -289,7 +291,7 @@ def main() -> None:
             rows = sphere_rows(case, chosen.histories, chosen.seed)
     table = Path(f"mc-{chosen.case}.csv")
     table.write_text("\n".join([HEADERS[chosen.case], *rows]) + "\n")
-    print(f"{len(rows)} rows in {chosen.out / table}")  # noqa: T201
+    print(f"{len(rows)} rows in {chosen.out / table}")
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ class Remark(str):
     numbers: Numbers
 
     def __new__(cls, code: str, numbers: Numbers, sentence: str) -> Self:
+        """Keeps code and numbers beside the words."""
         made = super().__new__(cls, sentence)
         made.code, made.numbers = code, dict(numbers)
         return made

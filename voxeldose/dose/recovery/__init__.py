@@ -1,1 +1,11 @@
-"""Dose of the patient, not of the blurred image: what a scanner's blur and noise hid is put back, with its uncertainty."""
+"""Dose of the patient, not of the blurred image: what a scanner's blur and noise hid is put back, with its uncertainty.
+
+``recover(assessment, Resolution(fwhm_mm=(5.6, 6.3, 6.3)))`` gives numbers of tumors and normal liver, each with a 95 % interval, and
+the recovered dose. The method: sharp regions with unknown means, texture, places and outlines, fitted to the image through a
+model of the scanner, and posterior draws of the activity, whose doses are measured one by one.
+"""
+
+from voxeldose.dose.recovery.options import Resolution
+from voxeldose.dose.recovery.run import recover
+
+__all__ = ["Resolution", "recover"]

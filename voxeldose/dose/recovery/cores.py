@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from voxeldose.dose.recovery.anatomy import region_of_distance
 from voxeldose.dose.recovery.fit import Fit, fit_stage, with_parts
 from voxeldose.dose.recovery.shapes import REACH_MM
-from voxeldose.dose.recovery.solve import STEP_TOLERANCE, conjugate_gradients
+from voxeldose.dose.recovery.solve import STEP_TOLERANCE, System, conjugate_gradients
 
 if TYPE_CHECKING:
     from voxeldose.dose.recovery.scan import Column
@@ -29,21 +30,23 @@ SMOOTH = 0.7
 
 
 def with_cores(fit: Fit, random: np.random.Generator) -> tuple[Fit, float]:
-    """The fit with cold cores where evidence speaks for them, and by how much (0 if there was none to try)."""
-    cores = core_candidates(fit)
-    if not cores:
-        return fit, 0.0
-    parents = {core.parent for core in cores}
-    trial = fit_stage(with_parts(fit, cores), random)
-    gain = _evidence(trial, parents | {c.name for c in cores}) - _evidence(fit, parents)
-    return (trial, gain) if gain > LEAST_GAIN else (fit, gain)
+    """The fit with cold cores where evidence speaks for them, one after another, and the largest rise (0 if none was tried)."""
+    best = 0.0
+    for core in core_candidates(fit):
+        changed = frozenset((core.parent, core.name))
+        trial = fit_stage(with_parts(fit, [core]), random, only=changed)
+        gain = _evidence(trial, changed, fit.linear.unit_deviation) - _evidence(fit, changed, fit.linear.unit_deviation)
+        best = gain if best == 0 else max(best, gain)
+        if gain > LEAST_GAIN:
+            fit = trial
+    return fit, best
 
 
 def core_candidates(fit: Fit) -> list[Region]:
     """Connected parts of lesions whose fitted activity is low."""
     model = fit.model
     ml = model.scan.fine.voxel_ml
-    activity, masks = model.activity(fit.state)
+    activity, masks = model.activity(fit.state)[0], fit.linear.masks
     found = []
     for n, region in enumerate(model.partition.regions):
         if region.kind != "lesion" or fit.state.means[n] <= 0:
@@ -87,13 +90,14 @@ def _distance(inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], spacing: 
     return np.minimum(distance, np.float32(REACH_MM))
 
 
-def _evidence(fit: Fit, near: set[str]) -> float:
+def _evidence(fit: Fit, near: frozenset[str], unit_deviation: Floats) -> float:
     """2 ln p(image | texture, noise level) up to a constant: quadratic form and log-determinants.
 
     That of the covariance of texture and noise is taken region by region in the spectrum; that of region means and outlines over
-    the columns of the regions in ``near``, as the others are alike in both fits that are compared.
+    the columns of the regions in ``near``, as the others are alike in both fits that are compared. Both are given one noise.
     """
-    model, state, system = fit.model, fit.state, fit.system
+    model, state = fit.model, fit.state
+    system = System(model, state, replace(fit.linear, unit_deviation=unit_deviation))
     scan = model.scan
     noise = system.noise_power.astype(np.float64)
     blur = scan.texture_blur.astype(np.float64) ** 2
@@ -102,7 +106,7 @@ def _evidence(fit: Fit, near: set[str]) -> float:
     if scan.shape[2] % 2 == 0:
         weight[..., -1] = 1
     weight /= weight.sum()
-    total = 2 * float(np.log(system.deviation.astype(np.float64)).sum())
+    total = 0.0
     for k, mean in enumerate(np.maximum(state.means, 0)):
         variance = state.noise_level**2 * (mean + scan.noise.floor)
         signal = sum((c * mean) ** 2 * p for c, p in zip(state.strength[:, k], system.field_power, strict=True))

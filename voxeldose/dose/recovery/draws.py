@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from voxeldose.dose.engines.threads import processors
-from voxeldose.dose.recovery.shapes import AT_REST, Motion
+from voxeldose.dose.recovery.shapes import AT_REST, OUTSIDE, Motion
 from voxeldose.dose.recovery.spectra import apply, block_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from voxeldose.dose.recovery.fit import Fit
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.volume import FloatArray as Floats
 
 __all__ = ["Draw", "draw_activity", "mapped"]
@@ -41,10 +42,13 @@ class Draw:
         On the fine box, in the scan's units.
     motions : dict
         Of every lesion, from where it was drawn.
+    held : dict
+        What every region holds, cores with their lesion: activity times, and number of, fine voxels.
     """
 
     activity: Floats
     motions: dict[str, Motion]
+    held: dict[str, tuple[float, float]]
 
     def motion(self, name: str) -> Motion:
         """Of one region."""
@@ -65,7 +69,7 @@ def draw_activity(fit: Fit, pairs: int, seed: int) -> list[Draw]:
     model, state, system = fit.model, fit.state, fit.system
     system.prepare()
 
-    def pair(number: int) -> list[Draw]:
+    def pair(number: int) -> list[tuple[Floats, Doubles, dict[str, Motion]]]:
         deviation = system.draw(np.random.default_rng([seed, number]))
         found = []
         for sign in (1, -1):
@@ -75,25 +79,38 @@ def draw_activity(fit: Fit, pairs: int, seed: int) -> list[Draw]:
                 motion_mm=state.motion_mm + sign * deviation.motion_mm,
                 fields=tuple(g + np.float32(sign) * d for g, d in zip(state.fields, deviation.fields, strict=True)),
             )
-            found.append(Draw(model.activity(drawn)[0], model.motions(drawn.motion_mm)))
+            activity, held = model.activity(drawn)
+            found.append((activity, held, model.motions(drawn.motion_mm)))
         return found
 
-    draws = [d for both in mapped(pair, range(pairs)) for d in both]
-    mean = np.mean([d.activity for d in draws], axis=0, dtype=np.float32)
-    factor = _balance(fit, mean)
-    return [replace(d, activity=d.activity * factor) for d in draws]
+    drawn = [d for both in mapped(pair, range(pairs)) for d in both]
+    mean = np.mean([d[0] for d in drawn], axis=0, dtype=np.float32)
+    factors = _balance(fit, mean)
+    total = np.zeros_like(mean)
+    for mask, factor in zip(fit.linear.masks, factors, strict=True):
+        total += np.float32(factor) * mask
+    parents = [r.parent or r.name for r in model.partition.regions] + [OUTSIDE]
+    return [
+        Draw(activity * total, motions, merged(parents, held * np.stack((factors, np.ones_like(factors)), axis=1)))
+        for activity, held, motions in drawn
+    ]
 
 
-def _balance(fit: Fit, mean: Floats) -> Floats:
-    """By how much to scale each fine voxel so that the mean of the draws reproduces the image region by region."""
+def merged(names: Sequence[str], held: Doubles) -> dict[str, tuple[float, float]]:
+    """What regions hold, added up where they have one name."""
+    found: dict[str, tuple[float, float]] = {}
+    for name, (activity, volume) in zip(names, held.tolist(), strict=True):
+        before = found.get(name, (0.0, 0.0))
+        found[name] = (before[0] + activity, before[1] + volume)
+    return found
+
+
+def _balance(fit: Fit, mean: Floats) -> Doubles:
+    """By how much to scale each region so that the mean of the draws reproduces the image region by region."""
     scan = fit.model.scan
     columns = np.stack(
         [block_mean(apply(mean * m, scan.fine_blur), scan.factor).ravel() for m in fit.linear.masks]
     ).astype(np.float64)
     weighted = columns / (SHARED * np.square(fit.system.deviation.astype(np.float64)).ravel())
     square = weighted @ columns.T + np.eye(len(columns)) / FACTOR_SD**2
-    factors = np.linalg.solve(square, weighted @ scan.image.ravel() + 1 / FACTOR_SD**2)
-    total = np.zeros_like(mean)
-    for mask, factor in zip(fit.linear.masks, factors, strict=True):
-        total += np.float32(factor) * mask
-    return total
+    return np.asarray(np.linalg.solve(square, weighted @ scan.image.ravel() + 1 / FACTOR_SD**2))

@@ -165,16 +165,22 @@ class FieldModel:
                 found[parameter.region] = replace(now, shift_mm=(shift[0], shift[1], shift[2]))
         return found
 
-    def activity(self, state: State) -> tuple[Floats, list[Floats]]:
-        """Activity on the fine box, and the masks it is made of."""
+    def activity(self, state: State) -> tuple[Floats, Doubles]:
+        """Activity on the fine box, and what each region holds of it: activity and number of voxels, (n, 2).
+
+        Voxels on an edge hold two regions, so that a sum over an outline would mix them; these sums do not.
+        """
         masks = self.partition.masks(self.motions(state.motion_mm))
         fields = [upsample(g, self.scan.factor) for g in state.fields]
         total = np.zeros(self.scan.fine.shape, np.float32)
+        held = np.zeros((len(masks), 2))
         for n, mask in enumerate(masks):
-            filled = mask * texture_factor(state.strength[:, n], fields)
+            window = self._window(n)
+            filled = mask[window] * texture_factor(state.strength[:, n], [f[window] for f in fields])
             filled *= np.float32(state.means[n])
-            total += filled
-        return total, masks
+            total[window] += filled
+            held[n] = filled.sum(dtype=np.float64), mask[window].sum(dtype=np.float64)
+        return total, held
 
     def linearise(self, state: State) -> Linear:
         """What the scan shows at a state, and how that changes."""

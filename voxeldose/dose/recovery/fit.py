@@ -78,8 +78,19 @@ def start_fit(model: FieldModel, random: np.random.Generator) -> Fit:
     return Fit(model, replace(state, noise_level=level), linear, nothing)
 
 
-def fit_stage(fit: Fit, random: np.random.Generator, *, steps: int = STEPS, power: Doubles | None = None) -> Fit:
-    """Some Gauss-Newton steps; ``power`` fixes the texture instead of measuring it."""
+def fit_stage(
+    fit: Fit,
+    random: np.random.Generator,
+    *,
+    steps: int = STEPS,
+    power: Doubles | None = None,
+    only: frozenset[str] | None = None,
+) -> Fit:
+    """Some Gauss-Newton steps.
+
+    ``power`` fixes the texture instead of measuring it. With ``only`` it is measured in these regions alone, and the noise stays as
+    it was, so that the evidence of two fits differs by what is tried and by nothing else.
+    """
     model, state, strengths, solution = fit.model, fit.state, fit.strengths, fit.solution
     start = None if solution is None else solution.weights
     if power is not None:
@@ -88,6 +99,8 @@ def fit_stage(fit: Fit, random: np.random.Generator, *, steps: int = STEPS, powe
     for n in range(steps):
         if power is None and n in MEASURED_AT:
             strengths = measure(model, state, linear, random)
+            if only is not None:
+                strengths = strengths.only_in(np.array([n in only for n in model.names]), state)
             state = strengths.applied_to(state)
             linear = model.linearise(state)
         solution = System(model, state, linear).solve(start)

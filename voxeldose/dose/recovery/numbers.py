@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.dose.recovery.dose_points import PointDvh, count_for, dose_at, low_discrepancy
-from voxeldose.dose.recovery.shapes import AT_REST, Motion
+from voxeldose.dose.recovery.shapes import AT_REST
 from voxeldose.errors import GeometryError
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from voxeldose.dose.recovery.dose_points import CentreDose
     from voxeldose.dose.recovery.draws import Draw
     from voxeldose.dose.recovery.scan import Scan
-    from voxeldose.dose.recovery.shapes import Region
+    from voxeldose.dose.recovery.shapes import Motion, Region
     from voxeldose.model.arrays import Doubles
     from voxeldose.model.volume import FloatArray as Floats
 
@@ -25,6 +25,8 @@ __all__ = ["Gauge", "InOutlines"]
 
 #: Points in a region.
 POINTS = 4096
+#: Roles of what lies in the liver and is no tumor.
+NORMAL_ROLES = ("segment", "perfused", "liver", "normal_liver")
 #: Lesions may grow by so much beyond where points lie, mm.
 GROWTH_MM = 6.0
 
@@ -117,7 +119,7 @@ class Gauge:
             both = []
             for motion in (draw.motion(name), AT_REST):
                 numbers = PointDvh.of(dose_at(dose, self._points[name].inside(motion, self._spacing))).numbers()
-                numbers |= self._contents(name, motion, draw.activity)
+                numbers |= self._contents(name, motion, draw)
                 if liver is not None and liver["mean_dose_gy"] > 0 and liver["activity_mbq"] > 0:
                     per_ml = liver["activity_mbq"] / liver["volume_ml"]
                     numbers["tumor_to_normal"] = numbers["activity_mbq"] / numbers["volume_ml"] / per_ml
@@ -126,17 +128,21 @@ class Gauge:
             found[name] = InOutlines(*both)
         return found
 
-    def _contents(self, name: str, motion: Motion, activity: Floats) -> dict[str, float]:
-        """Activity and volume inside a moved outline."""
+    def _contents(self, name: str, motion: Motion, draw: Draw) -> dict[str, float]:
+        """Activity and volume inside an outline: what the lesion holds, and what lies between its outline and this one."""
         region = self.anatomy.region(name)
-        filled = region.occupancy(motion)
-        return self._filled(filled, activity[region.window])
+        activity = draw.activity[region.window]
+        total, volume = draw.held[name]
+        if motion != draw.motion(name):
+            apart = region.occupancy(motion) - region.occupancy(draw.motion(name))
+            total += float(np.einsum("kji,kji->", apart, activity, dtype=np.float64))
+            volume += float(apart.sum(dtype=np.float64))
+        return self._in_units(total, volume)
 
-    def _filled(self, filled: Floats, activity: Floats) -> dict[str, float]:
+    def _in_units(self, total: float, volume: float) -> dict[str, float]:
+        """Sums over fine voxels as MBq and mL."""
         ml = self.scan.fine.voxel_ml
-        volume = float(filled.sum(dtype=np.float64)) * ml
-        total = float(np.einsum("kji,kji->", filled, activity, dtype=np.float64))
-        return {"activity_mbq": total * ml * self.scan.reference_bq_per_ml / 1e6, "volume_ml": volume}
+        return {"activity_mbq": total * ml * self.scan.reference_bq_per_ml / 1e6, "volume_ml": volume * ml}
 
     def _normal(self, draw: Draw, dose: Floats) -> dict[str, float] | None:
         """Numbers of the liver outside all lesions."""
@@ -144,25 +150,19 @@ class Gauge:
         if self._liver is None or index is None:
             return None
         outside = np.ones(index.shape[1], bool)
-        filled = self._liver.occupancy()
-        window = self._liver.window
-        part = filled.copy() if self._within is None else self._cut(filled)
         for name in self.anatomy.lesions:
             region, motion = self.anatomy.region(name), draw.motion(name)
             shift = (np.array(motion.shift_mm) / self._spacing)[:, None]
             outside &= region.distance_at(index - shift) > motion.growth_mm
-            here = np.zeros(self.anatomy.partition.shape, np.float32)
-            here[region.window] = region.occupancy(motion)
-            part *= 1 - here[window]
         if not outside.any():
             return None
         numbers = PointDvh.of(dose_at(dose, index[:, outside])).numbers()
-        return numbers | self._filled(part, draw.activity[window])
+        parts = [draw.held[name] for name in self._normal_parts]
+        return numbers | self._in_units(sum(p[0] for p in parts), sum(p[1] for p in parts))
 
-    def _cut(self, filled: Floats) -> Floats:
-        """Occupancy of the liver inside the perfused region."""
-        if self._liver is None or self._within is None:
-            return filled
-        here = np.zeros(self.anatomy.partition.shape, np.float32)
-        here[self._within.window] = self._within.occupancy()
-        return filled * here[self._liver.window]
+    @property
+    def _normal_parts(self) -> list[str]:
+        """Regions that make up normal liver: those inside the liver, or the perfused one and segments."""
+        roles = NORMAL_ROLES if self._within is None else ("segment",)
+        names = [r.name for r in self.anatomy.partition.regions if self.anatomy.roles[r.name] in roles]
+        return names if self._within is None else [*names, self._within.name]

@@ -11,7 +11,7 @@ import numpy as np
 from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.recovery.anatomy import Anatomy, anatomy_of, box_regions
 from voxeldose.dose.recovery.dose_points import CentreDose
-from voxeldose.dose.recovery.draws import Draw
+from voxeldose.dose.recovery.draws import Draw, merged
 from voxeldose.dose.recovery.numbers import Gauge
 from voxeldose.dose.recovery.perfused import with_perfused_part
 from voxeldose.dose.recovery.posterior import Posterior, explore
@@ -108,7 +108,9 @@ def recover(
     nuclide = result.case.administration.radionuclide
     dose = CentreDose.of(kernel, ready.scan.fine, nuclide, density, reach)
     gauge = Gauge(ready.anatomy, ready.scan, dose, _perfused(ready))
-    rbv = Draw(voxelwise(ready.scan, ready.masks, gtm_means(ready.scan, ready.masks, ready.columns)), {})
+    means = gtm_means(ready.scan, ready.masks, ready.columns)
+    activity, held = voxelwise(ready.scan, ready.masks, means)
+    rbv = Draw(activity, {}, merged(ready.anatomy.partition.names, held))
     rbv_dose = gauge.dose_of(rbv)
     comparator = gauge.measure(rbv, rbv_dose)
     assumptions = _assumptions(ready, resolution)

@@ -219,7 +219,28 @@ def distance_on(roi: Roi, fine: Grid) -> tuple[Window, Floats] | None:
         mode="constant",
         cval=REACH_MM,
     )
+    if roi_is_inside(roi, fine):
+        side = float(np.prod(fine.spacing_mm)) ** (1 / 3)
+        distance -= np.float32(_level_of_volume(distance, side, roi.volume_ml / fine.voxel_volume_ml))
     return window, np.minimum(distance, np.float32(REACH_MM))
+
+
+def roi_is_inside(roi: Roi, fine: Grid) -> bool:
+    """Whether the whole of a region lies inside the fine box."""
+    index = fine.indices(roi.grid.corners())
+    return bool((index.min(axis=0) >= -0.5).all() and (index.max(axis=0) <= np.array(fine.shape) - 0.5).all())
+
+
+def _level_of_volume(distance: Floats, side_mm: float, voxels: float) -> float:
+    """How far to move an outline so that its soft occupancy has a volume; flat faces along voxels leave that open."""
+    deep = float((distance <= -side_mm * 2).sum())
+    near = distance[np.abs(distance) < 2 * side_mm].astype(np.float64)
+    low, high = -side_mm, side_mm
+    for _ in range(20):
+        middle = (low + high) / 2
+        filled = deep + float(np.clip(0.5 - (near - middle) / side_mm, 0, 1).sum())
+        low, high = (middle, high) if filled < voxels else (low, middle)
+    return (low + high) / 2
 
 
 def _window_near(grid: Grid, fine: Grid) -> Window | None:

@@ -84,13 +84,21 @@ class Lattice:
     def unit_noise(self, fwhm_mm: float) -> Floats:
         """Spectrum that gives white noise of unit variance a Gaussian kernel's correlation and keeps its variance.
 
-        The correlation of the result has a full width of ``sqrt(2)`` times ``fwhm_mm``.
+        The kernel is sampled at voxel centres, as a filter after reconstruction is; its correlation has a full width of
+        ``sqrt(2)`` times ``fwhm_mm``.
         """
         from scipy import fft
 
-        spectrum = self.gaussian((fwhm_mm,) * 3).astype(np.float64)
-        kernel = fft.irfftn(spectrum, self.shape)
-        return np.asarray(spectrum / np.sqrt((kernel**2).sum()), np.float32)
+        spectrum = np.ones((1, 1, 1))
+        for axis, (n, step) in enumerate(zip(self.shape, self.spacing_mm, strict=True)):
+            place = np.rint(fft.fftfreq(n) * n) * step
+            kernel = np.exp(-((place * FWHM_PER_SIGMA / fwhm_mm) ** 2) / 2)
+            kernel /= np.sqrt((kernel**2).sum())
+            along = fft.rfft(kernel).real if axis == 2 else fft.fft(kernel).real
+            shape = [1, 1, 1]
+            shape[axis] = -1
+            spectrum = spectrum * along.reshape(shape)
+        return np.asarray(spectrum, np.float32)
 
 
 def apply(values: Floats, spectrum: Floats) -> Floats:
@@ -105,9 +113,15 @@ def apply(values: Floats, spectrum: Floats) -> Floats:
 
 def block_mean(values: Floats, factor: Shape) -> Floats:
     """Mean over blocks of ``factor`` voxels: from a fine box to the voxels it was cut from."""
-    a, b, c = factor
-    k, j, i = (n // f for n, f in zip(values.shape, factor, strict=True))
-    return np.asarray(values.reshape(k, a, j, b, i, c).mean(axis=(1, 3, 5), dtype=np.float32))
+    for axis, f in enumerate(factor):
+        if f == 1:
+            continue
+        parts = [values[(slice(None),) * axis + (slice(n, None, f),)] for n in range(f)]
+        total = parts[0] + parts[1]
+        for part in parts[2:]:
+            total += part
+        values = total
+    return np.asarray(values / np.float32(math.prod(factor)), np.float32)
 
 
 def spread(values: Floats, factor: Shape) -> Floats:

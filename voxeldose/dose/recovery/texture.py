@@ -31,7 +31,7 @@ BANDS_MM, SAMPLE_ML = (14.0, 6.0), (3.0, 0.5, 0.1)
 #: Prior of the squared coefficient of variation at each scale, its standard deviation, and the largest taken.
 PRIOR_POWER, PRIOR_POWER_SD, MOST_POWER = (0.09, 0.03), (0.25, 0.08), 1.5
 #: Variance of white noise relative to that which neighbours share: prior, its standard deviation, least taken.
-WHITE, WHITE_SD, LEAST_WHITE = 0.02, 0.2, 0.01
+WHITE, WHITE_SD, LEAST_WHITE = 0.02, 0.1, 0.01
 #: Relative standard deviation of the squared noise level before it is measured.
 LEVEL_SD = 0.7
 #: Simulated images; regions smaller or weaker than this say nothing.
@@ -60,6 +60,11 @@ class Strengths:
     white_part: float
     power: Doubles
     power_sd: Doubles
+
+    def only_in(self, chosen: Mask, state: State) -> Strengths:
+        """These powers in the chosen regions, and a state's in all others, with its noise."""
+        power = np.where(chosen, self.power, state.power)
+        return replace(self, power=power, noise_level=state.noise_level, white_part=state.white_part)
 
     def applied_to(self, state: State) -> State:
         """A state with these strengths."""

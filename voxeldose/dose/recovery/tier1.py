@@ -54,8 +54,14 @@ def gtm_means(scan: Scan, masks: list[Floats], columns: list[Column]) -> Doubles
     return np.asarray(np.linalg.solve(spill, (weights @ scan.image.ravel()).astype(np.float64)))
 
 
-def voxelwise(scan: Scan, masks: list[Floats], means: Doubles) -> Floats:
-    """Region-based voxelwise correction: sharp means times the ratio of the image to their blur, on the fine box."""
+def voxelwise(scan: Scan, masks: list[Floats], means: Doubles) -> tuple[Floats, Doubles]:
+    """Region-based voxelwise correction: sharp means times the ratio of the image to their blur.
+
+    Returns
+    -------
+    activity, held
+        On the fine box, and what each region holds of it: activity and number of voxels, (n, 2).
+    """
     from scipy.ndimage import zoom
 
     sharp = np.zeros(scan.fine.shape, np.float32)
@@ -66,4 +72,9 @@ def voxelwise(scan: Scan, masks: list[Floats], means: Doubles) -> Floats:
     lifted = np.maximum(blurred, cut)
     ratio = np.where(blurred > cut, scan.image / lifted, 1 + (scan.image - blurred) / cut)
     ratio = np.where(scan.measured, ratio, 1).astype(np.float32)
-    return np.asarray(sharp * zoom(ratio, scan.factor, order=1, mode="nearest", grid_mode=True, prefilter=False))
+    ratio = np.asarray(zoom(ratio, scan.factor, order=1, mode="nearest", grid_mode=True, prefilter=False))
+    held = [
+        (max(a, 0.0) * float((m * ratio).sum(dtype=float)), float(m.sum(dtype=float)))
+        for m, a in zip(masks, means, strict=True)
+    ]
+    return sharp * ratio, np.array(held)

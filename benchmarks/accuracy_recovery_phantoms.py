@@ -8,7 +8,6 @@ root of activity and is alike between neighbours. What it leaves out: scatter, a
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -29,6 +28,8 @@ from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from voxeldose.demo.shapes import Floats, Shape
     from voxeldose.model.assessment import Assessment
 
@@ -143,11 +144,15 @@ def truth_of(phantom: Phantom, random: np.random.Generator) -> Truth:
     decays = count_decays(ActivityMap(bq, fine, at=AT, radionuclide=Y90), Y90)
     dose = Convolution(point_kernel()).dose(decays, DENSITY_G_PER_ML).gy
     normal = next(n for n, (role, _) in phantom.regions.items() if role == "liver")
-    whole = filled[normal] + sum(filled[n] for n, (role, _) in phantom.regions.items() if role in ("segment", "perfused"))
-    numbers = {n: _numbers(dose, filled[n], bq, fine) for n in phantom.tumors}
+    whole = filled[normal] + sum(
+        filled[n] for n, (role, _) in phantom.regions.items() if role in ("segment", "perfused")
+    )
+    numbers = {n: _numbers(dose, filled[n], bq, fine) | _at_points(dose, fine, phantom, n) for n in phantom.tumors}
     liver = _numbers(dose, np.asarray(whole), bq, fine)
     for found in numbers.values():
-        found["tumor_to_normal"] = found["activity_mbq"] / found["volume_ml"] / liver["activity_mbq"] * liver["volume_ml"]
+        found["tumor_to_normal"] = (
+            found["activity_mbq"] / found["volume_ml"] / liver["activity_mbq"] * liver["volume_ml"]
+        )
         found["tumor_to_normal_by_dose"] = found["mean_dose_gy"] / liver["mean_dose_gy"]
     return Truth(bq, fine, numbers | {"normal_liver": liver})
 
@@ -163,7 +168,8 @@ def _texture(phantom: Phantom, grid: Grid, cv: float, random: np.random.Generato
     sigma = [phantom.texture_mm / math.sqrt(2) / FWHM_PER_SIGMA / s for s in grid.spacing_mm]
     white = gaussian_filter(random.standard_normal(grid.shape, np.float32), sigma, mode="wrap")
     variance = math.log(1 + cv**2)
-    return np.exp(white * np.float32(math.sqrt(variance) / _gain(sigma)) - np.float32(variance / 2))
+    factor = np.exp(white * np.float32(math.sqrt(variance) / _gain(sigma)) - np.float32(variance / 2))
+    return np.asarray(factor, np.float32)
 
 
 def _gain(sigma: list[float]) -> float:
@@ -186,6 +192,27 @@ def _numbers(dose: Floats, filled: Floats, bq: Floats, grid: Grid) -> dict[str, 
         **dict(zip(("v205_fraction", "v400_fraction"), coverages, strict=True)),
         "activity_mbq": float((bq * filled).sum(dtype=np.float64)) * ml / 1e6,
         "volume_ml": float(filled.sum(dtype=np.float64)) * ml,
+    }
+
+
+def _at_points(dose: Floats, grid: Grid, phantom: Phantom, name: str) -> dict[str, float]:
+    """Dose numbers of a tumor from random points inside its shape, so that no voxel is cut by its surface."""
+    from scipy.ndimage import map_coordinates
+
+    shapes = [shape for _, shape in phantom.regions.values()]
+    order = list(phantom.regions).index(name)
+    index = np.argwhere(occupancy(shapes[order], grid) > 0)
+    low, high = index.min(axis=0) - 0.5, index.max(axis=0) + 0.5
+    place = np.random.default_rng(0).uniform(low, high, (60_000, 3))
+    points = Points(*np.asarray(grid.points_lps_mm(place), np.float32).T)
+    inside = shapes[order](points) < 0
+    for other in shapes[:order]:
+        inside &= other(points) >= 0
+    gy = map_coordinates(dose, place[inside].T, order=3, mode="nearest")
+    return {
+        "mean_dose_gy": float(gy.mean()),
+        **{f"d{p}_gy": float(np.quantile(gy, 1 - p / 100)) for p in (95, 70, 50)},
+        **{f"v{d}_fraction": float((gy >= d).mean()) for d in (205, 400)},
     }
 
 
@@ -332,7 +359,10 @@ def dome() -> Phantom:
         "8 mL, 6:1": ("tumor", ball(-20, -12, -8.5, 12.4)),
         "34 mL, 3:1": ("tumor", ball(26, 10, -16, 20)),
     }
-    regions["liver"] = ("liver", either(both(ball(0, 0, -75, 82), half_space((0, 0, -1), 60)), regions["34 mL, 3:1"][1]))
+    regions["liver"] = (
+        "liver",
+        either(both(ball(0, 0, -75, 82), half_space((0, 0, -1), 60)), regions["34 mL, 3:1"][1]),
+    )
     texture = {"8 mL, 6:1": 0.25, "34 mL, 3:1": 0.25, "liver": 0.2}
     return Phantom(
         "dome", (48, 56, 56), regions, {"8 mL, 6:1": 6, "34 mL, 3:1": 3, "liver": 1}, 80.0, cv=texture, noise=0.3

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-
 from small_recovery import CENTRE, RADIUS, ball_roi, small_model, small_scan
+
 from voxeldose.dose.recovery.anatomy import anatomy_of
 from voxeldose.dose.recovery.field import log_variance, texture_factor
 from voxeldose.dose.recovery.shapes import Motion, distance_on

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from voxeldose.dose.recovery.fit import Fit
     from voxeldose.dose.recovery.scan import Column, Scan
     from voxeldose.model.arrays import Doubles
+    from voxeldose.model.remarks import Numbers
     from voxeldose.model.volume import FloatArray as Floats
 
 __all__ = [
@@ -71,7 +72,7 @@ def withheld_dvhs(anatomy: Anatomy, scan: Scan) -> list[Withheld]:
         elif recovery < LEAST_RECOVERY:
             code, why = "dvh-recovery-too-low", f"its image keeps {recovery:.0%} of its activity concentration"
         if code:
-            numbers = {"roi": name, "volume_ml": ml, "fwhm_mm": fwhm, "recovery": recovery}
+            numbers: Numbers = {"roi": name, "volume_ml": ml, "fwhm_mm": fwhm, "recovery": recovery}
             words = f"{name} ({ml:.2g} mL): no recovered DVH numbers at {fwhm:.3g} mm resolution, as {why}; mean and T/N stand."
             found.append(Withheld(name, Remark(code, numbers, words)))
     return found
@@ -94,16 +95,12 @@ def cold_lesions(fit: Fit, columns: list[Column]) -> list[Remark]:
         apart = float(fit.state.means[n]) - around
         if abs(apart) < HOTTER_SD * sd:
             name = model.names[n]
-            numbers = {
-                "roi": name,
-                "ratio": float(fit.state.means[n]) / max(around, 1e-6),
-                "sd": sd / max(around, 1e-6),
-            }
+            ratio, ratio_sd = float(fit.state.means[n]) / max(around, 1e-6), sd / max(around, 1e-6)
             words = (
-                f"{name} is no hotter than its surroundings (ratio {numbers['ratio']:.2f} ± {numbers['sd']:.2f}), so the image "
+                f"{name} is no hotter than its surroundings (ratio {ratio:.2f} ± {ratio_sd:.2f}), so the image "
                 "cannot say where its outline lies; it stays as drawn, and its place is in the interval."
             )
-            found.append(Remark("tumor-not-hotter", numbers, words))
+            found.append(Remark("tumor-not-hotter", {"roi": name, "ratio": ratio, "ratio_sd": ratio_sd}, words))
     return found
 
 

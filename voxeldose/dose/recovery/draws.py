@@ -84,7 +84,7 @@ def draw_activity(fit: Fit, pairs: int, seed: int) -> list[Draw]:
         return found
 
     drawn = [d for both in mapped(pair, range(pairs)) for d in both]
-    mean = np.mean([d[0] for d in drawn], axis=0, dtype=np.float32)
+    mean = np.asarray(np.mean([d[0] for d in drawn], axis=0, dtype=np.float32))
     factors = _balance(fit, mean)
     total = np.zeros_like(mean)
     for mask, factor in zip(fit.linear.masks, factors, strict=True):

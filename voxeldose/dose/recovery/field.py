@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.recovery.scan import Column
 from voxeldose.dose.recovery.shapes import AT_REST, OUTSIDE, Motion, Partition
 from voxeldose.dose.recovery.spectra import block_mean, upsample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voxeldose.dose.recovery.scan import Column, Scan
+    from voxeldose.dose.recovery.scan import Scan
     from voxeldose.dose.recovery.shapes import Region
     from voxeldose.model.arrays import Doubles
     from voxeldose.model.volume import FloatArray as Floats
@@ -195,9 +196,9 @@ class FieldModel:
         for n, mask in enumerate(masks):
             window = self._window(n)
             factor = texture_factor(state.strength[:, n], [f[window] for f in fine] if any(used) else [])
-            plain = scan.column(mask[window], window)
+            plain = scan.column(mask[window], window) if n < len(masks) - 1 else _rest(flat, scan.shape)
             flat.append(plain)
-            regions.append(plain if np.isscalar(factor) else scan.column(mask[window] * factor, window))
+            regions.append(plain if isinstance(factor, np.float32) else scan.column(mask[window] * factor, window))
             filled = block_mean(mask, scan.factor)
             occupancy.append(filled)
             amplitude = np.float32(max(state.means[n], 0)) * filled * texture_factor(state.strength[:, n], state.fields)
@@ -234,6 +235,15 @@ class FieldModel:
             apart *= np.float32(state.means[n])
             change += apart * texture_factor(state.strength[:, n], near)
         return self.scan.column(change / np.float32(2 * STEP_MM), window)
+
+
+def _rest(columns: Sequence[Column], shape: tuple[int, int, int]) -> Column:
+    """Scan of what lies outside all regions: 1 less that of the regions."""
+    left = np.ones(shape, np.float32)
+    for column in columns:
+        column.add_to(left, -1.0)
+    k, j, i = (slice(0, n) for n in shape)
+    return Column((k, j, i), left)
 
 
 def texture_factor(strength: Doubles, fields: Sequence[Floats]) -> Floats | np.float32:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.engines.threads import processors
 from voxeldose.dose.recovery.checks import (
     Withheld,
     cold_lesions,
@@ -98,7 +99,14 @@ def _outline_parameters(names: list[str], resolution: Resolution) -> tuple[Param
 
 
 def explore(ready: Prepared, gauge: Gauge, resolution: Resolution, report: Callable[[str], None]) -> Posterior:
-    """Fit, draw, and measure."""
+    """Fit, draw, and measure; transforms outside the draws' own threads are shared among all processors."""
+    from scipy import fft
+
+    with fft.set_workers(processors()):
+        return _explored(ready, gauge, resolution, report)
+
+
+def _explored(ready: Prepared, gauge: Gauge, resolution: Resolution, report: Callable[[str], None]) -> Posterior:
     random = np.random.default_rng([resolution.seed, 1])
     report("recovering resolution: fitting")
     fit, gain, doubts = fit_field(ready, resolution, random)
@@ -137,8 +145,8 @@ def _measured(fit: Fit, pairs: int, seed: int, gauge: Gauge) -> tuple[Numbers, F
         numbers += mapped(lambda both: gauge.measure(*both), list(zip(some, doses, strict=True)))
         for dose in doses:
             total += dose
-    mean = np.mean([d.activity for d in draws], axis=0, dtype=np.float32)
-    return numbers, total / np.float32(len(draws)), mean
+    mean = np.asarray(np.mean([d.activity for d in draws], axis=0, dtype=np.float32))
+    return numbers, np.asarray(total / np.float32(len(draws)), np.float32), mean
 
 
 def _side(fit: Fit, pairs: int, seed: int, gauge: Gauge) -> Numbers:

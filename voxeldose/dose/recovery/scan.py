@@ -63,7 +63,7 @@ class Psf:
     @property
     def mean_fwhm_mm(self) -> float:
         """Geometric mean of the widths."""
-        return float(np.prod(self.fwhm_mm)) ** (1 / 3)
+        return math.prod(self.fwhm_mm) ** (1 / 3)
 
     def wider(self, factor: float) -> Psf:
         """The same with widths times a factor."""

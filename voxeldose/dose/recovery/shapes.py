@@ -113,7 +113,7 @@ class Region:
     def occupancy(self, motion: Motion = AT_REST) -> Floats:
         """Fraction of each voxel of the window inside the moved outline."""
         apart = (self.shifted(motion.shift_mm) - np.float32(motion.growth_mm)) / np.float32(self.side_mm)
-        return np.clip(np.float32(0.5) - apart, 0, 1)
+        return np.asarray(np.clip(np.float32(0.5) - apart, 0, 1), np.float32)
 
     def distance_at(self, index: Doubles) -> Floats:
         """Distance outside the drawn outline at fractional indices of the fine box, (3, n); large far away."""

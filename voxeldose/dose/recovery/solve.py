@@ -49,7 +49,8 @@ def conjugate_gradients(
     direction = z.copy()
     rz = _dot(residual, z)
     count = 0
-    for count in range(1, MOST_ITERATIONS + 1):
+    while count < MOST_ITERATIONS:
+        count += 1
         image = matrix(direction)
         step = np.float32(rz / max(_dot(direction, image), 1e-30))
         found += step * direction
@@ -121,7 +122,12 @@ class System:
     @cached_property
     def noise_power(self) -> Floats:
         """Spectrum of the noise's correlation."""
-        return np.square(self.model.noise_spectrum) + np.float32(self.state.white_part)
+        return np.asarray(np.square(self.model.noise_spectrum) + np.float32(self.state.white_part), np.float32)
+
+    @cached_property
+    def white_out(self) -> Floats:
+        """Spectrum that undoes the noise's correlation."""
+        return np.asarray(1 / self.noise_power, np.float32)
 
     @cached_property
     def field_power(self) -> list[Floats]:
@@ -145,7 +151,7 @@ class System:
 
     def prepare(self) -> None:
         """Make what threads share before they begin."""
-        _ = self.deviation, self.noise_power, self.field_power, self.columns, self.column_sd, self.used
+        _ = self.deviation, self.white_out, self.field_power, self.columns, self.column_sd, self.used
         _ = self.model.field_spectra, self.model.noise_spectrum, self.model.scan.texture_blur
 
     def without_columns(self, v: Floats) -> Floats:
@@ -170,9 +176,9 @@ class System:
 
     def precondition(self, v: Floats) -> Floats:
         """Inverse of the noise's covariance, nearly."""
-        return np.asarray(apply(v / self.deviation, 1 / self.noise_power) / self.deviation)
+        return np.asarray(apply(v / self.deviation, self.white_out) / self.deviation)
 
-    def solve(self, start: Floats | None = None) -> Solution:
+    def solve(self, start: Floats | None = None, *, tolerance: float = STEP_TOLERANCE) -> Solution:
         """Posterior means of the linearised model."""
         model, state, linear = self.model, self.state, self.linear
         right = model.scan.image - linear.predicted
@@ -183,9 +189,7 @@ class System:
         if self.used:
             field = sum(linear.gain[s] * state.fields[s] for s in self.used)
             right += apply(np.asarray(field), model.scan.texture_blur)
-        weights, count = conjugate_gradients(
-            self.matrix, self.precondition, right, tolerance=STEP_TOLERANCE, start=start
-        )
+        weights, count = conjugate_gradients(self.matrix, self.precondition, right, tolerance=tolerance, start=start)
         shares = self.column_sd**2 * np.array([c.dot(weights) for c in self.columns])
         n = len(model.names)
         return Solution(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.volume import FloatArray as Floats
 
 __all__ = ["Lattice", "apply", "block_mean", "spread", "upsample"]
@@ -55,7 +56,7 @@ class Lattice:
         a, b, c = (s / f for s, f in zip(self.spacing_mm, factor, strict=True))
         return Lattice((k, j, i), (a, b, c))
 
-    def wave_numbers(self) -> list[Floats]:
+    def wave_numbers(self) -> list[Doubles]:
         """Radians per mm along each axis, each shaped to broadcast over a half spectrum (last axis real)."""
         from scipy import fft
 
@@ -72,7 +73,7 @@ class Lattice:
         exponent = sum(
             (width / FWHM_PER_SIGMA * k) ** 2 / 2 for width, k in zip(fwhm_mm, self.wave_numbers(), strict=True)
         )
-        return np.exp(-np.asarray(exponent)).astype(np.float32)
+        return np.asarray(np.exp(-np.asarray(exponent)), np.float32)
 
     def voxel_box(self, power: int = 1) -> Floats:
         """Spectrum of the mean over a voxel, to a power."""

@@ -78,9 +78,9 @@ class _Bands:
     model: FieldModel
     linear: Linear
     spectra: tuple[Floats, ...]
-    weights: list[Doubles]
-    columns: Doubles
-    weighted: Doubles
+    weights: list[Floats]
+    columns: Floats
+    weighted: Floats
     inverse: Doubles
 
     @classmethod
@@ -90,13 +90,13 @@ class _Bands:
         images = [c.whole(scan.shape) for c in linear.flat]
         weights = []
         for kind, image in zip(model.kinds, images, strict=True):
-            v = np.where(scan.measured, image, 0).astype(np.float64)
-            weights.append(v**2 if kind in ("lesion", "core") else np.where(v > FILLED, v, 0))
-        columns = np.stack([i.ravel() for i in (*images, *(c.whole(scan.shape) for c in linear.moved))])
-        columns = columns.astype(np.float64)
-        weighted = columns / np.square(linear.unit_deviation).ravel()
+            v = np.where(scan.measured, image, np.float32(0))
+            weights.append(v**2 if kind in ("lesion", "core") else np.where(v > FILLED, v, np.float32(0)))
+        moved = [c.whole(scan.shape) for c in linear.moved]
+        columns = np.asarray(np.stack([i.ravel() for i in (*images, *moved)]), np.float32)
+        weighted = np.asarray(columns / np.square(linear.unit_deviation).ravel(), np.float32)
         prior = np.concatenate((np.full(len(images), 1e-9), 1 / (model.motion_sd * noise_level) ** 2))
-        inverse = np.linalg.inv(weighted @ columns.T + np.diag(prior))
+        inverse = np.asarray(np.linalg.inv((weighted @ columns.T).astype(np.float64) + np.diag(prior)), np.float64)
         return cls(model, linear, (coarse, middle - coarse, 1 - middle), weights, columns, weighted, inverse)
 
     def fitted(self, image: Floats) -> Doubles:
@@ -105,19 +105,19 @@ class _Bands:
 
     def of_image(self, image: Floats) -> Doubles:
         """Mean squares of an image's residual, (3, n), in units of the noise at a level of 1."""
-        rest = image.ravel() - self.fitted(image) @ self.columns
-        scaled = (rest.reshape(image.shape) / self.linear.unit_deviation).astype(np.float32)
+        rest = image.ravel() - self.fitted(image).astype(np.float32) @ self.columns
+        scaled = np.asarray(rest.reshape(image.shape) / self.linear.unit_deviation, np.float32)
         found = []
         for spectrum in self.spectra:
             square = np.square(apply(scaled, spectrum))
-            found.append([float((w * square).sum()) / max(float(w.sum()), 1e-9) for w in self.weights])
+            found.append([float(np.vdot(w, square)) / max(float(w.sum(dtype=np.float64)), 1e-9) for w in self.weights])
         return np.array(found)
 
 
 def first_noise_level(model: FieldModel, state: State, linear: Linear, random: np.random.Generator) -> float:
     """Noise level from the finest band alone, where the blur leaves little texture."""
     bands = _Bands.of(model, linear, state.noise_level)
-    volumes = np.array([w.sum() for w in bands.weights])
+    volumes = np.array([w.sum(dtype=np.float64) for w in bands.weights])
     of_noise = bands.of_image(_noise(model, linear, random))[2]
     observed = bands.of_image(model.scan.image)[2]
     return float(np.sqrt((volumes * observed).sum() / max((volumes * of_noise).sum(), 1e-12)))
@@ -140,7 +140,7 @@ def measure(model: FieldModel, state: State, linear: Linear, random: np.random.G
         usual(lambda: linear.unit_deviation * random.standard_normal(model.scan.shape, np.float32)),
         [usual(lambda s=s: _texture(model, amplitude, s, random)) for s in range(len(SCALES_MM))],  # type: ignore[misc]
     )
-    volumes = np.array([w.sum() * model.scan.lattice.voxel_ml for w in bands.weights])
+    volumes = np.array([w.sum(dtype=np.float64) * model.scan.lattice.voxel_ml for w in bands.weights])
     silent = np.array([name == "outside" for name in model.kinds]) | (means < LEAST_MEAN)
     use = (volumes >= LEAST_ML) & (means >= LEAST_MEAN)
     observed = bands.of_image(model.scan.image)

@@ -35,13 +35,13 @@ def region_columns(scan: Scan, masks: list[Floats]) -> list[Column]:
 def labbe_means(scan: Scan, columns: list[Column]) -> Doubles:
     """Mean activity of each region by weighted least squares of the image, (n,)."""
     rows = np.stack([c.whole(scan.shape).ravel() for c in columns])
-    means = np.zeros(len(columns))
+    means: Doubles = np.zeros(len(columns))
     clean = np.ones(scan.shape, np.float32)
     for _ in range(ROUNDS):
         weighted = rows / np.square(scan.unit_deviation(clean)).ravel()
         square = (weighted @ rows.T).astype(np.float64)
         square += 1e-9 * np.trace(square) * np.eye(len(columns))
-        means = np.linalg.solve(square, (weighted @ scan.image.ravel()).astype(np.float64))
+        means = np.asarray(np.linalg.solve(square, (weighted @ scan.image.ravel()).astype(np.float64)), np.float64)
         clean = (means.astype(np.float32) @ rows).reshape(scan.shape)
     return np.asarray(means)
 
@@ -49,9 +49,10 @@ def labbe_means(scan: Scan, columns: list[Column]) -> Doubles:
 def gtm_means(scan: Scan, masks: list[Floats], columns: list[Column]) -> Doubles:
     """Mean activity of each region from the image's means over regions and the spill between them, (n,)."""
     weights = np.stack([(block_mean(m, scan.factor) * scan.measured).ravel() for m in masks])
-    weights /= weights.sum(axis=1, keepdims=True)
+    weights /= np.maximum(weights.sum(axis=1, keepdims=True), 1e-9)
     spill = np.array([[float(w @ c.whole(scan.shape).ravel()) for c in columns] for w in weights])
-    return np.asarray(np.linalg.solve(spill, (weights @ scan.image.ravel()).astype(np.float64)))
+    found, *_ = np.linalg.lstsq(spill, (weights @ scan.image.ravel()).astype(np.float64))  # a region may be empty
+    return np.asarray(found)
 
 
 def voxelwise(scan: Scan, masks: list[Floats], means: Doubles) -> tuple[Floats, Doubles]:

@@ -20,7 +20,7 @@ from voxeldose.errors import GeometryError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Grid", "towards_lps", "window_around"]
+__all__ = ["Grid", "bounding_box", "towards_lps", "window_around"]
 
 #: Lattices of set operations and margins are made coarser beyond this many voxels.
 MOST_VOXELS = 40_000_000
@@ -233,6 +233,17 @@ class Grid:
         affine[:3, :3] = self.directions * wanted
         affine[:3, 3] = self.points_lps_mm(-0.5 + 0.5 * ratio)
         return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine, self.frame_uid)
+
+
+def bounding_box(mask: npt.NDArray[np.bool_]) -> tuple[slice, ...] | None:
+    """The smallest slices, one per axis, that hold every true element; ``None`` if there is none."""
+    box = []
+    for axis in range(mask.ndim):
+        filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        if filled.size == 0:
+            return None
+        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
+    return tuple(box)
 
 
 def towards_lps(values: npt.NDArray[Any], grid: Grid) -> tuple[npt.NDArray[Any], Grid]:

@@ -18,10 +18,11 @@ from voxeldose.model.volume import CtImage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from voxeldose.io.dicom.files import Series
     from voxeldose.io.dicom.planes import Plane
     from voxeldose.model.volume import FloatArray
 
-__all__ = ["Uneven", "read_ct"]
+__all__ = ["Uneven", "ct_image", "read_ct"]
 
 #: What to do with slices that are uneven or shift sideways.
 Uneven = Literal["refuse", "resample"]
@@ -52,7 +53,11 @@ def read_ct(path: str | Path, *, series_uid: str | None = None, uneven: Uneven =
     InputError
         For anything but one complete CT series with Rescale Slope and Intercept.
     """
-    series = only_series(Path(path), ("CT",), series_uid)
+    return ct_image(only_series(Path(path), ("CT",), series_uid), uneven=uneven)
+
+
+def ct_image(series: Series, *, uneven: Uneven) -> CtImage:
+    """:func:`read_ct` of a series already found."""
     planes = planes_of(series)
     require_rescale(planes)
     _require_ct_numbers(planes)

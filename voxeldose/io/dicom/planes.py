@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from voxeldose.errors import InputError
 from voxeldose.io.dicom.header import frame_header, number, words
-from voxeldose.model.grid import Grid, towards_lps
+from voxeldose.model.grid import Grid, lps_grid, towards_lps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +29,7 @@ __all__ = [
     "ENHANCED",
     "Plane",
     "Stack",
+    "grid_of",
     "image_axes",
     "pixel_spacing",
     "planes_of",
@@ -150,17 +151,29 @@ def planes_of(series: Series) -> list[Plane]:
 def volume_of(
     planes: Sequence[Plane], series: Series, scale: Callable[[Plane], tuple[float, float]] | None = None
 ) -> tuple[FloatArray, Grid, tuple[str, ...]]:
-    """Evenly spaced, unsheared planes as one volume in the house's order, with remarks; anything else is refused."""
+    """Evenly spaced, unsheared planes as one volume in LPS+ (k, j, i) order, with remarks; anything else is refused."""
+    stack, step = _even_stack(planes, series)
+    along = stack.along
+    worst = float(np.abs(along - np.linspace(along[0], along[-1], len(along))).max())
+    note = f"{series.modality} slices lie up to {worst:.3f} mm from even places; taken as even at {step:.4f} mm."
+    values, grid = towards_lps(stack.values(scale or rescale), stack.grid(step, stack.places[0], len(along)))
+    return values, grid, (note,) if worst > 0.01 else ()
+
+
+def grid_of(planes: Sequence[Plane], series: Series) -> Grid:
+    """The grid of :func:`volume_of`, from headers alone."""
+    stack, step = _even_stack(planes, series)
+    return lps_grid(stack.grid(step, stack.places[0], len(stack.planes)))
+
+
+def _even_stack(planes: Sequence[Plane], series: Series) -> tuple[Stack, float]:
+    """The planes in order, and their distance; refused if they are no even, upright grid."""
     stack = stacked(planes, series)
     problem = uneven_places(stack, str(series.folder))
     if problem:
         raise InputError(problem)
     along = stack.along
-    step = float(along[-1] - along[0]) / (len(along) - 1)
-    worst = float(np.abs(along - np.linspace(along[0], along[-1], len(along))).max())
-    note = f"{series.modality} slices lie up to {worst:.3f} mm from even places; taken as even at {step:.4f} mm."
-    values, grid = towards_lps(stack.values(scale or rescale), stack.grid(step, stack.places[0], len(along)))
-    return values, grid, (note,) if worst > 0.01 else ()
+    return stack, float(along[-1] - along[0]) / (len(along) - 1)
 
 
 def stacked(planes: Sequence[Plane], series: Series) -> Stack:

@@ -86,7 +86,7 @@ def test_options_of_the_wrong_kind_are_no_damaged_file(write_series, write_nm):
 )
 def test_a_fault_of_a_reader_gets_out_as_it_is(write_series, monkeypatch, place, modality, read, error):
     def faulty(*_, **__):
-        raise error("planted")
+        raise error("planted")  # noqa: EM101
 
     folder = write_series(modality)
     monkeypatch.setattr(place, faulty)

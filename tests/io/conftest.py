@@ -227,7 +227,7 @@ def anonymous():
 
 @pytest.fixture(scope="session")
 def make_grid():
-    """Maker of an anisotropic grid with unequal axes in the house's order, axial, oblique or left-handed."""
+    """Maker of an anisotropic grid with unequal axes in LPS+ (k, j, i) order, axial, oblique or left-handed."""
 
     def make(kind: str = "axial", shape: tuple = (4, 6, 9), frame_uid: str | None = FRAME) -> Grid:
         spacing = (3.0, 2.0, 1.5)

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import numpy as np
-    import numpy.typing as npt
+    from voxeldose.model.arrays import Doubles
 
 __all__ = ["ELEMENT_DAMAGED", "grid_of_file", "is_damage", "refusing_damage"]
 
@@ -121,7 +120,7 @@ def _code(error: Exception) -> str:
     return "file-unreadable" if isinstance(error, OSError) and error.strerror else "file-damaged"
 
 
-def grid_of_file(shape: tuple[int, int, int], affine: npt.NDArray[np.float64], path: Path) -> Grid:
+def grid_of_file(shape: tuple[int, int, int], affine: Doubles, path: Path) -> Grid:
     """The grid that a header describes; one that spans no space is a refusal that names the file."""
     try:
         return Grid(shape, affine)

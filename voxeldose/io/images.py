@@ -174,7 +174,7 @@ def read_activity(
     Raises
     ------
     InputError
-        If nothing tells what the numbers are, or the user and the file say different things.
+        If nothing says what the numbers are, or the user and the file say different things.
     """
     image = load_activity(
         path,
@@ -323,7 +323,7 @@ def _modality(path: Path, series_uid: str | None = None, scan: Scan = find_serie
     if len(kinds) == 1:
         return kinds.pop()
     listed = "; ".join(str(s) for s in series) or "no DICOM image"
-    msg = f"{path}: one image series is needed, found {listed}. Give the folder of the one wanted."
+    msg = f"{path}: one image series is needed, found {listed}. Give the folder of the wanted one."
     raise InputError(msg, code="series-several" if kinds else "series-missing")
 
 

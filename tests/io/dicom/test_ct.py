@@ -222,7 +222,7 @@ def ct_of(hu, make_grid):
     return CtImage(values, make_grid(shape=(1, 1, len(hu))))
 
 
-def test_a_table_of_the_site_replaces_the_house_one_and_is_named(make_grid):
+def test_a_table_of_the_site_replaces_the_default_one_and_is_named(make_grid):
     density = hu_to_density(ct_of([-2000, -1000, -500, 0, 100, 4000], make_grid), [(-1000, 0.0), (0, 1.0), (100, 1.2)])
     np.testing.assert_allclose(density.g_per_ml[0, 0], [0, 0, 0.5, 1.0, 1.2, 1.2], rtol=1e-6)
     assert any("-1000 HU 0, 0 HU 1, 100 HU 1.2" in note for note in density.remarks)
@@ -266,6 +266,6 @@ def test_a_table_that_is_not_there_is_refused(tmp_path):
         read_hu_table(tmp_path / "none.csv")
 
 
-def test_the_house_table_is_one_that_it_would_accept(make_grid):
+def test_the_default_table_is_one_that_it_would_accept(make_grid):
     ct = ct_of([-1000, -500, 40, 1500], make_grid)
     np.testing.assert_array_equal(hu_to_density(ct, HU_TABLE).g_per_ml, hu_to_density(ct).g_per_ml)

@@ -84,7 +84,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Reference:
-    """The instant that the scanner corrected to, ``None`` if nothing tells, and the remark on how it was found."""
+    """The instant that the scanner corrected to, ``None`` if nothing says it, and the remark on how it was found."""
 
     at: datetime | None
     remark: Remark
@@ -117,7 +117,7 @@ def timing_of(headers: Sequence[Dataset], zone: tzinfo, scanned_as: Radionuclide
     Parameters
     ----------
     headers : sequence of Dataset
-        One a slice.
+        One per slice.
     zone : tzinfo
         Of times that state none.
     scanned_as : Radionuclide, optional
@@ -178,7 +178,7 @@ def _acquired(header: Dataset, zone: tzinfo) -> datetime | None:
 
 
 def _duration_s(header: Dataset) -> float:
-    """Length of the frame in seconds, 0 if it is not said; both attributes are milliseconds."""
+    """Length of the frame in seconds, 0 if it is not stated; both attributes are milliseconds."""
     value = _milliseconds(header, "ActualFrameDuration") or _milliseconds(header, "FrameAcquisitionDuration") or 0.0
     return max(value, 0.0) / 1000
 
@@ -190,7 +190,7 @@ def _milliseconds(header: Dataset, key: str) -> float | None:
 
 
 def _decay_factor(header: Dataset) -> float | None:
-    """Decay Factor (0054,1321); exactly 1 tells nothing, as some scanners write it whatever they did."""
+    """Decay Factor (0054,1321); exactly 1 means nothing, as some scanners write it whatever they did."""
     value = number(header, "DecayFactor")
     return value if value is not None and value > 0 and value != 1 else None
 
@@ -272,10 +272,10 @@ def _counted_from(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> da
 
     That instant lies ``T½ · log2(frame_factor)`` after the start of the frame.
     """
-    told = [f for f in frames if f.start is not None and f.offset_s is not None and f.duration_s > 0]
-    if nuclide is None or not told:
+    dated = [f for f in frames if f.start is not None and f.offset_s is not None and f.duration_s > 0]
+    if nuclide is None or not dated:
         return None
-    first = min(told, key=lambda f: f.offset_s or 0.0)
+    first = min(dated, key=lambda f: f.offset_s or 0.0)
     mean_s = nuclide.half_life_s * math.log2(nuclide.frame_factor(first.duration_s))
     assert first.start is not None and first.offset_s is not None  # noqa: S101, PT018 - chosen so above
     return first.start + timedelta(seconds=mean_s - first.offset_s)
@@ -330,10 +330,10 @@ def _implied(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> datetim
     """The reference that the earliest frame's Decay Factor implies: ``start - T½ · log2(DF / frame_factor)``."""
     if nuclide is None:
         return None
-    told = [f for f in frames if f.start is not None and f.decay_factor is not None]
-    if not told:
+    dated = [f for f in frames if f.start is not None and f.decay_factor is not None]
+    if not dated:
         return None
-    first = min(told, key=lambda f: (f.start, f.decay_factor))
+    first = min(dated, key=lambda f: (f.start, f.decay_factor))
     factor = (first.decay_factor or 1.0) / nuclide.frame_factor(first.duration_s)
     assert first.start is not None  # noqa: S101 - chosen so above
     back = nuclide.half_life_s * math.log2(factor)
@@ -346,13 +346,13 @@ def _own_starts(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> tupl
     if nuclide is None or len(starts) < len(frames) or len(set(starts)) < 2:
         return ()
     alone = [nuclide.frame_factor(f.duration_s) for f in frames]
-    told = all(
+    own_starts = all(
         f.decay_factor is not None and f.duration_s > 0 and abs(f.decay_factor / a - 1) < OWN_START
         for f, a in zip(frames, alone, strict=True)
     )
     # where beds differ by less than this the two readings are the same
     spread = max(nuclide.decay_factor(-(b - a).total_seconds()) - 1 for a, b in pairwise((min(starts), max(starts))))
-    return tuple(starts) if told and spread > 4 * OWN_START else ()
+    return tuple(starts) if own_starts and spread > 4 * OWN_START else ()
 
 
 def _contradicted(at: datetime | None, frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> tuple[Remark, ...]:

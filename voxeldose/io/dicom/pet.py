@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["pet_activity", "pet_counts", "read_pet", "units_of"]
 
-#: Units in which Philips stores counts with its factors beside them.
+#: Units in which Philips stores counts with its factors next to them.
 _COUNTS = ("CNTS", "PROPCPS", "PROPCNTS")
 #: A total dose below this in Bq is one in MBq.
 LEAST_DOSE_BQ = 1e5
@@ -61,7 +61,7 @@ def read_pet(
     Returns
     -------
     ActivityMap
-        ``at`` is the instant to which the values hold, ``None`` if the header does not tell; ``not_absolute`` says why
+        ``at`` is the instant to which the values hold, ``None`` if the header does not say; ``not_absolute`` says why
         the values are no activities of the nuclide, if so.
 
     Raises

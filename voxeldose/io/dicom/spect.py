@@ -34,7 +34,7 @@ from voxeldose.model.volume import ActivityMap, CountMap, Volume
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from voxeldose.model.volume import FloatArray
+    from voxeldose.model.arrays import Floats
 
 __all__ = ["nm_activity", "nm_volume", "read_spect"]
 
@@ -118,7 +118,7 @@ def _started(header: Dataset, zone: tzinfo) -> datetime | None:
 class _Loaded:
     """One volume, remarks on it, and whether a mapping or units made its values Bq/mL."""
 
-    values: FloatArray
+    values: Floats
     grid: Grid
     remarks: tuple[Remark, ...]
     is_bq_per_ml: bool
@@ -186,7 +186,7 @@ def _places_differ(planes: list[Plane]) -> bool:
 
 def _by_spacing(
     planes: list[Plane], scales: list[tuple[float, float]], options: SpectOptions
-) -> tuple[FloatArray, Grid, tuple[Remark, ...]]:
+) -> tuple[Floats, Grid, tuple[Remark, ...]]:
     """Frames from the first one's position on, by Spacing Between Slices."""
     path, header = planes[0].path, planes[0].header
     placed, of_place = _placed(header, str(path))

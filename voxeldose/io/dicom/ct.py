@@ -17,7 +17,7 @@ from voxeldose.io.dicom.planes import (
     planes_of,
     require_rescale,
     rescale,
-    stacked,
+    stack_planes,
     uneven_places,
     volume_of_stack,
 )
@@ -68,7 +68,7 @@ def ct_image(series: Series, options: CtOptions) -> CtImage:
     require_rescale(planes)
     _require_ct_numbers(planes)
     padding_hu, remarks = _padding_to_air(planes)
-    stack = stacked(planes, series)
+    stack = stack_planes(planes, series)
     uneven = uneven_places(stack, str(series.folder))
     if uneven and options.uneven == "resample":
         return _resample(stack, padding_hu, remarks)

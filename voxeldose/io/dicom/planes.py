@@ -37,7 +37,7 @@ __all__ = [
     "planes_of",
     "require_rescale",
     "rescale",
-    "stacked",
+    "stack_planes",
     "stored_pixels",
     "uneven_places",
     "vector",
@@ -177,7 +177,7 @@ def grid_of(planes: Sequence[Plane], series: Series) -> Grid:
 
 def _even_stack(planes: Sequence[Plane], series: Series) -> Stack:
     """The planes in order; refused if they are no even, upright grid."""
-    stack = stacked(planes, series)
+    stack = stack_planes(planes, series)
     uneven = uneven_places(stack, str(series.folder))
     if uneven:
         raise uneven.refusal()
@@ -205,7 +205,7 @@ def volume_of_stack(
     return values, grid, (Remark("slices-nearly-even", found, sentence),)
 
 
-def stacked(planes: Sequence[Plane], series: Series) -> Stack:
+def stack_planes(planes: Sequence[Plane], series: Series) -> Stack:
     """The planes in order along their common normal.
 
     Raises

@@ -10,6 +10,7 @@ import click
 
 from voxeldose.cli.options import CONSTANTS, PATH, progress
 from voxeldose.cli.plan_answer import facts_of_constants, print_json
+from voxeldose.model.roles import ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["radiobiology"]
 
-ROLES = ("tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other")
 ONE_GROUP = "Parameter sets describe groups of patients, not one: no number here is a prediction for a patient."
 OF_MEAN = "The BED for the complication curve is that of the mean dose, as if it were even; its source does not say which was taken."
 

@@ -11,7 +11,7 @@ from voxeldose.errors import InputError
 from voxeldose.io.config.toml import NotNegative, Positive, Table, read_toml, table_from
 from voxeldose.model.assessment import RoiNumbers
 from voxeldose.model.limits import DoseModel, Limit
-from voxeldose.model.roles import Role
+from voxeldose.model.roles import Role  # noqa: TC001 - pydantic needs it at run time
 
 if TYPE_CHECKING:
     from pathlib import Path

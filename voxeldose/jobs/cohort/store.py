@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
+from voxeldose.io.results.new_folder import replacing, take_name
 from voxeldose.jobs.cohort.entry import Entry
 
 if TYPE_CHECKING:
@@ -128,9 +129,7 @@ class Store:
         try:
             yield work / "results"
             final = self.case(name)
-            if final.exists():
-                final.rename(work / "earlier")
-            (work / "results").rename(final)
+            take_name(work / "results", final, work / "earlier")
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -138,17 +137,6 @@ class Store:
         """Keep what is known of a failure, whole or not at all."""
         with replacing(self.failure(name)) as path:
             path.write_text(json.dumps(content, ensure_ascii=False) + "\n", "utf-8")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A neighbour of ``path`` to write, which takes its name when the block ends without error."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_plan(plan: Path) -> Iterator[Entry]:

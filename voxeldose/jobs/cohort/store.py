@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
+from voxeldose.io.results.content import read_content
 from voxeldose.io.results.new_folder import replacing, take_name
 from voxeldose.jobs.cohort.entry import Entry
 
@@ -152,8 +153,10 @@ def facts_of(store: Store, entry: Entry) -> dict[str, Any] | None:
     if failure is not None:
         return {"failure": failure}
     folder = store.case(entry.name)
-    found = {key: read_json(folder / f"{key}.json") for key in ("assessment", "run", "task")}
-    return found if all(found.values()) else None
+    if not (folder / "assessment.json").is_file():
+        return None
+    found = {key: read_json(folder / f"{key}.json") for key in ("run", "task")}
+    return {"assessment": read_content(folder), **found} if all(found.values()) else None
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from voxeldose.errors import InputError
 from voxeldose.io.dicom.header import count, frame_header, items, number, numbers, text, words
-from voxeldose.model.grid import Grid, towards_lps
+from voxeldose.model.grid import Grid, lps_grid, towards_lps
 from voxeldose.model.remarks import Numbers, Remark
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = [
     "Plane",
     "Stack",
     "UnevenPlaces",
+    "grid_of",
     "image_axes",
     "pixel_spacing",
     "planes_of",
@@ -166,11 +167,27 @@ def volume_of(
     planes: Sequence[Plane], series: Series, scale: Callable[[Plane], tuple[float, float]] | None = None
 ) -> tuple[FloatArray, Grid, tuple[Remark, ...]]:
     """Evenly spaced, unsheared planes as one volume in LPS+ (k, j, i) order, with remarks; anything else is refused."""
+    return volume_of_stack(_even_stack(planes, series), series.modality, scale)
+
+
+def grid_of(planes: Sequence[Plane], series: Series) -> Grid:
+    """The grid of :func:`volume_of`, from headers alone."""
+    return lps_grid(_even_grid(_even_stack(planes, series)))
+
+
+def _even_stack(planes: Sequence[Plane], series: Series) -> Stack:
+    """The planes in order; refused if they are no even, upright grid."""
     stack = stacked(planes, series)
     uneven = uneven_places(stack, str(series.folder))
     if uneven:
         raise uneven.refusal()
-    return volume_of_stack(stack, series.modality, scale)
+    return stack
+
+
+def _even_grid(stack: Stack) -> Grid:
+    """The grid of evenly placed planes, as they are stored."""
+    along = stack.along
+    return stack.grid(float(along[-1] - along[0]) / (len(along) - 1), stack.places[0], len(along))
 
 
 def volume_of_stack(
@@ -178,11 +195,11 @@ def volume_of_stack(
 ) -> tuple[FloatArray, Grid, tuple[Remark, ...]]:
     """:func:`volume_of` of planes already found to be evenly placed."""
     along = stack.along
-    step = float(along[-1] - along[0]) / (len(along) - 1)
     worst = float(np.abs(along - np.linspace(along[0], along[-1], len(along))).max())
-    values, grid = towards_lps(stack.values(scale or rescale), stack.grid(step, stack.places[0], len(along)))
+    values, grid = towards_lps(stack.values(scale or rescale), _even_grid(stack))
     if worst <= 0.01:
         return values, grid, ()
+    step = float(along[-1] - along[0]) / (len(along) - 1)
     sentence = f"{modality} slices lie up to {worst:.3f} mm from even places; taken as even at {step:.4f} mm."
     found: Numbers = {"modality": modality, "offset_mm": worst, "spacing_mm": step}
     return values, grid, (Remark("slices-nearly-even", found, sentence),)

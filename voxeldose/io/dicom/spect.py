@@ -191,6 +191,9 @@ def _by_spacing(
     path, header = planes[0].path, planes[0].header
     placed, of_place = _placed(header, str(path))
     stored = stored_pixels(path)
+    if stored.ndim == 3 and len(stored) != len(planes):
+        msg = f"{path}: holds {len(stored)} frames where the header says {len(planes)}. Copy or export it again."
+        raise InputError(msg, code="pixels-differ", stored=len(stored), stated=len(planes))
     chosen, of_frames = _frames(header, stored.shape, options, str(path))
     row, column = image_axes(placed, str(path))
     spacing = pixel_spacing(header, str(path))

@@ -129,7 +129,7 @@ def _named_by_file(found: _Found, paths: list[Path]) -> Roi:
     if name is None:
         files = ", ".join(p.name for p in paths)
         msg = f"{files}: label {found.keys[0]} has no name; give names and roles with labels (label = name and role)."
-        raise InputError(msg)
+        raise InputError(msg, code="label-without-name", label=found.keys[0])
     if found.role is not None:
         return replace(region, name=name, role=found.role)
     role, coded = role_from_name(name), role_from_codes(region.codes)

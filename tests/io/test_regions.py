@@ -236,7 +236,7 @@ def test_masks_of_a_folder_are_renamed_by_their_file_names(tmp_path):
 
 def test_a_label_map_in_a_folder_of_masks_is_refused(tmp_path, refused):
     path = save(tmp_path / "liver.nii.gz", label_map())
-    refused(lambda: read_labels(tmp_path), str(path), "2 labels", "one mask a file")
+    refused(lambda: read_labels(tmp_path), str(path), "2 labels", "one mask per file")
 
 
 def test_a_folder_without_masks_is_refused(tmp_path, refused):

@@ -88,13 +88,13 @@ def from_contours(
         remarks = (Remark("contours-twice", {"contours": repeated}, sentence), *remarks)
     pixels = _pixels_around(loops, normal, pixel_mm)
     slabs = _slabs(planes, distance)
-    _require_not_too_many(slabs.count, pixels)
-    occupancy = np.zeros((slabs.count, *pixels.shape))
+    _require_not_too_many(slabs.slices, pixels)
+    occupancy = np.zeros((slabs.slices, *pixels.shape))
     for height, start, stop in zip(planes, slabs.starts, slabs.stops, strict=True):
         covered = pixels.covered([c for c, h in zip(loops, heights, strict=True) if abs(h - height) < SAME_PLANE_MM])
-        for k in range(max(0, int(start)), min(slabs.count, int(np.ceil(stop)))):
+        for k in range(max(0, int(start)), min(slabs.slices, int(np.ceil(stop)))):
             occupancy[k] += covered * max(0.0, min(stop, k + 1) - max(start, k))
-    grid = pixels.grid(slabs.count, slabs.bottom, distance, frame_uid)
+    grid = pixels.grid(slabs.slices, slabs.bottom, distance, frame_uid)
     return Rasterised(np.minimum(occupancy, 1).astype(np.float32), grid, remarks)
 
 
@@ -130,7 +130,7 @@ class _Pixels:
 class _Slabs(NamedTuple):
     """Slices of one thickness from ``bottom`` up, and what of them each plane stands for, counted in slices."""
 
-    count: int
+    slices: int
     bottom: float
     starts: list[float]
     stops: list[float]

@@ -205,7 +205,7 @@ def _regions(path: Path, needs: dict[str, str]) -> dict[str, object]:
     try:
         rois = list(read_labels(path))
     except VoxeldoseError as error:
-        if "has no name" not in str(error):
+        if error.code != "label-without-name":
             return {"use": None, "verdict": f"refused: {error}"}
         needs["rois.labels"] = "name and role of every label"
         return {"use": "rois", "verdict": f"labels need names: {error}"}

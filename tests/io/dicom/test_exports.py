@@ -22,7 +22,7 @@ from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.io.dicom import sr
-from voxeldose.io.dicom.new_object import SeriesRef
+from voxeldose.io.dicom.new_object import study_reference
 from voxeldose.io.dicom.rtdose import structure_set_of
 from voxeldose.io.results.assessment import write_tables
 from voxeldose.jobs.dicom_export import DicomSource, write_dicom
@@ -96,7 +96,7 @@ def assessed(write_series, write_nm, tmp_path):
         )
         regions = rois if rois is not None else rois_on(ct.grid, fraction=fraction)
         result = vd.assess(vd.Case(activity, regions, given, ct=ct, image_nuclide="Tc-99m" if spect else None))
-        source = DicomSource(SeriesRef(shown), SeriesRef(ct_folder), grids, "NM" if spect else "PT", None)
+        source = DicomSource(study_reference(shown), study_reference(ct_folder), grids)
         return result, source
 
     return make
@@ -325,7 +325,7 @@ def test_dvhs_of_a_structure_set_stand_in_the_dose_with_their_roi_numbers(assess
     vd.write_rtstruct(rois_on(vd.read_ct(folder).grid), tmp_path / "rs.dcm", reference=folder)
     result, source = assessed(rois=vd.read_rtstruct(tmp_path / "rs.dcm", labels))
     found = structure_set_of(tmp_path / "rs.dcm", labels)
-    source = DicomSource(source.activity, source.ct, source.grids, "PT", found)
+    source = DicomSource(source.activity, source.ct, source.grids, found)
     write_dicom(result, tmp_path, source, dose_bits=16)
     assert errors_of(tmp_path / "dose.dcm") == []
     made = dcmread(tmp_path / "dose.dcm")
@@ -407,12 +407,12 @@ def test_images_without_a_frame_of_reference_get_one_that_all_objects_share(writ
     size = {"shape": (10, 14, 16), "spacing": (4.0, 3.0, 2.5)}
     bare = {"change": lambda ds, _: delattr(ds, "FrameOfReferenceUID")}
     shown = write_series("PT", folder="pet", **bare, **size)
-    ct = SeriesRef(write_series("CT", folder="ct", **bare, **size)) if with_ct else None
+    ct = study_reference(write_series("CT", folder="ct", **bare, **size)) if with_ct else None
     activity = vd.read_pet(shown)
     assert activity.grid.frame_uid is None
     regions = rois_on(activity.grid)
     result = vd.assess(vd.Case(activity, regions, vd.Administration(vd.Y90, 300.0)))
-    source = DicomSource(SeriesRef(shown), ct, {"activity": activity.grid}, "PT", None)
+    source = DicomSource(study_reference(shown), ct, {"activity": activity.grid})
     assert write_dicom(result, tmp_path, source, dose_bits=16, rtstruct=True) == ()
     made = [dcmread(tmp_path / n) for n in ("dose.dcm", "rois.dcm", "rois.rtstruct.dcm")]
     assert len({m.FrameOfReferenceUID for m in made}) == 1

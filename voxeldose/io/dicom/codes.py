@@ -1,4 +1,4 @@
-"""Codes of regions: what role an anatomical or pathological code tells, and which code a role is written as."""
+"""Codes of regions, anatomical or pathological, and of the RT objects that are read and written."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from voxeldose.model.roles import RoiCode
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["CODED_BY", "CODES_OF_ROLES", "codes_in", "codes_of_role"]
+__all__ = ["CODED_BY", "CODES_OF_ROLES", "RTDOSE", "RTPLAN", "RTSTRUCT", "codes_in", "codes_of_role"]
+
+#: SOP Class UIDs (PS3.6).
+RTDOSE = "1.2.840.10008.5.1.4.1.1.481.2"
+RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
+RTPLAN = "1.2.840.10008.5.1.4.1.1.481.5"
 
 
 class _Coded(NamedTuple):
@@ -34,7 +39,7 @@ CODES_OF_ROLES = {
     "other": _Coded(("85756007", "Tissue"), ("85756007", "Tissue"), (128, 174, 128)),
 }
 
-#: What a segment is: its kind, and where in the body if its kind does not tell.
+#: What a segment is: its kind, and where in the body if its kind does not say.
 CODED_BY = ("SegmentedPropertyTypeCodeSequence", "AnatomicRegionSequence")
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -417,6 +418,73 @@ def test_images_without_a_frame_of_reference_get_one_that_all_objects_share(writ
     made = [dcmread(tmp_path / n) for n in ("dose.dcm", "rois.dcm", "rois.rtstruct.dcm")]
     assert len({m.FrameOfReferenceUID for m in made}) == 1
     assert all(errors_of(tmp_path / n) == [] for n in ("dose.dcm", "rois.dcm", "measurements.dcm"))
+
+
+def content_of(path):
+    """Every value of an object but the instants of its writing and the UIDs that are new in each."""
+
+    def values(dataset):
+        return [
+            [values(item) for item in element.value] if element.VR == "SQ" else str(element.value)
+            for element in dataset
+            if element.VR not in ("TM", "DT") and element.keyword not in ("DimensionOrganizationUID", "UID")
+        ]
+
+    dataset = dcmread(path)
+    for key in ("SOPInstanceUID", "SeriesInstanceUID"):
+        dataset[key].value = ""
+    return values(dataset)
+
+
+@pytest.mark.parametrize("spect", [False, True])
+def test_a_series_read_once_gives_every_writer_what_its_folder_gives(assessed, tmp_path, spect):
+    result, source = assessed("oblique", spect=spect)
+    study = source.activity if spect else source.ct
+    before = [deepcopy(header) for header in study.series.headers]
+    folder = study.series.paths[0] if spect else study.series.folder
+    for name, reference in (("read", study), ("path", folder)):
+        out = tmp_path / name
+        out.mkdir()
+        vd.write_rtdose(result.dose, out / "dose.dcm", reference=reference)
+        vd.write_rtstruct(result.regions, out / "rois.rtstruct.dcm", reference=reference)
+        vd.write_seg(result.regions, out / "rois.dcm", reference=reference, fractional=True)
+        vd.write_sr(result, out / "sr.dcm", seg=tmp_path / "read" / "rois.dcm", reference=reference)
+    for file in ("dose.dcm", "rois.rtstruct.dcm", "rois.dcm", "sr.dcm"):
+        assert content_of(tmp_path / "read" / file) == content_of(tmp_path / "path" / file)
+    assert before == list(study.series.headers)
+
+
+def test_a_series_without_study_or_frame_of_reference_stays_as_it_was_read(write_series, make_grid, tmp_path):
+    def bare(ds, _):
+        ds.StudyInstanceUID, ds.SpecificCharacterSet = "", ""
+        del ds.FrameOfReferenceUID, ds.AccessionNumber
+
+    study = study_reference(write_series("CT", change=bare))
+    before = [deepcopy(header) for header in study.series.headers]
+    rois = vd.RoiSet((vd.Roi("r", "other", np.full((4, 6, 9), 0.7), make_grid(frame_uid=None)),))
+    vd.write_seg(rois, tmp_path / "seg.dcm", reference=study, fractional=True)
+    for name in ("one.dcm", "two.dcm"):
+        vd.write_rtstruct(rois, tmp_path / name, reference=study)
+    assert before == list(study.series.headers)
+    frames = {dcmread(tmp_path / n).FrameOfReferenceUID for n in ("seg.dcm", "one.dcm", "two.dcm")}
+    assert len(frames) == 1
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "sagittal", "prone"])
+@pytest.mark.parametrize("modality", ["CT", "PT"])
+def test_the_voxels_of_a_series_are_known_from_its_headers(write_series, kind, modality):
+    folder = write_series(modality, orientation=kind)
+    read = vd.read_image(folder).grid
+    found = study_reference(folder).grid
+    assert found.shape == read.shape
+    np.testing.assert_array_equal(found.affine_lps_mm, read.affine_lps_mm)
+    assert found.frame_uid == read.frame_uid
+
+
+def test_a_folder_of_two_series_is_no_reference(write_series, tmp_path, refused):
+    for n in range(2):
+        write_series("CT", folder=f"both/{n}")
+    refused(lambda: study_reference(tmp_path / "both"), "2 image series are mixed")
 
 
 def test_every_column_of_the_tables_is_explained(assessed, tmp_path):

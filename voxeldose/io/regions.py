@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class _FileRegion:
 
     keys: tuple[str, ...]
     own_name: str | None
-    region: Roi
+    roi: Roi
     whole: Grid
     role: str | None = None
 
@@ -80,7 +80,7 @@ def read_labels(path: str | Path, labels: Labels | None = None) -> RoiSet:
 @refusing_damage
 def read_seg(path: str | Path, labels: Labels | None = None) -> RoiSet:
     """Regions of a DICOM SEG; ``labels`` as in :func:`read_labels`, by segment number or label."""
-    return RoiSet(*_named(_in_seg(Path(path)), [Path(path)], labels))
+    return _named(_in_seg(Path(path)), [Path(path)], labels)
 
 
 @refusing_damage
@@ -115,13 +115,13 @@ def read_rtstruct(
     QuantityError
         If ``pixel_mm`` is not above zero, or makes too many voxels.
     """
-    rois = RoiSet(*_named(_in_rtstruct(Path(path), pixel_mm=pixel_mm), [Path(path)], labels))
+    rois = _named(_in_rtstruct(Path(path), pixel_mm=pixel_mm), [Path(path)], labels)
     return rois if grid is None else RoiSet(tuple(_on_grid(roi, grid) for roi in rois), grid)
 
 
 def read_rois(paths: list[Path], labels: Labels | None = None, *, scan: Scan = find_series) -> RoiSet:
     """Regions of several files, with one mapping for all of them; ``scan`` lists the DICOM series at a path."""
-    return RoiSet(*_named([region for path in paths for region in _regions(path, scan)], paths, labels))
+    return _named([region for path in paths for region in _regions(path, scan)], paths, labels)
 
 
 def _on_grid(roi: Roi, grid: Grid) -> Roi:
@@ -135,19 +135,19 @@ def _on_grid(roi: Roi, grid: Grid) -> Roi:
     )
 
 
-def _named(found: list[_FileRegion], paths: list[Path], labels: Labels | None) -> tuple[tuple[Roi, ...], Grid | None]:
-    """Regions with the user's names and roles, or the file's, and their grid if all have the same."""
-    if not found:
+def _named(regions: list[_FileRegion], paths: list[Path], labels: Labels | None) -> RoiSet:
+    """Regions with the user's names and roles, or the file's, on the file's grid if all have the same."""
+    if not regions:
         msg = f"{', '.join(str(p) for p in paths) or 'no file'}: no region that is not empty is here."
         raise InputError(msg, code="regions-missing")
-    shared = found[0].whole if all(one.whole.matches(found[0].whole) for one in found) else None
+    grid = regions[0].whole if all(r.whole.matches(regions[0].whole) for r in regions) else None
     if labels is None:
-        return tuple(_named_by_file(one, paths) for one in found), shared
+        return RoiSet(tuple(_named_by_file(r, paths) for r in regions), grid)
     wanted = {str(key): value for key, value in labels.items()}
     used: set[str] = set()
     rois = []
-    for one in found:
-        key = next((k for k in one.keys if k in wanted), None)
+    for region in regions:
+        key = next((k for k in region.keys if k in wanted), None)
         if key is None:
             continue
         used.add(key)
@@ -155,40 +155,42 @@ def _named(found: list[_FileRegion], paths: list[Path], labels: Labels | None) -
         if role not in ROLES:
             msg = f"The label {key!r} has the unknown role {role!r}; roles are {', '.join(ROLES)}."
             raise InputError(msg, code="role-unknown", role=role)
-        rois.append(replace(one.region, name=name, role=role))
+        rois.append(replace(region.roi, name=name, role=role))
     missing = [k for k in wanted if k not in used]
     if missing:
-        there = ", ".join(sorted({k for one in found for k in one.keys}))
+        there = ", ".join(sorted({k for r in regions for k in r.keys}))
         files = ", ".join(p.name for p in paths)
         msg = f"{files}: no label {', '.join(missing)} here; there are {there or 'none'}."
         raise InputError(msg, code="label-missing", labels=tuple(missing))
-    left = [one.keys[0] for one in found if not set(one.keys) & used]
+    left = [r.keys[0] for r in regions if not set(r.keys) & used]
     if left and rois:
         unused = ", ".join(left)
-        note = Remark("labels-unused", {"labels": unused}, f"Labels without a name in the case are not used: {unused}.")
-        rois[0] = replace(rois[0], remarks=(*rois[0].remarks, note))
-    return tuple(rois), shared
+        remark = Remark(
+            "labels-unused", {"labels": unused}, f"Labels without a name in the case are not used: {unused}."
+        )
+        rois[0] = replace(rois[0], remarks=(*rois[0].remarks, remark))
+    return RoiSet(tuple(rois), grid)
 
 
-def _named_by_file(found: _FileRegion, paths: list[Path]) -> Roi:
-    name, region = found.own_name, found.region
+def _named_by_file(region: _FileRegion, paths: list[Path]) -> Roi:
+    name, roi = region.own_name, region.roi
     if name is None:
         files = ", ".join(p.name for p in paths)
-        msg = f"{files}: label {found.keys[0]} has no name; give names and roles with labels (label = name and role)."
-        raise InputError(msg, code="label-without-name", label=found.keys[0])
-    if found.role is not None:
-        return replace(region, name=name, role=found.role)
-    role, remark = _role_of(name, region)
-    return replace(region, name=name, role=role, remarks=(*region.remarks, remark))
+        msg = f"{files}: label {region.keys[0]} has no name; give names and roles with labels (label = name and role)."
+        raise InputError(msg, code="label-without-name", label=region.keys[0])
+    if region.role is not None:
+        return replace(roi, name=name, role=region.role)
+    role, remark = _role_of(name, roi)
+    return replace(roi, name=name, role=role, remarks=(*roi.remarks, remark))
 
 
-def _role_of(name: str, region: Roi) -> tuple[str, Remark]:
+def _role_of(name: str, roi: Roi) -> tuple[str, Remark]:
     """The role that a region's name says, or its codes where the name says none."""
-    role, coded = role_from_name(name), role_from_codes(region.codes)
+    role, coded = role_from_name(name), role_from_codes(roi.codes)
     by_name = f"ROI {name} has the role {role}, taken from its name."
     if coded in ("other", role):
         return role, Remark("role-from-name", {"roi": name, "role": role}, by_name)
-    known = ", ".join(str(c) for c in region.codes if role_from_codes([c]) == coded)
+    known = ", ".join(str(c) for c in roi.codes if role_from_codes([c]) == coded)
     if role == "other":
         sentence = f"ROI {name} has the role {coded}, taken from its code in the file: {known}."
         return coded, Remark("role-from-code", {"roi": name, "role": coded}, sentence)
@@ -247,6 +249,28 @@ def _in_rtstruct(path: Path, header: Dataset | None = None, *, pixel_mm: float |
     ]
 
 
+class _Mask(NamedTuple):
+    """A part of an array: its box, and its mask or occupancy there."""
+
+    box: tuple[slice, ...]
+    values: npt.NDArray[Any]
+
+    def roi(self, name: str, grid: Grid, remarks: tuple[Remark, ...], source_name: str | None = None) -> Roi:
+        """The part of an array on ``grid`` as a region."""
+        window = grid.window([s.start for s in self.box], self.values.shape)
+        return Roi(
+            name, "other", self.values, window, remarks, source_name=name if source_name is None else source_name
+        )
+
+
+class _SlicerSegment(NamedTuple):
+    """One segment of a 3D Slicer ``.seg.nrrd``."""
+
+    name: str
+    value: int
+    layer: int
+
+
 def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_FileRegion]:
     values, grid, texts = read_array(path)
     remarks = (Remark("length-unit-missing", {}, texts["note"]),) if "note" in texts else ()
@@ -255,91 +279,83 @@ def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_FileRegion]:
         raise InputError(msg, code="value-not-finite")
     segments = _slicer_segments(texts)
     if segments:
-        layers = {layer: _masks(_layer(values, layer)) for _, _, layer in segments}
+        layers = {s.layer: _masks(_layer(values, s.layer)) for s in segments}
         return [
-            _FileRegion((name, str(value)), name, _region(name, layers[layer][value], grid, remarks), grid)
-            for name, value, layer in segments
-            if value in layers[layer]
+            _FileRegion((s.name, str(s.value)), s.name, layers[s.layer][s.value].roi(s.name, grid, remarks), grid)
+            for s in segments
+            if s.value in layers[s.layer]
         ]
     if values.ndim != 3:
         msg = f"{path}: holds {values.shape[-1]} components per voxel but no segment names; one label per voxel is needed."
         raise InputError(msg, code="dimensions-not-three")
-    low, high = float(values.min()), float(values.max())
     if values.dtype.kind == "f" and any(not np.array_equal(part, np.rint(part)) for part in values):
-        if low < 0 or high > 1:
-            msg = f"{path}: values from {low:g} to {high:g} are neither whole labels nor fractions from 0 to 1."
-            raise InputError(msg, code="labels-not-whole")
-        whole = (tuple(slice(0, n) for n in values.shape), values)
-        return [_FileRegion((stem(path), "1"), stem(path), _region(stem(path), whole, grid, remarks), grid)]
-    if low < 0:
-        msg = f"{path}: a label is negative ({low:g}); labels must be 0 (background) or above."
+        return [_fractional(path, values, grid, remarks)]
+    if values.min() < 0:
+        msg = f"{path}: a label is negative ({float(values.min()):g}); labels must be 0 (background) or above."
         raise InputError(msg, code="labels-not-whole")
+    names = {int(k.removeprefix("label:")): v for k, v in texts.items() if k.startswith("label:") and k[6:].isdigit()}
     masks = _masks(values)
-    marked = list(masks)
-    if not marked:
+    if not masks:
         msg = f"{path}: every voxel is 0, so the file holds no region."
         raise InputError(msg, code="regions-missing")
-    names = {int(k.removeprefix("label:")): v for k, v in texts.items() if k.startswith("label:") and k[6:].isdigit()}
-    if len(marked) == 1 and (whole_file_is_one or marked[0] not in names):
-        region = _region(stem(path), masks[marked[0]], grid, remarks)
-        return [_FileRegion((stem(path), str(marked[0])), stem(path), region, grid)]
+    first = next(iter(masks))
+    if len(masks) == 1 and (whole_file_is_one or first not in names):
+        roi = masks[first].roi(stem(path), grid, remarks)
+        return [_FileRegion((stem(path), str(first)), stem(path), roi, grid)]
     if whole_file_is_one:
-        msg = f"{path}: {len(marked)} labels in a folder of masks; give one mask per file, or this file alone."
+        msg = f"{path}: {len(masks)} labels in a folder of masks; give one mask per file, or this file alone."
         raise InputError(msg, code="mask-with-several-labels")
-    if len(marked) > 1:
+    if len(masks) > 1:
         sentence = f"In {path.name} a voxel has one label: a liver label there does not hold its tumors."
-        remarks = (*remarks, Remark("label-map-without-overlap", {"labels": len(marked)}, sentence))
+        remarks = (*remarks, Remark("label-map-without-overlap", {"labels": len(masks)}, sentence))
     return [
         _FileRegion(
             (str(v), names[v]) if v in names else (str(v),),
             names.get(v),
-            _region(names.get(v, str(v)), masks[v], grid, remarks, source_name=names.get(v, "")),
+            mask.roi(names.get(v, str(v)), grid, remarks, source_name=names.get(v, "")),
             grid,
         )
-        for v in marked
+        for v, mask in masks.items()
     ]
 
 
-def _masks(values: npt.NDArray[Any]) -> dict[int, tuple[tuple[slice, ...], npt.NDArray[Any]]]:
-    """Every label but 0 of a map of whole numbers: its box, and its mask in that box."""
-    found: dict[int, list[slice]] = {}
+def _fractional(path: Path, values: npt.NDArray[Any], grid: Grid, remarks: tuple[Remark, ...]) -> _FileRegion:
+    """The one region of a map of fractions."""
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 1:
+        msg = f"{path}: values from {low:g} to {high:g} are neither whole labels nor fractions from 0 to 1."
+        raise InputError(msg, code="labels-not-whole")
+    whole = _Mask(tuple(slice(0, n) for n in values.shape), values)
+    return _FileRegion((stem(path), "1"), stem(path), whole.roi(stem(path), grid, remarks), grid)
+
+
+def _masks(values: npt.NDArray[Any]) -> dict[int, _Mask]:
+    """Every label but 0 of a map of whole numbers."""
+    boxes: dict[int, tuple[slice, ...]] = {}
     for k, part in enumerate(values):  # a slice at a time, so that a large map is not copied
         for label in np.unique(part):
             if label == 0:
                 continue
-            rows, columns = bounding_box(part == label) or (slice(0), slice(0))
-            new = slice(k, k + 1), rows, columns
-            old = found.get(int(label), list(new))
-            found[int(label)] = [
-                slice(min(int(a.start), int(b.start)), max(int(a.stop), int(b.stop)))
-                for a, b in zip(old, new, strict=True)
-            ]
-    return {label: (tuple(box), values[tuple(box)] == label) for label, box in sorted(found.items())}
+            in_slice = (slice(k, k + 1), *(bounding_box(part == label) or ()))
+            boxes[int(label)] = _both(boxes.get(int(label), in_slice), in_slice)
+    return {label: _Mask(box, values[box] == label) for label, box in sorted(boxes.items())}
 
 
-def _region(
-    name: str,
-    part: tuple[tuple[slice, ...], npt.NDArray[Any]],
-    grid: Grid,
-    remarks: tuple[Remark, ...],
-    source_name: str | None = None,
-) -> Roi:
-    box, mask = part
-    window = grid.window([s.start for s in box], mask.shape)
-    return Roi(name, "other", mask, window, remarks, source_name=name if source_name is None else source_name)
+def _both(one: tuple[slice, ...], other: tuple[slice, ...]) -> tuple[slice, ...]:
+    """The smallest box that holds two."""
+    return tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
 
 
-def _slicer_segments(texts: dict[str, str]) -> list[tuple[str, int, int]]:
-    """Name, label value and layer of the segments of a 3D Slicer ``.seg.nrrd``."""
-    found = []
+def _slicer_segments(texts: dict[str, str]) -> list[_SlicerSegment]:
+    """The segments that the header of a file names; none if it is no ``.seg.nrrd``."""
+    segments = []
     for n in range(len(texts)):
         value = texts.get(f"Segment{n}_LabelValue")
         if value is None:
             break
-        found.append(
-            (texts.get(f"Segment{n}_Name", f"Segment_{n}"), int(value), int(texts.get(f"Segment{n}_Layer", "0")))
-        )
-    return found
+        name = texts.get(f"Segment{n}_Name", f"Segment_{n}")
+        segments.append(_SlicerSegment(name, int(value), int(texts.get(f"Segment{n}_Layer", "0"))))
+    return segments
 
 
 def _layer(values: npt.NDArray[Any], layer: int) -> npt.NDArray[Any]:

@@ -236,7 +236,7 @@ def _closed_loop(contour: Dataset, roi: Dataset, path: Path) -> Doubles | None:
 
 def _codes(header: Dataset) -> dict[int, tuple[RoiCode, ...]]:
     """What the RT ROI Observations say each region is: its interpreted type and its identification codes."""
-    found: dict[int, tuple[RoiCode, ...]] = {}
+    by_number: dict[int, tuple[RoiCode, ...]] = {}
     for item in header.get("RTROIObservationsSequence") or []:
         kind = str(item.get("RTROIInterpretedType", "") or "")
         codes = codes_in(item, "RTROIIdentificationCodeSequence")
@@ -244,8 +244,8 @@ def _codes(header: Dataset) -> dict[int, tuple[RoiCode, ...]]:
             codes = (RoiCode(kind, "3006,00A4", f"RT ROI Interpreted Type {kind}"), *codes)
         number = item.get("ReferencedROINumber")
         if codes and number is not None:
-            found[int(number)] = found.get(int(number), ()) + codes
-    return found
+            by_number[int(number)] = by_number.get(int(number), ()) + codes
+    return by_number
 
 
 def _usual_distance(rois: list[list[Doubles]]) -> float | None:

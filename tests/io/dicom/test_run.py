@@ -69,8 +69,10 @@ def test_headers_that_allow_no_seg_leave_the_dose_and_a_warning(run_study, write
     size = {"shape": (10, 14, 16), "spacing": (4.0, 3.0, 2.5)}
     odd = write_series("PT", folder="odd", change=lambda ds, _: delattr(ds, "StudyInstanceUID"), **size)
     result = run_study(tmp_path / "results", activity={"path": str(odd)}, ct=None)
-    assert any("rois.dcm and measurements.dcm were not written" in w for w in result.record.warnings)
-    assert not any(str(tmp_path) in w for w in result.record.warnings)
+    (remark,) = (w for w in result.record.warnings if getattr(w, "code", "") == "seg-and-sr-left-out")
+    assert remark.numbers == {"reason": "headers-insufficient"}
+    assert remark.sentence.startswith("rois.dcm and measurements.dcm were not written: headers do not allow a SEG")
+    assert not any(str(tmp_path) in str(w) for w in result.record.warnings)
     names = {p.name for p in (tmp_path / "results").iterdir()}
     assert "dose.dcm" in names
     assert not {"rois.dcm", "measurements.dcm"} & names

@@ -22,6 +22,7 @@ _HOMES = {
     "Convolution": "dose.engines.convolution",
     "CountMap": "model.volume",
     "CtImage": "model.volume",
+    "CtOptions": "io.dicom.options",
     "DensityMap": "model.volume",
     "Derivation": "geometry.expressions",
     "DoseMap": "model.volume",
@@ -35,6 +36,7 @@ _HOMES = {
     "LocalDeposition": "dose.engines.local",
     "LungMass": "planning.lungs",
     "Lungs": "planning.plan",
+    "PetOptions": "io.dicom.options",
     "PointKernel": "model.kernel",
     "Product": "planning.vials",
     "QuantityError": "errors",
@@ -42,10 +44,10 @@ _HOMES = {
     "RayTransport": "dose.engines.rays.transport",
     "Recovery": "dose.uncertainty.recovery",
     "Registration": "model.rigid",
-    "Requests": "io.dicom.options",
     "Roi": "model.roi",
     "RoiSet": "model.roi",
     "SegmentectomyFacts": "planning.segmentectomy",
+    "SpectOptions": "io.dicom.options",
     "Spread": "dose.uncertainty.inputs",
     "TC99M": "model.radionuclide",
     "Territory": "planning.compartments",
@@ -157,7 +159,7 @@ if TYPE_CHECKING:
     from voxeldose.geometry.register import find_rigid
     from voxeldose.io.config.kernels import read_point_kernel
     from voxeldose.io.dicom.ct import read_ct
-    from voxeldose.io.dicom.options import Requests
+    from voxeldose.io.dicom.options import CtOptions, PetOptions, SpectOptions
     from voxeldose.io.dicom.pet import read_pet
     from voxeldose.io.dicom.rtdose import read_rtdose, write_rtdose
     from voxeldose.io.dicom.rtstruct import write_rtstruct

@@ -10,6 +10,7 @@ import numpy as np
 
 from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import GeometryError, VoxeldoseError
+from voxeldose.io.dicom.header import count
 from voxeldose.io.dicom.new_object import StudyReference
 from voxeldose.io.dicom.rtdose import StructureDvhs, structure_set_of, write_rtdose
 from voxeldose.io.dicom.rtstruct import write_rtstruct
@@ -80,7 +81,7 @@ def dicom_source(
     grids: dict[str, Grid] = {}
     if activity.series is not None and moved != "activity":
         shown = StudyReference(activity.series, activity.volume.grid)
-        if shown.modality != "NM" and int(shown.header.get("NumberOfFrames", 1) or 1) == 1:
+        if shown.modality != "NM" and count(shown.header, "NumberOfFrames", 1) == 1:
             grids["activity"] = activity.volume.grid
     if ct is not None and ct.series is not None and moved != "ct":
         below = StudyReference(ct.series)  # its voxels are those of its files: a CT may have been resampled

@@ -21,7 +21,7 @@ from voxeldose.io.config.case import input_files
 from voxeldose.io.config.hu_table import read_hu_table
 from voxeldose.io.config.limits import read_limits
 from voxeldose.io.dicom.files import find_series
-from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.options import CtOptions, PetOptions, SpectOptions
 from voxeldose.io.images import is_plain_file, load_activity, load_ct_image, read_density
 from voxeldose.io.regions import read_rois
 from voxeldose.jobs.align import Placed, align
@@ -77,20 +77,15 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         measured_at=wanted.measured_at,
         zone=zone,
         series_uid=wanted.series_uid,
-        requests=Requests(
-            wanted.undo_nuclide,
-            given.radionuclide,
-            wanted.undo_suv,
-            wanted.weight_kg,
-            wanted.energy_window,
-            wanted.slice_spacing_mm,
-        ),
+        pet=PetOptions(wanted.undo_nuclide, given.radionuclide, wanted.undo_suv, wanted.weight_kg),
+        spect=SpectOptions(wanted.energy_window, wanted.slice_spacing_mm),
         scan=scan,
     )
     below = None
     if config.ct is not None:
         tell("reading the CT")
-        below = load_ct_image(config.ct.path, series_uid=config.ct.series_uid, uneven=config.ct.uneven, scan=scan)
+        options = CtOptions(config.ct.uneven)
+        below = load_ct_image(config.ct.path, series_uid=config.ct.series_uid, options=options, scan=scan)
     tell("reading regions")
     sets = [read_rois([Path(p) for p in table.paths], table.names, scan=scan) for table in config.rois]
     activity, ct = shown.volume, below.volume if below is not None else None

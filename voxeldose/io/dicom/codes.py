@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from voxeldose.io.dicom.header import items, text
 from voxeldose.model.roles import RoiCode
 
 if TYPE_CHECKING:
@@ -53,8 +54,8 @@ def codes_in(item: Dataset, keyword: str) -> tuple[RoiCode, ...]:
     return tuple(
         RoiCode(
             str(next((c[k].value for k in ("CodeValue", "LongCodeValue", "URNCodeValue") if k in c), "")),
-            str(c.get("CodingSchemeDesignator", "") or ""),
-            str(c.get("CodeMeaning", "") or ""),
+            text(c, "CodingSchemeDesignator"),
+            text(c, "CodeMeaning"),
         )
-        for c in item.get(keyword) or []
+        for c in items(item, keyword)
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from voxeldose._version import __version__
 from voxeldose.errors import GeometryError, InputError
 from voxeldose.io.dicom.files import find_series, only_series
+from voxeldose.io.dicom.header import text
 from voxeldose.io.dicom.series import series_grid
 
 if TYPE_CHECKING:
@@ -95,12 +96,12 @@ class StudyReference:
     @property
     def study_uid(self) -> str:
         """Study Instance UID; empty where the header has none."""
-        return str(self.header.get("StudyInstanceUID", "") or "")
+        return text(self.header, "StudyInstanceUID")
 
     @property
     def instances(self) -> tuple[Instance, ...]:
         """Every image of the series."""
-        return tuple(Instance(str(h.SOPClassUID), str(h.SOPInstanceUID)) for h in self.series.headers)
+        return tuple(Instance(text(h, "SOPClassUID"), text(h, "SOPInstanceUID")) for h in self.series.headers)
 
     @cached_property
     def grid(self) -> Grid:
@@ -132,11 +133,11 @@ class StudyReference:
         """
         from pydicom.uid import generate_uid
 
-        frame = str(self.header.get("FrameOfReferenceUID", "") or "") or grid.frame_uid
+        frame = text(self.header, "FrameOfReferenceUID") or grid.frame_uid
         if grid.frame_uid is not None and frame != grid.frame_uid:
             msg = f"The dose or regions lie in the frame of reference {grid.frame_uid} but the reference series in {frame}."
             raise GeometryError(msg, code="frame-differs", needed=frame, found=grid.frame_uid)
-        made_from = str(self.header.get("SeriesInstanceUID", ""))
+        made_from = text(self.header, "SeriesInstanceUID")
         return frame or str(generate_uid(entropy_srcs=["voxeldose frame", made_from]))
 
     def build_object(self, sop_class: str, modality: str, description: str) -> Dataset:

@@ -13,6 +13,7 @@ from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.codes import RTDOSE, RTPLAN, RTSTRUCT
 from voxeldose.io.dicom.files import find_series, read_header
+from voxeldose.io.dicom.header import count, items, number, numbers, text, whole_number
 from voxeldose.io.dicom.new_object import any_study_reference, save_object
 from voxeldose.io.dicom.planes import image_axes, pixel_spacing, stored_pixels, vector
 from voxeldose.model.grid import Grid, towards_lps
@@ -150,7 +151,7 @@ def read_rtdose(path: str | Path) -> DoseMap:
     """
     path = Path(path)
     header = read_header(path) if path.is_file() else None
-    if header is None or str(header.get("SOPClassUID", "")) != RTDOSE:
+    if header is None or text(header, "SOPClassUID") != RTDOSE:
         msg = f"{path}: not an RTDOSE file."
         raise InputError(msg, code="format-unknown")
     if header.get("DoseUnits") != "GY":
@@ -159,14 +160,14 @@ def read_rtdose(path: str | Path) -> DoseMap:
     if header.get("DoseType", "PHYSICAL") != "PHYSICAL":
         msg = f"{path}: Dose Type (3004,0004) is {header.get('DoseType')}, not PHYSICAL; it is no absorbed dose."
         raise InputError(msg, code="dose-not-physical")
-    scaling = header.get("DoseGridScaling")
+    scaling = number(header, "DoseGridScaling")
     if scaling is None:
         msg = f"{path}: Dose Grid Scaling (3004,000E) is missing, so stored values have no unit."
         raise InputError(msg, code="rescale-missing")
     where = str(path)
-    offsets = np.array([float(v) for v in header.get("GridFrameOffsetVector") or [0.0]])
+    offsets = np.array(numbers(header, "GridFrameOffsetVector") or [0.0])
     gaps = np.diff(offsets)
-    frames = int(header.get("NumberOfFrames", 1) or 1)
+    frames = count(header, "NumberOfFrames", 1)
     if gaps.size == 0 or np.abs(gaps - gaps[0]).max() > 0.01 or abs(gaps[0]) < 1e-3 or offsets.size != frames:
         msg = f"{path}: Grid Frame Offset Vector (3004,000C) must hold an even step for each of {frames} frames, two or more."
         raise InputError(msg, code="frames-uneven")
@@ -177,7 +178,7 @@ def read_rtdose(path: str | Path) -> DoseMap:
     affine[:3, 1] = column * spacing[0]
     affine[:3, 2] = row * spacing[1]
     affine[:3, 3] = vector(header, "ImagePositionPatient", 3, where)
-    gy = (stored_pixels(path) * float(scaling)).astype(np.float32)
+    gy = (stored_pixels(path) * scaling).astype(np.float32)
     frame = header.get("FrameOfReferenceUID")
     turned, grid = towards_lps(gy, Grid((gy.shape[0], gy.shape[1], gy.shape[2]), affine, str(frame) if frame else None))
     return DoseMap(turned, grid, method=str(header.get("DoseComment", "") or "RTDOSE"))
@@ -203,10 +204,10 @@ def _scaled(gy: Doubles, bits: int) -> tuple[npt.NDArray[np.unsignedinteger], st
     """Integers and the scaling that turns them back, rounded up to the 16 characters that a DS may have."""
     highest = float(gy.max())
     step = highest / (2**bits - 2) if highest > 0 else 1.0
-    text = _decimal(step * (1 + 1e-9))
-    while highest / float(text) > 2**bits - 1:
-        text = _decimal(float(text) * (1 + 1e-8))
-    return np.rint(gy / float(text)).astype(np.uint32 if bits == 32 else np.uint16), text
+    scaling = _decimal(step * (1 + 1e-9))
+    while highest / float(scaling) > 2**bits - 1:
+        scaling = _decimal(float(scaling) * (1 + 1e-8))
+    return np.rint(gy / float(scaling)).astype(np.uint32 if bits == 32 else np.uint16), scaling
 
 
 def _coordinate(value: float) -> str:
@@ -220,9 +221,9 @@ def _decimal(value: float) -> str:
         msg = f"{value} cannot be written to DICOM."
         raise QuantityError(msg, code="value-not-finite")
     for digits in range(15, 5, -1):
-        text = f"{value:.{digits}g}"
-        if len(text) <= 16:
-            return text
+        decimal = f"{value:.{digits}g}"
+        if len(decimal) <= 16:
+            return decimal
     return f"{value:.6g}"
 
 
@@ -258,19 +259,20 @@ def structure_set_of(
     """
     if path.is_file() and path.suffix.casefold() not in ("", ".dcm", ".ima"):
         return None
-    headers = [h for s in scan(path) for h in s.headers if str(h.get("SOPClassUID", "")) == RTSTRUCT]
+    headers = [h for s in scan(path) for h in s.headers if text(h, "SOPClassUID") == RTSTRUCT]
     if len(headers) != 1:
         return None
-    numbers: dict[str, int] = {}
-    for item in headers[0].get("StructureSetROISequence") or []:
-        number, own = int(item.ROINumber), str(item.get("ROIName", "") or item.ROINumber)
+    roi_numbers: dict[str, int] = {}
+    for item in items(headers[0], "StructureSetROISequence"):
+        roi_number = whole_number(item, "ROINumber")
+        own = text(item, "ROIName") or str(roi_number)
         if labels is None:
-            numbers[own] = number
+            roi_numbers[own] = roi_number
             continue
-        given = labels.get(own) or labels.get(str(number))
+        given = labels.get(own) or labels.get(str(roi_number))
         if given:
-            numbers[given[0]] = number
-    return StructureSet(str(headers[0].SOPInstanceUID), numbers)
+            roi_numbers[given[0]] = roi_number
+    return StructureSet(text(headers[0], "SOPInstanceUID"), roi_numbers)
 
 
 def _dvh_sequence(dvhs: StructureDvhs, dose_type: str) -> Dataset:
@@ -316,4 +318,4 @@ def _row(dvh: Dvh, number: int, dose_type: str) -> Dataset:
 
 def _pairs(step: float, volumes: Doubles) -> list[str]:
     width = f"{step:.9g}"
-    return [text for volume in volumes for text in (width, f"{float(volume):.9g}")]
+    return [value for volume in volumes for value in (width, f"{float(volume):.9g}")]

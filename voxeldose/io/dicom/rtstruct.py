@@ -11,6 +11,7 @@ from voxeldose.geometry.contours import contours_of, from_contours
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.codes import RTSTRUCT, codes_in
 from voxeldose.io.dicom.files import read_header
+from voxeldose.io.dicom.header import items, text, whole_number
 from voxeldose.io.dicom.new_object import save_object, study_reference
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import Roi
@@ -172,22 +173,22 @@ def read_structures(path: Path, *, header: Dataset | None = None, pixel_mm: floa
         If ``pixel_mm`` cannot be used.
     """
     header = read_header(path) if header is None else header
-    if header is None or str(header.get("SOPClassUID", "")) != RTSTRUCT:
+    if header is None or text(header, "SOPClassUID") != RTSTRUCT:
         msg = f"{path}: not an RTSTRUCT file."
         raise InputError(msg, code="format-unknown")
-    items = {int(r.ROINumber): r for r in header.get("StructureSetROISequence") or []}
+    described = {whole_number(r, "ROINumber"): r for r in items(header, "StructureSetROISequence")}
     codes = _codes(header)
     drawn: dict[int, list[Doubles]] = {}
-    for roi in header.get("ROIContourSequence") or []:
-        loops = [loop for c in roi.get("ContourSequence") or [] if (loop := _closed_loop(c, roi, path)) is not None]
+    for roi in items(header, "ROIContourSequence"):
+        loops = [loop for c in items(roi, "ContourSequence") if (loop := _closed_loop(c, roi, path)) is not None]
         if loops:
-            drawn.setdefault(int(roi.ReferencedROINumber), []).extend(loops)
+            drawn.setdefault(whole_number(roi, "ReferencedROINumber"), []).extend(loops)
     thickness = _usual_distance(list(drawn.values()))
     structures = []
     for number, loops in drawn.items():
-        item = items.get(number)
-        name = str(item.get("ROIName", "") or number) if item is not None else str(number)
-        frame = str(item.get("ReferencedFrameOfReferenceUID", "") or "") if item is not None else ""
+        item = described.get(number)
+        name = (text(item, "ROIName") if item is not None else "") or str(number)
+        frame = text(item, "ReferencedFrameOfReferenceUID") if item is not None else ""
         try:
             raster = from_contours(loops, thickness_mm=thickness, frame_uid=frame or None, pixel_mm=pixel_mm)
         except GeometryError as error:
@@ -203,7 +204,7 @@ def read_structures(path: Path, *, header: Dataset | None = None, pixel_mm: floa
     if not structures:
         msg = f"{path}: no ROI here has closed planar contours."
         raise InputError(msg, code="contours-missing")
-    return StructureFile(structures, [str(r.get("ROIName", "") or n) for n, r in items.items() if n not in drawn])
+    return StructureFile(structures, [text(r, "ROIName") or str(n) for n, r in described.items() if n not in drawn])
 
 
 def _closed_loop(contour: Dataset, roi: Dataset, path: Path) -> Doubles | None:
@@ -214,7 +215,7 @@ def _closed_loop(contour: Dataset, roi: Dataset, path: Path) -> Doubles | None:
     InputError
         If its type or its points are not all there: left out in silence it would change the region.
     """
-    kind = str(contour.get("ContourGeometricType", "") or "")
+    kind = text(contour, "ContourGeometricType")
     stated = contour.get("NumberOfContourPoints")
     raw = contour.get("ContourData")
     if kind in _OPEN:
@@ -237,8 +238,8 @@ def _closed_loop(contour: Dataset, roi: Dataset, path: Path) -> Doubles | None:
 def _codes(header: Dataset) -> dict[int, tuple[RoiCode, ...]]:
     """What the RT ROI Observations say each region is: its interpreted type and its identification codes."""
     by_number: dict[int, tuple[RoiCode, ...]] = {}
-    for item in header.get("RTROIObservationsSequence") or []:
-        kind = str(item.get("RTROIInterpretedType", "") or "")
+    for item in items(header, "RTROIObservationsSequence"):
+        kind = text(item, "RTROIInterpretedType")
         codes = codes_in(item, "RTROIIdentificationCodeSequence")
         if kind:
             codes = (RoiCode(kind, "3006,00A4", f"RT ROI Interpreted Type {kind}"), *codes)

@@ -17,7 +17,9 @@ from voxeldose._version import __version__
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.codes import CODED_BY, CODES_OF_ROLES, codes_in
+from voxeldose.io.dicom.header import count, text
 from voxeldose.io.dicom.new_object import MAY_BE_EMPTY, study_reference
+from voxeldose.io.dicom.planes import image_axes
 from voxeldose.model.grid import Grid, towards_lps
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import Roi
@@ -90,7 +92,7 @@ def write_seg(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
         try:
-            seg = _segmentation(content, rois, int(study.header.get("SeriesNumber", 0) or 0) + 900)
+            seg = _segmentation(content, rois, count(study.header, "SeriesNumber", 0) + 900)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             why = str(error).splitlines()[0]
             msg = (
@@ -127,7 +129,7 @@ def _fractional_content(rois: RoiSet, study: StudyReference) -> _Content:
 def _binary_content(rois: RoiSet, study: StudyReference) -> _Content:
     """Masks on the voxels of the series, in the orientation of its images, as viewers expect."""
     header, frame = study.header, study.grid.frame_uid
-    if int(header.get("NumberOfFrames", 1) or 1) > 1 or frame is None:
+    if count(header, "NumberOfFrames", 1) > 1 or frame is None:
         msg = f"{study.series.folder}: a SEG needs a single-frame CT or PET series with a Frame of Reference UID (0020,0052)."
         raise InputError(msg, code="images-not-citable")
     order, flipped = _axes_in_files(study.grid, header)
@@ -172,7 +174,7 @@ def _segmentation(content: _Content, rois: RoiSet, series_number: int) -> Segmen
 
 
 def _cite(item: Dataset, element: DataElement, *, uid: str, sop_class: str) -> None:
-    if element.keyword == "ReferencedSOPClassUID" and str(item.get("ReferencedSOPInstanceUID", "")) == uid:
+    if element.keyword == "ReferencedSOPClassUID" and text(item, "ReferencedSOPInstanceUID") == uid:
         element.value = sop_class
 
 
@@ -270,8 +272,7 @@ def _axes_in_files(grid: Grid, header: Dataset) -> tuple[tuple[int, int, int], l
 
     Readers turn images towards LPS; a SEG has the orientation of its source images, as viewers expect.
     """
-    both = np.array([float(v) for v in header.ImageOrientationPatient])
-    row, column = both[:3], both[3:]
+    row, column = image_axes(header, "reference series")
     cosines = grid.directions.T @ np.stack([np.cross(row, column), column, row], axis=1)
     order = np.abs(cosines).argmax(axis=0)
     flipped = [n for n in range(3) if cosines[order[n], n] < 0]
@@ -337,7 +338,7 @@ def read_segments(path: Path) -> list[Segment]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         seg = _opened(path)
-        is_fractional = str(seg.get("SegmentationType", "")) == "FRACTIONAL"
+        is_fractional = text(seg, "SegmentationType") == "FRACTIONAL"
         remarks = _remarks(seg) if is_fractional else ()
         for number in (int(n) for n in seg.segment_numbers if int(n) > 0):
             volume, description = _segment_in(seg, number, path, is_fractional=is_fractional)
@@ -347,7 +348,7 @@ def read_segments(path: Path) -> list[Segment]:
             uid = volume.frame_of_reference_uid
             turned, grid = towards_lps(values, Grid(values.shape, volume.affine, str(uid) if uid else None))
             label = str(description.segment_label)
-            stated = re.search(r"role=(\w+)", str(description.get("SegmentDescription", "")))
+            stated = re.search(r"role=(\w+)", text(description, "SegmentDescription"))
             role = stated.group(1) if stated and stated.group(1) in ROLES else None
             codes = tuple(code for key in CODED_BY for code in codes_in(description, key))
             region = Roi(label, "other", turned, grid, remarks, source_name=label, codes=codes)
@@ -388,7 +389,7 @@ def _refusal(path: Path, error: Exception) -> InputError:
 
 
 def _remarks(seg: Dataset) -> tuple[Remark, ...]:
-    if str(seg.get("SegmentationFractionalType", "")) != "PROBABILITY":
+    if text(seg, "SegmentationFractionalType") != "PROBABILITY":
         return ()
     sentence = "The SEG holds probabilities; they are taken as the part of each voxel that belongs to the segment."
     return (Remark("probability-taken-as-occupancy", {}, sentence),)

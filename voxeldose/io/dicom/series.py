@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.files import Series, only_series
 from voxeldose.io.dicom.planes import grid_of, planes_of, volume_of
+from voxeldose.io.dicom.spect import nm_volume
 from voxeldose.model.volume import Volume
 
 if TYPE_CHECKING:
@@ -29,13 +30,11 @@ def read_dicom_volume(path: str | Path, *, series_uid: str | None = None) -> tup
 def dicom_volume(series: Series) -> Volume:
     """The volume of :func:`read_dicom_volume` of a series already found."""
     if series.modality == "NM":
-        from voxeldose.io.dicom.spect import nm_volume
-
         return nm_volume(series)
     values, grid, remarks = volume_of(planes_of(series), series)
     return Volume(values, grid, remarks=remarks)
 
 
 def series_grid(series: Series) -> Grid:
-    """The grid of :func:`dicom_volume`; from headers alone, but for NM, whose frames tell it."""
+    """The grid of :func:`dicom_volume`; from headers alone, except for NM, whose frames are needed."""
     return dicom_volume(series).grid if series.modality == "NM" else grid_of(planes_of(series), series)

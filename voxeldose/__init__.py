@@ -49,6 +49,7 @@ _HOMES = {
     "SegmentectomyFacts": "planning.segmentectomy",
     "SpectOptions": "io.dicom.options",
     "Spread": "dose.uncertainty.inputs",
+    "StoredAssessment": "io.results.folder",
     "TC99M": "model.radionuclide",
     "Territory": "planning.compartments",
     "Tumor": "planning.compartments",
@@ -97,6 +98,7 @@ _HOMES = {
     "read_labels": "io.regions",
     "read_pet": "io.dicom.pet",
     "read_point_kernel": "io.config.kernels",
+    "read_results": "io.results.folder",
     "read_rtdose": "io.dicom.rtdose",
     "read_rtstruct": "io.regions",
     "read_seg": "io.regions",
@@ -169,6 +171,7 @@ if TYPE_CHECKING:
     from voxeldose.io.images import read_image
     from voxeldose.io.nifti import write_nifti
     from voxeldose.io.regions import read_labels, read_rtstruct, read_seg
+    from voxeldose.io.results.folder import StoredAssessment, read_results
     from voxeldose.jobs.compare import ComparisonOptions, compare_folders
     from voxeldose.model.administration import Administration, administration_from_assays
     from voxeldose.model.assessment import Assessment

@@ -243,7 +243,9 @@ def test_derived_regions_stand_in_the_results_with_how_they_were_made(files):
     # from 50 to 10 between voxel centres, 15 is reached three eighths of a voxel beyond the lesion of 4 x 5 x 6 voxels
     assert rois["hot"]["volume_ml"] == pytest.approx(4.75 * 5.75 * 6.75 * 0.064, rel=0.01)
     assert rois["ring"]["volume_ml"] > 10
-    assert any("ROI ring was made here: it is lesion, grown by 6 mm" in said["message"] for said in found["assumptions"])
+    assert any(
+        "ROI ring was made here: it is lesion, grown by 6 mm" in said["message"] for said in found["assumptions"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -273,7 +273,7 @@ class _SlicerSegment(NamedTuple):
 
 def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_FileRegion]:
     values, grid, texts = read_array(path)
-    remarks = (Remark("length-unit-missing", {}, texts["note"]),) if "note" in texts else ()
+    remarks = (Remark("unit-of-length-assumed", {}, texts["note"]),) if "note" in texts else ()
     if not np.isfinite(values).all():
         msg = f"{path}: holds values that are not numbers; labels must be whole numbers."
         raise InputError(msg, code="value-not-finite")

@@ -17,6 +17,7 @@ from pydicom import dcmread
 
 import voxeldose as vd
 from voxeldose.io.config.case import case_file_from
+from voxeldose.io.inspection import inspect
 from voxeldose.io.nifti import write_labels
 from voxeldose.io.results.folder import read_results
 from voxeldose.jobs.run_case import run_case
@@ -157,6 +158,9 @@ def test_a_folder_that_holds_the_whole_study_is_scanned_once(run_study, parsed, 
     run_case(case_file_from(case, "test"), tmp_path / "results")
     assert counts_of(study, headers) == {1}
     assert counts_of(study, whole) == {0, 1}  # the structure set has no pixels
+    headers.clear()
+    assert {found.kind for found in inspect(study)} == {"CT", "PT", "RTSTRUCT"}
+    assert {headers[p] for p in study.iterdir() if p.name != "rois.rtstruct.dcm"} == {1}
     dose = pydicom.dcmread(tmp_path / "results" / "dose.dcm")
     cited = dose.ReferencedStructureSetSequence[0].ReferencedSOPInstanceUID
     assert cited == pydicom.dcmread(study / "rois.rtstruct.dcm").SOPInstanceUID

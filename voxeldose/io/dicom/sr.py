@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from voxeldose._version import __version__
 from voxeldose.io.dicom.codes import codes_of_role
 from voxeldose.io.dicom.new_object import study_reference
+from voxeldose.model.roles import LIVER_ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,7 +90,6 @@ _PROCEDURES = {
     "NM": ("49118-3", "LN", "NM unspecified body region"),
 }
 _ANY_PROCEDURE = ("363679005", "SCT", "Imaging procedure")
-_LIVER_ROLES = ("tumor", "liver", "normal_liver", "perfused", "segment")
 
 
 def write_sr(
@@ -188,7 +188,7 @@ def _group(name: str, metrics: RoiMetrics, result: Assessment, regions: Dataset,
         ),
         "measurements": _measurements(metrics),
     }
-    sites = [hd.sr.FindingSite(_code(("10200004", "SCT", "Liver")))] if metrics.role in _LIVER_ROLES else None
+    sites = [hd.sr.FindingSite(_code(("10200004", "SCT", "Liver")))] if metrics.role in LIVER_ROLES else None
     number = next((int(s.SegmentNumber) for s in regions.SegmentSequence if s.SegmentLabel == name[:64]), None)
     if number is None:
         return hd.sr.MeasurementsAndQualitativeEvaluations(**common, finding_sites=sites)

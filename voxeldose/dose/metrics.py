@@ -219,11 +219,11 @@ def tumor_to_normal_of(
     for name, (amount, volume) in (*tumors.items(), ("the normal region", normal)):
         if not (math.isfinite(amount) and amount >= 0 and math.isfinite(volume) and volume > 0):
             msg = f"{name} needs 0 or more of counts or dose and a volume above 0 mL, found {amount} and {volume}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", roi=name)
     if not tumors or normal[0] == 0:
         what = "a tumor" if not tumors else "counts or dose in the normal region, found 0"
         msg = f"T/N needs {what}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="tumor-to-normal-undefined")
     nan = math.nan
 
     def row(amount: float, volume: float) -> tuple[float, float, float]:

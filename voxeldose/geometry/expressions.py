@@ -106,14 +106,14 @@ def derive(rois: RoiSet, wanted: Sequence[Derivation], activity: Volume | None =
             rois = RoiSet((*rois.rois, _made(plan, rois, plan.image or activity)), rois.grid)
         except (GeometryError, InputError, QuantityError) as error:
             msg = f"derived region {plan.name!r}: {error}"
-            raise type(error)(msg) from error
+            raise type(error)(msg, code=error.code, **error.fields) from error
     return rois
 
 
 def _made(plan: Derivation, rois: RoiSet, image: Volume | None) -> Roi:
     if plan.name in rois:
         msg = "there is a ROI of that name already; choose another."
-        raise InputError(msg)
+        raise InputError(msg, code="name-taken", found=plan.name)
     limit = _evaluated(plan.within, rois) if plan.within else None
     if plan.expression is not None:
         found = _evaluated(plan.expression, rois)
@@ -122,7 +122,7 @@ def _made(plan: Derivation, rois: RoiSet, image: Volume | None) -> Roi:
         found, words = _contoured(plan.contour, image, rois, limit)
     else:
         msg = "needs an expression ('from'), or an isocontour and an image of the activity."
-        raise InputError(msg)
+        raise InputError(msg, code="key-missing", field="from")
     doubt_ml = found.doubt_ml
     roi = found.roi
     if plan.margin_mm:
@@ -154,7 +154,7 @@ def _evaluated(expression: str, rois: RoiSet) -> _Found:
     found, rest = _sum(tokens, rois, expression)
     if rest:
         msg = f"{expression!r} cannot be understood at {rest[0]!r}; join names by |, & or ' - ', names with spaces in quotes."
-        raise InputError(msg)
+        raise InputError(msg, code="expression-not-understood")
     return found
 
 
@@ -177,12 +177,12 @@ def _product(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Found, list[
 def _term(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Found, list[str]]:
     if not tokens or tokens[0] in ("|", "&", "-", ")"):
         msg = f"{whole!r} lacks a name{f' before {tokens[0]!r}' if tokens else ' at its end'}."
-        raise InputError(msg)
+        raise InputError(msg, code="expression-not-understood")
     if tokens[0] == "(":
         found, rest = _sum(tokens[1:], rois, whole)
         if not rest or rest[0] != ")":
             msg = f"{whole!r} lacks a closing parenthesis."
-            raise InputError(msg)
+            raise InputError(msg, code="expression-not-understood")
         return found, rest[1:]
     name = tokens[0].strip("'\"")
     if name not in rois and name.casefold() in _ALL_OF:
@@ -193,7 +193,7 @@ def _term(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Found, list[str
                 found = _combined(found, _Found(other), "|")
             return found, tokens[1:]
     if name not in rois:
-        raise InputError(_unknown(name, rois))
+        raise InputError(_unknown(name, rois), code="roi-unknown", found=name, known=tuple(rois.names()))
     return _Found(rois[name]), tokens[1:]
 
 
@@ -226,7 +226,7 @@ def _combined(first: _Found, second: _Found, sign: str) -> _Found:
     if float(result.max()) <= 1e-6:
         words = {"|": "or", "&": "and", "-": "without"}[sign]
         msg = f"nothing is left: {a.name} {words} {b.name} is empty."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="roi-empty")
     name = f"{a.name} {sign} {b.name}"
     return _Found(Roi(name, "other", result, lattice), first.doubt_ml + second.doubt_ml + doubt)
 
@@ -236,7 +236,7 @@ def _contoured(plan: Isocontour, image: Volume, rois: RoiSet, limit: _Found | No
     if plan.bq_per_ml is not None:
         if not isinstance(image, ActivityMap):
             msg = f"isocontour_bq_per_ml needs an image in Bq/mL, not {image.quantity}; use isocontour_fraction."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="quantity-differs", found=image.quantity, needed="activity")
         threshold, words = plan.bq_per_ml, f"is where the activity image is at least {plan.bq_per_ml:g} Bq/mL"
     elif plan.fraction is not None:
         named = _evaluated(plan.region, rois) if plan.region else limit
@@ -247,14 +247,14 @@ def _contoured(plan: Isocontour, image: Volume, rois: RoiSet, limit: _Found | No
         words = f"is where the activity is at least {plan.fraction:g} of the {plan.of} ({reference:.4g}) in {place}"
     else:
         msg = "an isocontour needs a fraction or a concentration."
-        raise InputError(msg)
+        raise InputError(msg, code="key-missing", field="isocontour_fraction")
     if not threshold > 0:
         msg = f"the threshold of the isocontour is {threshold:g}; it must be above 0."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", field="threshold", found=threshold)
     occupancy = isocontour(image, threshold, None if limit is None else limit.roi.grid)
     if not occupancy.any():
         msg = f"nothing is left: no voxel reaches the threshold {threshold:.4g}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="roi-empty")
     return _Found(Roi("isocontour", "other", occupancy, image.grid)), words + " (linear between voxel centres)"
 
 
@@ -263,7 +263,7 @@ def _reference(image: Volume, weights: FloatArray | None, of: str) -> float:
         return float(image.values.max() if of == "maximum" else image.values.mean(dtype=np.float64))
     if not (weights > 0).any():
         msg = "the region of the reference does not overlap the image."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="no-overlap")
     if of == "mean":
         return float(np.average(image.values, weights=weights))
     inside = weights >= 0.5

@@ -53,7 +53,7 @@ def with_margin(roi: Roi, margin_mm: float) -> Roi:
     """
     if not roi.grid.is_right_angled:
         msg = f"ROI {roi.name!r} lies on a sheared grid, where distances are not known; resample it first."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="grid-sheared", roi=roi.name)
     spacing = np.array(roi.grid.spacing_mm)
     reach = max(margin_mm, 0.0) + 2 * spacing
     corners = roi.grid.indices(roi.grid.corners())
@@ -74,7 +74,7 @@ def with_margin(roi: Roi, margin_mm: float) -> Roi:
     result = _filled(distance, width, (low + high) / 2 + margin_mm)
     if float(result.max()) <= 1e-3:
         msg = f"nothing is left of ROI {roi.name!r} after shrinking it by {-margin_mm:g} mm."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="roi-empty", roi=roi.name)
     return replace(roi, occupancy=result, grid=grid, offset=None)
 
 

@@ -17,6 +17,7 @@ from voxeldose.io.dicom.options import Requests
 from voxeldose.io.dicom.pet import pet_activity, pet_counts, read_pet, units_of
 from voxeldose.io.dicom.series import read_dicom_volume
 from voxeldose.io.dicom.spect import nm_activity, read_spect
+from voxeldose.model.densities import DENSEST_G_PER_ML
 from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap, Volume, require_zone
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def read_density(path: str | Path) -> DensityMap:
         If a value is negative or above 25 g/mL: the file then holds something else (kg/m³, HU).
     """
     values, grid, texts = read_array(Path(path))
-    if values.min() < 0 or values.max() > 25:
+    if values.min() < 0 or values.max() > DENSEST_G_PER_ML:
         msg = f"{path}: values from {values.min():g} to {values.max():g} are no densities in g/mL."
         raise QuantityError(msg)
     return DensityMap(values, grid, remarks=_notes(texts))

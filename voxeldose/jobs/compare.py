@@ -318,7 +318,7 @@ def _regions(last: ResultsFolder, names: list[str]) -> tuple[RoiSet | None, str]
     given, source = last.regions()
     if given is None:
         return None, ""
-    made, _ = regions_on(given, last.dose.grid, [], [])
+    made = regions_on(given, last.dose.grid).rois
     return RoiSet(tuple(r for r in made if r.name in names)), source
 
 

@@ -22,7 +22,7 @@ from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, rea
 from voxeldose.io.regions import read_rois
 from voxeldose.jobs.align import Placed, align
 from voxeldose.jobs.dicom_export import DicomSource, dicom_source
-from voxeldose.model.administration import Administration, administration_from_assays
+from voxeldose.model.administration import Administration, Assay, administration_from_assays
 from voxeldose.model.case import Absolute, Administered, Case
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
 from voxeldose.model.radionuclide import y90_constants
@@ -154,8 +154,8 @@ def _administration(table: AdministrationTable, constants: str) -> Administratio
     assayed = administration_from_assays(
         nuclide,
         at=table.at,
-        vial=(table.administered_mbq, table.assayed_at or table.at),
-        residual=(table.residual_mbq, table.residual_at or table.at),
+        vial=Assay(table.administered_mbq, table.assayed_at or table.at),
+        residual=Assay(table.residual_mbq, table.residual_at or table.at),
         lung_shunt_fraction=table.lung_shunt_fraction,
     )
     return replace(assayed, device=table.device)

@@ -20,6 +20,7 @@ __all__ = [
     "ADMINISTRATIONS_APART_S",
     "DEVICES",
     "Administration",
+    "Assay",
     "administration_from_assays",
     "require_above_zero",
     "require_activity",
@@ -157,12 +158,20 @@ class Administration:
         return self.net_mbq * (1 - (self.lung_shunt_fraction or 0.0))
 
 
+@dataclass(frozen=True)
+class Assay:
+    """An activity in MBq as it was measured at an instant."""
+
+    mbq: float
+    at: datetime
+
+
 def administration_from_assays(
     radionuclide: Radionuclide,
     *,
     at: datetime,
-    vial: tuple[float, datetime],
-    residual: tuple[float, datetime] | None = None,
+    vial: Assay,
+    residual: Assay | None = None,
     lung_shunt_fraction: float | None = None,
 ) -> Administration:
     """Bring the assays of vial and residual, each with its own instant, to the infusion.
@@ -175,8 +184,8 @@ def administration_from_assays(
         With the run's constants.
     at : datetime
         The infusion.
-    vial, residual : (float, datetime)
-        MBq and the instant of the assay.
+    vial, residual : Assay
+        Each as it was measured.
     lung_shunt_fraction : float, optional
         0 to 1.
 
@@ -187,21 +196,21 @@ def administration_from_assays(
         an activity is impossible.
     """
     require_zone(at, "the infusion (at)")
-    require_zone(vial[1], "the vial's assay (assayed_at)")
-    if at < vial[1]:
+    require_zone(vial.at, "the vial's assay (assayed_at)")
+    if at < vial.at:
         msg = (
-            f"The infusion at {at.isoformat()} lies before the vial's assay or calibration {vial[1].isoformat()}. Check dates and "
+            f"The infusion at {at.isoformat()} lies before the vial's assay or calibration {vial.at.isoformat()}. Check dates and "
             "time zones, or give the activity as of the infusion."
         )
         raise QuantityError(msg, code="instants-disordered", field="assayed_at")
     if residual is not None:
-        require_zone(residual[1], "the residual's assay (residual_at)")
-        if residual[0] and residual[1] < at:
-            msg = f"The residual was measured at {residual[1].isoformat()}, before the infusion at {at.isoformat()}. Check both."
+        require_zone(residual.at, "the residual's assay (residual_at)")
+        if residual.mbq and residual.at < at:
+            msg = f"The residual was measured at {residual.at.isoformat()}, before the infusion at {at.isoformat()}. Check both."
             raise QuantityError(msg, code="instants-disordered", field="residual_at")
 
-    def at_infusion(assay: tuple[float, datetime]) -> float:
-        return assay[0] * radionuclide.decay_factor((at - assay[1]).total_seconds())
+    def at_infusion(assay: Assay) -> float:
+        return assay.mbq * radionuclide.decay_factor((at - assay.at).total_seconds())
 
     left = at_infusion(residual) if residual else 0.0
     return Administration(radionuclide, at_infusion(vial), at, left, lung_shunt_fraction)

@@ -26,9 +26,10 @@ from voxeldose.model.volume import DensityMap
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.roi import Roi
     from voxeldose.model.tissue import Radiobiology
-    from voxeldose.model.volume import DecayMap, DoseMap, FloatArray
+    from voxeldose.model.volume import DecayMap, DoseMap
 
 __all__ = [
     "dvh_in",
@@ -128,7 +129,7 @@ def dvh_in(roi: Roi, dose: DoseMap) -> Dvh:
     return Dvh(_inside(roi, dose), roi.occupancy, dose.grid.voxel_volume_ml)
 
 
-def _inside(roi: Roi, dose: DoseMap) -> FloatArray:
+def _inside(roi: Roi, dose: DoseMap) -> Floats:
     """Dose to the part of each voxel that the region holds.
 
     A voxel's dose is its mean. Where the region fills only a part of it, that part gets the mean plus the slope of the
@@ -159,7 +160,7 @@ def _inside(roi: Roi, dose: DoseMap) -> FloatArray:
     return result
 
 
-def _product(weights: FloatArray, values: FloatArray) -> float:
+def _product(weights: Floats, values: Floats) -> float:
     """Sum of weight times value, in float64."""
     return float(np.einsum("kji,kji->", weights, values, dtype=np.float64))
 

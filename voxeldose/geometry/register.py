@@ -1,6 +1,6 @@
 """Finding a rigid motion between two images, by mutual information (SimpleITK).
 
-The motion found is a :class:`voxeldose.model.rigid.Registration`; nothing is resampled but inside the search.
+The motion found is a :class:`voxeldose.model.rigid.Registration`; nothing is resampled except inside the search.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.model.rigid import rigid_matrix
+from voxeldose.model.volume import CtImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -171,7 +172,7 @@ def _image(volume: Volume) -> Any:
         msg = "An image with sheared axes cannot be registered here; give it on perpendicular axes."
         raise GeometryError(msg, code="grid-sheared")
     values = volume.values
-    if volume.quantity == "CT number":
+    if isinstance(volume, CtImage):
         values = np.clip(values, *_HU)
     if float(np.ptp(values)) == 0:
         msg = f"The {volume.quantity} image has one value everywhere, so it cannot be registered."

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from voxeldose.model.arrays import Doubles
-
-    Floats = npt.NDArray[np.float32]
+    from voxeldose.model.arrays import Doubles, Floats, Integers
 
 __all__ = ["Dvh"]
 
@@ -230,7 +228,7 @@ def _pattern(gy: Floats) -> npt.NDArray[np.uint32]:
     return np.where(bits & _SIGN, ~bits, bits | _SIGN)
 
 
-def _bin(gy: Floats | np.float32) -> npt.NDArray[np.int64]:
+def _bin(gy: Floats | np.float32) -> Integers:
     """The bin of each dose, so that bins rise with the dose."""
     return np.asarray(_pattern(np.atleast_1d(np.asarray(gy, np.float32))) >> np.uint32(16), np.int64)
 

@@ -1,12 +1,26 @@
-"""Rows of text for the terminal."""
+"""Answers on the terminal: rows of text, JSON, remarks."""
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from typing import TYPE_CHECKING, Any
 
 import click
 
-__all__ = ["print_rows", "print_table", "print_uncertainty"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from voxeldose.model.remarks import Remark
+
+__all__ = [
+    "format_number",
+    "print_assumptions",
+    "print_json",
+    "print_rows",
+    "print_table",
+    "print_uncertainty",
+    "print_warnings",
+]
 
 _COLUMNS = (
     ("volume mL", "volume_ml", "{:.1f}", 1),
@@ -32,14 +46,14 @@ def print_table(content: dict[str, Any]) -> None:
         rows.append(row)
     print_rows(rows)
     ratio, totals = content["tumor_to_normal_ratio"], content["totals"]
-    said = [f"T/N {ratio:.2f}" if ratio is not None else "T/N -"]
-    said.append(f"{totals['activity_mbq']:.0f} MBq in the image at infusion")
+    totals_line = [f"T/N {ratio:.2f}" if ratio is not None else "T/N -"]
+    totals_line.append(f"{totals['activity_mbq']:.0f} MBq in the image at infusion")
     if totals["recovered_fraction"] is not None:
-        said.append(f"image/administered {totals['recovered_fraction']:.3f}")
-    click.echo("; ".join(said))
+        totals_line.append(f"image/administered {totals['recovered_fraction']:.3f}")
+    click.echo("; ".join(totals_line))
 
 
-_SPREAD = (
+_INTERVALS = (
     ("mean Gy", "mean_dose_gy"),
     ("recovered mean", "mean_dose_recovered_gy"),
     ("D95", "d95_gy"),
@@ -48,15 +62,15 @@ _SPREAD = (
 
 
 def print_uncertainty(content: dict[str, Any]) -> None:
-    """Means, intervals, what rules them, and probabilities, where the run has them."""
-    found = content.get("uncertainty")
-    if not found:
+    """Means, intervals, what dominates them, and probabilities, where the run has them."""
+    uncertainty = content.get("uncertainty")
+    if not uncertainty:
         return
     rows = []
-    shown = [(t, k) for t, k in _SPREAD if any(k in roi["metrics"] for roi in found["rois"].values())]
-    for name, roi in found["rois"].items():
+    columns = [(t, k) for t, k in _INTERVALS if any(k in roi["metrics"] for roi in uncertainty["rois"].values())]
+    for name, roi in uncertainty["rois"].items():
         row = {"ROI": name}
-        for title, key in shown:
+        for title, key in columns:
             m = roi["metrics"].get(key)
             row[title] = f"{m['value']:.1f} ({m['q025']:.1f} to {m['q975']:.1f})" if m else "-"
         row["sd of mean"] = f"{roi['metrics'][roi['budget_of']]['sd']:.1f}"
@@ -64,9 +78,9 @@ def print_uncertainty(content: dict[str, Any]) -> None:
             f"{roi['dominant']} {100 * roi['budget'][0]['variance_fraction']:.0f} %" if roi["budget"] else "-"
         )
         rows.append(row)
-    click.echo(f"\n95 % intervals, {found['samples']} samples, seed {found['seed']}:")
+    click.echo(f"\n95 % intervals, {uncertainty['samples']} samples, seed {uncertainty['seed']}:")
     print_rows(rows)
-    for p in found["probabilities"]:
+    for p in uncertainty["probabilities"]:
         sign = ">=" if p["sense"] == "at least" else "<"
         click.echo(
             f"P({p['roi']} {p['metric']} {sign} {p['limit']:g}) = {p['probability']:.3f} ± {p['standard_error']:.3f}"
@@ -86,3 +100,27 @@ def print_rows(rows: list[dict[str, str]]) -> None:
     click.echo(line({k: k for k in rows[0]}))
     for row in rows:
         click.echo(line(row))
+
+
+def print_json(content: dict[str, Any]) -> None:
+    """JSON that any parser reads."""
+    from voxeldose.io.results.assessment import plain
+
+    click.echo(json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def print_assumptions(remarks: Iterable[Remark], *, err: bool = False) -> None:
+    """What is assumed, a line each."""
+    for remark in remarks:
+        click.echo(f"assumed: {remark.sentence}", err=err)
+
+
+def print_warnings(remarks: Iterable[Remark]) -> None:
+    """What is warned of, a line each on stderr."""
+    for remark in remarks:
+        click.echo(f"warning: {remark.sentence}", err=True)
+
+
+def format_number(value: float | None, form: str) -> str:
+    """A number, or a dash where there is none."""
+    return "-" if value is None else format(value, form)

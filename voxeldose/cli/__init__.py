@@ -60,7 +60,7 @@ class _Main(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             raise click.exceptions.Exit(0) from None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - the last resort: its traceback goes to a file
             _show_traceback(ctx)
             _stop(_fault_message(error), FAILED)
 

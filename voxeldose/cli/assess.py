@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import click
 
 from voxeldose.cli.case_flags import with_flags
 from voxeldose.cli.options import CONSTANTS, PATH, Instant, progress
-from voxeldose.cli.terminal import print_table, print_uncertainty, print_warnings
+from voxeldose.cli.terminal import print_json, print_lines, print_warnings
 
 __all__ = ["assess"]
 
@@ -98,14 +97,14 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
         report_progress("loading libraries")
         from voxeldose.io.results.assessment import assessment_dict
         from voxeldose.jobs.run_case import run_case
+        from voxeldose.report.text import assessment_lines, uncertainty_lines
 
         result = run_case(config, folder, overwrite=overwrite, progress=report_progress)
         content = assessment_dict(result)
     if as_json:
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(content)
     elif not quiet:
-        print_table(content)
-        print_uncertainty(content)
+        print_lines([*assessment_lines(content), *uncertainty_lines(content)])
     if not quiet:
         print_warnings(result.record.warnings)
         click.echo(f"Results: {folder} (open {folder / 'report.html'})", err=True)

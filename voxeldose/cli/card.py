@@ -8,12 +8,10 @@ import click
 
 from voxeldose.cli.case_input import content_of
 from voxeldose.cli.options import DEVICE, PATH, Instant, json_option
-from voxeldose.cli.terminal import print_json, print_rows
+from voxeldose.cli.terminal import print_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from voxeldose.planning.answers.cards import CardAnswer
 
 __all__ = ["card"]
 
@@ -64,38 +62,4 @@ def card(
     has_spheres = sphere_bq_at_calibration is not None or calibrated_at is not None
     spheres = SphereActivity(sphere_bq_at_calibration, calibrated_at, at) if has_spheres else None
     answer = answer_card(given, content, spheres=spheres, source=str(source))
-    if as_json:
-        print_json(answer.as_dict())
-    else:
-        _print_card(answer)
-
-
-def _print_card(answer: CardAnswer) -> None:
-    from voxeldose.planning.segmentectomy import WORDS
-
-    rows = answer.rows
-    print_rows(
-        [
-            {
-                "item": r.item,
-                "value": _amount(r.value, r.unit),
-                "reference": f"{WORDS[r.sense]} {_amount(r.reference, r.unit)}" if r.reference is not None else "-",
-                "status": r.status,
-            }
-            for r in rows
-        ]
-    )
-    click.echo("\nEvidence, as the sources have it; no recommendation:")
-    lines = (
-        f"- {r.item}, {_amount(r.reference, r.unit)}: {r.evidence}. {r.source}."
-        for r in rows
-        if r.reference is not None
-    )
-    for line in dict.fromkeys(lines):
-        click.echo(line)
-
-
-def _amount(value: float | None, unit: str) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.1f} %" if unit == "fraction" else f"{value:.4g} {unit}".strip()
+    print_answer(answer, as_json=as_json)

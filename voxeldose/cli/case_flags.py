@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from voxeldose.cli.options import read_labels_json
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -119,9 +117,11 @@ def with_flags(tables: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
     if "rois" in given:
         changed["rois"] = [{"path": _absolute(p)} for p in given["rois"]]
     if "labels" in given:
+        from voxeldose.io.config.labels import read_labels_file
+
         paths = [t["path"] for t in changed.get("rois", []) if isinstance(t, dict) and "path" in t]
         files = [p for path in paths for p in ([path] if isinstance(path, str) else path)]
-        changed["rois"] = [{"path": files, "labels": read_labels_json(given["labels"])}]
+        changed["rois"] = [{"path": files, "labels": read_labels_file(given["labels"])}]
     return changed
 
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from voxeldose.cli.case_input import read_case
-from voxeldose.cli.options import CONSTANTS, PATH, as_record, json_option, named_labels, progress
-from voxeldose.cli.terminal import print_assumptions, print_json, print_warnings
+from voxeldose.cli.options import CONSTANTS, PATH, as_record, json_option, progress
+from voxeldose.cli.terminal import print_answer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from voxeldose.planning.answers.lungs import LungDoseAnswer, LungQuestion, LungShuntAnswer
-    from voxeldose.planning.lungs.planar import LabelImages, PlanarRegion, PlanarViews, Views
+    from voxeldose.planning.answers.lungs import LungQuestion, LungShuntAnswer
+    from voxeldose.planning.lungs.planar import LabelImages, PlanarViews, Views
 
 __all__ = ["lung_shunt"]
 
@@ -113,8 +113,8 @@ class PlanarFiles:
 
     def label_images(self) -> LabelImages:
         """The label images with what each label is."""
-        from voxeldose.errors import InputError
-        from voxeldose.planning.lungs.planar import LabelImages
+        from voxeldose.io.config.labels import named_labels
+        from voxeldose.planning.lungs.planar import LabelImages, planar_regions
 
         if self.rois is None or self.labels is None:
             msg = "--image needs --rois (a label image) and --labels (what its values are)."
@@ -122,23 +122,8 @@ class PlanarFiles:
         if self.mirrored == (self.posterior_rois is not None):
             msg = "say where the posterior regions lie: --posterior-rois FILE or --mirrored, one of them."
             raise click.UsageError(msg)
-        regions: dict[int, PlanarRegion] = {}
-        for key, (name, role) in named_labels(self.labels).items():
-            region = _PLANAR_REGIONS.get("background" if name == "background" else role)
-            if not key.isdigit() or region is None:
-                msg = f"{self.labels}: label {key} is neither lung nor liver by its role, nor named background."
-                raise InputError(msg, code="label-unknown", label=key)
-            regions[int(key)] = region
+        regions = planar_regions(named_labels(self.labels), self.labels.name)
         return LabelImages(self.rois, self.posterior_rois, regions)
-
-
-_PLANAR_REGIONS: dict[str, PlanarRegion] = {
-    "lung": "lung",
-    "liver": "liver",
-    "tumor": "liver",
-    "normal_liver": "liver",
-    "background": "background",
-}
 
 
 @lung_shunt.command(short_help="From counts or images of anterior and posterior views.")
@@ -250,6 +235,7 @@ def _of_files(files: SpectFiles, lungs: LungFlags, dome_margin_mm: float, quiet:
     with progress(quiet) as report_progress:
         report_progress("loading libraries")
         from voxeldose.dose.density import hu_to_density
+        from voxeldose.io.config.labels import named_labels
         from voxeldose.io.images import read_activity, read_ct_image
         from voxeldose.io.regions import read_rois
         from voxeldose.planning.answers.lungs import answer_lung_shunt_of_image
@@ -295,38 +281,11 @@ def dose(fraction: float, lungs: LungFlags, as_json: bool) -> None:
         raise click.UsageError(msg)
     from voxeldose.planning.answers.lungs import answer_lung_dose
 
-    answer = answer_lung_dose(fraction, lungs.question())
-    if as_json:
-        print_json(answer.as_dict())
-        return
-    click.echo(f"lung shunt {100 * fraction:.2f} %, given")
-    _print_dose(answer)
+    print_answer(answer_lung_dose(fraction, lungs.question()), as_json=as_json)
 
 
 def _print_shunt(answer: LungShuntAnswer, *, as_json: bool) -> None:
     if answer.dose is None and answer.question.earlier_gy:
         msg = "--earlier-gy needs --activity-mbq, the activity whose lung dose it is added to."
         raise click.UsageError(msg)
-    if as_json:
-        print_json(answer.as_dict())
-        return
-    shunt = answer.shunt
-    sd = f" ± {100 * shunt.sd:.2g} (counting statistics)" if shunt.sd is not None else ""
-    click.echo(f"lung shunt {100 * shunt.fraction:.2f} %{sd}, {shunt.method}: {shunt.formula}")
-    click.echo(f"counts: lung {shunt.lung_counts:.6g}, liver {shunt.liver_counts:.6g}")
-    _print_dose(answer)
-
-
-def _print_dose(answer: LungShuntAnswer | LungDoseAnswer) -> None:
-    dose = answer.dose
-    if dose is not None:
-        click.echo(
-            f"lung dose {dose.gy:.2f} Gy in {dose.mass.grams:.0f} g ({dose.mass.source}), {dose.cumulative_gy:.2f} Gy with "
-            f"earlier treatments; K = {answer.radionuclide.gy_kg_per_gbq:.2f} Gy kg/GBq"
-        )
-        for row in dose.limits:
-            click.echo(f"  {row.name}: {row.value_gy:.1f} of {row.limit_gy:g} Gy, {'kept' if row.met else 'EXCEEDED'}")
-        if dose.allowed_mbq is not None:
-            click.echo(f"  activity that keeps both limits: {dose.allowed_mbq:.0f} MBq in the patient")
-    print_assumptions(answer.assumptions, err=True)
-    print_warnings(answer.warnings)
+    print_answer(answer, as_json=as_json)

@@ -1,14 +1,13 @@
-"""What the commands share: types of their options, options as a record, labels, and progress."""
+"""What the commands share: types of their options, options as a record, and progress."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import math
+import pathlib
 import sys
 from dataclasses import fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -25,14 +24,12 @@ __all__ = [
     "Number",
     "as_record",
     "json_option",
-    "named_labels",
     "progress",
-    "read_labels_json",
     "require_one_of",
     "with_numbers",
 ]
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=pathlib.Path)
 
 #: Sets of Y-90 constants, the default first.
 CONSTANTS = click.Choice(["ddep", "icrp107", "vendor", "legacy"])
@@ -125,38 +122,3 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("starting") as status:
         yield status.update
-
-
-def read_labels_json(path: Path) -> Any:
-    """What a labels file holds: label value or name -> name and role.
-
-    Raises
-    ------
-    InputError
-        If it is not JSON.
-    """
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        from voxeldose.errors import InputError
-
-        msg = f'{path}: cannot be read as JSON ({error}); needed is {{"1": {{"name": "liver", "role": "liver"}}}}.'
-        raise InputError(msg, code="file-damaged") from error
-
-
-def named_labels(path: Path) -> dict[str, tuple[str, str]]:
-    """Label value or name -> (name, role) of a labels file.
-
-    Raises
-    ------
-    InputError
-        If it is not JSON, or a label has no name or no role.
-    """
-    from voxeldose.errors import InputError
-
-    content = read_labels_json(path)
-    labels = content if isinstance(content, dict) else {}
-    if not labels or not all(isinstance(v, dict) and {"name", "role"} <= v.keys() for v in labels.values()):
-        msg = f'{path}: every label needs a name and a role, as in {{"1": {{"name": "liver", "role": "liver"}}}}.'
-        raise InputError(msg, code="label-incomplete")
-    return {key: (str(v["name"]), str(v["role"])) for key, v in labels.items()}

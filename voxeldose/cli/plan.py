@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from voxeldose.cli.options import PATH, json_option, require_one_of
-from voxeldose.cli.plan_output import PlanFlags, plan_options, print_plan
+from voxeldose.cli.plan_flags import PlanFlags, plan_options
+from voxeldose.cli.terminal import print_answer
 from voxeldose.cli.vial import delivered, vial
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from voxeldose.planning.answers.plans import Compartments, PlanSetting
+    from voxeldose.planning.answers.settings import Compartments, PlanSetting
 
 __all__ = ["plan"]
 
@@ -50,7 +51,7 @@ def mird(
     answer = answer_mird(
         flags.setting(case, quiet=as_json), mass_g=mass_g, roi=roi, dose_gy=dose_gy, activity_mbq=activity_mbq
     )
-    print_plan(answer, as_json=as_json)
+    print_answer(answer, as_json=as_json)
 
 
 @plan.command(short_help="Partition model: tumors, normal liver, lungs; inverse.")
@@ -82,12 +83,8 @@ def partition(
     """Partition model: tumors, normal liver and lungs, forward and inverse."""
     by_masses = normal_g is not None or bool(tumor_g)
     require_one_of(("CASE", case), ("--territories", territories), ("--normal-g or --tumor-g", by_masses or None))
-    from voxeldose.planning.answers.plans import (
-        PartitionGoals,
-        answer_partition,
-        compartments_of_file,
-        compartments_of_image,
-    )
+    from voxeldose.planning.answers.plans import answer_partition
+    from voxeldose.planning.answers.settings import PartitionGoals, compartments_of_file, compartments_of_image
 
     setting = flags.setting(case, quiet=as_json)
     if case is not None:
@@ -106,14 +103,14 @@ def partition(
         msg = "give an activity for every territory (--activity-mbq, or activity_mbq in the file), or --tumor-gy."
         raise click.UsageError(msg)
     answer = answer_partition(compartments, setting, goals=goals if is_inverse else None, activity_mbq=activity_mbq)
-    print_plan(answer, as_json=as_json)
+    print_answer(answer, as_json=as_json)
 
 
 def _by_masses(
     masses: tuple[float, ...], ratios: tuple[float, ...], normal_g: float, unperfused_g: float, setting: PlanSetting
 ) -> Compartments:
     """The one territory of the masses and ratios given."""
-    from voxeldose.planning.answers.plans import Compartments
+    from voxeldose.planning.answers.settings import Compartments
     from voxeldose.planning.compartments import Territory, Tumor
 
     if len(ratios) not in (len(masses), 1) or (ratios and not masses):
@@ -152,7 +149,7 @@ def voxel(case: Path, goals: tuple[str, ...], limits: tuple[str, ...], as_json: 
             Wish.parse(text)
         except QuantityError as error:
             raise click.UsageError(str(error)) from error
-    print_plan(answer_voxels(flags.setting(case, quiet=as_json), goals, limits), as_json=as_json)
+    print_answer(answer_voxels(flags.setting(case, quiet=as_json), goals, limits), as_json=as_json)
 
 
 @plan.command(short_help="Resin by body surface area: an activity, no dose.")
@@ -170,7 +167,7 @@ def bsa(case: Path | None, height_m: float, weight_kg: float, tumor_part: float 
 
     result = PlanFlags().setting(case, quiet=as_json).assessment
     answer = answer_body_surface(height_m, weight_kg, tumor_part=tumor_part, assessment=result)
-    print_plan(answer, as_json=as_json)
+    print_answer(answer, as_json=as_json)
 
 
 plan.add_command(vial)

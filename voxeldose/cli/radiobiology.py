@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 import click
 
 from voxeldose.cli.case_input import assess_case, read_case
 from voxeldose.cli.options import CONSTANTS, DEVICE, PATH, as_record, json_option
-from voxeldose.cli.terminal import print_json, print_warnings
+from voxeldose.cli.terminal import print_answer
 from voxeldose.model.roles import ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from voxeldose.planning.answers.dosed_regions import Region
-    from voxeldose.planning.answers.radiobiology import RadiobiologyAnswer, RadiobiologyQuestion
+    from voxeldose.planning.answers.radiobiology import RadiobiologyQuestion
 
 __all__ = ["radiobiology"]
 
@@ -48,19 +48,8 @@ class RadiobiologyFlags:
         """What is asked of the region."""
         from voxeldose.planning.answers.radiobiology import RadiobiologyQuestion
 
-        return RadiobiologyQuestion(
-            set_name=self.set_name,
-            control=self.control,
-            complication=self.complication,
-            geud_a=self.geud_a,
-            earlier_gy=self.earlier_gy,
-            slope=self.slope,
-            clonogens=self.clonogens,
-            td50_gy=self.td50_gy,
-            m=self.m,
-            source=self.source,
-            device=self.device,
-        )
+        values = {f.name: getattr(self, f.name) for f in fields(RadiobiologyQuestion)}
+        return RadiobiologyQuestion(**values)
 
     def region(self, *, quiet: bool) -> Region:
         """The region, from doses, from results, or from a case that is assessed now."""
@@ -144,42 +133,11 @@ def radiobiology(flags: RadiobiologyFlags, as_list: bool, as_json: bool) -> None
 
     Of doses alone, of a region of a CASE, or of a region of results. No curve is taken unless it is named.
     """
-    from voxeldose.planning.answers.radiobiology import answer_radiobiology
+    from voxeldose.planning.answers.radiobiology import answer_radiobiology, list_parameter_sets
 
     if as_list:
-        _print_list(as_json=as_json)
+        print_answer(list_parameter_sets(), as_json=as_json)
         return
     flags.require_usage()
     answer = answer_radiobiology(flags.question(), flags.region(quiet=as_json), roi=flags.roi)
-    if as_json:
-        print_json(answer.as_dict())
-    else:
-        _print_answer(answer)
-
-
-def _print_list(*, as_json: bool) -> None:
-    from voxeldose.planning.answers.radiobiology import list_parameter_sets
-
-    sets = list_parameter_sets()
-    if as_json:
-        print_json(dict(sets))
-        return
-    for row in sets["linear_quadratic"] + sets["control"] + sets["complication"]:
-        numbers = ", ".join(f"{k} {v:g}" for k, v in row.items() if isinstance(v, float))
-        quoted = "" if row.get("seen", True) else " [quoted; the series was not read]"
-        of = f" of {row['quantity']}" if "quantity" in row else ""
-        of += f", {row['device']} spheres" if row.get("device") else ""
-        click.echo(f"{row['name']} ({row['tissue']}, {row['year']}): {numbers}{of}{quoted}\n  {row['source']}")
-
-
-def _print_answer(answer: RadiobiologyAnswer) -> None:
-    from voxeldose.planning.answers.radiobiology import FORMULAS
-
-    for key in ("mean_dose_gy", *FORMULAS):
-        if key in answer.numbers:
-            click.echo(f"{key} {answer.numbers[key]:.4g}" + (f"   {FORMULAS[key]}" if key in FORMULAS else ""))
-    nuclide = answer.radionuclide
-    click.echo(f"T½ {nuclide.half_life_h:g} h ({nuclide.constants}: {nuclide.source})")
-    for source in answer.sources:
-        click.echo(f"source: {source}")
-    print_warnings(answer.warnings)
+    print_answer(answer, as_json=as_json)

@@ -8,12 +8,10 @@ import click
 
 from voxeldose.cli.case_input import content_of
 from voxeldose.cli.options import PATH, json_option
-from voxeldose.cli.terminal import format_number, print_assumptions, print_json, print_rows
+from voxeldose.cli.terminal import print_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from voxeldose.planning.answers.ratios import RatioAnswer
 
 __all__ = ["tn"]
 
@@ -61,26 +59,4 @@ def tn(
             msg = "tumors and the normal region belong together."
             raise click.UsageError(msg)
         answer = answer_ratio(pairs, region, definition, by_dose=by_dose)
-    if as_json:
-        print_json(answer.as_dict())
-    else:
-        _print_answer(answer)
-
-
-def _print_answer(answer: RatioAnswer) -> None:
-    print_rows(
-        [
-            {
-                "tumor": row["roi"],
-                "T/N by counts": format_number(row["by_concentration"], ".2f"),
-                "by dose": format_number(row["by_dose"], ".2f"),
-            }
-            for row in answer.rows
-        ]
-    )
-    for row in answer.rows[:1]:
-        click.echo(f"normal: {row['normal']}, {row['normal_volume_ml']:.1f} mL")
-    click.echo(f"Formula: {answer.formula}")
-    for source in answer.sources:
-        click.echo(f"Source: {source}")
-    print_assumptions(answer.assumptions)
+    print_answer(answer, as_json=as_json)

@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from voxeldose.cli.options import PATH, json_option
-from voxeldose.cli.terminal import print_json
+from voxeldose.cli.terminal import print_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from voxeldose.planning.answers.mean_dose import MeanDoseAnswer, RecoveryAnswer
 
 __all__ = ["uncertainty"]
 
@@ -64,25 +62,7 @@ def mean(as_json: bool, **numbers: Any) -> None:
         msg = "--phi is needed, or a recovery curve and --fwhm-mm to compute it for a blurred sphere."
         raise click.UsageError(msg)
     answer = answer_mean_dose(question)
-    if as_json:
-        print_json(answer.as_dict())
-    else:
-        _print_mean(answer)
-
-
-def _print_mean(answer: MeanDoseAnswer) -> None:
-    content = answer.as_dict()
-    click.echo(
-        f"{content['dose_gy']:.4g} Gy ± {content['sd_gy']:.3g} Gy ({100 * content['relative_sd']:.2f} %, one sigma)"
-    )
-    for name, value in content["terms"].items():
-        mark = "  <- largest" if name == content["dominant"] else ""
-        click.echo(f"  {name:14s} {100 * value:6.2f} %{mark}")
-    click.echo(
-        f"  volume alone {100 * content['volume_relative_sd']:.1f} %; φ {content['phi']:.3f}, p {content['p']:.3f}, c2 {content['c2']:g}; "
-        f"in quadrature they would claim {100 * content['volume_terms_as_if_independent']:.1f} %"
-    )
-    click.echo(f"source: {content['source']}")
+    print_answer(answer, as_json=as_json)
 
 
 @uncertainty.command(short_help="The recovery curve through measured spheres.")
@@ -118,19 +98,4 @@ def recovery(
     else:
         run = PhantomRun(results.name, true_mbq_per_ml, true_sd_fraction, rois)
         answer = answer_recovery_of_results(results, run)
-    if as_json:
-        print_json(answer.as_dict())
-    else:
-        _print_recovery(answer)
-
-
-def _print_recovery(answer: RecoveryAnswer) -> None:
-    for sphere, fitted in zip(answer.spheres, answer.fitted, strict=True):
-        click.echo(
-            f"  {sphere.volume_ml:8.3f} mL: measured {sphere.recovery:.3f} ± {sphere.sd:.3f}, curve {fitted:.3f}"
-        )
-    click.echo("For the case file, under [uncertainty]:")
-    click.echo(
-        f"recovery = {{ b_ml = {answer.curve.b_ml:.5g}, c = {answer.curve.c:.5g}, b_sd_ml = {answer.b_sd_ml:.3g}, "
-        f"c_sd = {answer.c_sd:.3g}, correlation = {answer.correlation:.4f} }}"
-    )
+    print_answer(answer, as_json=as_json)

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from voxeldose.cli.options import CONSTANTS, DEVICE, PATH, Instant, json_option
-from voxeldose.cli.plan_output import PlanFlags, print_basis
-from voxeldose.cli.terminal import format_number, print_json, print_rows
+from voxeldose.cli.plan_flags import PlanFlags
+from voxeldose.cli.terminal import print_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from voxeldose.planning.answers.vials import DeliveredAnswer, VialAnswer
 
 __all__ = ["delivered", "vial"]
 
@@ -73,35 +72,7 @@ def vial(
         raise click.UsageError(msg)
     product = product_of(setting.microspheres, file, OwnVials(sizes, sphere_bq, shelf_life_h))
     answer = answer_vial(question, setting, product)
-    if as_json:
-        print_json(answer.as_dict())
-    else:
-        _print_vial(answer)
-
-
-def _print_vial(answer: VialAnswer) -> None:
-    plan, chosen = answer.plan, answer.plan.chosen
-    print_rows(
-        [
-            {
-                "vial": ("> " if o is chosen else "  ") + f"{o.vial_gbq:.4g} GBq ({o.vial_mci:.0f} mCi)",
-                "calibrated": o.calibration_at.isoformat(),
-                "at infusion MBq": f"{o.at_infusion_mbq:.1f}",
-                "net MBq": f"{o.net_mbq:.1f}",
-                "above wanted %": f"{100 * o.excess_fraction:+.1f}",
-                "Bq per sphere": format_number(o.bq_per_sphere, ".1f"),
-                "10^6 spheres": format_number(o.spheres and o.spheres / 1e6, ".3f"),
-            }
-            for o in plan.options
-        ]
-    )
-    click.echo(
-        f"\nWanted {plan.activity_mbq:g} MBq in the patient at {plan.at.isoformat()}: {plan.needed_mbq:.1f} MBq in the vial."
-    )
-    if plan.spheres is not None:
-        per_ml = f", {plan.spheres_per_ml:.0f} per mL of tumor" if plan.spheres_per_ml else ""
-        click.echo(f"{plan.spheres:.4g} spheres carry it at {chosen.bq_per_sphere:.1f} Bq each{per_ml}.")
-    print_basis(plan.formula, plan.radionuclide, plan.sources, plan.assumptions, plan.warnings)
+    print_answer(answer, as_json=as_json)
 
 
 @click.command(short_help="Activity that entered the patient, from assays.")
@@ -118,20 +89,4 @@ def delivered(lung_shunt: float | None, constants: str | None, as_json: bool, **
     from voxeldose.planning.answers.vials import Assays, answer_delivered
 
     answer = answer_delivered(Assays(**assays), lung_shunt_fraction=lung_shunt, constants=constants)
-    if as_json:
-        print_json(answer.as_dict())
-    else:
-        _print_delivered(answer)
-
-
-def _print_delivered(answer: DeliveredAnswer) -> None:
-    given = answer.administration
-    rows = (
-        ("vial", answer.vial_mbq),
-        ("residual", given.residual_mbq),
-        ("in the patient", given.net_mbq),
-        ("in the liver", given.liver_mbq),
-    )
-    print_rows([{"at the infusion": name, "MBq": f"{mbq:.1f}"} for name, mbq in rows])
-    click.echo(f"residual {100 * answer.residual_fraction:.2f} % of the vial")
-    print_basis(answer.formula, given.radionuclide, answer.sources[:-1], answer.assumptions, answer.warnings)
+    print_answer(answer, as_json=as_json)

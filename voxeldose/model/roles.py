@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LIVER_ROLES", "ROLES", "Role", "RoiCode", "role_from_codes", "role_from_name"]
+__all__ = ["LIVER_ROLES", "ROLES", "RoiCode", "Role", "role_from_codes", "role_from_name"]
 
 #: What a region may be. ``normal_liver`` is liver without tumors; ``perfused`` is what one infusion reaches.
 Role = Literal["tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other"]

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.volume import require_zone
-from voxeldose.planning.segmentectomy import SegmentectomyFacts, facts_of, segmentectomy_card
+from voxeldose.planning.segmentectomy import WORDS, SegmentectomyFacts, facts_of, segmentectomy_card
 from voxeldose.planning.vials import bq_per_sphere_at
+from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,6 +54,35 @@ class CardAnswer:
             "inputs": asdict(self.facts),
             "sources": [*dict.fromkeys(r.source for r in self.rows), nuclide.source],
         }
+
+    def lines(self) -> list[str]:
+        """The card as text, with the evidence of each reference."""
+        rows = [
+            {
+                "item": r.item,
+                "value": _amount(r.value, r.unit),
+                "reference": f"{WORDS[r.sense]} {_amount(r.reference, r.unit)}" if r.reference is not None else "-",
+                "status": r.status,
+            }
+            for r in self.rows
+        ]
+        evidence = (
+            f"- {r.item}, {_amount(r.reference, r.unit)}: {r.evidence}. {r.source}."
+            for r in self.rows
+            if r.reference is not None
+        )
+        head = "Evidence, as the sources have it; no recommendation:"
+        return [*table_lines(rows), "", head, *dict.fromkeys(evidence)]
+
+    def notes(self) -> list[str]:
+        """None."""
+        return []
+
+
+def _amount(value: float | None, unit: str) -> str:
+    if value is None:
+        return "-"
+    return f"{100 * value:.1f} %" if unit == "fraction" else f"{value:.4g} {unit}".strip()
 
 
 def answer_card(

@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from voxeldose.model.radionuclide import Radionuclide
+    from collections.abc import Iterable
 
-__all__ = ["Answer", "constants_facts"]
+    from voxeldose.model.radionuclide import Radionuclide
+    from voxeldose.model.remarks import Remark
+
+__all__ = ["Answer", "basis_lines", "constants_facts", "formula_lines", "note_lines"]
 
 
 class Answer(Protocol):
@@ -15,6 +18,14 @@ class Answer(Protocol):
 
     def as_dict(self) -> dict[str, Any]:
         """The content that ``--json`` prints."""
+        ...
+
+    def lines(self) -> list[str]:
+        """The answer as text."""
+        ...
+
+    def notes(self) -> list[str]:
+        """What the reader is told besides: warnings, a line each."""
         ...
 
 
@@ -28,3 +39,20 @@ def constants_facts(radionuclide: Radionuclide) -> dict[str, Any]:
         "gy_kg_per_gbq": radionuclide.gy_kg_per_gbq,
         "source": radionuclide.source,
     }
+
+
+def formula_lines(formula: str, radionuclide: Radionuclide) -> list[str]:
+    """Formula and constants."""
+    constants = f"{radionuclide.constants}: {radionuclide.source}"
+    numbers = f"K = {radionuclide.gy_kg_per_gbq:.2f} Gy kg/GBq, T½ {radionuclide.half_life_h:g} h"
+    return ["", f"Formula: {formula}", f"{numbers} ({constants})"]
+
+
+def basis_lines(sources: Iterable[str], assumptions: Iterable[Remark]) -> list[str]:
+    """Sources and assumptions."""
+    return [*(f"Source: {source}" for source in sources), *(f"assumed: {r.sentence}" for r in assumptions)]
+
+
+def note_lines(warnings: Iterable[Remark]) -> list[str]:
+    """Warnings, a line each."""
+    return [f"warning: {remark.sentence}" for remark in warnings]

@@ -9,7 +9,7 @@ from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
 from voxeldose.model.radionuclide import Radionuclide, y90_constants
 from voxeldose.model.remarks import Remark
-from voxeldose.planning.answers.facts import constants_facts
+from voxeldose.planning.answers.facts import constants_facts, note_lines
 from voxeldose.planning.lungs.dose import LIMIT_SOURCE, LungDose, LungMass, lung_dose
 from voxeldose.planning.lungs.spect import lung_mass, spect_shunt
 
@@ -76,11 +76,6 @@ class LungDoseAnswer:
         return self.question.radionuclide
 
     @property
-    def assumptions(self) -> tuple[Remark, ...]:
-        """None: shunt and activity are given."""
-        return ()
-
-    @property
     def warnings(self) -> tuple[Remark, ...]:
         """Where the limits are exceeded, or were found with another mass or shunt."""
         return self.dose.warnings
@@ -91,6 +86,14 @@ class LungDoseAnswer:
             "lung_shunt_fraction": self.shunt_fraction,
             "method": "given",
         }
+
+    def lines(self) -> list[str]:
+        """The dose and its limits as text."""
+        return [f"lung shunt {100 * self.shunt_fraction:.2f} %, given", *_dose_lines(self.dose, self.radionuclide)]
+
+    def notes(self) -> list[str]:
+        """Its warnings."""
+        return note_lines(self.warnings)
 
 
 @dataclass(frozen=True)
@@ -146,6 +149,35 @@ class LungShuntAnswer:
             "warnings": content["warnings"],
         }
         return content | dose | both
+
+    def lines(self) -> list[str]:
+        """Shunt, counts, and the dose with its limits as text."""
+        shunt = self.shunt
+        sd = f" ± {100 * shunt.sd:.2g} (counting statistics)" if shunt.sd is not None else ""
+        return [
+            f"lung shunt {100 * shunt.fraction:.2f} %{sd}, {shunt.method}: {shunt.formula}",
+            f"counts: lung {shunt.lung_counts:.6g}, liver {shunt.liver_counts:.6g}",
+            *(_dose_lines(self.dose, self.radionuclide) if self.dose is not None else ()),
+        ]
+
+    def notes(self) -> list[str]:
+        """What is assumed, and the warnings."""
+        return [*(f"assumed: {r.sentence}" for r in self.assumptions), *note_lines(self.warnings)]
+
+
+def _dose_lines(dose: LungDose, radionuclide: Radionuclide) -> list[str]:
+    text = [
+        (
+            f"lung dose {dose.gy:.2f} Gy in {dose.mass.grams:.0f} g ({dose.mass.source}), {dose.cumulative_gy:.2f} Gy with "
+            f"earlier treatments; K = {radionuclide.gy_kg_per_gbq:.2f} Gy kg/GBq"
+        )
+    ]
+    for row in dose.limits:
+        kept = "kept" if row.met else "EXCEEDED"
+        text.append(f"  {row.name}: {row.value_gy:.1f} of {row.limit_gy:g} Gy, {kept}")
+    if dose.allowed_mbq is not None:
+        text.append(f"  activity that keeps both limits: {dose.allowed_mbq:.0f} MBq in the patient")
+    return text
 
 
 def _dose_facts(dose: LungDose, question: LungQuestion) -> dict[str, Any]:

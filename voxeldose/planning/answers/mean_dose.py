@@ -152,6 +152,24 @@ class MeanDoseAnswer:
             "sources": [GEAR, Y90.source],
         }
 
+    def lines(self) -> list[str]:
+        """The uncertainty and its terms as text."""
+        spread, dose_gy = self.spread, self.question.dose_gy
+        total = f"{dose_gy:.4g} Gy ± {abs(dose_gy) * spread.total:.3g} Gy ({100 * spread.total:.2f} %, one sigma)"
+        terms = [
+            f"  {name:14s} {100 * getattr(spread, name):6.2f} %{'  <- largest' if name == spread.dominant else ''}"
+            for name in _TERMS
+        ]
+        volume = (
+            f"  volume alone {100 * spread.volume:.1f} %; φ {spread.phi:.3f}, p {spread.p:.3f}, c2 {spread.c2:g}; in "
+            f"quadrature they would claim {100 * spread.volume_terms_as_if_independent:.1f} %"
+        )
+        return [total, *terms, volume, f"source: {GEAR}"]
+
+    def notes(self) -> list[str]:
+        """None."""
+        return []
+
 
 def answer_mean_dose(question: MeanDoseQuestion) -> MeanDoseAnswer:
     """Standard uncertainty of a region's mean dose by the EANM guidance, correlations kept.
@@ -260,6 +278,22 @@ class RecoveryAnswer:
             },
             "sources": [GEAR],
         }
+
+    def lines(self) -> list[str]:
+        """The curve at each sphere as text, and the line for a case file."""
+        rows = [
+            f"  {sphere.volume_ml:8.3f} mL: measured {sphere.recovery:.3f} ± {sphere.sd:.3f}, curve {fitted:.3f}"
+            for sphere, fitted in zip(self.spheres, self.fitted, strict=True)
+        ]
+        key = (
+            f"recovery = {{ b_ml = {self.curve.b_ml:.5g}, c = {self.curve.c:.5g}, b_sd_ml = {self.b_sd_ml:.3g}, "
+            f"c_sd = {self.c_sd:.3g}, correlation = {self.correlation:.4f} }}"
+        )
+        return [*rows, "For the case file, under [uncertainty]:", key]
+
+    def notes(self) -> list[str]:
+        """None."""
+        return []
 
 
 def answer_recovery(spheres: Sequence[Sphere], run: PhantomRun | None = None) -> RecoveryAnswer:

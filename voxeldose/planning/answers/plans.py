@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,108 +10,28 @@ from voxeldose.dose.limits import beside
 from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
 from voxeldose.model.case import require_bilirubin
-from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.remarks import Remark
-from voxeldose.planning.answers.facts import constants_facts
+from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
+from voxeldose.planning.answers.settings import Compartments, PartitionGoals, PlanSetting
 from voxeldose.planning.body_surface import plan_body_surface
-from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
-from voxeldose.planning.from_assessment import perfused_mass_g, territory_of, tumor_part_of
+from voxeldose.planning.compartments import plan_mird, plan_partition, plan_partition_for
+from voxeldose.planning.from_assessment import perfused_mass_g, tumor_part_of
 from voxeldose.planning.plan import LUNG_MASS_G, Lungs, Plan, with_other_constants
 from voxeldose.planning.voxels import Wish, plan_voxels
+from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from voxeldose.model.assessment import Assessment, Threshold
-    from voxeldose.model.limits import Limit
-    from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = [
-    "Compartments",
-    "PartitionGoals",
     "PlanAnswer",
-    "PlanSetting",
     "answer_body_surface",
     "answer_mird",
     "answer_partition",
     "answer_voxels",
-    "compartments_of_file",
-    "compartments_of_image",
 ]
-
-
-@dataclass(frozen=True)
-class PlanSetting:
-    """What holds for a plan of any kind.
-
-    Parameters
-    ----------
-    assessment : Assessment, optional
-        Of the pre-treatment image; its case says what is not given here.
-    constants : str, optional
-        Set of Y-90 constants, ``ddep`` without it; those of the assessment where there is one.
-    lung_shunt_fraction : float, optional
-        0 to 1.
-    lung_mass_g : float, optional
-        1000 g, the convention, without it.
-    device : str, optional
-        ``glass`` or ``resin``; decides the limits shown.
-    bilirubin_mg_per_dl : float, optional
-        Decides limits that depend on it; the case's where there is an assessment.
-    limits : tuple of Limit, optional
-        The published ones without it; the case's where there is an assessment.
-    """
-
-    assessment: Assessment | None = None
-    constants: str | None = None
-    lung_shunt_fraction: float | None = None
-    lung_mass_g: float | None = None
-    device: str | None = None
-    bilirubin_mg_per_dl: float | None = None
-    limits: tuple[Limit, ...] | None = None
-
-    @property
-    def radionuclide(self) -> Radionuclide:
-        """With the set of constants."""
-        if self.assessment is not None:
-            return self.assessment.case.administration.radionuclide
-        return y90_constants(self.constants or "ddep")
-
-    @property
-    def shunt_fraction(self) -> float | None:
-        """The lung shunt fraction given, or that of the case."""
-        if self.lung_shunt_fraction is not None or self.assessment is None:
-            return self.lung_shunt_fraction
-        return self.assessment.case.administration.lung_shunt_fraction
-
-    @property
-    def microspheres(self) -> str | None:
-        """The device given, or that of the case."""
-        return self.device or (self.assessment.case.administration.device if self.assessment else None)
-
-
-@dataclass(frozen=True)
-class Compartments:
-    """Territories of the partition model.
-
-    ``activities_mbq`` are those known of each, ``unperfused_g`` is normal liver that no infusion reaches.
-    """
-
-    territories: tuple[Territory, ...]
-    activities_mbq: tuple[float | None, ...] = ()
-    lung_mass_g: float | None = None
-    unperfused_g: float = 0.0
-    assumptions: tuple[Remark, ...] = ()
-
-
-@dataclass(frozen=True)
-class PartitionGoals:
-    """What a partition plan is to reach and to keep, mean doses in Gy."""
-
-    tumor_gy: float | None = None
-    normal_limit_gy: float | None = None
-    lung_limit_gy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -146,6 +67,65 @@ class PlanAnswer:
             "assumptions": remark_rows(plan.assumptions),
             "warnings": remark_rows(plan.warnings),
         }
+
+    def lines(self) -> list[str]:
+        """The plan as text: doses, goals and limits, formula, sources, assumptions."""
+        plan, text = self.plan, [f"Activity in the patient at the infusion: {self.plan.activity_mbq:.1f} MBq"]
+        if plan.territories_mbq and len(plan.territories_mbq) > 1:
+            text.append("  " + "; ".join(f"{name} {mbq:.1f} MBq" for name, mbq in plan.territories_mbq.items()))
+        text += table_lines([{"mean dose": name, "Gy": f"{gy:.2f}"} for name, gy in _doses(plan) if gy is not None])
+        if plan.bounds:
+            text += ["", *table_lines(_bound_rows(plan))]
+        if self.thresholds:
+            text += ["", "Published limits for comparison:"]
+            text += table_lines(
+                [
+                    {"limit": t.name, "role": t.roi, "here": f"{t.value:.4g}", "met": _yes(t.met)}
+                    for t in self.thresholds
+                ]
+            )
+            text += dict.fromkeys(f"  {t.name}: {t.differs}" for t in self.thresholds if t.differs)
+        text += formula_lines(plan.formula, plan.radionuclide)
+        return [*text, *_other_constants(plan), *basis_lines(plan.sources, plan.assumptions)]
+
+    def notes(self) -> list[str]:
+        """Its warnings."""
+        return note_lines(self.plan.warnings)
+
+
+def _doses(plan: Plan) -> list[tuple[str, float | None]]:
+    doses: list[tuple[str, float | None]] = [(f"tumor {name}", gy) for name, gy in plan.tumor_gy.items()]
+    doses.append(("normal liver", plan.normal_gy))
+    if plan.whole_normal_gy is not None and plan.whole_normal_gy != plan.normal_gy:
+        doses.append(("all normal liver", plan.whole_normal_gy))
+    return [*doses, ("perfused volume", plan.perfused_gy), ("lungs", plan.lung_gy)]
+
+
+def _bound_rows(plan: Plan) -> list[dict[str, str]]:
+    return [
+        {
+            "asked": b.name,
+            "role": b.kind + (", binding" if b.name == plan.binding else ""),
+            "wanted": f"{b.wanted:g}",
+            "here": f"{b.value:.4g}",
+            "MBq for it": f"{b.activity_mbq:.1f}" if math.isfinite(b.activity_mbq) else "any",
+            "met": _yes(b.met),
+        }
+        for b in plan.bounds
+    ]
+
+
+def _yes(met: bool) -> str:
+    return "yes" if met else "NO"
+
+
+def _other_constants(plan: Plan) -> list[str]:
+    table = with_other_constants(plan)
+    if not any(len(row) > 1 for row in table.values()):
+        return []
+    key, unit = ("activity_mbq", "MBq") if plan.bounds else ("perfused_gy", "Gy in the perfused volume")
+    cells = [f"{name} (K {row['gy_kg_per_gbq']:.2f}) {row[key]:.1f}" for name, row in table.items()]
+    return [f"By set of constants: {'; '.join(cells)} {unit}"]
 
 
 def answer_mird(
@@ -191,50 +171,6 @@ def answer_mird(
     )
     inputs = {"mass_g": mass_g, "dose_gy": dose_gy, "activity_mbq": activity_mbq}
     return _answer(_assuming(plan, assumptions), inputs, setting, "single compartment")
-
-
-def compartments_of_image(setting: PlanSetting, unperfused_g: float | None = None) -> Compartments:
-    """The one territory that the assessment's image shows.
-
-    Raises
-    ------
-    QuantityError
-        If the setting has no assessment, or its regions do not give a territory.
-    """
-    if setting.assessment is None:
-        msg = "An assessment is needed, of the image that shows the territory."
-        raise QuantityError(msg, code="assessment-missing")
-    found = territory_of(setting.assessment, setting.shunt_fraction)
-    rest_g = found.unperfused_g if unperfused_g is None else unperfused_g
-    return Compartments((found.territory,), (None,), setting.lung_mass_g, rest_g, found.assumptions)
-
-
-def compartments_of_file(path: Path, setting: PlanSetting, unperfused_g: float | None = None) -> Compartments:
-    """Territories of a TOML file; what the setting and ``unperfused_g`` say comes before the file.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be used.
-    """
-    from voxeldose.io.config.plan import read_territories
-
-    table = read_territories(path)
-    territories = tuple(
-        Territory(
-            tuple(Tumor(t.name, t.mass_g, t.tn) for t in row.tumors),
-            row.normal_g,
-            row.lung_shunt_fraction if row.lung_shunt_fraction is not None else setting.lung_shunt_fraction,
-            row.name,
-        )
-        for row in table.territory
-    )
-    return Compartments(
-        territories,
-        tuple(row.activity_mbq for row in table.territory),
-        setting.lung_mass_g if setting.lung_mass_g is not None else table.lung_g,
-        table.unperfused_g if unperfused_g is None else unperfused_g,
-    )
 
 
 def answer_partition(

@@ -30,7 +30,7 @@ from voxeldose.model.tissue import (
     require_one_tissue,
 )
 from voxeldose.planning.answers.dosed_regions import Region, require_doses
-from voxeldose.planning.answers.facts import constants_facts
+from voxeldose.planning.answers.facts import constants_facts, note_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from voxeldose.model.tissue import Complication, Control, Radiobiology
 
 __all__ = [
-    "FORMULAS",
+    "ParameterSets",
     "RadiobiologyAnswer",
     "RadiobiologyQuestion",
     "answer_radiobiology",
@@ -124,13 +124,39 @@ class _Sets:
         return tuple(s for s in (self.tissue, self.control, self.complication) if s is not None)
 
 
-def list_parameter_sets() -> dict[str, list[dict[str, Any]]]:
+@dataclass(frozen=True)
+class ParameterSets:
     """Every parameter set with its source, by kind."""
-    return {
-        "linear_quadratic": [asdict(s) for s in linear_quadratic_sets().values()],
-        "control": [asdict(s) for s in control_sets().values()],
-        "complication": [asdict(s) for s in complication_sets().values()],
-    }
+
+    linear_quadratic: tuple[Radiobiology, ...]
+    control: tuple[Control, ...]
+    complication: tuple[Complication, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content that ``--json`` prints."""
+        return {kind: [asdict(s) for s in sets] for kind, sets in vars(self).items()}
+
+    def lines(self) -> list[str]:
+        """Each set with its numbers and source as text."""
+        text = []
+        for row in (row for rows in self.as_dict().values() for row in rows):
+            numbers = ", ".join(f"{k} {v:g}" for k, v in row.items() if isinstance(v, float))
+            quoted = "" if row.get("seen", True) else " [quoted; the series was not read]"
+            of = f" of {row['quantity']}" if "quantity" in row else ""
+            of += f", {row['device']} spheres" if row.get("device") else ""
+            text += [f"{row['name']} ({row['tissue']}, {row['year']}): {numbers}{of}{quoted}", f"  {row['source']}"]
+        return text
+
+    def notes(self) -> list[str]:
+        """None."""
+        return []
+
+
+def list_parameter_sets() -> ParameterSets:
+    """Every parameter set with its source, by kind."""
+    return ParameterSets(
+        tuple(linear_quadratic_sets().values()), tuple(control_sets().values()), tuple(complication_sets().values())
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,6 +196,21 @@ class RadiobiologyAnswer:
             "sources": list(self.sources),
             "warnings": remark_rows(self.warnings),
         }
+
+    def lines(self) -> list[str]:
+        """The numbers with their formulas as text, and what they rest on."""
+        nuclide = self.radionuclide
+        numbers = [
+            f"{key} {self.numbers[key]:.4g}" + (f"   {FORMULAS[key]}" if key in FORMULAS else "")
+            for key in ("mean_dose_gy", *FORMULAS)
+            if key in self.numbers
+        ]
+        constants = f"T½ {nuclide.half_life_h:g} h ({nuclide.constants}: {nuclide.source})"
+        return [*numbers, constants, *(f"source: {source}" for source in self.sources)]
+
+    def notes(self) -> list[str]:
+        """Its warnings."""
+        return note_lines(self.warnings)
 
 
 def answer_radiobiology(

@@ -9,6 +9,8 @@ from voxeldose.dose.metrics import tumor_to_normal_of
 from voxeldose.errors import InputError
 from voxeldose.io.results.content import remark_rows
 from voxeldose.model.remarks import Remark
+from voxeldose.planning.answers.facts import basis_lines
+from voxeldose.report.text import format_number, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +56,24 @@ class RatioAnswer:
             "assumptions": remark_rows(self.assumptions),
             "warnings": [],
         }
+
+    def lines(self) -> list[str]:
+        """The ratios as text, and what they rest on."""
+        rows = [
+            {
+                "tumor": row["roi"],
+                "T/N by counts": format_number(row["by_concentration"], ".2f"),
+                "by dose": format_number(row["by_dose"], ".2f"),
+            }
+            for row in self.rows
+        ]
+        normal = [f"normal: {row['normal']}, {row['normal_volume_ml']:.1f} mL" for row in self.rows[:1]]
+        basis = basis_lines(self.sources, self.assumptions)
+        return [*table_lines(rows), *normal, f"Formula: {self.formula}", *basis]
+
+    def notes(self) -> list[str]:
+        """None."""
+        return []
 
 
 def answer_ratio(

@@ -10,10 +10,11 @@ from voxeldose.io.results.content import remark_rows
 from voxeldose.model.administration import administration_from_assays, unit_doubts
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.remarks import Remark
-from voxeldose.planning.answers.facts import constants_facts
+from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
 from voxeldose.planning.from_assessment import tumor_ml as tumor_ml_of
 from voxeldose.planning.plan import Lungs
 from voxeldose.planning.vials import RESIDUAL_MISSING, Product, plan_vial
+from voxeldose.report.text import format_number, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from voxeldose.model.administration import Administration
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.radionuclide import Radionuclide
-    from voxeldose.planning.answers.plans import PlanSetting
+    from voxeldose.planning.answers.settings import PlanSetting
     from voxeldose.planning.vials import VialOption, VialPlan
 
 __all__ = [
@@ -136,6 +137,35 @@ class VialAnswer:
             "assumptions": remark_rows(plan.assumptions),
             "warnings": remark_rows(plan.warnings),
         }
+
+    def lines(self) -> list[str]:
+        """The vials as text, the one chosen marked."""
+        plan, chosen = self.plan, self.plan.chosen
+        text = table_lines(
+            [
+                {
+                    "vial": ("> " if o is chosen else "  ") + f"{o.vial_gbq:.4g} GBq ({o.vial_mci:.0f} mCi)",
+                    "calibrated": o.calibration_at.isoformat(),
+                    "at infusion MBq": f"{o.at_infusion_mbq:.1f}",
+                    "net MBq": f"{o.net_mbq:.1f}",
+                    "above wanted %": f"{100 * o.excess_fraction:+.1f}",
+                    "Bq per sphere": format_number(o.bq_per_sphere),
+                    "10^6 spheres": format_number(o.spheres and o.spheres / 1e6, ".3f"),
+                }
+                for o in plan.options
+            ]
+        )
+        when, needed = plan.at.isoformat(), f"{plan.needed_mbq:.1f} MBq in the vial"
+        text += ["", f"Wanted {plan.activity_mbq:g} MBq in the patient at {when}: {needed}."]
+        if plan.spheres is not None:
+            per_ml = f", {plan.spheres_per_ml:.0f} per mL of tumor" if plan.spheres_per_ml else ""
+            text.append(f"{plan.spheres:.4g} spheres carry it at {chosen.bq_per_sphere:.1f} Bq each{per_ml}.")
+        text += formula_lines(plan.formula, plan.radionuclide)
+        return [*text, *basis_lines(plan.sources, plan.assumptions)]
+
+    def notes(self) -> list[str]:
+        """Its warnings."""
+        return note_lines(self.plan.warnings)
 
 
 def _option_facts(option: VialOption) -> dict[str, Any]:
@@ -278,6 +308,26 @@ class DeliveredAnswer:
             "assumptions": remark_rows(self.assumptions),
             "warnings": remark_rows(self.warnings),
         }
+
+    def lines(self) -> list[str]:
+        """The activities as text."""
+        given = self.administration
+        rows = (
+            ("vial", self.vial_mbq),
+            ("residual", given.residual_mbq),
+            ("in the patient", given.net_mbq),
+            ("in the liver", given.liver_mbq),
+        )
+        return [
+            *table_lines([{"at the infusion": name, "MBq": f"{mbq:.1f}"} for name, mbq in rows]),
+            f"residual {100 * self.residual_fraction:.2f} % of the vial",
+            *formula_lines(self.formula, given.radionuclide),
+            *basis_lines(self.sources[:-1], self.assumptions),
+        ]
+
+    def notes(self) -> list[str]:
+        """Its warnings."""
+        return note_lines(self.warnings)
 
 
 def answer_delivered(

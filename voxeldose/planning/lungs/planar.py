@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["LabelImages", "PlanarRegion", "PlanarViews", "Views", "count_planar_images", "planar_shunt"]
+__all__ = [
+    "LabelImages",
+    "PlanarRegion",
+    "PlanarViews",
+    "Views",
+    "count_planar_images",
+    "planar_regions",
+    "planar_shunt",
+]
 
 PLANAR_SOURCE = "geometric mean of anterior and posterior counts (MIRD 16, J. Nucl. Med. 40 (1999) 37S)"
 OVERESTIMATE = Remark(
@@ -71,6 +79,39 @@ class LabelImages:
     anterior: Path
     posterior: Path | None
     regions: Mapping[int, PlanarRegion]
+
+
+_REGION_OF_ROLE: dict[str, PlanarRegion] = {
+    "lung": "lung",
+    "liver": "liver",
+    "tumor": "liver",
+    "normal_liver": "liver",
+}
+
+
+def planar_regions(labels: Mapping[str, tuple[str, str]], source: str) -> dict[int, PlanarRegion]:
+    """What each label of a label image is: lung or liver by its role, or background by its name.
+
+    Parameters
+    ----------
+    labels : mapping
+        Label value -> name and role.
+    source : str
+        Where they are from, for the message.
+
+    Raises
+    ------
+    InputError
+        If a label is none of them.
+    """
+    regions: dict[int, PlanarRegion] = {}
+    for key, (name, role) in labels.items():
+        region = "background" if name == "background" else _REGION_OF_ROLE.get(role)
+        if not key.isdigit() or region is None:
+            msg = f"{source}: label {key} is neither lung nor liver by its role, nor named background."
+            raise InputError(msg, code="label-unknown", label=key)
+        regions[int(key)] = region
+    return regions
 
 
 def count_planar_images(

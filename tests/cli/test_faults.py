@@ -10,19 +10,19 @@ from small_study import run, write_study
 
 from voxeldose.cli.faults import describe_fault
 
-SECRET = "DOE^JANE"
+NAME = "DOE^JANE"
 
 
 @pytest.fixture
 def study(tmp_path, monkeypatch):
     """A study whose folder has a patient's name, and an assessment that fails with it in its message."""
-    folder = tmp_path / SECRET
+    folder = tmp_path / NAME
     write_study(folder)
 
     def fail(case, *_, **__):
-        patient = SECRET
+        patient = NAME
         try:
-            _ = 1 / (len(patient) - len(SECRET))
+            _ = 1 / (len(patient) - len(NAME))
         except ZeroDivisionError as error:
             msg = f"{folder}: {patient} cannot be divided"
             raise RuntimeError(msg) from error
@@ -43,7 +43,7 @@ def test_an_unexpected_error_is_a_fault_of_voxeldose_and_leaves_a_private_file(s
     assert result.exit_code == 1
     assert "RuntimeError: a fault of voxeldose, not of your files" in result.stderr
     assert "Traceback" not in result.output
-    assert SECRET not in result.stderr
+    assert NAME not in result.stderr
     file = fault_file(result.stderr)
     if sys.platform != "win32":
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
@@ -55,7 +55,7 @@ def test_an_unexpected_error_is_a_fault_of_voxeldose_and_leaves_a_private_file(s
 
 def test_the_file_holds_no_message_no_value_and_no_file_name(study, tmp_path):
     text = fault_file(run("assess", study).stderr).read_text("utf-8")
-    for word in (SECRET, "divided", str(tmp_path), "case.toml", ".py", "/"):
+    for word in (NAME, "divided", str(tmp_path), "case.toml", ".py", "/"):
         assert word not in text
 
 

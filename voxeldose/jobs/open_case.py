@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.dose.density import hu_to_density
-from voxeldose.dose.engines.convolution import Convolution
-from voxeldose.dose.engines.local import LocalDeposition
-from voxeldose.dose.engines.rays.transport import RayTransport
+from voxeldose.dose.engines.named import engine_named
 from voxeldose.dose.limits import merged, published_limits
 from voxeldose.dose.uncertainty.inputs import Condition, Spread
 from voxeldose.dose.uncertainty.recovery import Recovery, fit_recovery
@@ -24,9 +22,9 @@ from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, rea
 from voxeldose.io.regions import read_rois
 from voxeldose.jobs.align import Placed, align
 from voxeldose.jobs.dicom_export import DicomSource, dicom_source
-from voxeldose.model.administration import Administration, administration_from_assays
-from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML, Absolute, Administered, Case
-from voxeldose.model.kernel import point_kernel
+from voxeldose.model.administration import Administration, Assay, administration_from_assays
+from voxeldose.model.case import Absolute, Administered, Case
+from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.roi import RoiSet
 from voxeldose.model.tissue import default_sets, linear_quadratic_set
@@ -108,7 +106,7 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
     if config.output.rtstruct and dicom.reference is None:
         msg = "output.rtstruct (--rtstruct) needs a DICOM image: an RTSTRUCT cites the images it lies on. Leave it out."
         raise InputError(msg)
-    return Opened(case, _engine(config), input_files(config), dicom)
+    return Opened(case, engine_named(config.dose.engine), input_files(config), dicom)
 
 
 def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume) -> RoiSet:
@@ -150,8 +148,8 @@ def _administration(table: AdministrationTable, constants: str) -> Administratio
     assayed = administration_from_assays(
         nuclide,
         at=table.at,
-        vial=(table.administered_mbq, table.assayed_at or table.at),
-        residual=(table.residual_mbq, table.residual_at or table.at),
+        vial=Assay(table.administered_mbq, table.assayed_at or table.at),
+        residual=Assay(table.residual_mbq, table.residual_at or table.at),
         lung_shunt_fraction=table.lung_shunt_fraction,
     )
     return replace(assayed, device=table.device)
@@ -245,9 +243,3 @@ def _dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Gri
         msg = "dose.grid = 'ct' needs a CT; give [ct] path (--ct)."
         raise InputError(msg)
     return ct.grid
-
-
-def _engine(config: CaseFile) -> Engine:
-    if config.dose.engine == "density":
-        return RayTransport(point_kernel())
-    return Convolution(point_kernel()) if config.dose.engine == "dpk" else LocalDeposition()

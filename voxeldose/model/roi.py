@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
-
-    FloatArray = npt.NDArray[np.float32]
+    from voxeldose.model.remarks import Remark
 
 __all__ = ["Roi", "RoiSet"]
 
@@ -57,10 +57,10 @@ class Roi:
 
     name: str
     role: str
-    occupancy: FloatArray
+    occupancy: Floats
     grid: Grid
-    remarks: tuple[str, ...] = ()
-    offset: FloatArray | None = None
+    remarks: tuple[Remark, ...] = ()
+    offset: Floats | None = None
     source_name: str = field(default="", kw_only=True)
     codes: tuple[RoiCode, ...] = field(default=(), kw_only=True)
 
@@ -94,7 +94,7 @@ class Roi:
         """Occupied volume."""
         return float(self.occupancy.sum(dtype=np.float64)) * self.grid.voxel_volume_ml
 
-    def on_window(self, part: Grid) -> FloatArray:
+    def on_window(self, part: Grid) -> Floats:
         """Occupancy on another window of the same lattice, zero where the region does not reach."""
         return self.grid.cut(self.occupancy, part)
 
@@ -167,7 +167,7 @@ class RoiSet:
         return RoiSet(tuple(r for r in self.rois if r.role in roles), self.grid)
 
 
-def union(occupancies: Sequence[FloatArray]) -> FloatArray:
+def union(occupancies: Sequence[Floats]) -> Floats:
     """Occupancy of the union of regions on one grid, at most 1 in a voxel.
 
     Within a voxel the parts are taken as disjoint (neighbouring regions share a border voxel far more often than they

@@ -199,8 +199,7 @@ def _fractions(rois: RoiSet) -> tuple[npt.NDArray[np.float32], Grid]:
     ends = []
     for roi in rois:
         first.require_same_frame(roi.grid, f"ROIs {rois.rois[0].name!r} and {roi.name!r}")
-        corner = first.indices(roi.grid.points_lps_mm((0, 0, 0)))
-        same = first.window(np.rint(corner).astype(int).tolist(), roi.grid.shape)
+        same = first.window(first.first_voxel_of(roi.grid).tolist(), roi.grid.shape)
         if not same.matches(roi.grid):
             msg = (
                 f"ROI {roi.name!r} lies on another lattice than {rois.rois[0].name!r}; a SEG has one. Resample both to one "

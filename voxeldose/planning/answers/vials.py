@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
-from voxeldose.model.administration import administration_from_assays, unit_doubts
+from voxeldose.model.administration import Assay, administration_from_assays, unit_doubts
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
@@ -344,8 +344,8 @@ def answer_delivered(
     given = administration_from_assays(
         nuclide,
         at=assays.at,
-        vial=(assays.assay_mbq, assays.assayed_at),
-        residual=(assays.residual_mbq, assays.residual_at or assays.at),
+        vial=Assay(assays.assay_mbq, assays.assayed_at),
+        residual=Assay(assays.residual_mbq, assays.residual_at or assays.at),
         lung_shunt_fraction=lung_shunt_fraction,
     )
     remarks = []
@@ -356,4 +356,4 @@ def answer_delivered(
         remarks.append(RESIDUAL_MISSING)
     elif assays.residual_at is None:
         remarks.append(Remark("residual-at-infusion", {}, "The residual is as of the infusion."))
-    return DeliveredAnswer(given, assays, tuple(remarks), tuple(unit_doubts(given.net_mbq)))
+    return DeliveredAnswer(given, assays, tuple(remarks), unit_doubts(given.net_mbq))

@@ -73,7 +73,7 @@ __all__ = ["assess"]
 @click.option("--rtstruct", is_flag=True, default=None, help="Also rois.rtstruct.dcm: the ROIs as contours.")
 @click.option("--bilirubin-mg-per-dl", type=float, help="Total, of the patient: decides limits that depend on it.")
 @click.option("--id", "case_id", help="A label for the results; never a patient identifier.")
-@click.option("--out", type=PATH, help="Results folder (default: CASE-results beside the case file).")
+@click.option("--out", type=PATH, help="Results folder (default: CASE-results next to the case file).")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier results folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print assessment.json instead of the table.")
 @click.option("--quiet", is_flag=True, help="No progress and no table.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxeldose.dose.metrics import tumor_to_normal_of
 from voxeldose.errors import InputError
-from voxeldose.io.results.content import remark_rows
+from voxeldose.io.results.content import remark_rows, remarks_of
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.answers.facts import basis_lines
 from voxeldose.report.text import format_number, table_lines
@@ -113,9 +113,5 @@ def answer_ratio_of_results(content: Mapping[str, Any], source: str) -> RatioAns
     if not rows:
         msg = f"{source}: T/N needs regions of role tumor and of normal liver; there are {', '.join(content['rois'])}."
         raise InputError(msg, code="region-missing")
-    of_run = tuple(
-        Remark(said["code"], said.get("numbers", {}), said["message"])
-        for said in content["assumptions"]
-        if isinstance(said, dict) and said["code"] in RATIO_REMARKS
-    )
+    of_run = tuple(remark for remark in remarks_of(content["assumptions"]) if remark.code in RATIO_REMARKS)
     return RatioAnswer(tuple(rows), {"source": source}, content["constants"], (EVEN, *of_run))

@@ -116,14 +116,14 @@ def lung_dose(
     mass = mass or LungMass(LUNG_MASS_G, "1 kg by convention", is_convention=True)
     per_mbq = compartment_gy(radionuclide.gy_kg_per_gbq, fraction, mass.grams)
     before = sum(earlier_gy)
-    room = min(LIMIT_GY, CUMULATIVE_LIMIT_GY - before)
+    left_gy = min(LIMIT_GY, CUMULATIVE_LIMIT_GY - before)
     gy = per_mbq * net_mbq
     return LungDose(
         gy=gy,
         earlier_gy=tuple(earlier_gy),
         cumulative_gy=gy + before,
         mass=mass,
-        allowed_mbq=max(room, 0.0) / per_mbq if per_mbq > 0 else None,
+        allowed_mbq=max(left_gy, 0.0) / per_mbq if per_mbq > 0 else None,
         formula="D = K * A * shunt / m",
         warnings=(
             *unit_doubts(net_mbq, lung_g=mass.grams),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from small_study import run, write_study
 
-from voxeldose.cli.faults import describe_fault
+from voxeldose.jobs.faults import describe_fault
 
 NAME = "DOE^JANE"
 

@@ -125,7 +125,12 @@ def test_impossible_numbers_are_refused(words, said):
 
 def write_manifest(folder, calibration):
     """That of a run that was calibrated so."""
-    manifest = {"schema": "voxeldose/run/2", "case": {"dose": {"calibration": calibration}}, "inputs": [], "outputs": {}}
+    manifest = {
+        "schema": "voxeldose/run/2",
+        "case": {"dose": {"calibration": calibration}},
+        "inputs": [],
+        "outputs": {},
+    }
     (folder / "run.json").write_text(json.dumps(manifest | {"version": "0"}))
 
 

@@ -72,7 +72,7 @@ def _show_traceback(ctx: click.Context) -> None:
 
 
 def _fault_message(error: Exception) -> str:
-    from voxeldose.cli.faults import write_fault
+    from voxeldose.jobs.faults import write_fault
 
     file = write_fault(error)
     where = f"; {file} says where, and holds nothing of the patient or your files" if file is not None else ""

@@ -12,11 +12,11 @@ from voxeldose.cli.options import CONSTANTS, PATH, as_record, json_option, progr
 from voxeldose.cli.terminal import print_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from voxeldose.planning.answers.lungs import LungQuestion, LungShuntAnswer
-    from voxeldose.planning.lungs.planar import LabelImages, PlanarViews, Views
+    from voxeldose.planning.lungs.planar import LabelImages, PlanarViews
 
 __all__ = ["lung_shunt"]
 
@@ -58,46 +58,28 @@ def _lung_options(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@dataclass(frozen=True)
-class PlanarCounts:
-    """Counts and pixels of the regions, as options give them."""
+def _views(counts: Mapping[str, float | None]) -> PlanarViews:
+    """The counts given; refused where those of lung or liver are missing."""
+    from voxeldose.planning.lungs.planar import PlanarViews, Views
 
-    lung_anterior: float | None
-    lung_posterior: float | None
-    liver_anterior: float | None
-    liver_posterior: float | None
-    background_anterior: float | None
-    background_posterior: float | None
-    lung_pixels: float | None
-    liver_pixels: float | None
-    background_pixels: float | None
+    def views_of(region: str) -> Views | None:
+        anterior, posterior = counts[f"{region}_anterior"], counts[f"{region}_posterior"]
+        if anterior is None or posterior is None:
+            return None
+        return Views(anterior, posterior, counts[f"{region}_pixels"])
 
-    @property
-    def missing(self) -> list[str]:
-        """Options that are needed and not given."""
-        needed = [f"{region}_{view}" for region in ("lung", "liver") for view in ("anterior", "posterior")]
-        return [f"--{name.replace('_', '-')}" for name in needed if getattr(self, name) is None]
-
-    def views(self) -> PlanarViews:
-        """The counts as those of a shunt; refused where some are missing."""
-        from voxeldose.planning.lungs.planar import PlanarViews
-
-        lung = _views(self.lung_anterior, self.lung_posterior, self.lung_pixels)
-        liver = _views(self.liver_anterior, self.liver_posterior, self.liver_pixels)
-        if lung is None or liver is None:
-            msg = f"give {', '.join(self.missing)}, or --image with --rois and --labels."
-            raise click.UsageError(msg)
-        if (self.background_anterior is None) != (self.background_posterior is None):
-            msg = "give --background-anterior and --background-posterior, or neither."
-            raise click.UsageError(msg)
-        background = _views(self.background_anterior, self.background_posterior, self.background_pixels)
-        return PlanarViews(lung, liver, background)
+    lung, liver, background = views_of("lung"), views_of("liver"), views_of("background")
+    if lung is None or liver is None:
+        missing = [f"--{name.replace('_', '-')}" for name in _NEEDED if counts[name] is None]
+        msg = f"give {', '.join(missing)}, or --image with --rois and --labels."
+        raise click.UsageError(msg)
+    if (counts["background_anterior"] is None) != (counts["background_posterior"] is None):
+        msg = "give --background-anterior and --background-posterior, or neither."
+        raise click.UsageError(msg)
+    return PlanarViews(lung, liver, background)
 
 
-def _views(anterior: float | None, posterior: float | None, pixels: float | None) -> Views | None:
-    from voxeldose.planning.lungs.planar import Views
-
-    return None if anterior is None or posterior is None else Views(anterior, posterior, pixels)
+_NEEDED = tuple(f"{region}_{view}" for region in ("lung", "liver") for view in ("anterior", "posterior"))
 
 
 @dataclass(frozen=True)
@@ -145,20 +127,19 @@ class PlanarFiles:
 @click.option("--labels", type=PATH, help='JSON: label value -> {"name": …, "role": "lung" or "liver"}; "background".')
 @click.option("--energy-window", type=int, help="Which one, counted from 1, where a file holds several.")
 @_lung_options
-@as_record(PlanarCounts, "counts")
 @as_record(PlanarFiles, "files")
-def planar(counts: PlanarCounts, files: PlanarFiles, lungs: LungFlags, as_json: bool) -> None:
+def planar(files: PlanarFiles, lungs: LungFlags, as_json: bool, **counts: float | None) -> None:
     """From the counts of anterior and posterior views, or from the views themselves."""
     from voxeldose.planning.answers.lungs import answer_lung_shunt
     from voxeldose.planning.lungs.planar import count_planar_images, planar_shunt
 
-    if files.images and len(counts.missing) < 4:
+    if files.images and any(counts[name] is not None for name in _NEEDED):
         msg = "give counts or --image, not both."
         raise click.UsageError(msg)
     if files.images:
         views = count_planar_images(files.images, files.label_images(), energy_window=files.energy_window)
     else:
-        views = counts.views()
+        views = _views(counts)
     shunt = planar_shunt(views.lung, views.liver, views.background)
     _print_shunt(answer_lung_shunt(shunt, lungs.question()), as_json=as_json)
 

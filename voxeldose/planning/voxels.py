@@ -7,13 +7,13 @@ the activity for a wanted coverage is read from the DVH, exactly.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.metric import Metric
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.plan import Bound, Lungs, Plan, lung_dose_gy, once
 
@@ -35,8 +35,6 @@ ONE_FACTOR = Remark(
     {},
     "One factor scales the whole dose map: every infusion that the image shows gets the same.",
 )
-
-_METRIC = re.compile(r"(?P<kind>mean|min|max|[dv])(?P<number>\d+(?:\.\d+)?)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -63,14 +61,14 @@ class Wish:
     wanted: float
 
     def __post_init__(self) -> None:
-        kind, number = self.parts
-        if kind == "v" and not 0 <= self.wanted <= 1:
+        metric = self.number
+        if metric.is_fraction and not 0 <= self.wanted <= 1:
             msg = f"{self}: a coverage is a fraction, 0 to 1, found {self.wanted:g}; 90 % is 0.9."
             raise QuantityError(msg, code="value-out-of-range")
-        if kind != "v" and not (math.isfinite(self.wanted) and self.wanted > 0):
+        if not metric.is_fraction and not (math.isfinite(self.wanted) and self.wanted > 0):
             msg = f"{self}: a dose above 0 Gy is needed, found {self.wanted:g}."
             raise QuantityError(msg, code="value-out-of-range")
-        if (kind == "d" and not 0 < number <= 100) or (kind == "v" and number <= 0):
+        if not metric.is_possible or (metric.is_fraction and metric.number <= 0):
             msg = f"{self}: D needs a percentage above 0 and at most 100, V a dose above 0 Gy."
             raise QuantityError(msg, code="value-out-of-range")
 
@@ -98,13 +96,13 @@ class Wish:
         return f"{self.roi}.{self.metric}={self.wanted:g}"
 
     @property
-    def parts(self) -> tuple[str, float]:
-        """``mean``, ``min``, ``max``, ``d`` or ``v`` and the number behind it."""
-        found = _METRIC.fullmatch(self.metric.strip())
-        if found is None or (found["number"] is None) == (found["kind"].lower() in "dv"):
+    def number(self) -> Metric:
+        """Which number of the region it is."""
+        metric = Metric.parse(self.metric)
+        if metric is None:
             msg = f"{self}: unknown metric {self.metric!r}; known are mean, min, max, D95 (any percentage), V400 (any dose)."
-            raise QuantityError(msg, code="metric-unknown")
-        return found["kind"].lower(), float(found["number"] or 0)
+            raise QuantityError(msg, code="metric-unknown", metric=self.metric)
+        return metric
 
 
 def plan_voxels(
@@ -224,7 +222,7 @@ def _targets(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> list[_T
 
 def _shunted(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> _Target:
     """Lungs without a dose map of their own: even dose from the shunt."""
-    if wish.parts[0] not in ("mean", "min", "max"):
+    if wish.number.kind not in ("mean", "min", "max"):
         msg = f"{wish}: the lungs have no dose map in this run, so only their mean is known. Use lung.mean."
         raise QuantityError(msg, code="metric-unknown")
     if lungs.shunt_fraction is None:
@@ -249,10 +247,10 @@ def _shunted(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> _Target
 
 def _factor(wish: Wish, kind: str, dvh: Dvh) -> float:
     """By how much the map has to grow for a goal, or may for a limit."""
-    what, number = wish.parts
-    if what == "v":
-        return _factor_of_coverage(wish, kind, dvh, number)
-    now = _dose_now(dvh, what, number)
+    metric = wish.number
+    if metric.is_fraction:
+        return _factor_of_coverage(wish, kind, dvh, metric.number)
+    now = _dose_now(dvh, metric)
     if now <= 0:
         if kind == "limit":
             return math.inf
@@ -277,17 +275,17 @@ def _factor_of_coverage(wish: Wish, kind: str, dvh: Dvh, dose_gy: float) -> floa
     return dose_gy / float(dvh.dose_gy[first]) * (1 - STEP)
 
 
-def _dose_now(dvh: Dvh, what: str, number: float) -> float:
-    if what == "d":
-        return dvh.dose_to_fraction_gy(number / 100)
-    return dvh.mean_gy if what == "mean" else dvh.range_gy[what == "max"]
+def _dose_now(dvh: Dvh, metric: Metric) -> float:
+    if metric.kind == "d":
+        return dvh.dose_to_fraction_gy(metric.number / 100)
+    return dvh.mean_gy if metric.kind == "mean" else dvh.range_gy[metric.kind == "max"]
 
 
 def _value(wish: Wish, roi: RoiMetrics) -> Callable[[float], float]:
-    what, number = wish.parts
-    if what == "v":
-        return lambda s: roi.dvh.coverage(number / s) if s > 0 else 0.0
-    return lambda s: _dose_now(roi.dvh, what, number) * s
+    metric = wish.number
+    if metric.is_fraction:
+        return lambda s: roi.dvh.coverage(metric.number / s) if s > 0 else 0.0
+    return lambda s: _dose_now(roi.dvh, metric) * s
 
 
 def _only(result: Assessment, means: dict[str, float], role: str) -> float | None:

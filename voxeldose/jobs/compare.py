@@ -28,7 +28,7 @@ from voxeldose.io.results.assessment import plain, write_json
 from voxeldose.io.results.folder import read_results
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.model.roi import RoiSet
-from voxeldose.report.comparison import plot_curves, plot_maps, write_page
+from voxeldose.report.comparison import MapPanel, plot_curves, plot_maps, write_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -192,10 +192,10 @@ def _made(
         def figures() -> list[tuple[str, Figure]]:
             curves = {name: _fractions(row.dvh) for name, row in rows.items()}
             k = _slice(total)
-            maps = [(side["name"], d, False) for side, d in zip(content["results"], doses, strict=True)]
+            maps = [MapPanel(side["name"], d) for side, d in zip(content["results"], doses, strict=True)]
             return [
                 ("DVHs of the summed dose.", plot_curves([("sum", curves)])),
-                ("Doses and their sum, one slice.", plot_maps([*maps, ("sum", total, False)], k)),
+                ("Doses and their sum, one slice.", plot_maps([*maps, MapPanel("sum", total)], k)),
             ]
 
         made = total
@@ -217,7 +217,11 @@ def _made(
                 for title, f in zip(("pre", "post"), found, strict=True)
             ]
             k = _slice(post)
-            maps = [("pre, on the grid of post", pre, False), ("post", post, False), ("post less pre", made, True)]
+            maps = [
+                MapPanel("pre, on the grid of post", pre),
+                MapPanel("post", post),
+                MapPanel("post less pre", made, is_difference=True),
+            ]
             return [
                 ("DVHs: dashed before, solid after treatment.", plot_curves(sets)),
                 ("Doses and their difference in the slice of the highest dose after treatment.", plot_maps(maps, k)),

@@ -93,7 +93,12 @@ class NoiseField:
 
 
 def _level_remark(fraction: float, reference: float, where: str, spread: Spread) -> Remark:
-    numbers: Numbers = {"noise_fraction": fraction, "bq_per_ml": reference, "rois": where, "fwhm_mm": spread.noise_fwhm_mm}
+    numbers: Numbers = {
+        "noise_fraction": fraction,
+        "bq_per_ml": reference,
+        "rois": where,
+        "fwhm_mm": spread.noise_fwhm_mm,
+    }
     sentence = (
         f"Noise: {fraction:.1%} per voxel at {reference / 1e3:.4g} kBq/mL (mean of {where}), growing with the "
         f"square root of activity, shared over {spread.noise_fwhm_mm:g} mm."

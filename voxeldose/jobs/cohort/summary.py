@@ -9,13 +9,16 @@ from __future__ import annotations
 import math
 import re
 from collections import defaultdict
+from functools import partial
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from voxeldose._version import __version__
 from voxeldose.jobs.cohort.store import facts_of, read_plan, replacing
-from voxeldose.report.cohort import Line, draw_histograms, draw_scatter, format_number, svg_uri, values_by_quantity
+from voxeldose.report.cohort import Line, draw_histograms, draw_scatter, values_by_quantity
+from voxeldose.report.images import figure_uri
 from voxeldose.report.templates import page_template
+from voxeldose.report.wording import number
 
 if TYPE_CHECKING:
     from voxeldose.jobs.cohort.store import Store
@@ -32,6 +35,8 @@ FEWEST = 10
 
 #: Files such as NIfTI do not say what they show; that is not guessed here.
 NOT_STATED = "not stated"
+
+_DPI = 100
 
 
 def write_page(store: Store, *, identifiers: bool) -> None:
@@ -52,21 +57,21 @@ def write_page(store: Store, *, identifiers: bool) -> None:
     _mark_outliers(lines)
     pairs, apart = _pairs(lines)
     lines.sort(key=lambda one: (not one.outlying, not one.warnings, one.row))
-    text = page_template("cohort.html.j2", number=format_number).generate(
+    text = page_template("cohort.html.j2", number=partial(number, digits=3)).generate(
         lines=lines,
         failures=failures,
         open_cases=open_cases,
         version=__version__,
         spreads=_spreads(lines),
-        histograms=svg_uri(draw_histograms(lines)) if any(one.tumors for one in lines) else None,
-        pairs=svg_uri(draw_scatter(pairs)) if pairs else None,
+        histograms=figure_uri(draw_histograms(lines), "svg", _DPI) if any(one.tumors for one in lines) else None,
+        pairs=figure_uri(draw_scatter(pairs), "svg", _DPI) if pairs else None,
         pair_count=len(pairs),
         unpaired=apart,
         fewest=FEWEST,
         identifiers=identifiers,
         warned=_common_warnings(lines),
     )
-    with replacing(store.out / "cohort.html") as partial, partial.open("w", encoding="utf-8", errors="replace") as page:
+    with replacing(store.out / "cohort.html") as path, path.open("w", encoding="utf-8", errors="replace") as page:
         page.writelines(text)
 
 

@@ -22,7 +22,7 @@ from voxeldose.io.config.limits import read_limits
 from voxeldose.io.dicom.options import Requests
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
 from voxeldose.io.regions import read_rois
-from voxeldose.jobs.align import Placed, align
+from voxeldose.jobs.align import AlignedImages, align
 from voxeldose.jobs.dicom_export import DicomSource, dicom_source
 from voxeldose.model.administration import Administration, administration_from_assays
 from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML, Absolute, Administered, Case
@@ -91,9 +91,9 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
     registration = None
     if config.registration is not None:
         tell("registering")
-        placed = Placed(activity, ct, tuple(sets), tuple(table.drawn_on for table in config.rois))
-        placed, registration = align(placed, config.registration)
-        activity, ct, sets = placed.activity, placed.ct, list(placed.rois)
+        images = AlignedImages(activity, ct, tuple(sets), tuple(table.drawn_on for table in config.rois))
+        images, registration = align(images, config.registration)
+        activity, ct, sets = images.activity, images.ct, list(images.rois)
     rois = _with_derived(config, sum(sets, RoiSet()), activity)
     case = Case(
         activity,

@@ -77,7 +77,7 @@ def compare(
             criteria=criteria,
             add=words["add"],
         )
-        content = compare_folders(results, out, options, overwrite=overwrite, progress=tell)
+        content = compare_folders(results, out, options, overwrite=overwrite, progress=tell).content
     if as_json:
         click.echo(json.dumps(content, indent=2, ensure_ascii=False))
     elif not quiet:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from voxeldose.dose.comparison import GammaMap, SumInRoi
-    from voxeldose.io.results.folder import ResultsFolder
+    from voxeldose.io.results.folder import StoredAssessment
     from voxeldose.model.arrays import Doubles, Matrix
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.volume import DoseMap
@@ -150,7 +150,7 @@ def compare_folders(
 
 
 def _compare(
-    results: list[ResultsFolder], options: ComparisonOptions, report_progress: Callable[[str], None]
+    results: list[StoredAssessment], options: ComparisonOptions, report_progress: Callable[[str], None]
 ) -> tuple[Comparison, _Part]:
     """The whole answer, and the part of it that a sum and a difference do not share."""
     names = _choose_names(results, options)
@@ -201,17 +201,19 @@ def _compare(
 class _Placed:
     """Results and their doses on the grid of the last; ``matrices`` and ``registration`` say how they came there."""
 
-    results: list[ResultsFolder]
+    results: list[StoredAssessment]
     doses: list[DoseMap]
     matrices: tuple[Matrix | None, ...]
     registration: str
 
     @property
-    def last(self) -> ResultsFolder:
+    def last(self) -> StoredAssessment:
         return self.results[-1]
 
 
-def _place(results: list[ResultsFolder], options: ComparisonOptions, report_progress: Callable[[str], None]) -> _Placed:
+def _place(
+    results: list[StoredAssessment], options: ComparisonOptions, report_progress: Callable[[str], None]
+) -> _Placed:
     matrices = options.matrices or (None,) * (len(results) - 1)
     grid = results[-1].dose.grid
     others = list(zip(results[:-1], matrices, strict=True))
@@ -221,7 +223,7 @@ def _place(results: list[ResultsFolder], options: ComparisonOptions, report_prog
     return _Placed(results, [*doses, results[-1].dose], matrices, "; ".join(dict.fromkeys(kinds)))
 
 
-def _choose_names(results: list[ResultsFolder], options: ComparisonOptions) -> list[str]:
+def _choose_names(results: list[StoredAssessment], options: ComparisonOptions) -> list[str]:
     """The regions to compare; a sum is made in the last result's."""
     sets = [list(one.content["rois"]) for one in results]
     if options.rois:
@@ -236,21 +238,23 @@ def _choose_names(results: list[ResultsFolder], options: ComparisonOptions) -> l
     return sets[-1]
 
 
-def _side_names(results: list[ResultsFolder], options: ComparisonOptions) -> list[str]:
+def _side_names(results: list[StoredAssessment], options: ComparisonOptions) -> list[str]:
     return [f"treatment {n}" for n in range(1, len(results) + 1)] if options.add else ["pre", "post"]
 
 
-def _regions(last: ResultsFolder, names: list[str]) -> tuple[RoiSet | None, Remark]:
+def _regions(last: StoredAssessment, names: list[str]) -> tuple[RoiSet | None, Remark]:
     """Regions of the last result on its dose grid, derived normal liver included, and where they are from."""
-    given, source = last.regions()
-    if given is None:
+    given = last.read_regions()
+    if given.rois is None:
         sentence = (
             "The regions of the last result are not there any more (neither the files of its case nor rois.dcm), so there are "
             "no numbers voxel by voxel inside regions."
         )
         return None, Remark("regions-missing", {}, sentence)
-    on_grid, _ = regions_on(given, last.dose.grid, [], [])
-    remark = Remark("regions-source", {"source": source}, f"Regions on the grid of the last result are from {source}.")
+    on_grid, _ = regions_on(given.rois, last.dose.grid, [], [])
+    source = "the case's own ROI files" if given.source == "case" else "rois.dcm"
+    sentence = f"Regions on the grid of the last result are from {source}."
+    remark = Remark("regions-source", {"source": given.source}, sentence)
     return RoiSet(tuple(r for r in on_grid if r.name in names)), remark
 
 
@@ -360,7 +364,7 @@ class _Difference:
 
     def figures(self) -> list[tuple[str, Figure]]:
         sets = [
-            (title, {n: one.curves[n] for n in self.names if n in one.curves})
+            (title, {n: (one.curves[n].dose_gy, one.curves[n].volume_fraction) for n in self.names if n in one.curves})
             for title, one in zip(("pre", "post"), self.placed.results, strict=True)
         ]
         pre, post = self.placed.doses

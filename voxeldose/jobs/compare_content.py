@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voxeldose.dose.comparison import GammaMap, SumInRoi
-    from voxeldose.io.results.folder import ResultsFolder
+    from voxeldose.io.results.folder import StoredAssessment
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.volume import DoseMap
 
@@ -27,7 +27,7 @@ _METRICS = (
 )
 
 
-def side_row(result: ResultsFolder, name: str) -> dict[str, Any]:
+def side_row(result: StoredAssessment, name: str) -> dict[str, Any]:
     """One result: where its numbers come from."""
     content = result.content
     return {
@@ -44,7 +44,7 @@ def side_row(result: ResultsFolder, name: str) -> dict[str, Any]:
     }
 
 
-def provenance(results: list[ResultsFolder], inputs: dict[str, Any], *, add: bool) -> dict[str, Any]:
+def provenance(results: list[StoredAssessment], inputs: dict[str, Any], *, add: bool) -> dict[str, Any]:
     """Formulas, constants of each result, ``inputs`` as given, and sources."""
     formula = {
         "sum": "Σ D of the treatments, voxel by voxel",
@@ -139,7 +139,7 @@ def voxel_row(name: str, regions: RoiSet | None, pre: DoseMap, post: DoseMap, ga
     }
 
 
-def sum_row(row: SumInRoi, name: str, results: list[ResultsFolder]) -> dict[str, Any]:
+def sum_row(row: SumInRoi, name: str, results: list[StoredAssessment]) -> dict[str, Any]:
     """What several treatments gave one region."""
     d95, d70, d50, d2 = row.dvh.at((), (0.95, 0.70, 0.50, 0.02))[1]
     return {

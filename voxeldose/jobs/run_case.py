@@ -81,7 +81,8 @@ def run_case(
             report_progress("drawing the report")
             _write_reports(result, folder)
         report_progress("hashing inputs")
-        manifest = manifest_of(config, result, (opened.inputs, sorted(folder.iterdir())), out, started)
+        outputs = sorted(folder.iterdir())
+        manifest = manifest_of(config, result, inputs=opened.inputs, outputs=outputs, out=out, started=started)
         write_json(manifest, folder / "run.json")
     return result
 

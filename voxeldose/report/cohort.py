@@ -11,6 +11,8 @@ from voxeldose.report.palette import OF_NUCLIDE
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from voxeldose.model.remarks import Remark
+
 __all__ = ["Line", "draw_histograms", "draw_scatter", "values_by_quantity"]
 
 
@@ -26,7 +28,7 @@ class Line:
     normal_gy: float | None
     ratio: float | None
     recovered: float | None
-    warnings: list[str]
+    warnings: list[Remark]
     pair: str
     seconds: float
     outlying: list[str] = field(default_factory=list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import json
 import os
@@ -12,8 +13,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
-from voxeldose.jobs.cohort.entry import Entry
-from voxeldose.jobs.cohort.store import MARKER, replacing
+from voxeldose.io.results.new_folder import replacing
+from voxeldose.jobs.cohort.entry import Entry, known_columns
+from voxeldose.jobs.cohort.store import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,10 +195,6 @@ def import_extra(module: str, purpose: str) -> Any:
 
 
 def _check_columns(names: list[str], path: Path) -> None:
-    import difflib
-
-    from voxeldose.jobs.cohort.entry import known_columns
-
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
         msg = f"{path}: column {twice[0]!r} appears twice."

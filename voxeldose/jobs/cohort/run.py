@@ -6,23 +6,28 @@ No more is held in memory than the cases that are running.
 from __future__ import annotations
 
 import json
+import tempfile
 import threading
 import time
 import uuid
 from collections import deque
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxeldose._version import __version__
 from voxeldose.errors import InputError, VoxeldoseError
+from voxeldose.io.config.case import named_inputs
+from voxeldose.io.results.new_folder import replacing
+from voxeldose.jobs.cohort.entry import build_case_file
 from voxeldose.jobs.cohort.plan import Source, write_plan
-from voxeldose.jobs.cohort.store import MARKER, Store, read_plan, replacing
+from voxeldose.jobs.cohort.store import MARKER, Store, read_plan
+from voxeldose.jobs.cohort.tables import write_all, write_rows
 from voxeldose.jobs.cohort.workers import Died, Lost, in_a_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from voxeldose.jobs.cohort.entry import Entry
     from voxeldose.jobs.cohort.workers import Workers
@@ -135,12 +140,7 @@ def preview_cohort(source: Source, out: Path | None, *, report: bool = True) -> 
     InputError
         If the list itself cannot be read.
     """
-    import tempfile
-    from pathlib import Path
-
-    from voxeldose.io.config.case import named_inputs
-    from voxeldose.jobs.cohort.entry import build_case_file
-    from voxeldose.jobs.cohort.task import is_trusted
+    from voxeldose.jobs.cohort.task import is_trusted  # loads the engines, which the driver of a run does not need
 
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder) / "plan.jsonl"
@@ -222,8 +222,6 @@ def run_cohort(
                 counts.stopped = f"the folder of the cohort cannot be written ({error.strerror or error})"
             counts.running = 0
             driver.report("writing", "writing the tables")
-            from voxeldose.jobs.cohort.tables import write_all
-
             counts.without_parquet = not in_a_process(write_all, str(store.out), source.identifiers)
             _write_marker(store, source, counts, started, datetime.now(UTC).isoformat())
         except (OSError, Lost) as error:
@@ -331,8 +329,6 @@ class _InterimTables:
         self._thread.start()
 
     def _write(self) -> None:
-        from voxeldose.jobs.cohort.tables import write_rows
-
         started = time.monotonic()
         try:
             in_a_process(write_rows, str(self._store.out))

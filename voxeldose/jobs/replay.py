@@ -87,7 +87,7 @@ def replay(
     -------
     Replay
         Numbers are compared bit by bit. How they differ is known in detail where ``assessment.json`` and ``dose.nii.gz``
-        still lie beside the manifest as the run wrote them, else only whether they do.
+        still lie next to the manifest as the run wrote them, else only whether they do.
 
     Raises
     ------

@@ -84,7 +84,7 @@ class DaskWorkers:
         link: str | None = self._client.dashboard_link
         return link
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many more tasks can be taken now."""
         if not self.end_with_us and time.monotonic() - self._asked_at > 5:
             self._asked_at = time.monotonic()

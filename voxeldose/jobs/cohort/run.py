@@ -255,7 +255,7 @@ class _Driver:
         try:
             more = True
             while more or self._again or counts.running:
-                while counts.stopped is None and workers.room() > 0:
+                while counts.stopped is None and workers.free_slots() > 0:
                     task = self._again.popleft() if self._again else self._next(entries)
                     if task is None:
                         more = False

@@ -66,7 +66,7 @@ class Workers(Protocol):
 
     end_with_us: bool
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many more tasks can be taken now."""
 
     def start(self, task: dict[str, Any]) -> None:
@@ -132,7 +132,7 @@ class Processes:
         self._share = share
         self._workers: list[_Worker] = []
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many more tasks can be taken now."""
         return self._share.workers - sum(w.task is not None for w in self._workers)
 

@@ -34,14 +34,14 @@ def delivered(
     **shared: Any,
 ) -> None:
     """Activity that entered the patient, at the infusion, from the assays of vial and residual."""
-    from voxeldose.model.administration import administration_from_assays, unit_doubts
+    from voxeldose.model.administration import Assay, administration_from_assays, unit_doubts
 
     nuclide = constants_for(shared, None)
     found = administration_from_assays(
         nuclide,
         at=at,
-        vial=(assay_mbq, assayed_at),
-        residual=(residual_mbq, residual_at or at),
+        vial=Assay(assay_mbq, assayed_at),
+        residual=Assay(residual_mbq, residual_at or at),
         lung_shunt_fraction=lung_shunt,
     )
     vial_mbq = found.administered_mbq or 0.0

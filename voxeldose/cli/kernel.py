@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voxeldose.cli.options import CONSTANTS, PATH, Number
+from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,13 @@ __all__ = ["kernel"]
     metavar="K J I",
     help="Voxel: slice, row, column spacing.",
 )
-@click.option("--density-g-per-ml", type=Number(0.05, 25), default=1.0, show_default=True, help="Of the medium.")
+@click.option(
+    "--density-g-per-ml",
+    type=Number(AIR_G_PER_ML, DENSEST_G_PER_ML),
+    default=1.0,
+    show_default=True,
+    help="Of the medium.",
+)
 @click.option(
     "--reach-mm", type=Number(0.01, 200), default=12.0, show_default=True, help="Where the kernel ends, in water."
 )

@@ -251,7 +251,7 @@ def _regions(last: StoredAssessment, names: list[str]) -> tuple[RoiSet | None, R
             "no numbers voxel by voxel inside regions."
         )
         return None, Remark("regions-missing", {}, sentence)
-    on_grid, _ = regions_on(given.rois, last.dose.grid, [], [])
+    on_grid = regions_on(given.rois, last.dose.grid).rois
     source = "the case's own ROI files" if given.source == "case" else "rois.dcm"
     sentence = f"Regions on the grid of the last result are from {source}."
     remark = Remark("regions-source", {"source": given.source}, sentence)

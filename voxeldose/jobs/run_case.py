@@ -15,7 +15,8 @@ from voxeldose.io.results.manifest import manifest_of
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.io.transforms import write_itk_transform
 from voxeldose.jobs.dicom_export import bed_map, write_dicom
-from voxeldose.jobs.open_case import input_uncertainties, open_case
+from voxeldose.jobs.open_case import open_case
+from voxeldose.jobs.settings import input_uncertainties
 from voxeldose.model.remarks import Remark
 from voxeldose.report import draw_pictures, write_pdf, write_report
 

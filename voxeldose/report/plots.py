@@ -274,7 +274,7 @@ def liver_frame(result: Assessment, focus: Focus) -> Frame:
     """Frame the liver's regions with a margin, no larger than the images; the top dose is that tumor's D2."""
     images = (result.dose, result.case.ct) if result.case.ct is not None else (result.dose,)
     ends = np.concatenate([image.grid.corners() for image in images])
-    # a lung or body outline would make the liver small
+    # the view is cut to the liver where there is one; a lung or body outline would make it small
     rois = result.case.rois.with_role(*LIVER_ROLES) or result.case.rois
     shown = [roi.grid.corners() for roi in rois]
     if not shown:

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.dose.engines.convolution import Convolution
-from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.threads import processors
 from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.dose.regions import reference_region
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto, roi_onto
 from voxeldose.model.case import Administered
-from voxeldose.model.kernel import DEFAULT_REACH_MM, point_kernel
+from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.grid import voxels_met
+from voxeldose.model.kernel import DEFAULT_REACH_MM, VoxelKernel, point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV
 from voxeldose.model.remarks import Remark
-from voxeldose.model.volume import DecayMap, DensityMap
+from voxeldose.model.volume import DensityMap
 
 if TYPE_CHECKING:
     from voxeldose.dose.engines.base import Engine
@@ -30,9 +30,6 @@ if TYPE_CHECKING:
     from voxeldose.model.remarks import Numbers
 
 __all__ = ["NoiseField"]
-
-#: Density that turns noise into dose where the run has a density image.
-NOISE_DENSITY_G_PER_ML = 1.04
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +49,8 @@ class NoiseField:
         """For the regions of these names; and what is assumed."""
         from scipy.ndimage import gaussian_filter
 
-        grid = _noise_grid(result, spread, names)
+        kernel, kernel_remarks = _point_spread(result, engine)
+        grid = _noise_grid(result, spread, names, kernel.reach_mm)
         activity = onto(result.activity, grid).bq_per_ml
         sigma = spread.noise_fwhm_mm / math.sqrt(8 * math.log(2))
         clean = np.clip(gaussian_filter(activity, [sigma / s for s in grid.spacing_mm], mode="constant"), 0, None)
@@ -62,10 +60,9 @@ class NoiseField:
             fraction, remark = _measure_fraction(result, spread)
             remarks.append(remark)
         sd = fraction * reference * np.sqrt(clean / reference + spread.noise_floor)
-        remarks.append(_level_remark(fraction, reference, where, spread))
+        remarks += [_level_remark(fraction, reference, where, spread), *kernel_remarks]
         blur = _blur_spectrum(grid, sigma)
-        kernel, kernel_remarks = _kernel_spectrum(result, engine, grid)
-        remarks += kernel_remarks
+        to_dose = blur * _kernel_spectrum(result, kernel, grid)
         balance = None
         if isinstance(result.case.calibration, Administered):
             region, _ = reference_region(result.case.rois, result.activity.grid, result.case.calibration.region)
@@ -76,7 +73,7 @@ class NoiseField:
             balance = (_filtered(near, blur) * sd).astype(np.float32)
             sentence = "Noise inside the calibration region also moves the calibration, and that is carried along."
             remarks.append(Remark("noise-moves-calibration", {}, sentence))
-        return cls(grid, sd.astype(np.float32), blur, blur * kernel, balance), tuple(remarks)
+        return cls(grid, sd.astype(np.float32), blur, to_dose, balance), tuple(remarks)
 
     def draw(self, random: np.random.Generator) -> tuple[Floats, float]:
         """Noise dose in Gy on the grid, and the relative change of the activity in the calibration region."""
@@ -127,24 +124,23 @@ def _measure_fraction(result: Assessment, spread: Spread) -> tuple[float, Remark
     return fraction, Remark("noise-measured", {"voxels": int(values.size), "roi": name}, sentence)
 
 
-def _noise_grid(result: Assessment, spread: Spread, names: list[str]) -> Grid:
+def _noise_grid(result: Assessment, spread: Spread, names: list[str], reach_mm: float) -> Grid:
     """A window of the dose grid around these regions, with space for the kernel and the blur."""
     from scipy import fft
 
     whole = result.dose.grid
     ends = [whole.indices(result.regions[n].grid.corners()) for n in names]
     reach = spread.reach_mm
-    reach += DEFAULT_REACH_MM / _plain_density(result) + 2 * spread.noise_fwhm_mm
+    reach += max(reach_mm, DEFAULT_REACH_MM / _plain_density(result)) + 2 * spread.noise_fwhm_mm
     margin = np.ceil(reach / np.array(whole.spacing_mm)).astype(int)
-    low = np.floor(np.concatenate(ends).min(axis=0) + 0.5 + 1e-6).astype(int) - margin
-    high = np.ceil(np.concatenate(ends).max(axis=0) - 0.5 - 1e-6).astype(int) + 1 + margin
-    size = [fft.next_fast_len(int(n), real=True) for n in high - low]
-    return whole.window(low.tolist(), size)
+    first, last = voxels_met(np.concatenate(ends))
+    size = [fft.next_fast_len(int(n), real=True) for n in last - first + 1 + 2 * margin]
+    return whole.window((first - margin).tolist(), size)
 
 
 def _plain_density(result: Assessment) -> float:
     density = result.case.density
-    return NOISE_DENSITY_G_PER_ML if isinstance(density, DensityMap) else density
+    return DEFAULT_DENSITY_G_PER_ML if isinstance(density, DensityMap) else density
 
 
 def _reference_concentration(result: Assessment) -> tuple[float, str]:
@@ -184,32 +180,33 @@ def _blur_spectrum(grid: Grid, sigma_mm: float) -> Floats:
     return np.asarray(spectrum / np.sqrt((kernel**2).sum()), np.float32)
 
 
-def _kernel_spectrum(result: Assessment, engine: Engine, grid: Grid) -> tuple[Floats, tuple[Remark, ...]]:
-    """Spectrum of what turns Bq/mL into Gy: the engine's kernel, or one voxel for local deposition; and what is assumed."""
+def _point_spread(result: Assessment, engine: Engine) -> tuple[VoxelKernel, list[Remark]]:
+    """What carries noise into the dose, a kernel of uniform density, and what that assumes."""
+    density, grid = _plain_density(result), result.dose.grid
+    is_uneven = isinstance(result.case.density, DensityMap)
+    remarks = []
+    if is_uneven:
+        sentence = f"Noise is turned into dose at {density:g} g/mL everywhere; in lung its dose is too small."
+        remarks.append(Remark("noise-density-uniform", {"density_g_per_ml": density}, sentence))
+    kernel = engine.point_spread(grid, density)
+    if kernel is None:
+        kernel = voxelise(point_kernel(), grid.spacing_mm, density_g_per_ml=density)
+        sentence = f"The engine {engine.name} states no point spread, so noise is carried by the Y-90 kernel of water."
+        remarks.append(Remark("noise-kernel-borrowed", {"engine": engine.name}, sentence))
+    elif is_uneven and kernel.energy_fraction.size > 1:
+        sentence = "Noise is carried by the uniform kernel, whatever the engine of the dose."
+        remarks.append(Remark("noise-kernel-uniform", {}, sentence))
+    return kernel, remarks
+
+
+def _kernel_spectrum(result: Assessment, kernel: VoxelKernel, grid: Grid) -> Floats:
+    """Spectrum of what turns Bq/mL into Gy on a grid."""
     from scipy import fft
 
-    density = _plain_density(result)
-    nuclide = result.case.administration.radionuclide
+    nuclide, density = result.case.administration.radionuclide, _plain_density(result)
     gy = nuclide.decays_per_bq() * nuclide.energy_mev * JOULE_PER_MEV / (density * 1e-3)  # of 1 Bq/mL, all kept
-    remarks: tuple[Remark, ...] = ()
-    if isinstance(result.case.density, DensityMap):
-        sentence = f"Noise is turned into dose at {density:g} g/mL everywhere; in lung its dose is too small."
-        remarks = (Remark("noise-density-uniform", {"density_g_per_ml": density}, sentence),)
-    if isinstance(engine, LocalDeposition):
-        return np.full((*grid.shape[:2], grid.shape[2] // 2 + 1), gy, np.float32), remarks
-    if isinstance(engine, Convolution) and not isinstance(result.case.density, DensityMap):
-        kernel = engine.voxel_kernel(_empty_decays(result), density)
-    else:
-        kernel = voxelise(point_kernel(), grid.spacing_mm, density_g_per_ml=density)
-        sentence = "Noise is carried by the uniform kernel, whatever the engine of the dose."
-        remarks += (Remark("noise-kernel-uniform", {}, sentence),)
     part = kernel.energy_fraction
     placed = np.zeros(grid.shape)
     places = [np.arange(n) - n // 2 for n in part.shape]
     np.add.at(placed, np.ix_(*[p % n for p, n in zip(places, grid.shape, strict=True)]), part)
-    return np.asarray(fft.rfftn(placed).real * gy, np.float32), remarks
-
-
-def _empty_decays(result: Assessment) -> DecayMap:
-    grid = result.dose.grid
-    return DecayMap(np.zeros(grid.shape, np.float32), grid, radionuclide=result.case.administration.radionuclide)
+    return np.asarray(fft.rfftn(placed).real * gy, np.float32)

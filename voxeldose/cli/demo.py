@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voxeldose.cli.options import PATH, progress
-from voxeldose.cli.terminal import print_rows, print_table
+from voxeldose.cli.terminal import print_lines
 
 if TYPE_CHECKING:
     from voxeldose.demo.run import TruthRow
@@ -24,15 +24,16 @@ def demo(out: Path, overwrite: bool, quiet: bool) -> None:
     """Build a digital liver phantom as a DICOM study, assess it, and compare with its truth."""
     from voxeldose.demo.run import run_demo
     from voxeldose.io.results.assessment import assessment_dict
+    from voxeldose.report.text import assessment_lines, table_lines
 
-    with progress(quiet) as tell:
-        shown = run_demo(out, overwrite=overwrite, progress=tell)
+    with progress(quiet) as report_progress:
+        results = run_demo(out, overwrite=overwrite, progress=report_progress)
     click.echo("\nPlanned on the Tc-99m MAA SPECT:")
-    print_table(assessment_dict(shown.planned))
+    print_lines(assessment_lines(assessment_dict(results.planned)))
     click.echo("\nDelivered, from the Y-90 PET:")
-    print_table(assessment_dict(shown.delivered))
+    print_lines(assessment_lines(assessment_dict(results.delivered)))
     click.echo("\nAgainst the truth the phantom was made with (sharp activity, fine grid):")
-    print_rows([_row(one) for one in shown.against_truth])
+    print_lines(table_lines([_row(one) for one in results.against_truth]))
     click.echo(f"\nStudy: {out}   Report: {out / 'results' / 'report.html'}   Picture: {out / 'picture.png'}")
 
 

@@ -110,8 +110,8 @@ def _transform(
         if shown is None:
             msg = 'registration: method = "rigid" with moving = "rois" needs image, the image on which they were drawn.'
             raise InputError(msg)
-        matrix, metric = find_rigid(shown, still)
-        return matrix, "found here by Mattes mutual information", metric
+        found = find_rigid(shown, still)
+        return found.matrix_lps_mm, found.registration.source, found.metric
     path = Path(table.path)
     if is_itk_transform(path):
         matrix, kind = read_itk_transform(path), "ITK transform"

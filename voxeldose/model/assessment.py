@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -206,7 +206,7 @@ class RunRecord:
     timings_s: Mapping[str, float]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Assessment:
     """The result of a case. Writers and the report take this and nothing else."""
 
@@ -222,3 +222,19 @@ class Assessment:
     record: RunRecord
     tumor_to_normal: tuple[TumorToNormal, ...] = ()
     uncertainty: Uncertainty | None = None
+
+    def __repr__(self) -> str:
+        means = ", ".join(f"{name} {roi.mean_dose_gy:.4g} Gy" for name, roi in self.rois.items())
+        return f"Assessment({self.record.engine}, {self.totals.activity_mbq:.4g} MBq; mean dose: {means})"
+
+    def _repr_html_(self) -> str:
+        """A row per region and a slice of the dose, for notebooks."""
+        from voxeldose.model.display import html_of_assessment
+
+        return html_of_assessment(self)
+
+    def to_dataframe(self) -> Any:
+        """The numbers of the regions as a ``pandas.DataFrame``, a row per region (extra ``voxeldose[pandas]``)."""
+        from voxeldose.model.exchange import frame_of_assessment
+
+        return frame_of_assessment(self)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.dose.assess import assess
@@ -19,7 +20,6 @@ from voxeldose.report import draw_pictures, write_pdf, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from voxeldose.io.config.case import CaseFile
     from voxeldose.model.assessment import Assessment
@@ -29,7 +29,7 @@ __all__ = ["predict_case", "run_case"]
 
 def run_case(
     config: CaseFile,
-    out: Path,
+    out: str | Path,
     *,
     overwrite: bool = False,
     report: bool = True,
@@ -61,7 +61,7 @@ def run_case(
         If anything cannot be used; ``out`` is then as it was.
     """
     tell = progress or (lambda _: None)
-    started = datetime.now(UTC)
+    started, out = datetime.now(UTC), Path(out)
     with new_folder(out, overwrite=overwrite) as folder:
         opened = open_case(config, progress=tell)
         result = assess(opened.case, opened.engine, progress=tell)

@@ -149,7 +149,7 @@ def html_of_assessment(result: Assessment) -> str:
     rows = [(name, roi.role, *(format_number(getattr(roi, key)) for key in SHOWN)) for name, roi in result.rois.items()]
     totals, record = result.totals, result.record
     facts = {
-        "Assessment": f"{record.engine}, {record.constants.name}, calibration {record.calibration}",
+        "Assessment": f"{record.engine}, {record.constants.name}, {record.calibration}",
         "activity at infusion": f"{format_number(totals.activity_mbq)} MBq",
         "tumor to normal": format_number(result.tumor_to_normal_ratio),
         "limits met": f"{sum(t.met for t in result.thresholds)} of {len(result.thresholds)}",
@@ -193,7 +193,7 @@ def _image(plane: Floats, window: tuple[float, float], grid: Grid, caption: str)
     tall, wide = grid.shape[1] * grid.spacing_mm[1], grid.shape[2] * grid.spacing_mm[2]
     data = base64.b64encode(png_of(plane[::step, ::step], window)).decode("ascii")
     size = f"width:{WIDE_PX}px;height:{round(WIDE_PX * tall / wide)}px;max-height:{3 * WIDE_PX}px"
-    picture = f'<img alt="{html.escape(caption)}" style="{size};image-rendering:pixelated" src="data:image/png;base64,{data}"/>'
+    picture = f'<img alt="{html.escape(caption)}" style="{size};image-rendering:pixelated;outline:1px solid #888" src="data:image/png;base64,{data}"/>'
     return f"<figure>{picture}<figcaption>{html.escape(caption)}</figcaption></figure>"
 
 

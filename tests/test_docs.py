@@ -130,3 +130,13 @@ def test_the_names_to_start_with_are_about_forty_and_at_the_top():
     assert 35 <= len(names) <= 50
     assert len(names) == len(set(names))
     assert set(names) <= set(vd.__all__)
+
+
+def test_every_command_has_its_names_in_python():
+    from voxeldose.cli import main
+
+    table = (ROOT / "docs" / "python.md").read_text("utf-8").split("## Packages")[1].split("## In a notebook")[0]
+    commands = {
+        name for row in table.splitlines() if "|" in row for name in re.findall(r"`([\w-]+)`", row.split("|")[1])
+    }
+    assert commands == set(main.commands)

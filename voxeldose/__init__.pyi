@@ -1,5 +1,5 @@
 # The public face: a name is listed once, here, and read by type checkers and by the lazy loader alike.
-# The packages, then the names to start with; below them those that are at home in a package and stay reachable here too.
+# The packages and the names to start with; below, names that are at home in a package and stay reachable here too.
 
 from . import dose as dose
 from . import geometry as geometry
@@ -17,6 +17,9 @@ from .dose.engines.local import LocalDeposition as LocalDeposition
 from .dose.engines.rays.transport import RayTransport as RayTransport
 from .dose.engines.voxelise import voxelise as voxelise
 from .dose.uncertainty.run import with_uncertainty as with_uncertainty
+from .errors import GeometryError as GeometryError
+from .errors import InputError as InputError
+from .errors import QuantityError as QuantityError
 from .errors import VoxeldoseError as VoxeldoseError
 from .io.config.case import read_case_file as read_case_file
 from .io.dicom.ct import read_ct as read_ct
@@ -56,75 +59,71 @@ from .model.volume import DoseMap as DoseMap
 from .model.volume import Volume as Volume
 from .report.page import write_report as write_report
 
-# isort: split
-from .dose.comparison import GammaCriteria as GammaCriteria
-from .dose.comparison import gamma_index as gamma_index
-from .dose.limits import published_limits as published_limits
-from .dose.metrics import tumor_to_normal_of as tumor_to_normal_of
-from .dose.radiobiology import bed_gy as bed_gy
-from .dose.radiobiology import complication_by_set as complication_by_set
-from .dose.radiobiology import complication_probability as complication_probability
-from .dose.radiobiology import control_probability as control_probability
-from .dose.radiobiology import eubed_gy as eubed_gy
-from .dose.radiobiology import eud_gy as eud_gy
-from .dose.radiobiology import geud_gy as geud_gy
-from .dose.radiobiology import poisson_control as poisson_control
-from .dose.uncertainty.inputs import Condition as Condition
-from .dose.uncertainty.inputs import Spread as Spread
-from .dose.uncertainty.mean_dose import mean_dose_spread as mean_dose_spread
-from .dose.uncertainty.recovery import Recovery as Recovery
-from .dose.uncertainty.recovery import fit_recovery as fit_recovery
-from .errors import GeometryError as GeometryError
-from .errors import InputError as InputError
-from .errors import QuantityError as QuantityError
-from .geometry.expressions import Derivation as Derivation
-from .geometry.expressions import Isocontour as Isocontour
-from .geometry.expressions import derive as derive
-from .geometry.register import RigidFound as RigidFound
-from .geometry.register import find_rigid as find_rigid
-from .io.config.kernels import read_point_kernel as read_point_kernel
-from .io.dicom.options import Requests as Requests
-from .io.dicom.rtstruct import write_rtstruct as write_rtstruct
-from .jobs.compare import ComparisonOptions as ComparisonOptions
-from .jobs.compare import compare_folders as compare_folders
-from .model.administration import administration_from_assays as administration_from_assays
-from .model.case import Absolute as Absolute
-from .model.case import Administered as Administered
-from .model.kernel import PointKernel as PointKernel
-from .model.kernel import VoxelKernel as VoxelKernel
-from .model.limits import Limit as Limit
-from .model.radionuclide import Radionuclide as Radionuclide
-from .model.radionuclide import y90_constants as y90_constants
-from .model.remarks import Remark as Remark
-from .model.rigid import Registration as Registration
-from .model.tissue import complication_set as complication_set
-from .model.tissue import control_set as control_set
-from .model.tissue import linear_quadratic_set as linear_quadratic_set
-from .model.volume import CountMap as CountMap
-from .planning.body_surface import plan_body_surface as plan_body_surface
-from .planning.compartments import Territory as Territory
-from .planning.compartments import Tumor as Tumor
-from .planning.compartments import plan_mird as plan_mird
-from .planning.compartments import plan_partition as plan_partition
-from .planning.compartments import plan_partition_for as plan_partition_for
-from .planning.lungs import LungMass as LungMass
-from .planning.lungs import Views as Views
-from .planning.lungs import counted_shunt as counted_shunt
-from .planning.lungs import lung_dose as lung_dose
-from .planning.lungs import lung_mass as lung_mass
-from .planning.lungs import planar_shunt as planar_shunt
-from .planning.lungs import spect_shunt as spect_shunt
-from .planning.plan import Lungs as Lungs
-from .planning.segmentectomy import SegmentectomyFacts as SegmentectomyFacts
-from .planning.segmentectomy import segmentectomy_card as segmentectomy_card
-from .planning.vials import Product as Product
-from .planning.vials import bq_per_sphere_at as bq_per_sphere_at
-from .planning.vials import fraction_delivered as fraction_delivered
-from .planning.vials import plan_vial as plan_vial
-from .planning.voxels import Wish as Wish
-from .planning.voxels import plan_voxels as plan_voxels
-from .report.pdf import write_pdf as write_pdf
-from .report.plots import plot_dvh as plot_dvh
-from .report.plots import plot_slices as plot_slices
-
 __version__: str
+
+bed_gy = dose.bed_gy
+complication_by_set = dose.complication_by_set
+complication_probability = dose.complication_probability
+Condition = dose.Condition
+control_probability = dose.control_probability
+eubed_gy = dose.eubed_gy
+eud_gy = dose.eud_gy
+fit_recovery = dose.fit_recovery
+gamma_index = dose.gamma_index
+GammaCriteria = dose.GammaCriteria
+geud_gy = dose.geud_gy
+mean_dose_spread = dose.mean_dose_spread
+poisson_control = dose.poisson_control
+published_limits = dose.published_limits
+Recovery = dose.Recovery
+Spread = dose.Spread
+tumor_to_normal_of = dose.tumor_to_normal_of
+Derivation = geometry.Derivation
+derive = geometry.derive
+find_rigid = geometry.find_rigid
+Isocontour = geometry.Isocontour
+RigidFound = geometry.RigidFound
+read_point_kernel = io.read_point_kernel
+Requests = io.Requests
+write_rtstruct = io.write_rtstruct
+compare_folders = jobs.compare_folders
+ComparisonOptions = jobs.ComparisonOptions
+Absolute = model.Absolute
+Administered = model.Administered
+administration_from_assays = model.administration_from_assays
+complication_set = model.complication_set
+control_set = model.control_set
+CountMap = model.CountMap
+Limit = model.Limit
+linear_quadratic_set = model.linear_quadratic_set
+PointKernel = model.PointKernel
+Radionuclide = model.Radionuclide
+Registration = model.Registration
+Remark = model.Remark
+VoxelKernel = model.VoxelKernel
+y90_constants = model.y90_constants
+bq_per_sphere_at = planning.bq_per_sphere_at
+counted_shunt = planning.counted_shunt
+fraction_delivered = planning.fraction_delivered
+lung_dose = planning.lung_dose
+lung_mass = planning.lung_mass
+LungMass = planning.LungMass
+Lungs = planning.Lungs
+plan_body_surface = planning.plan_body_surface
+plan_mird = planning.plan_mird
+plan_partition = planning.plan_partition
+plan_partition_for = planning.plan_partition_for
+plan_vial = planning.plan_vial
+plan_voxels = planning.plan_voxels
+planar_shunt = planning.planar_shunt
+Product = planning.Product
+segmentectomy_card = planning.segmentectomy_card
+SegmentectomyFacts = planning.SegmentectomyFacts
+spect_shunt = planning.spect_shunt
+Territory = planning.Territory
+Tumor = planning.Tumor
+Views = planning.Views
+Wish = planning.Wish
+plot_dvh = report.plot_dvh
+plot_slices = report.plot_slices
+write_pdf = report.write_pdf

@@ -12,7 +12,7 @@ from typing import NoReturn
 
 import click
 
-from voxeldose import __version__
+from voxeldose._version import __version__
 from voxeldose.cli.assess import assess
 from voxeldose.cli.card import card
 from voxeldose.cli.cohort import cohort

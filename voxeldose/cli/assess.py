@@ -89,9 +89,9 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
     if out is None and case is None:
         msg = "give --out, the folder for the results."
         raise click.UsageError(msg)
-    from voxeldose.io.config.case import case_file_from, read_case_tables
+    from voxeldose.io.config.case import case_file_from, read_case_file
 
-    tables = read_case_tables(case) if case else {}
+    tables = read_case_file(case) if case else {}
     _override(tables, flags)
     config = case_file_from(tables, str(case or "command line"))
     folder = out or case.with_name(f"{case.stem}-results") if case else out

@@ -196,9 +196,9 @@ def _of_case(case: Path, quiet: bool, flags: dict[str, Any]) -> tuple[LungShunt,
     """Shunt by a case's image; activity and constants are the case's where no flag gives them."""
     from dataclasses import replace
 
-    from voxeldose.io.config.case import case_file_from, read_case_tables
+    from voxeldose.io.config.case import case_file_from, read_case_file
 
-    config = case_file_from(read_case_tables(case), str(case))
+    config = case_file_from(read_case_file(case), str(case))
     with progress(quiet) as tell:
         tell("loading libraries")
         from voxeldose.dose.density import hu_to_density

@@ -177,9 +177,9 @@ def assessment_of(source: Path, quiet: bool, *, is_relative: bool = False) -> di
 
     file = source / "assessment.json" if source.is_dir() else source
     if file.suffix != ".json":
-        from voxeldose.io.config.case import case_file_from, read_case_tables
+        from voxeldose.io.config.case import case_file_from, read_case_file
 
-        config = case_file_from(read_case_tables(source), str(source))
+        config = case_file_from(read_case_file(source), str(source))
         with progress(quiet) as tell:
             from voxeldose.dose.assess import assess
             from voxeldose.jobs.open_case import open_case
@@ -202,9 +202,9 @@ def assessment_of(source: Path, quiet: bool, *, is_relative: bool = False) -> di
 
 def predicted(case: Path, shared: dict[str, Any]) -> Assessment:
     """The dose that the case's image predicts, with the flags in place of the case's own keys."""
-    from voxeldose.io.config.case import case_file_from, read_case_tables
+    from voxeldose.io.config.case import case_file_from, read_case_file
 
-    tables = read_case_tables(case)
+    tables = read_case_file(case)
     for flag, table, key in (
         ("lung_shunt", "administration", "lung_shunt_fraction"),
         ("device", "administration", "device"),

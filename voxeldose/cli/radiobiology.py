@@ -212,9 +212,9 @@ def _of_case(flags: dict[str, Any], quiet: bool) -> tuple[_Region, Any]:
     import math
 
     from voxeldose.errors import QuantityError
-    from voxeldose.io.config.case import case_file_from, read_case_tables
+    from voxeldose.io.config.case import case_file_from, read_case_file
 
-    tables = read_case_tables(flags["case"])
+    tables = read_case_file(flags["case"])
     if flags["constants"] is not None and isinstance(tables.get("dose", {}), dict):
         tables.setdefault("dose", {})["constants"] = flags["constants"]
     config = case_file_from(tables, str(flags["case"]))

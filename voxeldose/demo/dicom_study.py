@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxeldose import __version__
+from voxeldose._version import __version__
 from voxeldose.errors import QuantityError
 from voxeldose.model.radionuclide import Y90
 

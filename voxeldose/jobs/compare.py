@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxeldose import __version__
+from voxeldose._version import __version__
 from voxeldose.dose.comparison import (
     BED_SOURCE,
     GAMMA_SOURCE,

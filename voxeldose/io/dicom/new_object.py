@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from voxeldose import __version__
+from voxeldose._version import __version__
 from voxeldose.errors import GeometryError, InputError
 from voxeldose.io.dicom.files import Series, find_series, only_series
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from voxeldose import __version__
+from voxeldose._version import __version__
 from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.jobs.cohort.plan import Source, write_plan
 from voxeldose.jobs.cohort.store import MARKER, Store, read_plan, replacing

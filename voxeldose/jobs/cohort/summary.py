@@ -12,7 +12,7 @@ from collections import defaultdict
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
-from voxeldose import __version__
+from voxeldose._version import __version__
 from voxeldose.jobs.cohort.store import facts_of, read_plan, replacing
 from voxeldose.report.cohort import Line, draw_histograms, draw_scatter, format_number, svg_uri, values_by_quantity
 from voxeldose.report.templates import page_template

@@ -36,11 +36,11 @@ assess Y90 TC99M read_activity read_density hu_to_density read_case_file run_cas
 RayTransport RoiMetrics Threshold RunRecord what_if with_uncertainty VoxeldoseError InputError GeometryError QuantityError
 """
 
-#: Names that were at the top before the packages had faces of their own; they stay.
+#: Names that were at the top before the packages had faces of their own; they stay, but for ``Requests``, now an object per reader.
 EARLIER = """
 Absolute ActivityMap Administered Administration Assessment Case ComparisonOptions Condition Convolution CountMap
 CtImage DensityMap Derivation DoseMap Dvh GammaCriteria GeometryError Grid InputError Isocontour Limit LocalDeposition
-LungMass Lungs PointKernel Product QuantityError Radionuclide RayTransport Recovery Registration Requests Roi RoiSet
+LungMass Lungs PointKernel Product QuantityError Radionuclide RayTransport Recovery Registration Roi RoiSet
 SegmentectomyFacts Spread TC99M Territory Tumor Views VoxelKernel VoxeldoseError Wish Y90 administration_from_assays
 assess bed_gy bq_per_sphere_at compare_folders complication_by_set complication_probability complication_set
 control_probability control_set counted_shunt derive eubed_gy eud_gy find_rigid fit_recovery fraction_delivered

@@ -8,7 +8,9 @@ from .config.limits import read_limits as read_limits
 from .config.plan import read_product as read_product
 from .config.plan import read_territories as read_territories
 from .dicom.ct import read_ct as read_ct
-from .dicom.options import Requests as Requests
+from .dicom.options import CtOptions as CtOptions
+from .dicom.options import PetOptions as PetOptions
+from .dicom.options import SpectOptions as SpectOptions
 from .dicom.pet import read_pet as read_pet
 from .dicom.planar import read_planar_views as read_planar_views
 from .dicom.registration import read_registration as read_registration
@@ -29,7 +31,7 @@ from .regions import read_labels as read_labels
 from .regions import read_rois as read_rois
 from .regions import read_rtstruct as read_rtstruct
 from .regions import read_seg as read_seg
-from .results.folder import ResultsFolder as ResultsFolder
+from .results.folder import StoredAssessment as StoredAssessment
 from .results.folder import read_results as read_results
 from .transforms import read_transform as read_transform
 from .transforms import write_itk_transform as write_itk_transform

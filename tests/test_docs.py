@@ -81,8 +81,11 @@ def test_the_readme_goes_from_dicom_to_dose_in_fifteen_lines_and_gives_what_the_
     assert "lesion_1" in Path("report.html").read_text("utf-8")
     command = json.loads(Path("results/assessment.json").read_text("utf-8"))
     assert command["rois"]["lesion_1"]["mean_dose_gy"] == mean
-    written = vd.read_image("results/dose.nii.gz")
-    np.testing.assert_array_equal(written.values, result.dose.gy)
+    again = vd.read_results("results")
+    np.testing.assert_array_equal(again.dose.gy, result.dose.gy)
+    assert again.to_dataframe().loc["lesion_1", "mean_dose_gy"] == mean
+    assert f"<td>{mean:.4g}</td>" in again._repr_html_()
+    assert repr(again).startswith("StoredAssessment(density, ")
 
 
 def test_the_reader_of_the_page_reads_and_refuses(tmp_path, monkeypatch):

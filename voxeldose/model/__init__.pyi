@@ -5,6 +5,7 @@ from .assessment import Distribution as Distribution
 from .assessment import Overlap as Overlap
 from .assessment import Probability as Probability
 from .assessment import RoiMetrics as RoiMetrics
+from .assessment import RoiNumbers as RoiNumbers
 from .assessment import RoiUncertainty as RoiUncertainty
 from .assessment import RunRecord as RunRecord
 from .assessment import Term as Term

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -231,8 +231,9 @@ class Assessment:
     uncertainty: Uncertainty | None = None
 
     def __repr__(self) -> str:
-        means = ", ".join(f"{name} {roi.mean_dose_gy:.4g} Gy" for name, roi in self.rois.items())
-        return f"Assessment({self.record.engine}, {self.totals.activity_mbq:.4g} MBq; mean dose: {means})"
+        from voxeldose.model.display import summary_of_assessment
+
+        return summary_of_assessment(self)
 
     def _repr_html_(self) -> str:
         """A row per region and a slice of the dose, for notebooks."""
@@ -242,6 +243,6 @@ class Assessment:
 
     def to_dataframe(self) -> Any:
         """The numbers of the regions as a ``pandas.DataFrame``, a row per region (extra ``voxeldose[pandas]``)."""
-        from voxeldose.model.exchange import frame_of_assessment
+        from voxeldose.model.exchange import frame_of_rois
 
-        return frame_of_assessment(self)
+        return frame_of_rois(self.rois, [f.name for f in fields(RoiNumbers)])

@@ -10,19 +10,19 @@ import html
 import math
 import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from voxeldose.model.arrays import Doubles, Floats
-    from voxeldose.model.assessment import Assessment
+    from voxeldose.model.assessment import RoiNumbers, RunRecord, Threshold, Totals
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi, RoiSet
-    from voxeldose.model.volume import Volume
+    from voxeldose.model.volume import DoseMap, Volume
 
 __all__ = [
     "format_number",
@@ -34,6 +34,7 @@ __all__ = [
     "html_of_rois",
     "html_of_volume",
     "png_of",
+    "summary_of_assessment",
 ]
 
 #: Width of a picture on the page.
@@ -54,6 +55,24 @@ SHOWN = (
     "v205_fraction",
     "v400_fraction",
 )
+
+
+class Results(Protocol):
+    """What an assessment and one read back have in common."""
+
+    @property
+    def rois(self) -> Mapping[str, RoiNumbers]: ...
+    @property
+    def totals(self) -> Totals: ...
+    @property
+    def thresholds(self) -> tuple[Threshold, ...]: ...
+    @property
+    def tumor_to_normal_ratio(self) -> float | None: ...
+    @property
+    def record(self) -> RunRecord: ...
+    @property
+    def dose(self) -> DoseMap: ...
+
 
 _STROKE = 'fill="none" stroke="currentColor"'
 
@@ -144,12 +163,19 @@ def html_of_rois(rois: RoiSet) -> str:
     return _side_by_side(_table(("RoiSet", "role", "volume_ml"), rows), picture if rows else "")
 
 
-def html_of_assessment(result: Assessment) -> str:
+def summary_of_assessment(result: Results) -> str:
+    """Engine, activity and mean doses in one line."""
+    means = ", ".join(f"{name} {format_number(roi.mean_dose_gy)} Gy" for name, roi in result.rois.items())
+    activity = format_number(result.totals.activity_mbq)
+    return f"{type(result).__name__}({result.record.engine}, {activity} MBq; mean dose: {means})"
+
+
+def html_of_assessment(result: Results) -> str:
     """A row per region with its main numbers, and the slice of the dose with the highest one."""
     rows = [(name, roi.role, *(format_number(getattr(roi, key)) for key in SHOWN)) for name, roi in result.rois.items()]
     totals, record = result.totals, result.record
     facts = {
-        "Assessment": f"{record.engine}, {record.constants.name}, {record.calibration}",
+        type(result).__name__: f"{record.engine}, {record.constants.name}, {record.calibration}",
         "activity at infusion": f"{format_number(totals.activity_mbq)} MBq",
         "tumor to normal": format_number(result.tumor_to_normal_ratio),
         "limits met": f"{sum(t.met for t in result.thresholds)} of {len(result.thresholds)}",

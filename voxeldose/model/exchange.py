@@ -5,7 +5,6 @@ Each library is imported when it is asked for. SimpleITK and nibabel always come
 
 from __future__ import annotations
 
-from dataclasses import fields
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +13,14 @@ import numpy as np
 from voxeldose.errors import GeometryError, VoxeldoseError
 
 if TYPE_CHECKING:
-    from voxeldose.model.assessment import Assessment
+    from collections.abc import Mapping, Sequence
+
+    from voxeldose.model.assessment import RoiNumbers
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.grid import Grid
     from voxeldose.model.volume import Volume
 
-__all__ = ["frame_of_assessment", "frame_of_dvh", "nibabel_of", "sitk_of", "xarray_of"]
+__all__ = ["frame_of_dvh", "frame_of_rois", "nibabel_of", "sitk_of", "xarray_of"]
 
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Axes (k, j, i) as (i, j, k).
@@ -71,14 +72,11 @@ def xarray_of(volume: Volume) -> Any:
     return array
 
 
-def frame_of_assessment(result: Assessment) -> Any:
-    """A row per region, a column per number of it, under the names that every result has."""
+def frame_of_rois(rois: Mapping[str, RoiNumbers], names: Sequence[str]) -> Any:
+    """A row per region, a column per number of it that is named."""
     pandas = _extra("pandas")
-    names = [f.name for f in fields(next(iter(result.rois.values())))] if result.rois else []
-    rows = {
-        roi: {name: getattr(metrics, name) for name in names if name != "dvh"} for roi, metrics in result.rois.items()
-    }
-    return pandas.DataFrame.from_dict(rows, orient="index").rename_axis("roi")
+    rows = {roi: {name: getattr(numbers, name) for name in names} for roi, numbers in rois.items()}
+    return pandas.DataFrame.from_dict(rows, orient="index", columns=names).rename_axis("roi")
 
 
 def frame_of_dvh(dvh: Dvh, step_gy: float | None) -> Any:

@@ -278,7 +278,7 @@ def _totals(run: _Run, on_grid: _DoseOnGrid) -> Totals:
 
 
 def _energy_missing(totals: Totals) -> list[Remark]:
-    """The part of the emitted energy that the dose map does not hold; how much of it the engine loses, that says itself."""
+    """The part of the emitted energy that the dose map does not hold; how much of it the engine loses, the engine states."""
     if totals.energy_j >= (1 - 1e-6) * totals.energy_emitted_j:
         return []
     part = 1 - totals.energy_j / totals.energy_emitted_j

@@ -166,7 +166,7 @@ def _product(weights: Floats, values: Floats) -> float:
 
 
 def tumor_to_normal(metrics: Mapping[str, RoiMetrics]) -> float | None:
-    """Activity a gram of all tumors pooled over that of the normal liver; ``None`` without both.
+    """Activity per gram of all tumors pooled over that of the normal liver; ``None`` without both.
 
     Tumors that overlap each other count their shared voxels twice here; the run warns of it.
     """
@@ -183,7 +183,7 @@ def tumor_to_normal(metrics: Mapping[str, RoiMetrics]) -> float | None:
 def tumor_to_normal_table(
     metrics: Mapping[str, RoiMetrics], normal: RoiMetrics, definition: str
 ) -> tuple[TumorToNormal, ...]:
-    """Each tumor, and all pooled, against a normal region: by activity a millilitre (as counts would) and by mean dose.
+    """Each tumor, and all pooled, against a normal region: by activity per millilitre (as counts would) and by mean dose.
 
     Tumors that overlap each other count their shared voxels twice in the pool.
     """
@@ -236,7 +236,7 @@ def tumor_to_normal_of(
 def _ratios(
     rows: dict[str, tuple[float, float, float]], normal: tuple[float, float, float], definition: str
 ) -> tuple[TumorToNormal, ...]:
-    """Ratios of amount a millilitre and of mean dose; rows are (amount, mL, Gy), the pool of several rows is added."""
+    """Ratios of amount per millilitre and of mean dose; rows are (amount, mL, Gy), the pool of several rows is added."""
     if len(rows) > 1:
         amounts, volumes, doses = zip(*rows.values(), strict=True)
         volume = sum(volumes)

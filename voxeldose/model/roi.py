@@ -67,19 +67,19 @@ class Roi:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             msg = f"ROI {self.name!r} has the unknown role {self.role!r}; roles are {', '.join(ROLES)}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="role-unknown", roi=self.name, found=self.role, known=ROLES)
         occupancy = np.asarray(self.occupancy)
         if occupancy.shape != self.grid.shape:
             msg = f"ROI {self.name!r}: occupancy has shape {occupancy.shape} but its grid has {self.grid.shape}."
-            raise GeometryError(msg)
+            raise GeometryError(msg, code="grid-differs", found=occupancy.shape, needed=self.grid.shape)
         box = _box(occupancy)
         if box is None:
             msg = f"ROI {self.name!r} is empty: no voxel belongs to it. Check its label, or leave it out."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="roi-empty", roi=self.name)
         part = np.array(occupancy[box], np.float32, order="C")
         if not (np.isfinite(part).all() and part.min() >= 0 and part.max() <= 1 + 1e-6):
             msg = f"ROI {self.name!r}: occupancy must lie between 0 and 1, found {part.min()} to {part.max()}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", roi=self.name, field="occupancy")
         np.minimum(part, 1, out=part)
         part.setflags(write=False)
         if self.offset is not None:
@@ -137,7 +137,7 @@ class RoiSet:
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             msg = f"Two ROIs have the same name: {', '.join(twice)}. Give each its own name with labels."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="name-taken", found=tuple(twice))
 
     def __iter__(self) -> Iterator[Roi]:
         return iter(self.rois)
@@ -153,7 +153,7 @@ class RoiSet:
             if roi.name == name:
                 return roi
         msg = f"There is no ROI {name!r}; there are {', '.join(self.names()) or 'none'}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="roi-unknown", found=name, known=tuple(self.names()))
 
     def __add__(self, other: RoiSet) -> RoiSet:
         return RoiSet(self.rois + other.rois, self.grid or other.grid)

@@ -36,7 +36,7 @@ __all__ = [
 FloatArray = Floats
 
 
-def _frozen(values: npt.ArrayLike) -> Floats:
+def _freeze(values: npt.ArrayLike) -> Floats:
     """A read-only, C-contiguous float32 array; copied unless it already is one that nobody can write."""
     array = np.asarray(values)
     if array.dtype == np.float32 and array.flags.c_contiguous and not array.flags.writeable and array.base is None:
@@ -72,7 +72,7 @@ class Volume:
     is_extensive: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", _frozen(self.values))
+        object.__setattr__(self, "values", _freeze(self.values))
         if self.values.shape != self.grid.shape:
             msg = f"{type(self).__name__}: values have shape {self.values.shape} but the grid has {self.grid.shape}."
             raise GeometryError(msg, code="grid-differs", found=self.values.shape, needed=self.grid.shape)

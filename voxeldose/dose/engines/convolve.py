@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["convolve"]
 
-#: Estimates below this (0.1 s) are worked off by one thread: handing the interpreter to and fro costs a fifth more CPU.
+#: Estimates below this (0.1 s) are processed by one thread: switching threads costs a fifth more CPU.
 THREADS_FROM_NS = 1e8
 
 #: Output slices that are summed at once from the spectra around them, so that these are read once for all.

@@ -72,13 +72,13 @@ def thresholds_met(
     bilirubin_mg_per_dl : float, optional
         The patient's; limits that depend on it are left out without it.
     """
-    found = []
+    compared = []
     for limit in _limits_for(device, limits, bilirubin_mg_per_dl):
         for name, roi in metrics.items():
             value = getattr(roi, limit.metric) if roi.role == limit.role else None
             if value is not None and math.isfinite(value):
-                found.append(_compare(limit, name, float(value), differences(limit, engine, image)))
-    return tuple(found)
+                compared.append(_compare(limit, name, float(value), differences(limit, engine, image)))
+    return tuple(compared)
 
 
 def beside(
@@ -100,16 +100,16 @@ def beside(
     method : str
         One of :data:`voxeldose.model.limits.DOSE_MODELS`; the lungs' dose is always from the lung shunt.
     """
-    found = []
+    compared = []
     for limit in _limits_for(device, limits, bilirubin_mg_per_dl):
         part = mean_gy.get("perfused_normal") if limit.perfused_only else None
         value = mean_gy.get(limit.role) if part is None else part
         if limit.metric == "mean_dose_gy" and value is not None:
             how = "lung shunt" if limit.role == "lung" else method
-            found.append(
+            compared.append(
                 _compare(limit, limit.role, value, differences(limit, how, None, is_perfused=part is not None))
             )
-    return tuple(found)
+    return tuple(compared)
 
 
 def _limits_for(device: str | None, limits: tuple[Limit, ...] | None, bilirubin_mg_per_dl: float | None) -> list[Limit]:

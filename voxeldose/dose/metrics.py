@@ -257,11 +257,11 @@ def _ratios(
 
 def overlaps(rois: Sequence[Roi], voxel_volume_ml: float) -> tuple[Overlap, ...]:
     """Every pair of regions (on windows of one lattice) that share more than 0.01 mL in voxels filled beyond one."""
-    found = []
+    shared_pairs = []
     for n, first in enumerate(rois):
         for second in rois[n + 1 :]:
             other = second.on_window(first.grid)
             shared = float(np.clip(first.occupancy + other - 1, 0, None).sum(dtype=np.float64)) * voxel_volume_ml
             if shared > 0.01:
-                found.append(Overlap(first.name, second.name, shared))
-    return tuple(found)
+                shared_pairs.append(Overlap(first.name, second.name, shared))
+    return tuple(shared_pairs)

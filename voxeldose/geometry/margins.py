@@ -119,8 +119,8 @@ def _signed_distance(occupancy: Floats, spacing_mm: Doubles, margin_mm: float) -
     upright = (apart * normal[nearest]).sum(axis=1)
     aside = np.abs(apart - upright[:, None] * normal[nearest])
     sideways = np.linalg.norm(np.clip(aside - spacing_mm / 2, 0, None), axis=1)
-    found = np.hypot(upright, sideways)
+    apart_mm = np.hypot(upright, sideways)
     place = tuple(near.T)
-    distance[place] = np.where(inside[place], -found, found)
+    distance[place] = np.where(inside[place], -apart_mm, apart_mm)
     width[place] = np.abs(normal[nearest]) @ spacing_mm
     return distance, width

@@ -108,22 +108,22 @@ class Volume:
         index = self.grid.indices(points_lps_mm)
         limits = np.array(self.grid.shape) - 0.5
         inside = ((index >= -0.5) & (index <= limits)).all(axis=-1)
-        found = map_coordinates(self.values, np.moveaxis(index, -1, 0), order=1, mode="nearest", output=np.float32)
-        return np.where(inside, found, np.float32(outside)).astype(np.float32)
+        sampled = map_coordinates(self.values, np.moveaxis(index, -1, 0), order=1, mode="nearest", output=np.float32)
+        return np.where(inside, sampled, np.float32(outside)).astype(np.float32)
 
     def sampled_on(self, grid: Grid, outside: float = 0.0) -> Floats:
         """Values at the voxel centres of another grid, as :meth:`sampled_at` gives them; for display, not for sums."""
         from scipy.ndimage import affine_transform
 
         matrix, offset = grid.to_index_of(self.grid)
-        found = affine_transform(
+        sampled = affine_transform(
             self.values, matrix, offset, output_shape=grid.shape, order=1, mode="nearest", output=np.float32
         )
         k, j, i = np.ogrid[tuple(slice(0, n) for n in grid.shape)]
         for axis, n in enumerate(self.grid.shape):
             index = matrix[axis, 0] * k + matrix[axis, 1] * j + matrix[axis, 2] * i + offset[axis]
-            found[(index < -0.5) | (index > n - 0.5)] = outside
-        return np.asarray(found, np.float32)
+            sampled[(index < -0.5) | (index > n - 0.5)] = outside
+        return np.asarray(sampled, np.float32)
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.geometry.resample import roi_onto
+from voxeldose.model.grid import bounding_box
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import Roi, RoiSet, union
 
@@ -133,12 +134,14 @@ def _grow(occupancy: Floats, grid: Grid) -> Floats:
     from scipy.ndimage import distance_transform_edt
 
     filled = occupancy > 0
-    box = []
-    for axis, (n, step) in enumerate(zip(grid.shape, grid.spacing_mm, strict=True)):
-        rows = np.flatnonzero(filled.any(axis=tuple(a for a in range(3) if a != axis)))
-        reach = math.ceil(REGION_MARGIN_MM / step)
-        box.append(slice(max(0, int(rows[0]) - reach), min(n, int(rows[-1]) + reach + 1)))
-    near = distance_transform_edt(~filled[tuple(box)], sampling=grid.spacing_mm) <= REGION_MARGIN_MM
     result = np.zeros(grid.shape, np.float32)
-    result[tuple(box)] = near
+    inner = bounding_box(filled)
+    if inner is None:
+        return result
+    reaches = [math.ceil(REGION_MARGIN_MM / step) for step in grid.spacing_mm]
+    box = tuple(
+        slice(max(0, part.start - reach), min(n, part.stop + reach))
+        for part, reach, n in zip(inner, reaches, grid.shape, strict=True)
+    )
+    result[box] = distance_transform_edt(~filled[box], sampling=grid.spacing_mm) <= REGION_MARGIN_MM
     return result

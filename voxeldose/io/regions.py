@@ -17,6 +17,7 @@ from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.files import find_series
 from voxeldose.io.dicom.rtstruct import find_structures
 from voxeldose.io.dicom.seg import find_segments
+from voxeldose.model.grid import bounding_box
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.roles import ROLES, role_from_codes, role_from_name
 
@@ -240,8 +241,8 @@ def _masks(values: npt.NDArray[Any]) -> dict[int, tuple[tuple[slice, ...], npt.N
         for label in np.unique(part):
             if label == 0:
                 continue
-            rows, columns = (np.flatnonzero((part == label).any(axis=axis)) for axis in (1, 0))
-            new = slice(k, k + 1), slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+            rows, columns = bounding_box(part == label) or (slice(0), slice(0))
+            new = slice(k, k + 1), rows, columns
             old = found.get(int(label), list(new))
             found[int(label)] = [
                 slice(min(int(a.start), int(b.start)), max(int(a.stop), int(b.stop)))

@@ -234,8 +234,11 @@ def _dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Gri
         return None
     if wanted == "rois":
         if rois.grid is None:
-            msg = "dose.grid = 'rois' needs regions on one grid (a label map or SEG); give ct, activity or a spacing in mm."
-            raise InputError(msg)
+            msg = (
+                "dose.grid = 'rois' needs all regions on one and the same grid (that of a label map or SEG), and they have "
+                "none or several; give ct, activity or a spacing in mm."
+            )
+            raise InputError(msg, code="regions-without-one-grid")
         return rois.grid
     if wanted != "ct":
         return activity.with_spacing(float(wanted))

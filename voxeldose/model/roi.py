@@ -6,17 +6,16 @@ A label map is the case 0/1. Regions may overlap; each lies on its own grid, cro
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.model.grid import bounding_box
 from voxeldose.model.roles import ROLES, RoiCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-
-    import numpy.typing as npt
 
     from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
@@ -72,7 +71,7 @@ class Roi:
         if occupancy.shape != self.grid.shape:
             msg = f"ROI {self.name!r}: occupancy has shape {occupancy.shape} but its grid has {self.grid.shape}."
             raise GeometryError(msg, code="grid-differs", found=occupancy.shape, needed=self.grid.shape)
-        box = _box(occupancy)
+        box = bounding_box(occupancy > 0)
         if box is None:
             msg = f"ROI {self.name!r} is empty: no voxel belongs to it. Check its label, or leave it out."
             raise QuantityError(msg, code="roi-empty", roi=self.name)
@@ -97,17 +96,6 @@ class Roi:
     def on_window(self, part: Grid) -> Floats:
         """Occupancy on another window of the same lattice, zero where the region does not reach."""
         return self.grid.cut(self.occupancy, part)
-
-
-def _box(occupancy: npt.NDArray[Any]) -> tuple[slice, slice, slice] | None:
-    filled = occupancy > 0
-    found = []
-    for axis in range(3):
-        rows = np.flatnonzero(filled.any(axis=tuple(a for a in range(3) if a != axis)))
-        if rows.size == 0:
-            return None
-        found.append(slice(int(rows[0]), int(rows[-1]) + 1))
-    return found[0], found[1], found[2]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +144,13 @@ class RoiSet:
         raise QuantityError(msg, code="roi-unknown", found=name, known=tuple(self.names()))
 
     def __add__(self, other: RoiSet) -> RoiSet:
-        return RoiSet(self.rois + other.rois, self.grid or other.grid)
+        """The regions of both; on a grid only if both have the same. ``RoiSet()`` adds nothing and changes nothing."""
+        if not self.rois and self.grid is None:
+            return other
+        if not other.rois and other.grid is None:
+            return self
+        is_shared = self.grid is not None and other.grid is not None and self.grid.matches(other.grid)
+        return RoiSet(self.rois + other.rois, self.grid if is_shared else None)
 
     def names(self) -> list[str]:
         """All names, in order."""

@@ -12,6 +12,7 @@ import numpy as np
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.files import find_series, read_header
+from voxeldose.io.dicom.header import count, number, numbers
 from voxeldose.io.dicom.new_object import frame_of, plan_uid, reference_header, save_object, study_object
 from voxeldose.io.dicom.planes import image_axes, pixel_spacing, stored_pixels, vector
 from voxeldose.model.grid import Grid, towards_lps
@@ -143,14 +144,14 @@ def read_rtdose(path: str | Path) -> DoseMap:
     if header.get("DoseType", "PHYSICAL") != "PHYSICAL":
         msg = f"{path}: Dose Type (3004,0004) is {header.get('DoseType')}, not PHYSICAL; it is no absorbed dose."
         raise InputError(msg)
-    scaling = header.get("DoseGridScaling")
+    scaling = number(header, "DoseGridScaling")
     if scaling is None:
         msg = f"{path}: Dose Grid Scaling (3004,000E) is missing, so stored values have no unit."
         raise InputError(msg)
     where = str(path)
-    offsets = np.array([float(v) for v in header.get("GridFrameOffsetVector") or [0.0]])
+    offsets = np.array(numbers(header, "GridFrameOffsetVector") or [0.0])
     gaps = np.diff(offsets)
-    frames = int(header.get("NumberOfFrames", 1) or 1)
+    frames = count(header, "NumberOfFrames", 1)
     if gaps.size == 0 or np.abs(gaps - gaps[0]).max() > 0.01 or abs(gaps[0]) < 1e-3 or offsets.size != frames:
         msg = f"{path}: Grid Frame Offset Vector (3004,000C) must hold an even step for each of {frames} frames, two or more."
         raise InputError(msg)
@@ -161,7 +162,7 @@ def read_rtdose(path: str | Path) -> DoseMap:
     affine[:3, 1] = column * spacing[0]
     affine[:3, 2] = row * spacing[1]
     affine[:3, 3] = vector(header, "ImagePositionPatient", 3, where)
-    gy = (stored_pixels(path) * float(scaling)).astype(np.float32)
+    gy = (stored_pixels(path) * scaling).astype(np.float32)
     frame = header.get("FrameOfReferenceUID")
     turned, grid = towards_lps(gy, Grid((gy.shape[0], gy.shape[1], gy.shape[2]), affine, str(frame) if frame else None))
     return DoseMap(turned, grid, method=str(header.get("DoseComment", "") or "RTDOSE"))

@@ -12,6 +12,7 @@ from voxeldose.geometry.contours import contours_of, from_contours
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.codes import codes_in
 from voxeldose.io.dicom.files import read_header
+from voxeldose.io.dicom.header import whole_number
 from voxeldose.io.dicom.new_object import frame_of, save_object, series_ref, study_object
 from voxeldose.model.roi import Roi
 from voxeldose.model.roles import RoiCode
@@ -136,13 +137,13 @@ def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
     if header is None or str(header.get("SOPClassUID", "")) != _RTSTRUCT:
         msg = f"{path}: not an RTSTRUCT file."
         raise InputError(msg)
-    names = {int(r.ROINumber): r for r in header.get("StructureSetROISequence") or []}
+    names = {whole_number(r, "ROINumber"): r for r in header.get("StructureSetROISequence") or []}
     codes = _codes(header)
     drawn: dict[int, list[npt.NDArray[np.float64]]] = {}
     for roi in header.get("ROIContourSequence") or []:
         loops = [loop for c in roi.get("ContourSequence") or [] if (loop := _closed_loop(c, roi, path)) is not None]
         if loops:
-            drawn.setdefault(int(roi.ReferencedROINumber), []).extend(loops)
+            drawn.setdefault(whole_number(roi, "ReferencedROINumber"), []).extend(loops)
     thickness = _usual_distance(list(drawn.values()))
     found = []
     for number, loops in drawn.items():

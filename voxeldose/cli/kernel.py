@@ -62,18 +62,18 @@ def kernel(
 
     if out.exists() and not overwrite:
         msg = f"{out}: already exists; choose another --out or add --overwrite."
-        raise InputError(msg)
+        raise InputError(msg, code="file-exists")
     if not out.absolute().parent.is_dir():
         msg = f"{out}: there is no folder {out.absolute().parent}; make it first."
-        raise InputError(msg)
+        raise InputError(msg, code="folder-missing")
     point = point_kernel()
     if constants:
         point = point.with_energy(y90_constants(constants).energy_mev)
     if range_factor != 1:
         point = point.with_range(range_factor)
-    made = voxelise(point, spacing_mm, density_g_per_ml=density_g_per_ml, reach_mm=reach_mm)
-    write_kernel(made, out)
+    voxels = voxelise(point, spacing_mm, density_g_per_ml=density_g_per_ml, reach_mm=reach_mm)
+    write_kernel(voxels, out)
     click.echo(
-        f"self-dose {made.gy_per_decay.max() * 1e9:.5g} mGy/(MBq s), {' x '.join(map(str, made.energy_fraction.shape))} voxels, "
-        f"{made.mev_per_decay:g} MeV a decay, {made.fraction_outside:.3%} of the energy outside: {out}"
+        f"self-dose {voxels.gy_per_decay.max() * 1e9:.5g} mGy/(MBq s), {' x '.join(map(str, voxels.energy_fraction.shape))} voxels, "
+        f"{voxels.mev_per_decay:g} MeV per decay, {voxels.fraction_outside:.3%} of the energy outside: {out}"
     )

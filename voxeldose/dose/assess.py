@@ -27,7 +27,7 @@ from voxeldose.model.remarks import Numbers, Remark
 from voxeldose.model.volume import DensityMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from voxeldose.dose.engines.base import Engine
     from voxeldose.model.assessment import RoiMetrics, TumorToNormal
@@ -237,8 +237,8 @@ def _measure(run: _Run, on_grid: _DoseOnGrid, watch: _Watch) -> Assessment:
         kernel=run.kernel,
         constants=given.radionuclide,
         calibration=run.quantified.calibration,
-        assumptions=tuple(dict.fromkeys(assumptions)),
-        warnings=tuple(dict.fromkeys(warnings)),
+        assumptions=_distinct(assumptions),
+        warnings=_distinct(warnings),
         timings_s=watch.stop(),
     )
     return Assessment(
@@ -261,6 +261,11 @@ def _measure(run: _Run, on_grid: _DoseOnGrid, watch: _Watch) -> Assessment:
         record=record,
         tumor_to_normal=ratios,
     )
+
+
+def _distinct(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
+    """Each remark once, in order: a volume and its regions may come from one file."""
+    return tuple({(remark.code, remark.sentence): remark for remark in remarks}.values())
 
 
 def _totals(run: _Run, on_grid: _DoseOnGrid) -> Totals:

@@ -12,6 +12,7 @@ from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.grid import bounding_box
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import Roi, RoiSet, union
+from voxeldose.model.roles import LIVER_ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +28,6 @@ OUTSIDE_WARNING = 0.01
 #: By how much the default calibration region is larger than its ROIs: the blur of the scanner and breathing carry
 #: activity across their edges.
 REGION_MARGIN_MM = 10.0
-REGION_ROLES = ("liver", "normal_liver", "tumor", "segment", "perfused")
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +118,7 @@ def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tup
     if region is not None:
         roi, _ = roi_onto(rois[region], grid)
         return roi.on_window(grid), f"ROI {region}"
-    chosen = rois.with_role(*REGION_ROLES)
+    chosen = rois.with_role(*LIVER_ROLES)
     if not chosen:
         return None, "the whole image"
     merged = union([roi_onto(roi, grid)[0].on_window(grid) for roi in chosen])

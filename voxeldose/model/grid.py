@@ -244,6 +244,17 @@ class Grid:
         return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine, self.frame_uid)
 
 
+def bounding_box(mask: Mask) -> tuple[slice, ...] | None:
+    """The smallest slices, one per axis, that hold every true element; ``None`` if there is none."""
+    box = []
+    for axis in range(mask.ndim):
+        filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        if filled.size == 0:
+            return None
+        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
+    return tuple(box)
+
+
 def voxels_met(index: npt.ArrayLike, *, with_touched: bool = False) -> tuple[Integers, Integers]:
     """First and last voxel ``(k, j, i)`` of a lattice that a box shares volume with.
 
@@ -260,17 +271,6 @@ def voxels_met(index: npt.ArrayLike, *, with_touched: bool = False) -> tuple[Int
     first = np.floor(points.min(axis=0) + 0.5 + within)
     last = np.ceil(points.max(axis=0) - 0.5 - within)
     return first.astype(np.int64), last.astype(np.int64)
-
-
-def bounding_box(mask: Mask) -> tuple[slice, ...] | None:
-    """The smallest slices, one per axis, that hold every true element; ``None`` if there is none."""
-    box = []
-    for axis in range(mask.ndim):
-        filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
-        if filled.size == 0:
-            return None
-        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
-    return tuple(box)
 
 
 def towards_lps(values: npt.NDArray[Any], grid: Grid) -> tuple[npt.NDArray[Any], Grid]:

@@ -125,7 +125,7 @@ class RoiSet:
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             msg = f"Two ROIs have the same name: {', '.join(twice)}. Give each its own name with labels."
-            raise QuantityError(msg, code="name-taken", found=tuple(twice))
+            raise QuantityError(msg, code="name-twice", names=tuple(twice))
 
     def __iter__(self) -> Iterator[Roi]:
         return iter(self.rois)

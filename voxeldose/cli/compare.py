@@ -75,7 +75,7 @@ def compare(
             criteria=GammaCriteria(gamma_percent / 100, gamma_mm, gamma_local, gamma_cutoff_percent / 100),
             add=add,
         )
-        content = compare_folders(results, out, options, overwrite=overwrite, progress=report_progress)
+        content = compare_folders(results, out, options, overwrite=overwrite, progress=report_progress).content
     if as_json:
         print_json(content)
     elif not quiet:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from voxeldose.model.assessment import RoiMetrics
 
-__all__ = ["beside", "differences", "merged", "published_limits", "thresholds_met"]
+__all__ = ["compare_means", "differences", "merged", "published_limits", "thresholds_met"]
 
 #: A dose model of a limit -> what gives the same quantity: an engine, or a plan by compartments.
 _SAME = {"local deposition": "local", "kernel": "dpk", "Monte Carlo": "montecarlo"}
@@ -81,7 +81,7 @@ def thresholds_met(
     return tuple(compared)
 
 
-def beside(
+def compare_means(
     mean_gy: Mapping[str, float | None],
     device: str | None,
     limits: tuple[Limit, ...] | None = None,

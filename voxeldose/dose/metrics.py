@@ -21,6 +21,7 @@ from voxeldose.dose.radiobiology import eubed_gy, eud_gy
 from voxeldose.errors import QuantityError
 from voxeldose.model.assessment import Overlap, RoiMetrics, TumorToNormal
 from voxeldose.model.dvh import Dvh
+from voxeldose.model.metric import Metric
 from voxeldose.model.volume import DensityMap
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ def roi_metrics(
         min_dose_gy=lowest,
         max_dose_gy=highest,
         sd_dose_gy=sd,
-        **dict(zip(("d98_gy", "d95_gy", "d90_gy", "d70_gy", "d50_gy", "d2_gy"), doses, strict=True)),
-        **{f"v{dose:g}_fraction": value for dose, value in zip(COVERAGES_GY, coverages, strict=True)},
+        **{Metric("d", 100 * part).key: value for part, value in zip(FRACTIONS, doses, strict=True)},
+        **{Metric("v", dose).key: value for dose, value in zip(COVERAGES_GY, coverages, strict=True)},
         bed_gy=bed,
         eud_gy=eud,
         eubed_gy=eubed,

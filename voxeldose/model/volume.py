@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.model.arrays import Floats
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.remarks import Remark
@@ -29,11 +29,8 @@ __all__ = [
     "DecayMap",
     "DensityMap",
     "DoseMap",
-    "FloatArray",
     "Volume",
 ]
-
-FloatArray = Floats
 
 
 def _freeze(values: npt.ArrayLike) -> Floats:

@@ -141,14 +141,14 @@ def _search(moving: Volume, fixed: Volume) -> Matrix:
         learningRate=2.0, minStep=3e-4, numberOfIterations=200, relaxationFactor=0.5, gradientMagnitudeTolerance=1e-8
     )
     search.SetOptimizerScalesFromPhysicalShift()
-    found = start
+    motion = start
     try:
         for smooth_mm, coarse_mm in zip(_LEVELS_MM, _COARSEST_MM, strict=True):
             here = _at(still, smooth_mm, coarse_mm)
             _sample(search, here)
-            search.SetInitialTransform(found, inPlace=False)
+            search.SetInitialTransform(motion, inPlace=False)
             level = search.Execute(here, _at(moved, smooth_mm, coarse_mm))
-            found = sitk.Euler3DTransform(_inner(level))
+            motion = sitk.Euler3DTransform(_inner(level))
     except RuntimeError as error:
         msg = (
             f"The images could not be registered ({str(error).strip().splitlines()[-1]}). Register them elsewhere and give "
@@ -156,8 +156,8 @@ def _search(moving: Volume, fixed: Volume) -> Matrix:
         )
         raise GeometryError(msg, code="registration-failed") from error
     matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(found.GetMatrix(), (3, 3))
-    matrix[:3, 3] = found.TransformPoint((0.0, 0.0, 0.0))
+    matrix[:3, :3] = np.reshape(motion.GetMatrix(), (3, 3))
+    matrix[:3, 3] = motion.TransformPoint((0.0, 0.0, 0.0))
     return np.asarray(np.linalg.inv(rigid_matrix(matrix, "registration")))
 
 

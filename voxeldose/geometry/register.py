@@ -1,6 +1,6 @@
 """Finding a rigid motion between two images, by mutual information (SimpleITK).
 
-The motion found is a :class:`voxeldose.model.rigid.Registration`; nothing is resampled but inside the search.
+The motion found is a :class:`voxeldose.model.rigid.Registration`; nothing is resampled except inside the search.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def find_rigid(moving: Volume, fixed: Volume) -> RigidFound:
             "The search for a registration did not make the images more alike. Register them elsewhere and give the transform "
             "with [registration] path."
         )
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="registration-failed")
     metric = {"name": METRIC, "before": before if before is not None else 0.0, "after": after}
     first, second = ("ct" if isinstance(image, CtImage) else "activity" for image in (moving, fixed))
     frames = moving.grid.frame_uid, fixed.grid.frame_uid
@@ -154,7 +154,7 @@ def _search(moving: Volume, fixed: Volume) -> Matrix:
             f"The images could not be registered ({str(error).strip().splitlines()[-1]}). Register them elsewhere and give "
             "the transform with [registration] path."
         )
-        raise GeometryError(msg) from error
+        raise GeometryError(msg, code="registration-failed") from error
     matrix = np.eye(4)
     matrix[:3, :3] = np.reshape(found.GetMatrix(), (3, 3))
     matrix[:3, 3] = found.TransformPoint((0.0, 0.0, 0.0))
@@ -205,25 +205,17 @@ def _inner(transform: Any) -> Any:
 
 
 def _image(volume: Volume) -> Any:
-    """A SimpleITK image in the same place."""
-    import SimpleITK as sitk  # noqa: N813
-
-    grid = volume.grid
-    if not grid.is_right_angled:
+    """A SimpleITK image in the same place, CT numbers within bounds."""
+    if not volume.grid.is_right_angled:
         msg = "An image with sheared axes cannot be registered here; give it on perpendicular axes."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="grid-sheared")
     values = volume.values
-    if volume.quantity == "CT number":
+    if isinstance(volume, CtImage):
         values = np.clip(values, *_HU)
     if float(np.ptp(values)) == 0:
         msg = f"The {volume.quantity} image has one value everywhere, so it cannot be registered."
-        raise QuantityError(msg)
-    image = sitk.GetImageFromArray(values)
-    axes = grid.directions[:, ::-1]
-    image.SetSpacing(grid.spacing_mm[::-1])
-    image.SetDirection(axes.ravel().tolist())
-    image.SetOrigin(grid.affine_lps_mm[:3, 3].tolist())
-    return image
+        raise QuantityError(msg, code="image-uniform")
+    return volume.replaced(values).to_sitk()
 
 
 def _at(image: Any, smooth_mm: float, coarse_mm: float) -> Any:

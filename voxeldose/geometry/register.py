@@ -205,11 +205,8 @@ def _inner(transform: Any) -> Any:
 
 
 def _image(volume: Volume) -> Any:
-    """A SimpleITK image in the same place."""
-    import SimpleITK as sitk  # noqa: N813
-
-    grid = volume.grid
-    if not grid.is_right_angled:
+    """A SimpleITK image in the same place, CT numbers within bounds."""
+    if not volume.grid.is_right_angled:
         msg = "An image with sheared axes cannot be registered here; give it on perpendicular axes."
         raise GeometryError(msg, code="grid-sheared")
     values = volume.values
@@ -218,12 +215,7 @@ def _image(volume: Volume) -> Any:
     if float(np.ptp(values)) == 0:
         msg = f"The {volume.quantity} image has one value everywhere, so it cannot be registered."
         raise QuantityError(msg, code="image-uniform")
-    image = sitk.GetImageFromArray(values)
-    axes = grid.directions[:, ::-1]
-    image.SetSpacing(grid.spacing_mm[::-1])
-    image.SetDirection(axes.ravel().tolist())
-    image.SetOrigin(grid.affine_lps_mm[:3, 3].tolist())
-    return image
+    return volume.replaced(values).to_sitk()
 
 
 def _at(image: Any, smooth_mm: float, coarse_mm: float) -> Any:

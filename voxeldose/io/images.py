@@ -174,7 +174,7 @@ def read_activity(
     Raises
     ------
     InputError
-        If nothing tells what the numbers are, or the user and the file say different things.
+        If nothing says what the numbers are, or the user and the file say different things.
     """
     image = load_activity(
         path,
@@ -220,7 +220,7 @@ def load_activity(
             msg = f"{path}: the file does not say what its numbers are; say it with quantity = bq_per_ml, bq or counts."
             raise InputError(msg, code="quantity-missing", keys=("activity.quantity",))
         plain = Volume(values, grid, remarks=_remarks(texts))
-        return ImageRead(_typed(plain, quantity, measured_at, None, path.name))
+        return ImageRead(_as_quantity(plain, quantity, measured_at, None, path.name))
     modality = _modality(path, series_uid, scan)
     if modality == "PT":
         series = only_series(path, ("PT",), series_uid, scan=scan)
@@ -231,7 +231,7 @@ def load_activity(
         at = measured_at or image.at
         if quantity is None or isinstance(image, ActivityMap):
             return ImageRead(_spect_of_quantity(image, quantity, at, path), series)
-        return ImageRead(_typed(image, quantity, at, image.radionuclide, "The NM image"), series)
+        return ImageRead(_as_quantity(image, quantity, at, image.radionuclide, "The NM image"), series)
     if quantity is None:
         msg = (
             f"{path}: the header says {modality}, which is no emission image. If it is one all the same, say what its "
@@ -240,7 +240,7 @@ def load_activity(
         raise InputError(msg, code="quantity-missing", modality=modality, keys=("activity.quantity",))
     series = only_series(path, (), series_uid, scan=scan)
     nuclide = nuclide_of(series.first)
-    typed = _typed(dicom_volume(series), quantity, measured_at, nuclide, f"The {modality} image")
+    typed = _as_quantity(dicom_volume(series), quantity, measured_at, nuclide, f"The {modality} image")
     return ImageRead(typed, series)
 
 
@@ -252,17 +252,17 @@ def _pet(
     units = units_of(header)
     if quantity == "counts":
         counts, units = pet_counts(series, zone=zone)
-        at = _agreed_instant(counts.at, measured_at, where)
+        at = _reconcile_instants(counts.at, measured_at, where)
         name = "The PT image" + (f" with Units {units}" if units else "")
-        return _typed(counts, "counts", at, counts.radionuclide, name)
+        return _as_quantity(counts, "counts", at, counts.radionuclide, name)
     if quantity is None or (quantity == "bq_per_ml" and units == "BQML"):
-        return _agreed(pet_activity(series, zone=zone, options=options), measured_at, where)
+        return _with_instant(pet_activity(series, zone=zone, options=options), measured_at, where)
     if units:
         msg = f"{where}: quantity = {quantity} contradicts Units (0054,1001) {units} in the header; leave quantity out."
         raise InputError(msg, code="quantity-contradicts", quantity=quantity, units=units)
     counts, _ = pet_counts(series, zone=zone)
-    at = _agreed_instant(counts.at, measured_at, where)
-    return _typed(counts, quantity, at, counts.radionuclide, "The PT image")
+    at = _reconcile_instants(counts.at, measured_at, where)
+    return _as_quantity(counts, quantity, at, counts.radionuclide, "The PT image")
 
 
 def _spect_of_quantity(
@@ -272,24 +272,24 @@ def _spect_of_quantity(
     if isinstance(spect, CountMap) or quantity is None:
         return replace(spect, at=at)
     if quantity == "counts":
-        return _typed(spect, "counts", at, spect.radionuclide, "The NM image in Bq/mL")
+        return _as_quantity(spect, "counts", at, spect.radionuclide, "The NM image in Bq/mL")
     if quantity == "bq_per_ml":
         return replace(spect, at=at)
     msg = f"{path}: quantity = {quantity} contradicts the header, whose values are Bq/mL; leave quantity out."
     raise InputError(msg, code="quantity-contradicts", quantity=quantity, units="Bq/mL")
 
 
-def _agreed(pet: ActivityMap, measured_at: datetime | None, path: Path) -> ActivityMap:
+def _with_instant(pet: ActivityMap, measured_at: datetime | None, path: Path) -> ActivityMap:
     """A PET with the user's instant where the header has none; two different instants are refused."""
     if measured_at is None:
         return pet
-    _agreed_instant(pet.at, measured_at, path)
+    _reconcile_instants(pet.at, measured_at, path)
     sentence = f"PET values hold at {measured_at.isoformat()}, as the user says."
     note = Remark("pet-instant-of-user", {"at": measured_at.isoformat()}, sentence)
     return replace(pet, at=measured_at, remarks=(*pet.remarks, note))
 
 
-def _agreed_instant(stated: datetime | None, measured_at: datetime | None, path: Path) -> datetime | None:
+def _reconcile_instants(stated: datetime | None, measured_at: datetime | None, path: Path) -> datetime | None:
     """The instant of the header or of the user; two that differ by more than a minute are refused."""
     if stated is not None and measured_at is not None and abs((stated - measured_at).total_seconds()) > 60:
         msg = (
@@ -302,7 +302,7 @@ def _agreed_instant(stated: datetime | None, measured_at: datetime | None, path:
     return measured_at or stated
 
 
-def _typed(
+def _as_quantity(
     volume: Volume, quantity: str, at: datetime | None, nuclide: Radionuclide | None, name: str
 ) -> ActivityMap | CountMap:
     note = Remark("quantity-of-user", {"quantity": quantity}, f"{name} is taken as {quantity}, as the user says.")
@@ -323,7 +323,7 @@ def _modality(path: Path, series_uid: str | None = None, scan: Scan = find_serie
     if len(kinds) == 1:
         return kinds.pop()
     listed = "; ".join(str(s) for s in series) or "no DICOM image"
-    msg = f"{path}: one image series is needed, found {listed}. Give the folder of the one wanted."
+    msg = f"{path}: one image series is needed, found {listed}. Give the folder of the wanted one."
     raise InputError(msg, code="series-several" if kinds else "series-missing")
 
 

@@ -17,7 +17,7 @@ from voxeldose.io.dicom.planes import (
     planes_of,
     require_rescale,
     rescale,
-    stacked,
+    stack_planes,
     uneven_places,
     volume_of_stack,
 )
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from voxeldose.io.dicom.files import Series
     from voxeldose.io.dicom.planes import Plane
-    from voxeldose.model.volume import FloatArray
+    from voxeldose.model.arrays import Floats
 
 __all__ = ["ct_image", "read_ct"]
 
@@ -68,7 +68,7 @@ def ct_image(series: Series, options: CtOptions) -> CtImage:
     require_rescale(planes)
     _require_ct_numbers(planes)
     padding_hu, remarks = _padding_to_air(planes)
-    stack = stacked(planes, series)
+    stack = stack_planes(planes, series)
     uneven = uneven_places(stack, str(series.folder))
     if uneven and options.uneven == "resample":
         return _resample(stack, padding_hu, remarks)
@@ -111,7 +111,7 @@ def _padding_to_air(planes: Sequence[Plane]) -> tuple[float | None, tuple[Remark
     return None, ()
 
 
-def _without_padding(values: FloatArray, padding_hu: float | None) -> FloatArray:
+def _without_padding(values: Floats, padding_hu: float | None) -> Floats:
     if padding_hu is None:
         return values
     return np.where(values == np.float32(padding_hu), np.float32(AIR_HU), values)

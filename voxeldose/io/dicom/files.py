@@ -185,7 +185,7 @@ def only_series(
         msg = f"{path}: no {sought} series here, but: {listed}."
         raise InputError(msg, code="series-missing", modalities=tuple(modalities))
     msg = (
-        f"{path}: {len(wanted)} {sought} series are mixed here ({listed}). Give a folder with only the one wanted, or "
+        f"{path}: {len(wanted)} {sought} series are mixed here ({listed}). Give a folder with only the wanted one, or "
         "name it by series_uid in the case file."
     )
     raise InputError(msg, code="series-several", series_uids=tuple(s.uid for s in wanted))

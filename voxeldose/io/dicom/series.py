@@ -21,7 +21,7 @@ __all__ = ["dicom_volume", "read_dicom_volume", "series_grid"]
 def read_dicom_volume(path: str | Path, *, series_uid: str | None = None) -> tuple[Volume, Series]:
     """Stored value times slope plus intercept of any image series, whatever it says it is, and the series.
 
-    For images whose header does not tell their quantity; the caller must know it.
+    For images whose header does not state their quantity; the caller must know it.
     """
     series = only_series(Path(path), (), series_uid)
     return dicom_volume(series), series

@@ -24,7 +24,7 @@ from voxeldose.demo.shapes import blurred, occupancy, sphere
 from voxeldose.geometry.resample import onto
 from voxeldose.io.nifti import write_labels
 from voxeldose.model.administration import Administration
-from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90

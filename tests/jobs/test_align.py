@@ -141,7 +141,7 @@ def test_the_facts_of_a_motion_are_its_angles_and_the_shift_of_the_centre(study,
     centre = placed.activity.grid.corners().mean(axis=0)
     wanted = MOTION[:3, :3] @ centre + MOTION[:3, 3] - centre
     np.testing.assert_allclose(facts["shift_of_centre_mm_xyz"], wanted, atol=1e-9)
-    assert "no value was interpolated" in found.sentence()
+    assert "no value was interpolated" in found.remark().sentence
 
 
 CASE = """

@@ -157,5 +157,6 @@ def test_a_contour_that_is_there_twice_counts_once_and_is_told():
     once, _, _ = from_contours(square)
     twice, grid, remarks = from_contours([*square, square[1]])
     np.testing.assert_array_equal(once, twice)
-    assert "1 contours are in the file twice" in remarks[0]
+    assert [(r.code, r.numbers) for r in remarks] == [("contours-twice", {"contours": 1})]
+    assert "1 contours are in the file twice" in remarks[0].sentence
     assert twice.sum(dtype=float) * grid.voxel_volume_ml == pytest.approx(20 * 10 * 9 / 1000, rel=1e-3)

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-__all__ = ["spread", "spread_from_cells"]
+if TYPE_CHECKING:
+    from voxeldose._compiled.arrays import Doubles, Integers
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
+__all__ = ["spread", "spread_from_cells"]
 
 
 @njit(nogil=True, cache=True)
 def spread(
     sources: Integers,
-    amounts: Floats,
-    tau: Floats,
-    share: Floats,
-    chord: Floats,
+    amounts: Doubles,
+    tau: Doubles,
+    share: Doubles,
+    chord: Doubles,
     offset: Integers,
-    length: Floats,
+    length: Doubles,
     count: Integers,
-    table: Floats,
+    table: Doubles,
     per_mm: float,
     reach: float,
-    energy: Floats,
+    energy: Doubles,
     first: int,
 ) -> None:
     """Add to ``energy`` what each source leaves in the voxels that its rays cross.
@@ -92,15 +93,15 @@ def spread(
 
 @njit(nogil=True, cache=True)
 def spread_from_cells(
-    centres: Floats,
-    amounts: Floats,
-    start: Floats,
-    speed: Floats,
-    ends: Floats,
-    tau: Floats,
+    centres: Doubles,
+    amounts: Doubles,
+    start: Doubles,
+    speed: Doubles,
+    ends: Doubles,
+    tau: Doubles,
     limits: tuple[float, float, float, float],
-    table: Floats,
-    energy: Floats,
+    table: Doubles,
+    energy: Doubles,
     first: int,
 ) -> None:
     """Add to ``energy`` what cells of one lattice leave in the voxels of another, at any offset, spacing and tilt.

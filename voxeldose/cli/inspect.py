@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voxeldose.cli.options import PATH, progress
-from voxeldose.cli.terminal import print_rows
+from voxeldose.cli.terminal import print_lines
 
 if TYPE_CHECKING:
     from voxeldose.io.inspection import FoundSeries
@@ -29,25 +29,26 @@ def inspect(path: Path, case_file: Path | None, overwrite: bool, as_json: bool) 
     """
     from voxeldose.errors import InputError
     from voxeldose.io.case_draft import draft_case
-    from voxeldose.io.inspection import inspect as look
+    from voxeldose.io.inspection import inspect as find_series
+    from voxeldose.report.text import table_lines
 
     if case_file is not None and case_file.exists() and not overwrite:
         msg = f"{case_file}: already exists; choose another --case-file or add --overwrite."
-        raise InputError(msg)
-    with progress(as_json) as tell:
-        tell("reading")
-        rows = look(path)
+        raise InputError(msg, code="file-exists")
+    with progress(as_json) as report_progress:
+        report_progress("reading")
+        rows = find_series(path)
     draft = draft_case(rows, case_file.absolute().parent if case_file else Path.cwd())
     if case_file is not None:
         try:
             case_file.write_text(draft, "utf-8")
         except OSError as error:
             msg = f"{case_file}: cannot be written ({error.strerror}). Choose another --case-file."
-            raise InputError(msg) from error
+            raise InputError(msg, code="file-unwritable") from error
     if as_json:
         click.echo(json.dumps([row.as_dict() for row in rows], indent=2, ensure_ascii=False))
         return
-    print_rows([_summary(n, row) for n, row in enumerate(rows, start=1)])
+    print_lines(table_lines([_summary(n, row) for n, row in enumerate(rows, start=1)]))
     for n, row in enumerate(rows, start=1):
         click.echo(f"\n{n}  {row.path}")
         for title, text in _details(row):

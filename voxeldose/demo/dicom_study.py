@@ -14,7 +14,7 @@ import numpy as np
 from voxeldose._version import __version__
 from voxeldose.errors import QuantityError
 from voxeldose.io.dicom.nuclide import code_of
-from voxeldose.model.radionuclide import Y90
+from voxeldose.model.radionuclide import Y90, Y90_POSITRON_FRACTION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from voxeldose.model.grid import Grid
 
 __all__ = ["PhantomStudy", "stamp_seg", "write_ct", "write_pet", "write_rtstruct", "write_spect"]
-
-#: Fraction of decays that emit a positron: Selwyn et al., Appl. Radiat. Isot. 65 (2007) 318-327.
-Y90_POSITRON_FRACTION = 3.186e-5
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from voxeldose._version import __version__
 from voxeldose.demo.shapes import blurred, ellipsoid, lattice, occupancy, sphere
 from voxeldose.dose.activity import count_decays
 from voxeldose.dose.engines.convolution import Convolution
-from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
 from voxeldose.model.dvh import Dvh
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel

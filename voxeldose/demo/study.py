@@ -33,7 +33,7 @@ from voxeldose.demo.phantom import (
 from voxeldose.io.dicom.seg import write_seg
 from voxeldose.io.nifti import write_labels
 from voxeldose.model.administration import Administration
-from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet

@@ -26,9 +26,10 @@ from voxeldose.model.volume import DensityMap
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.roi import Roi
     from voxeldose.model.tissue import Radiobiology
-    from voxeldose.model.volume import DecayMap, DoseMap, FloatArray
+    from voxeldose.model.volume import DecayMap, DoseMap
 
 __all__ = [
     "dvh_in",
@@ -128,7 +129,7 @@ def dvh_in(roi: Roi, dose: DoseMap) -> Dvh:
     return Dvh(_inside(roi, dose), roi.occupancy, dose.grid.voxel_volume_ml)
 
 
-def _inside(roi: Roi, dose: DoseMap) -> FloatArray:
+def _inside(roi: Roi, dose: DoseMap) -> Floats:
     """Dose to the part of each voxel that the region holds.
 
     A voxel's dose is its mean. Where the region fills only a part of it, that part gets the mean plus the slope of the
@@ -159,7 +160,7 @@ def _inside(roi: Roi, dose: DoseMap) -> FloatArray:
     return result
 
 
-def _product(weights: FloatArray, values: FloatArray) -> float:
+def _product(weights: Floats, values: Floats) -> float:
     """Sum of weight times value, in float64."""
     return float(np.einsum("kji,kji->", weights, values, dtype=np.float64))
 
@@ -219,11 +220,11 @@ def tumor_to_normal_of(
     for name, (amount, volume) in (*tumors.items(), ("the normal region", normal)):
         if not (math.isfinite(amount) and amount >= 0 and math.isfinite(volume) and volume > 0):
             msg = f"{name} needs 0 or more of counts or dose and a volume above 0 mL, found {amount} and {volume}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", roi=name)
     if not tumors or normal[0] == 0:
         what = "a tumor" if not tumors else "counts or dose in the normal region, found 0"
         msg = f"T/N needs {what}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="tumor-to-normal-undefined")
     nan = math.nan
 
     def row(amount: float, volume: float) -> tuple[float, float, float]:

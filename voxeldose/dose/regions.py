@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.grid import bounding_box
+from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import Roi, RoiSet, union
 from voxeldose.model.roles import LIVER_ROLES
 
 if TYPE_CHECKING:
-    from voxeldose.model.grid import Grid
-    from voxeldose.model.volume import FloatArray
+    from collections.abc import Mapping
 
-__all__ = ["perfused_normal", "reference_region", "regions_on"]
+    from voxeldose.model.arrays import Floats
+    from voxeldose.model.grid import Grid
+
+__all__ = ["RegionsOnGrid", "perfused_normal", "reference_region", "regions_on"]
 
 #: A region with more than this part outside the dose grid gets a warning.
 OUTSIDE_WARNING = 0.01
@@ -26,17 +30,28 @@ OUTSIDE_WARNING = 0.01
 REGION_MARGIN_MM = 10.0
 
 
-def regions_on(
-    rois: RoiSet, grid: Grid, assumptions: list[str], warnings: list[str]
-) -> tuple[RoiSet, dict[str, float]]:
-    """Every region on the dose grid, with the part of it outside; makes normal liver where there is none."""
+@dataclass(frozen=True, eq=False)
+class RegionsOnGrid:
+    """Regions on windows of one grid, the part of each that lies outside it, and what that assumes and warns of."""
+
+    rois: RoiSet
+    outside_fraction: Mapping[str, float]
+    assumptions: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
+
+
+def regions_on(rois: RoiSet, grid: Grid) -> RegionsOnGrid:
+    """Every region on the dose grid, and normal liver (liver without tumors) where there is none."""
     moved, outside = [], {}
+    assumptions: list[Remark] = []
+    warnings: list[Remark] = []
     for roi in rois:
         region, beyond = roi_onto(roi, grid)
         if beyond > OUTSIDE_WARNING:
-            warnings.append(
+            sentence = (
                 f"{beyond:.1%} of ROI {roi.name} lies outside the dose grid; its numbers are those of the part inside."
             )
+            warnings.append(Remark("roi-outside-dose-grid", {"roi": roi.name, "outside_fraction": beyond}, sentence))
         moved.append(region)
         outside[roi.name] = beyond
     regions = RoiSet(tuple(moved))
@@ -44,14 +59,14 @@ def regions_on(
     if livers and not regions.with_role("normal_liver"):
         normal = _without(livers, tumors, "normal_liver" if "normal_liver" not in regions else "normal_liver_derived")
         if normal is None:
-            warnings.append("Nothing of the liver is left outside the tumors, so there is no normal liver.")
+            sentence = "Nothing of the liver is left outside the tumors, so there is no normal liver."
+            warnings.append(Remark("normal-liver-empty", {}, sentence))
         else:
             regions += RoiSet((normal,))
             outside[normal.name] = max(outside[r.name] for r in livers)
-            assumptions.append(
-                f"{normal.name} is {', '.join(livers.names())} minus {', '.join(tumors.names()) or 'nothing'}."
-            )
-    return regions, outside
+            sentence = f"{normal.name} is {', '.join(livers.names())} minus {', '.join(tumors.names()) or 'nothing'}."
+            assumptions.append(Remark("normal-liver-derived", {"roi": normal.name}, sentence))
+    return RegionsOnGrid(regions, outside, tuple(assumptions), tuple(warnings))
 
 
 def _without(livers: RoiSet, tumors: RoiSet, name: str) -> Roi | None:
@@ -83,7 +98,7 @@ def perfused_normal(regions: RoiSet) -> Roi | None:
     return Roi("perfused normal liver", "normal_liver", both, frame) if (both > 0).any() else None
 
 
-def _merged(rois: RoiSet, frame: Grid) -> tuple[FloatArray, FloatArray]:
+def _merged(rois: RoiSet, frame: Grid) -> tuple[Floats, Floats]:
     """Occupancy of the union on a window of their lattice, and occupancy times offset, (3, nk, nj, ni)."""
     occupancy = union([r.on_window(frame) for r in rois])
     moment = np.zeros((3, *frame.shape), np.float32)
@@ -93,7 +108,7 @@ def _merged(rois: RoiSet, frame: Grid) -> tuple[FloatArray, FloatArray]:
     return occupancy, moment
 
 
-def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tuple[FloatArray | None, str]:
+def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tuple[Floats | None, str]:
     """Weights of the calibration region on ``grid`` (``None`` for the whole image) and its description.
 
     ``region`` names an ROI; without it the union of all that lie in the liver, grown by 10 mm, or the whole image.
@@ -109,7 +124,7 @@ def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tup
     return _grown(merged, grid), f"the union of {names}, grown by {REGION_MARGIN_MM:g} mm"
 
 
-def _grown(occupancy: FloatArray, grid: Grid) -> FloatArray:
+def _grown(occupancy: Floats, grid: Grid) -> Floats:
     """1 in every voxel whose centre lies within the margin of the centre of an occupied voxel, 0 elsewhere.
 
     Only the box around the region is searched, so large images cost no more than small ones.

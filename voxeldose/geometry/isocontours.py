@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
-    from voxeldose.model.volume import FloatArray, Volume
+    from voxeldose.model.volume import Volume
 
 __all__ = ["isocontour"]
 
@@ -19,7 +20,7 @@ _PROBES = 4
 _AT_ONCE = 50_000
 
 
-def isocontour(image: Volume, threshold: float, around: Grid | None = None) -> FloatArray:
+def isocontour(image: Volume, threshold: float, around: Grid | None = None) -> Floats:
     """Part of each voxel of an image in which it reaches a threshold.
 
     Parameters

@@ -1,6 +1,6 @@
 """Finding a rigid motion between two images, by mutual information (SimpleITK).
 
-The motion found is a :class:`voxeldose.model.rigid.Registration`; nothing is resampled but inside the search.
+The motion found is a :class:`voxeldose.model.rigid.Registration`; nothing is resampled except inside the search.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.model.rigid import rigid_matrix
+from voxeldose.model.volume import CtImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,7 @@ def find_rigid(moving: Volume, fixed: Volume) -> tuple[Matrix, dict[str, Any]]:
             "The search for a registration did not make the images more alike. Register them elsewhere and give the transform "
             "with [registration] path."
         )
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="registration-failed")
     return motion, {"name": METRIC, "before": before if before is not None else 0.0, "after": after}
 
 
@@ -112,7 +113,7 @@ def _search(moving: Volume, fixed: Volume) -> Matrix:
             f"The images could not be registered ({str(error).strip().splitlines()[-1]}). Register them elsewhere and give "
             "the transform with [registration] path."
         )
-        raise GeometryError(msg) from error
+        raise GeometryError(msg, code="registration-failed") from error
     matrix = np.eye(4)
     matrix[:3, :3] = np.reshape(found.GetMatrix(), (3, 3))
     matrix[:3, 3] = found.TransformPoint((0.0, 0.0, 0.0))
@@ -169,13 +170,13 @@ def _image(volume: Volume) -> Any:
     grid = volume.grid
     if not grid.is_right_angled:
         msg = "An image with sheared axes cannot be registered here; give it on perpendicular axes."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="grid-sheared")
     values = volume.values
-    if volume.quantity == "CT number":
+    if isinstance(volume, CtImage):
         values = np.clip(values, *_HU)
     if float(np.ptp(values)) == 0:
         msg = f"The {volume.quantity} image has one value everywhere, so it cannot be registered."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="image-uniform")
     image = sitk.GetImageFromArray(values)
     axes = grid.directions[:, ::-1]
     image.SetSpacing(grid.spacing_mm[::-1])

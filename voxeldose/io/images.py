@@ -18,16 +18,9 @@ from voxeldose.io.dicom.options import CtOptions, PetOptions, SpectOptions
 from voxeldose.io.dicom.pet import pet_activity, pet_counts, units_of
 from voxeldose.io.dicom.series import dicom_volume
 from voxeldose.io.dicom.spect import nm_activity
+from voxeldose.model.densities import DENSEST_G_PER_ML
 from voxeldose.model.remarks import Remark
-from voxeldose.model.volume import (
-    DENSEST_G_PER_ML,
-    ActivityMap,
-    CountMap,
-    CtImage,
-    DensityMap,
-    Volume,
-    require_zone,
-)
+from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap, Volume, require_zone
 
 if TYPE_CHECKING:
     from voxeldose.io.dicom.files import Scan, Series

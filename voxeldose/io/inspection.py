@@ -5,21 +5,21 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 from datetime import UTC
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.io.arrays import SUFFIXES, read_array
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom.ct import read_ct
 from voxeldose.io.dicom.files import Series, find_series
 from voxeldose.io.dicom.header import drug_item, number, text
 from voxeldose.io.dicom.instants import format_instant, instant, stated_zone, whole_instant
 from voxeldose.io.dicom.nuclide import nuclide_of
-from voxeldose.io.dicom.pet import read_pet, units_of
+from voxeldose.io.dicom.pet import units_of
 from voxeldose.io.dicom.planes import planes_of
 from voxeldose.io.dicom.quirks import quirks_of
-from voxeldose.io.dicom.spect import read_spect
+from voxeldose.io.images import load_activity, load_ct_image
 from voxeldose.io.regions import read_labels
 from voxeldose.model.volume import ActivityMap, CountMap
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
+    from voxeldose.io.dicom.files import Scan
+    from voxeldose.io.images import ImageRead
     from voxeldose.model.grid import Grid
     from voxeldose.model.remarks import Remark
     from voxeldose.model.volume import Volume
@@ -37,7 +39,7 @@ __all__ = ["FoundSeries", "Use", "inspect"]
 #: What a series or file can be in a case.
 Use = Literal["activity", "ct", "density", "rois"]
 
-_READERS: dict[str, Callable[..., Volume]] = {"CT": read_ct, "PT": read_pet, "NM": read_spect}
+_READERS: dict[str, Callable[..., ImageRead[Volume]]] = {"CT": load_ct_image, "PT": load_activity, "NM": load_activity}
 _LATER = {"RTDOSE": "a dose; read with read_rtdose"}
 #: Keys of the case file that a refusal names as its way out -> what they ask.
 _WAYS_OUT = {
@@ -161,8 +163,9 @@ def inspect(path: str | Path) -> list[FoundSeries]:
         If there is nothing there that could be read.
     """
     path = Path(path)
-    series = sorted(find_series(path), key=lambda s: (str(s.folder), s.uid))
-    found = [_inspect_series(part, path) for one in series for part in _parts(one)]
+    scan = cache(find_series)
+    series = sorted(scan(path), key=lambda s: (str(s.folder), s.uid))
+    found = [_inspect_series(part, path, scan) for one in series for part in _parts(one)]
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if not p.name.startswith("."))
     found += [_inspect_file(p) for p in files if p.is_file() and p.name.casefold().endswith(SUFFIXES)]
     if not found:
@@ -178,7 +181,7 @@ def _parts(series: Series) -> list[Series]:
     return [Series(series.uid, (p,), (h,)) for p, h in zip(series.paths, series.headers, strict=True)]
 
 
-def _inspect_series(series: Series, looked_in: Path) -> FoundSeries:
+def _inspect_series(series: Series, looked_in: Path, scan: Scan) -> FoundSeries:
     header = _whole_header(series)
     nuclide = nuclide_of(header)
     facts: dict[str, Any] = {
@@ -196,16 +199,16 @@ def _inspect_series(series: Series, looked_in: Path) -> FoundSeries:
     }
     if series.modality in ("SEG", "RTSTRUCT"):
         return FoundSeries(**facts, **_regions_in(series.paths[0]))
-    return FoundSeries(**facts, **_image_in(series, looked_in))
+    return FoundSeries(**facts, **_image_in(series, looked_in, scan))
 
 
-def _image_in(series: Series, looked_in: Path) -> dict[str, Any]:
+def _image_in(series: Series, looked_in: Path, scan: Scan) -> dict[str, Any]:
     """Use, grid, needs and verdict of an image series."""
     reader = _READERS.get(series.modality)
     if reader is None:
         return {"verdict": _LATER.get(series.modality, f"{series.modality} is not used")}
     try:
-        volume = reader(looked_in, series_uid=series.uid)
+        volume = reader(looked_in, series_uid=series.uid, scan=scan).volume
     except VoxeldoseError as error:
         keys = error.fields.get("keys")
         ways_out = {key: _WAYS_OUT[key] for key in keys if key in _WAYS_OUT} if isinstance(keys, tuple) else {}

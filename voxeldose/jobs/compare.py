@@ -318,7 +318,7 @@ def _regions(last: StoredAssessment, names: list[str]) -> tuple[RoiSet | None, s
     given = last.read_regions()
     if given.rois is None:
         return None, ""
-    made, _ = regions_on(given.rois, last.dose.grid, [], [])
+    made = regions_on(given.rois, last.dose.grid).rois
     source = "the case's own ROI files" if given.source == "case" else "rois.dcm"
     return RoiSet(tuple(r for r in made if r.name in names)), source
 

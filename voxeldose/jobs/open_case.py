@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.dose.density import hu_to_density
-from voxeldose.dose.engines.convolution import Convolution
-from voxeldose.dose.engines.local import LocalDeposition
-from voxeldose.dose.engines.rays.transport import RayTransport
+from voxeldose.dose.engines.named import engine_named
 from voxeldose.dose.limits import merged, published_limits
 from voxeldose.dose.uncertainty.inputs import Condition, Spread
 from voxeldose.dose.uncertainty.recovery import Recovery, fit_recovery
@@ -19,14 +18,15 @@ from voxeldose.geometry.expressions import Derivation, Isocontour, derive
 from voxeldose.io.config.case import input_files
 from voxeldose.io.config.hu_table import read_hu_table
 from voxeldose.io.config.limits import read_limits
+from voxeldose.io.dicom.files import find_series
 from voxeldose.io.dicom.options import CtOptions, PetOptions, SpectOptions
-from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
+from voxeldose.io.images import is_plain_file, load_activity, load_ct_image, read_density
 from voxeldose.io.regions import read_rois
 from voxeldose.jobs.align import Placed, align
-from voxeldose.jobs.dicom_export import DicomSource, dicom_source
-from voxeldose.model.administration import Administration, administration_from_assays
-from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML, Absolute, Administered, Case
-from voxeldose.model.kernel import point_kernel
+from voxeldose.jobs.dicom_export import DicomSource, dicom_source, structure_set_of_case
+from voxeldose.model.administration import Administration, Assay, administration_from_assays
+from voxeldose.model.case import Absolute, Administered, Case
+from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.roi import RoiSet
 from voxeldose.model.tissue import default_sets, linear_quadratic_set
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from voxeldose.dose.engines.base import Engine
     from voxeldose.io.config.case import AdministrationTable, CaseFile, RecoveryTable, UncertaintyTable
+    from voxeldose.io.dicom.files import Scan
     from voxeldose.model.grid import Grid
     from voxeldose.model.limits import Limit
     from voxeldose.model.tissue import Radiobiology
@@ -67,7 +68,8 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
     zone: tzinfo = (given.at.tzinfo if given.at else None) or UTC
     tell("reading the activity image")
     wanted = config.activity
-    activity = read_activity(
+    scan = cache(find_series)  # every folder is scanned once per case
+    shown = load_activity(
         wanted.path,
         quantity=wanted.quantity,
         measured_at=wanted.measured_at,
@@ -75,20 +77,23 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         series_uid=wanted.series_uid,
         pet=PetOptions(wanted.undo_nuclide, given.radionuclide, wanted.undo_suv, wanted.weight_kg),
         spect=SpectOptions(wanted.energy_window, wanted.slice_spacing_mm),
+        scan=scan,
     )
-    ct = None
+    below = None
     if config.ct is not None:
         tell("reading the CT")
-        ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid, options=CtOptions(config.ct.uneven))
+        options = CtOptions(config.ct.uneven)
+        below = load_ct_image(config.ct.path, series_uid=config.ct.series_uid, options=options, scan=scan)
     tell("reading regions")
-    sets = [read_rois([Path(p) for p in table.paths], table.names) for table in config.rois]
+    sets = [read_rois([Path(p) for p in table.paths], table.names, scan=scan) for table in config.rois]
+    activity, ct = shown.volume, below.volume if below is not None else None
     registration = None
     if config.registration is not None:
         tell("registering")
         placed = Placed(activity, ct, tuple(sets), tuple(table.drawn_on for table in config.rois))
         placed, registration = align(placed, config.registration)
         activity, ct, sets = placed.activity, placed.ct, list(placed.rois)
-    rois = _with_derived(config, sum(sets, RoiSet()), activity)
+    rois = _with_derived(config, sum(sets, RoiSet()), activity, scan)
     case = Case(
         activity,
         rois,
@@ -104,14 +109,15 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         limits=_limits(config),
         bilirubin_mg_per_dl=config.case.bilirubin_mg_per_dl,
     )
-    dicom = dicom_source(config, activity.grid, ct, registration)
+    structures = structure_set_of_case(config, scan)
+    dicom = dicom_source(shown, below, registration=registration, structure_set=structures)
     if config.output.rtstruct and dicom.reference is None:
         msg = "output.rtstruct (--rtstruct) needs a DICOM image: an RTSTRUCT cites the images it lies on. Leave it out."
         raise InputError(msg)
-    return Opened(case, _engine(config), input_files(config), dicom)
+    return Opened(case, engine_named(config.dose.engine), input_files(config), dicom)
 
 
-def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume) -> RoiSet:
+def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume, scan: Scan) -> RoiSet:
     """The regions, and those that the case makes from them."""
     plans = []
     for table in config.derived:
@@ -126,7 +132,7 @@ def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume) -> RoiSet:
         image = None
         if table.image is not None:
             path = Path(table.image)
-            image = read_activity(path, quantity="counts" if is_plain_file(path) else None)
+            image = load_activity(path, quantity="counts" if is_plain_file(path) else None, scan=scan).volume
         plans.append(
             Derivation(table.name, table.role, table.expression, contour, table.margin_mm, table.within, image)
         )
@@ -150,8 +156,8 @@ def _administration(table: AdministrationTable, constants: str) -> Administratio
     assayed = administration_from_assays(
         nuclide,
         at=table.at,
-        vial=(table.administered_mbq, table.assayed_at or table.at),
-        residual=(table.residual_mbq, table.residual_at or table.at),
+        vial=Assay(table.administered_mbq, table.assayed_at or table.at),
+        residual=Assay(table.residual_mbq, table.residual_at or table.at),
         lung_shunt_fraction=table.lung_shunt_fraction,
     )
     return replace(assayed, device=table.device)
@@ -248,9 +254,3 @@ def _dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Gri
         msg = "dose.grid = 'ct' needs a CT; give [ct] path (--ct)."
         raise InputError(msg)
     return ct.grid
-
-
-def _engine(config: CaseFile) -> Engine:
-    if config.dose.engine == "density":
-        return RayTransport(point_kernel())
-    return Convolution(point_kernel()) if config.dose.engine == "dpk" else LocalDeposition()

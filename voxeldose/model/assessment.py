@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from voxeldose.model.case import Case
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.radionuclide import Radionuclide
+    from voxeldose.model.remarks import Remark
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.volume import ActivityMap, DoseMap
 
@@ -208,8 +209,8 @@ class RunRecord:
     kernel: Mapping[str, object]
     constants: Radionuclide
     calibration: str
-    assumptions: tuple[str, ...]
-    warnings: tuple[str, ...]
+    assumptions: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
     timings_s: Mapping[str, float]
 
 

@@ -17,11 +17,9 @@ from voxeldose.model.roles import ROLES, RoiCode
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy.typing as npt
-
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
-
-    FloatArray = npt.NDArray[np.float32]
+    from voxeldose.model.remarks import Remark
 
 __all__ = ["Roi", "RoiSet"]
 
@@ -58,29 +56,29 @@ class Roi:
 
     name: str
     role: str
-    occupancy: FloatArray
+    occupancy: Floats
     grid: Grid
-    remarks: tuple[str, ...] = ()
-    offset: FloatArray | None = None
+    remarks: tuple[Remark, ...] = ()
+    offset: Floats | None = None
     source_name: str = field(default="", kw_only=True)
     codes: tuple[RoiCode, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             msg = f"ROI {self.name!r} has the unknown role {self.role!r}; roles are {', '.join(ROLES)}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="role-unknown", roi=self.name, role=self.role)
         occupancy = np.asarray(self.occupancy)
         if occupancy.shape != self.grid.shape:
             msg = f"ROI {self.name!r}: occupancy has shape {occupancy.shape} but its grid has {self.grid.shape}."
-            raise GeometryError(msg)
+            raise GeometryError(msg, code="grid-differs", roi=self.name)
         box = bounding_box(occupancy > 0)
         if box is None:
             msg = f"ROI {self.name!r} is empty: no voxel belongs to it. Check its label, or leave it out."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="roi-empty", roi=self.name)
         part = np.array(occupancy[box], np.float32, order="C")
         if not (np.isfinite(part).all() and part.min() >= 0 and part.max() <= 1 + 1e-6):
             msg = f"ROI {self.name!r}: occupancy must lie between 0 and 1, found {part.min()} to {part.max()}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", roi=self.name)
         np.minimum(part, 1, out=part)
         part.setflags(write=False)
         if self.offset is not None:
@@ -95,7 +93,7 @@ class Roi:
         """Occupied volume."""
         return float(self.occupancy.sum(dtype=np.float64)) * self.grid.voxel_volume_ml
 
-    def on_window(self, part: Grid) -> FloatArray:
+    def on_window(self, part: Grid) -> Floats:
         """Occupancy on another window of the same lattice, zero where the region does not reach."""
         return self.grid.cut(self.occupancy, part)
 
@@ -127,7 +125,7 @@ class RoiSet:
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             msg = f"Two ROIs have the same name: {', '.join(twice)}. Give each its own name with labels."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="name-twice", names=tuple(twice))
 
     def __iter__(self) -> Iterator[Roi]:
         return iter(self.rois)
@@ -143,7 +141,7 @@ class RoiSet:
             if roi.name == name:
                 return roi
         msg = f"There is no ROI {name!r}; there are {', '.join(self.names()) or 'none'}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="roi-unknown", roi=name)
 
     def __add__(self, other: RoiSet) -> RoiSet:
         """The regions of both; on a grid only if both have the same. ``RoiSet()`` adds nothing and changes nothing."""
@@ -163,7 +161,7 @@ class RoiSet:
         return RoiSet(tuple(r for r in self.rois if r.role in roles), self.grid)
 
 
-def union(occupancies: Sequence[FloatArray]) -> FloatArray:
+def union(occupancies: Sequence[Floats]) -> Floats:
     """Occupancy of the union of regions on one grid, at most 1 in a voxel.
 
     Within a voxel the parts are taken as disjoint (neighbouring regions share a border voxel far more often than they

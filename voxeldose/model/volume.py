@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.model.arrays import Floats
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from voxeldose.model.grid import Grid
     from voxeldose.model.radionuclide import Radionuclide
+    from voxeldose.model.remarks import Remark
 
 __all__ = [
-    "AIR_G_PER_ML",
-    "DENSEST_G_PER_ML",
     "ActivityMap",
     "CountMap",
     "CtImage",
@@ -33,18 +33,10 @@ __all__ = [
     "Volume",
 ]
 
-#: Nothing is denser: a larger number has another unit.
-DENSEST_G_PER_ML = 25.0
+FloatArray = Floats
 
 
-#: Below this density local deposition divides by nearly nothing; such voxels (air) get no dose and are counted.
-AIR_G_PER_ML = 0.05
-
-
-FloatArray = npt.NDArray[np.float32]
-
-
-def _frozen(values: npt.ArrayLike) -> FloatArray:
+def _frozen(values: npt.ArrayLike) -> Floats:
     """A read-only, C-contiguous float32 array; copied unless it already is one that nobody can write."""
     array = np.asarray(values)
     if array.dtype == np.float32 and array.flags.c_contiguous and not array.flags.writeable and array.base is None:
@@ -73,9 +65,9 @@ class Volume:
         If values and grid differ in shape.
     """
 
-    values: FloatArray
+    values: Floats
     grid: Grid
-    remarks: tuple[str, ...] = field(default=(), kw_only=True)
+    remarks: tuple[Remark, ...] = field(default=(), kw_only=True)
     quantity: ClassVar[str] = "unspecified"
     is_extensive: ClassVar[bool] = False
 
@@ -83,7 +75,7 @@ class Volume:
         object.__setattr__(self, "values", _frozen(self.values))
         if self.values.shape != self.grid.shape:
             msg = f"{type(self).__name__}: values have shape {self.values.shape} but the grid has {self.grid.shape}."
-            raise GeometryError(msg)
+            raise GeometryError(msg, code="grid-differs", found=self.values.shape, needed=self.grid.shape)
 
     def total(self) -> float:
         """Sum of all voxels in float64."""
@@ -98,18 +90,18 @@ class Volume:
                 f"{int(bad.sum())} voxels of the {self.quantity} image are not finite (the first at k, j, i = {first}); "
                 "a dose needs a number in every voxel. Write 0 where nothing was measured."
             )
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-not-finite", voxels=int(bad.sum()), first=first)
 
     def window(self, part: Grid) -> Self:
         """The voxels of ``part``, a window of this volume's grid; what lies outside is zero."""
         return self.replaced(self.grid.cut(self.values, part), part)
 
-    def replaced(self, values: npt.ArrayLike, grid: Grid | None = None, remarks: tuple[str, ...] = ()) -> Self:
+    def replaced(self, values: npt.ArrayLike, grid: Grid | None = None, remarks: tuple[Remark, ...] = ()) -> Self:
         """The same quantity with other values, on another grid if given, with further remarks."""
         changes: dict[str, Any] = {"values": values, "grid": grid or self.grid, "remarks": self.remarks + remarks}
         return replace(self, **changes)
 
-    def sampled_at(self, points_lps_mm: npt.ArrayLike, outside: float = 0.0) -> FloatArray:
+    def sampled_at(self, points_lps_mm: npt.ArrayLike, outside: float = 0.0) -> Floats:
         """Values at points ``(…, 3)``, linear between voxel centres; ``outside`` beyond the voxels' edges."""
         from scipy.ndimage import map_coordinates
 
@@ -119,7 +111,7 @@ class Volume:
         found = map_coordinates(self.values, np.moveaxis(index, -1, 0), order=1, mode="nearest", output=np.float32)
         return np.where(inside, found, np.float32(outside)).astype(np.float32)
 
-    def sampled_on(self, grid: Grid, outside: float = 0.0) -> FloatArray:
+    def sampled_on(self, grid: Grid, outside: float = 0.0) -> Floats:
         """Values at the voxel centres of another grid, as :meth:`sampled_at` gives them; for display, not for sums."""
         from scipy.ndimage import affine_transform
 
@@ -141,7 +133,7 @@ class CtImage(Volume):
     quantity: ClassVar[str] = "CT number"
 
     @property
-    def hu(self) -> FloatArray:
+    def hu(self) -> Floats:
         """Hounsfield units, (nk, nj, ni)."""
         return self.values
 
@@ -153,8 +145,8 @@ class DensityMap(Volume):
     quantity: ClassVar[str] = "mass density"
 
     @property
-    def g_per_ml(self) -> FloatArray:
-        """Grams a millilitre, (nk, nj, ni)."""
+    def g_per_ml(self) -> Floats:
+        """Grams per millilitre, (nk, nj, ni)."""
         return self.values
 
 
@@ -175,7 +167,7 @@ class CountMap(Volume):
         require_zone(self.at, "CountMap.at")
 
     @property
-    def counts(self) -> FloatArray:
+    def counts(self) -> Floats:
         """Counts in each voxel, (nk, nj, ni)."""
         return self.values
 
@@ -207,8 +199,8 @@ class ActivityMap(Volume):
         require_zone(self.at, "ActivityMap.at")
 
     @property
-    def bq_per_ml(self) -> FloatArray:
-        """Becquerels a millilitre, (nk, nj, ni)."""
+    def bq_per_ml(self) -> Floats:
+        """Becquerels per millilitre, (nk, nj, ni)."""
         return self.values
 
     def total_mbq(self) -> float:
@@ -225,7 +217,7 @@ class DecayMap(Volume):
     is_extensive: ClassVar[bool] = True
 
     @property
-    def decays(self) -> FloatArray:
+    def decays(self) -> Floats:
         """Decays in each voxel, (nk, nj, ni)."""
         return self.values
 
@@ -243,7 +235,7 @@ class DoseMap(Volume):
     quantity: ClassVar[str] = "absorbed dose"
 
     @property
-    def gy(self) -> FloatArray:
+    def gy(self) -> Floats:
         """Gray, (nk, nj, ni)."""
         return self.values
 
@@ -254,4 +246,4 @@ def require_zone(at: datetime | None, what: str) -> None:
         msg = (
             f"{what} = {at.isoformat()} has no time zone; write it as {at.isoformat()}+00:00 or with the local offset."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="zone-missing", field=what)

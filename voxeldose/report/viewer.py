@@ -173,7 +173,7 @@ def _on(volume: Volume, grid: Grid) -> Floats:
 
 
 def _is_window(part: Grid, whole: Grid) -> bool:
-    first = np.rint(whole.indices(part.points_lps_mm((0, 0, 0)))).astype(int)
+    first = whole.first_voxel_of(part)
     return bool(whole.window(first.tolist(), part.shape).matches(part))
 
 

@@ -76,11 +76,11 @@ def voxelise(
     size = np.asarray(spacing_mm, np.float64)
     if size.shape != (3,) or not (np.isfinite(size).all() and (size > 0).all()):
         msg = f"A voxel needs three positive spacings in mm, found {spacing_mm}."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="spacing-impossible")
     density = kernel.density_g_per_ml if density_g_per_ml is None else density_g_per_ml
     if not (math.isfinite(density) and density > 0 and reach_mm > 0):
         msg = f"Density and reach must be positive, found {density} g/mL and {reach_mm} mm."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", field="density_g_per_ml, reach_mm")
     kernel, size = kernel.in_density(1.0), size * density  # from here on lengths are mass thicknesses: mm of water
     reach = min(reach_mm, float(kernel.radius_mm[-1]))
     sampled = max(DEFAULT_REACH_MM, _NEAR_VOXELS * float(size.prod()) ** (1 / 3))
@@ -91,7 +91,16 @@ def voxelise(
     whole = _mirrored(np.maximum(octant, 0))  # rounding, where a weight is 1e-16 of the largest
     whole *= kernel.within(reach) / (float(whole.sum()) or 1.0)
     spacing = (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2]))
-    return VoxelKernel(whole, spacing, kernel.mev_per_decay, density, reach / density, kernel.source)
+    return VoxelKernel(
+        whole,
+        spacing,
+        kernel.mev_per_decay,
+        density,
+        reach / density,
+        kernel.source,
+        medium=kernel.medium,
+        range_factor=kernel.range_factor,
+    )
 
 
 def _near_weights(kernel: PointKernel, spacing: Doubles, reach_mm: float, fade_mm: Fade) -> Doubles:

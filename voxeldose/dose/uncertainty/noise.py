@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.dose.engines.convolution import Convolution
-from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.engines.threads import processors
 from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.dose.regions import reference_region
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto, roi_onto
 from voxeldose.model.case import Administered
-from voxeldose.model.kernel import DEFAULT_REACH_MM, point_kernel
+from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.grid import voxels_met
+from voxeldose.model.kernel import DEFAULT_REACH_MM, VoxelKernel, point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV
-from voxeldose.model.volume import DecayMap, DensityMap
+from voxeldose.model.remarks import Remark
+from voxeldose.model.volume import DensityMap
 
 if TYPE_CHECKING:
     from voxeldose.dose.engines.base import Engine
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from voxeldose.model.volume import FloatArray
 
 __all__ = ["NoiseField"]
-
-#: Density that turns noise into dose where the run has a density image.
-NOISE_DENSITY_G_PER_ML = 1.04
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +46,8 @@ class NoiseField:
         """For the regions of these names; ``said`` learns what is assumed."""
         from scipy.ndimage import gaussian_filter
 
-        grid = _noise_grid(result, spread, names)
+        kernel, assumed = _point_spread(result, engine)
+        grid = _noise_grid(result, spread, names, kernel.reach_mm)
         activity = onto(result.activity, grid).bq_per_ml
         sigma = spread.noise_fwhm_mm / math.sqrt(8 * math.log(2))
         clean = np.clip(gaussian_filter(activity, [sigma / s for s in grid.spacing_mm], mode="constant"), 0, None)
@@ -60,7 +59,8 @@ class NoiseField:
             f"square root of activity, shared over {spread.noise_fwhm_mm:g} mm."
         )
         blur = _blur_spectrum(grid, sigma)
-        to_dose = blur * _kernel_spectrum(result, engine, grid, said)
+        said += assumed
+        to_dose = blur * _kernel_spectrum(result, kernel, grid)
         balance = None
         if isinstance(result.case.calibration, Administered):
             region, _ = reference_region(result.case.rois, result.activity.grid, result.case.calibration.region)
@@ -107,24 +107,23 @@ def _measured_fraction(result: Assessment, spread: Spread, said: list[str]) -> f
     return fraction
 
 
-def _noise_grid(result: Assessment, spread: Spread, names: list[str]) -> Grid:
+def _noise_grid(result: Assessment, spread: Spread, names: list[str], reach_mm: float) -> Grid:
     """A window of the dose grid around these regions, with room for the kernel and the blur."""
     from scipy import fft
 
     whole = result.dose.grid
     ends = [whole.indices(result.regions[n].grid.corners()) for n in names]
     room = spread.reach_mm
-    room += DEFAULT_REACH_MM / plain_density(result) + 2 * spread.noise_fwhm_mm
+    room += max(reach_mm, DEFAULT_REACH_MM / plain_density(result)) + 2 * spread.noise_fwhm_mm
     margin = np.ceil(room / np.array(whole.spacing_mm)).astype(int)
-    low = np.floor(np.concatenate(ends).min(axis=0) + 0.5 + 1e-6).astype(int) - margin
-    high = np.ceil(np.concatenate(ends).max(axis=0) - 0.5 - 1e-6).astype(int) + 1 + margin
-    size = [fft.next_fast_len(int(n), real=True) for n in high - low]
-    return whole.window(low.tolist(), size)
+    first, last = voxels_met(np.concatenate(ends))
+    size = [fft.next_fast_len(int(n), real=True) for n in last - first + 1 + 2 * margin]
+    return whole.window((first - margin).tolist(), size)
 
 
 def plain_density(result: Assessment) -> float:
     density = result.case.density
-    return NOISE_DENSITY_G_PER_ML if isinstance(density, DensityMap) else density
+    return DEFAULT_DENSITY_G_PER_ML if isinstance(density, DensityMap) else density
 
 
 def _reference_concentration(result: Assessment) -> tuple[float, str]:
@@ -140,17 +139,13 @@ def _reference_concentration(result: Assessment) -> tuple[float, str]:
     return first.activity_mbq / first.volume_ml * 1e6, name
 
 
-def _workers() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _filtered(values: FloatArray, spectrum: FloatArray) -> FloatArray:
     """Circular convolution with a symmetric kernel, by its real spectrum; the window has room around every region."""
     from scipy import fft
 
-    there = fft.rfftn(values.astype(np.float32, copy=False), workers=_workers())
+    there = fft.rfftn(values.astype(np.float32, copy=False), workers=processors())
     there *= spectrum
-    return np.asarray(fft.irfftn(there, values.shape, workers=_workers(), overwrite_x=True), np.float32)
+    return np.asarray(fft.irfftn(there, values.shape, workers=processors(), overwrite_x=True), np.float32)
 
 
 def _blur_spectrum(grid: Grid, sigma_mm: float) -> FloatArray:
@@ -168,29 +163,46 @@ def _blur_spectrum(grid: Grid, sigma_mm: float) -> FloatArray:
     return np.asarray(spectrum / np.sqrt((kernel**2).sum()), np.float32)
 
 
-def _kernel_spectrum(result: Assessment, engine: Engine, grid: Grid, said: list[str]) -> FloatArray:
-    """Spectrum of what turns Bq/mL into Gy: the engine's kernel, or one voxel for local deposition."""
+def _point_spread(result: Assessment, engine: Engine) -> tuple[VoxelKernel, list[Remark]]:
+    """What carries noise into the dose, a kernel of uniform density, and what that assumes."""
+    density, grid = plain_density(result), result.dose.grid
+    is_uneven = isinstance(result.case.density, DensityMap)
+    remarks = []
+    if is_uneven:
+        remarks.append(
+            Remark(
+                "noise-density-uniform",
+                {"density_g_per_ml": density},
+                f"Noise is turned into dose at {density:g} g/mL everywhere; in lung its dose is too small.",
+            )
+        )
+    kernel = engine.point_spread(grid, density)
+    if kernel is None:
+        kernel = voxelise(point_kernel(), grid.spacing_mm, density_g_per_ml=density)
+        remarks.append(
+            Remark(
+                "noise-kernel-borrowed",
+                {"engine": engine.name},
+                f"The engine {engine.name} states no point spread, so noise is carried by the Y-90 kernel of water.",
+            )
+        )
+    elif is_uneven and kernel.energy_fraction.size > 1:
+        remarks.append(
+            Remark(
+                "noise-kernel-uniform", {}, "Noise is carried by the uniform kernel, whatever the engine of the dose."
+            )
+        )
+    return kernel, remarks
+
+
+def _kernel_spectrum(result: Assessment, kernel: VoxelKernel, grid: Grid) -> FloatArray:
+    """Spectrum of what turns Bq/mL into Gy on a grid."""
     from scipy import fft
 
-    density = plain_density(result)
-    nuclide = result.case.administration.radionuclide
+    nuclide, density = result.case.administration.radionuclide, plain_density(result)
     gy = nuclide.decays_per_bq() * nuclide.energy_mev * JOULE_PER_MEV / (density * 1e-3)  # of 1 Bq/mL, all kept
-    if isinstance(result.case.density, DensityMap):
-        said.append(f"Noise is turned into dose at {density:g} g/mL everywhere; in lung its dose is too small.")
-    if isinstance(engine, LocalDeposition):
-        return np.full((*grid.shape[:2], grid.shape[2] // 2 + 1), gy, np.float32)
-    if isinstance(engine, Convolution) and not isinstance(result.case.density, DensityMap):
-        kernel = engine.voxel_kernel(_empty_decays(result), density)
-    else:
-        kernel = voxelise(point_kernel(), grid.spacing_mm, density_g_per_ml=density)
-        said.append("Noise is carried by the uniform kernel, whatever the engine of the dose.")
     part = kernel.energy_fraction
     placed = np.zeros(grid.shape)
     places = [np.arange(n) - n // 2 for n in part.shape]
     np.add.at(placed, np.ix_(*[p % n for p, n in zip(places, grid.shape, strict=True)]), part)
     return np.asarray(fft.rfftn(placed).real * gy, np.float32)
-
-
-def _empty_decays(result: Assessment) -> DecayMap:
-    grid = result.dose.grid
-    return DecayMap(np.zeros(grid.shape, np.float32), grid, radionuclide=result.case.administration.radionuclide)

@@ -77,7 +77,7 @@ class MovingRegion:
         roi, whole = result.regions[name], result.dose.grid
         contour = spread.contour_mm or _contour_by_resolution(result, roi, spread)
         reach = REACH_SIGMAS * (contour + spread.registration_mm)
-        first = np.rint(whole.indices(roi.grid.points_lps_mm((0, 0, 0)))).astype(int)
+        first = whole.first_voxel_of(roi.grid)
         margin = np.ceil(reach / np.array(whole.spacing_mm)).astype(int)
         low = np.maximum(first - margin, 0)
         high = np.minimum(first + np.array(roi.grid.shape) + margin, whole.shape)

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from voxeldose.io.config.toml import Fraction, NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
+from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
 from voxeldose.model.roles import Role  # noqa: TC001 - pydantic needs it at run time
 
 __all__ = [
@@ -124,7 +125,7 @@ class DoseTable(_Table):
     calibration_region: str | None = None
     grid: Literal["activity", "ct", "rois"] | Annotated[float, Field(gt=0, le=100)] = "activity"
     density: str = "uniform"
-    density_g_per_ml: Annotated[float, Field(ge=0.05, le=25)] | None = None
+    density_g_per_ml: Annotated[float, Field(ge=AIR_G_PER_ML, le=DENSEST_G_PER_ML)] | None = None
     hu_table: str | list[Annotated[list[float], Field(min_length=2, max_length=2)]] | None = None
     constants: Literal["ddep", "icrp107", "vendor", "legacy"] = "ddep"
     thresholds: str | None = None

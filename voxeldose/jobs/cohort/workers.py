@@ -18,6 +18,8 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voxeldose.dose.engines.threads import cores
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from multiprocessing.connection import Connection
@@ -90,12 +92,11 @@ class Share:
 
 def share_of(workers: int | None, memory_gb: float | None) -> Share:
     """Divide this machine's processors and memory between workers; as many workers as processors without a number."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = workers or cores
+    count = workers or cores()
     memory = int(memory_gb * 1e9) if memory_gb is not None else None
     if memory is None and (whole := _memory_bytes()) is not None:
         memory = int(_FOR_WORKERS * whole / count)
-    return Share(count, max(1, cores // count), memory)
+    return Share(count, max(1, cores() // count), memory)
 
 
 def thread_environment(threads: int) -> dict[str, str]:

@@ -75,10 +75,15 @@ def test_rays_in_a_uniform_medium_agree_with_the_exact_kernel(density):
     exact = Convolution(KERNEL).dose(blob(), density).gy
     part = np.ones(GRID.shape, bool)
     part[:4, :4, :4] = False  # the corner voxel's shadow
-    # A hot voxel among sharp edges is the worst case for one table of rays: the default's 1024 err by up to 4e-3 there.
-    for rays, tolerance in ((1024, 5e-3), (16384, 2e-3)):
+    # A hot voxel among sharp edges is the worst case for one table of rays. Goal: 1 % of the maximum with the default's 1024 rays,
+    # what the finite number of rays may take of the 3 % against Monte Carlo; and that more rays come nearer, to less than half
+    # of it with sixteen times as many. Found: 0.4 % and 0.2 % at most.
+    error = {}
+    for rays in (1024, 16384):
         dose = engine(soft_tissue_range=1.0, rays=rays).dose(blob(), nearly_uniform(density)).gy
-        assert np.abs(dose - exact)[part].max() < tolerance * exact.max()
+        error[rays] = np.abs(dose - exact)[part].max() / exact.max()
+    assert error[1024] < 0.01
+    assert error[16384] < max(error[1024] / 2, 1e-3), error
 
 
 def test_soft_tissue_stretches_the_kernel_and_lung_does_not():

@@ -7,15 +7,14 @@ Here each voxel's energy is carried along straight rays and spent by the mass it
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.kernel_remarks import kernel_facts, loss_remarks
 from voxeldose.dose.engines.rays.cells import Cells, cells_near, energy_from_cells, lattice_around, places
 from voxeldose.dose.engines.rays.even import spend_evenly
 from voxeldose.dose.engines.rays.table import (
@@ -29,20 +28,26 @@ from voxeldose.dose.engines.rays.table import (
     rays_for,
 )
 from voxeldose.dose.engines.rays.tail import add_tail
+from voxeldose.dose.engines.threads import processors
+from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.resample import onto
+from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV
-from voxeldose.model.volume import AIR_G_PER_ML, DENSEST_G_PER_ML, DecayMap, DensityMap, DoseMap
+from voxeldose.model.remarks import Remark
+from voxeldose.model.volume import DecayMap, DensityMap, DoseMap
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voxeldose.model.arrays import Doubles, Floats, Integers, Reals
     from voxeldose.model.grid import Grid
+    from voxeldose.model.kernel import VoxelKernel
     from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = ["SOFT_TISSUE_RANGE", "RayTransport"]
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 Window = tuple[slice, slice, slice]
 
 #: Range in g/cm² in ICRU four-component soft tissue of 1.05 g/mL, against water: own Monte Carlo (tables/README.md). At
@@ -119,13 +124,13 @@ class RayTransport:
         rays = self.rays
         if rays is not None and not (_FEWEST_RAYS <= rays <= _MOST_RAYS and rays & (rays - 1) == 0):
             msg = f"The number of rays must be a power of two from {_FEWEST_RAYS} to {_MOST_RAYS}, found {rays}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", field="rays", found=rays)
         if not 0.9 <= self.soft_tissue_range <= 1.1:
             msg = f"A range factor against water lies near 1 (soft tissue {SOFT_TISSUE_RANGE}), found {self.soft_tissue_range}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", field="soft_tissue_range", found=self.soft_tissue_range)
         if not (math.isfinite(self.tail_mm) and self.tail_mm >= 0) or (self.threads is not None and self.threads < 1):
             msg = f"tail_mm must be 0 or more and threads 1 or more, found {self.tail_mm} and {self.threads}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", field="tail_mm, threads")
 
     def describe(self) -> str:
         """One sentence for the report."""
@@ -144,6 +149,24 @@ class RayTransport:
             f"water-equivalent path up to {DEFAULT_REACH_MM:g} mm, {tail}; range factor {self.soft_tissue_range:g} for "
             f"soft tissue, bone and fat, 1 for lung; kernel: {self.kernel.source}."
         )
+
+    def facts(self) -> Mapping[str, object]:
+        """Source, energy, reach and hash of the kernel; beyond the reach of rays only the tail is added."""
+        return kernel_facts(self.kernel, DEFAULT_REACH_MM)
+
+    def remarks(self) -> tuple[Remark, ...]:
+        """What straight rays leave out, and the energy beyond rays and tail."""
+        straight = Remark(
+            "rays-straight",
+            {"soft_tissue_range": self.soft_tissue_range},
+            "Betas are carried along straight rays with scatter as in water at the same path; backscatter at bone, metal and air and "
+            "the range factors of bone and fat are not modelled.",
+        )
+        return (straight, *loss_remarks(self.kernel, max(self.tail_mm, DEFAULT_REACH_MM)))
+
+    def point_spread(self, grid: Grid, density_g_per_ml: float) -> VoxelKernel:
+        """The kernel of a uniform medium; where density varies, rays go farther and less far than it says."""
+        return voxelise(self.kernel, grid.spacing_mm, density_g_per_ml=density_g_per_ml)
 
     def dose(self, decays: DecayMap, density: DensityMap | float, grid: Grid | None = None) -> DoseMap:
         """Dose in each voxel of ``grid``.
@@ -200,18 +223,18 @@ class RayTransport:
         gy.setflags(write=False)  # else DoseMap would copy it
         return DoseMap(gy, grid, method=self.describe(), energy_lost_fraction=lost)
 
-    def _range_factor(self, rho: Floats) -> Floats:
+    def _range_factor(self, rho: Doubles) -> Doubles:
         known = np.log([LUNG_G_PER_ML, SOFT_TISSUE_G_PER_ML])
         return np.asarray(np.interp(np.log(np.maximum(rho, 1e-6)), known, [1.0, self.soft_tissue_range]))
 
-    def _tau(self, rho: npt.NDArray[np.floating[Any]]) -> Floats:
+    def _tau(self, rho: Reals) -> Doubles:
         """Water-equivalent mm a mm."""
         dense = np.asarray(rho, np.float64)
         return np.where(dense > 0, dense / self._range_factor(dense), END)
 
     def _energy(
         self, cells: Cells, density: DensityMap | float, grid: Grid, radionuclide: Radionuclide
-    ) -> tuple[Floats, Window]:
+    ) -> tuple[Doubles, Window]:
         """Energy in voxels of ``grid`` in units of the energy of one decay, and the part of ``grid`` that it fills."""
         around = lattice_around(cells, grid)
         parts = _parts_of_a_voxel(grid, density)
@@ -229,7 +252,7 @@ class RayTransport:
         if not strong.all():  # noise all over an image would else cost minutes
             coarse = _seen(density, around, (1, 1, 1))
             energy += self._through(cells.some(~strong), around, (1, 1, 1), coarse, _WEAK_RAYS)
-        first = np.rint(grid.indices(around.points_lps_mm((0, 0, 0)))).astype(int)
+        first = grid.first_voxel_of(around)
         low, high = np.maximum(first, 0), np.minimum(first + around.shape, grid.shape)
         inside = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
         return energy[inside], (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
@@ -239,9 +262,9 @@ class RayTransport:
         cells: Cells,
         around: Grid,
         parts: tuple[int, int, int],
-        rho: npt.NDArray[np.floating[Any]],
+        rho: Reals,
         rays: int | None,
-    ) -> Floats:
+    ) -> Doubles:
         """Energy in voxels of ``around``, each seen by the rays in ``parts``, of density ``rho``."""
         tau = self._tau(rho)
         if _same_lattice(cells.grid, around):
@@ -252,8 +275,8 @@ class RayTransport:
         return np.asarray(energy.reshape(_blocks(around, parts)).sum(axis=(1, 3, 5)))
 
     def _from_voxels(
-        self, cells: Cells, around: Grid, parts: tuple[int, int, int], part_tau: Floats, rays: int | None
-    ) -> Floats:
+        self, cells: Cells, around: Grid, parts: tuple[int, int, int], part_tau: Doubles, rays: int | None
+    ) -> Doubles:
         """As :func:`energy_from_cells` where each cell is a block of voxels: one way through them for all, known before."""
         voxel_mm = np.array(around.spacing_mm)
         tau = np.pad(part_tau, 1, constant_values=END)
@@ -272,7 +295,7 @@ def _same_lattice(one: Grid, other: Grid) -> bool:
     return bool(np.allclose(matrix, np.eye(3), atol=1e-6) and np.allclose(offset, np.rint(offset), atol=1e-4))
 
 
-def _uniform(rho: npt.NDArray[np.float32]) -> float | None:
+def _uniform(rho: Floats) -> float | None:
     low, high = float(rho.min()), float(rho.max())
     return high if high - low <= 1e-6 * high and high >= AIR_G_PER_ML else None
 
@@ -286,7 +309,7 @@ def _blocks(around: Grid, parts: tuple[int, int, int]) -> list[int]:
     return [n for pair in zip(around.shape, parts, strict=True) for n in pair]
 
 
-def _seen(density: DensityMap | float, around: Grid, parts: tuple[int, int, int]) -> npt.NDArray[np.floating[Any]]:
+def _seen(density: DensityMap | float, around: Grid, parts: tuple[int, int, int]) -> Reals:
     """The density that rays see."""
     lattice = _in_parts(around, parts)
     if isinstance(density, DensityMap):
@@ -312,22 +335,22 @@ def _require_usable(decays: DecayMap, density: DensityMap | float, grid: Grid) -
             "The activity grid is sheared (its axes are not perpendicular), so one table of rays does not fit it; "
             "resample the activity image to a right-angled grid."
         )
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="grid-sheared")
     if not isinstance(density, DensityMap):
         if not (math.isfinite(density) and density >= AIR_G_PER_ML):
             msg = f"A tissue density of at least {AIR_G_PER_ML} g/mL is needed, found {density}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="density-impossible", found=density, needed_at_least=AIR_G_PER_ML)
         return
     density.require_finite()
     highest = float(density.g_per_ml.max())
     if highest > DENSEST_G_PER_ML:
         msg = f"The density image reaches {highest:g}, more than any matter in g/mL; is it in kg/m³ or HU?"
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="density-impossible", found=highest, needed_at_most=DENSEST_G_PER_ML)
 
 
 def _shared(
-    sources: Integers, amounts: Floats, tau: Floats, rays: list[Bundle], table: Floats, threads: int | None
-) -> Floats:
+    sources: Integers, amounts: Doubles, tau: Doubles, rays: list[Bundle], table: Doubles, threads: int | None
+) -> Doubles:
     """Rays of all sources, in a fixed number of ranges that are added in order; ``sources`` are flat indices, rising."""
     from voxeldose._compiled.rays import spread
 
@@ -339,7 +362,7 @@ def _shared(
         rows.append((int(some.part @ strides), row))
     reach = max(at + int(row[2].max(initial=0)) for at, row in rows)
 
-    def work(some: Integers) -> tuple[int, Floats]:
+    def work(some: Integers) -> tuple[int, Doubles]:
         if not some.size:
             return 0, np.zeros(0)
         first = max(0, int(sources[some[0]]) - reach)
@@ -353,7 +376,7 @@ def _shared(
         return first, window
 
     total = np.zeros(flat.size)
-    with ThreadPoolExecutor(threads or int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(threads or processors()) as pool:
         for first, window in pool.map(work, np.array_split(np.arange(sources.size), _PARTS)):
             total[first : first + window.size] += window
     return total

@@ -66,7 +66,12 @@ def structures() -> Iterator[Figure]:
         write_rtstruct(STUDY, contours, path, at=AT, frame_uid=frame)
         (Path(folder) / "ct").mkdir()
         write_ct(STUDY, np.zeros(grid.shape, np.float32), grid, Path(folder) / "ct", AT)
-        rois, others = read_rtstruct(path), masks_of_plastimatch(path, grid)
+        rois = read_rtstruct(path)
+        others, failure = masks_of_plastimatch(path, grid)
+    if failure:
+        yield of.shown(
+            f"plastimatch: {failure}", float("nan"), float("nan"), "an outside program that failed judges nothing"
+        )
     for axis, letter in ((0, "x"), (2, "z")):
         place = grid.points_lps_mm(np.stack(np.meshgrid(*[np.arange(30)] * 3, indexing="ij"), -1))[..., axis]
         dose = DoseMap((MIDDLE_GY + GY_PER_MM * (place - CENTRE[axis])).astype(np.float32), grid)
@@ -140,22 +145,32 @@ def centre_mask(loops: list[Floats], grid: Grid) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def masks_of_plastimatch(structures_file: Path, grid: Grid) -> dict[str, dict[str, npt.NDArray[np.bool_]]]:
-    """The masks of plastimatch on the voxels of the CT beside the file; empty where it is not installed."""
+def masks_of_plastimatch(structures_file: Path, grid: Grid) -> tuple[dict[str, dict[str, npt.NDArray[np.bool_]]], str]:
+    """The masks of plastimatch on the voxels of the CT beside the file, and how it failed if it did.
+
+    No masks and no failure where it is not installed.
+    """
     import nibabel as nib
 
     program = shutil.which("plastimatch")
     if program is None:
-        return {}
+        return {}, ""
     folder = structures_file.parent
     words = ["convert", "--input", structures_file, "--referenced-ct", folder / "ct", "--output-prefix", folder / "out"]
-    subprocess.run([program, *map(str, words), "--prefix-format", "nii.gz"], check=True, capture_output=True)  # noqa: S603
+    try:
+        subprocess.run(  # noqa: S603 - the program found above, with files of our own
+            [program, *map(str, words), "--prefix-format", "nii.gz"], check=True, capture_output=True, timeout=300
+        )
+    except subprocess.TimeoutExpired:
+        return {}, "did not end within 300 s"
+    except subprocess.CalledProcessError as error:
+        return {}, f"ended with status {error.returncode}"
     found = {}
     for path in (folder / "out").glob("*.nii.gz"):
         mask = np.asarray(nib.load(path).dataobj).T > 0  # (i, j, k) along x, y, z as the CT's voxels
         if mask.shape == grid.shape:
             found[path.name.removesuffix(".nii.gz")] = mask
-    return {"plastimatch": found}
+    return {"plastimatch": found}, ""
 
 
 def gamma(kernel: PointKernel) -> Iterator[Figure]:

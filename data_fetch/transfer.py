@@ -147,11 +147,9 @@ def unpack(archive: Path, folder: Path) -> Path:
     Raises
     ------
     InputError
-        If the archive is damaged or holds such a member.
+        If the archive is damaged, holds such a member, or has no name of its own for the folder.
     """
-    name = archive.name
-    for suffix in (".zip", ".tar.gz", ".tgz", ".tar"):
-        name = name[: -len(suffix)] if name.casefold().endswith(suffix) else name
+    name = _folder_name(archive)
     target, partial = folder / name, folder / f".{name}.unpacking"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -178,6 +176,17 @@ def unpack(archive: Path, folder: Path) -> Path:
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return target
+
+
+def _folder_name(archive: Path) -> str:
+    """The archive's name without its suffix; one that would be the folder around it, or the archive, is refused."""
+    name = archive.name
+    for suffix in (".zip", ".tar.gz", ".tgz", ".tar"):
+        name = name[: -len(suffix)] if name.casefold().endswith(suffix) else name
+    if not name.strip(". ") or name == archive.name:
+        msg = f"{archive.name!r}: an archive needs a name before .zip or .tar, after which its folder is called."
+        raise InputError(msg, code="archive-without-name")
+    return name
 
 
 def _inside(path: str, archive: Path) -> PurePosixPath:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.__main__ import main
+from benchmarks.accuracy_shapes import structures
 from benchmarks.bench_convolution import DENSITY, measured, phantom, work_of
 from benchmarks.card import Card, write_card, write_json
 from benchmarks.figures import Figure, Section
@@ -120,6 +121,26 @@ def test_the_page_is_whole_in_itself_and_escapes_names(tmp_path):
     assert [f.name for f in card.outside] == ["y"]
     write_json(card, tmp_path / "card.json")
     assert json.loads((tmp_path / "card.json").read_text())["accuracy"][1]["value"] is None
+
+
+def test_numbers_of_numpy_are_numbers_of_json(tmp_path):
+    figure = Figure("other", "y", np.float32(0.5), np.float64(1.0), "Gy", "source", np.float64(0.9), 1.1, "why")
+    assert isinstance(figure.is_inside, np.bool_)  # as of a comparison of numpy's numbers
+    speed = {"grids": [{"cpu_s": np.float32(2.0), "peak_grids": np.float64("nan"), "count": np.int64(3)}]}
+    write_json(Card({"versions": {}}, "python -m benchmarks", [figure], speed), tmp_path / "card.json")
+    content = json.loads((tmp_path / "card.json").read_text())
+    assert content["accuracy"][0]["value"] == 0.5
+    assert content["accuracy"][0]["inside"] is False
+    assert content["speed"]["grids"] == [{"cpu_s": 2.0, "peak_grids": None, "count": 3}]
+
+
+def test_an_outside_program_that_fails_is_a_row_of_the_card(monkeypatch, tmp_path):
+    failing = tmp_path / "plastimatch"
+    failing.write_text("#!/bin/sh\nexit 134\n")
+    failing.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    rows = [f for f in structures() if "status 134" in f.name]
+    assert [row.is_inside for row in rows] == [None]
 
 
 def test_every_program_of_the_speed_card_computes_the_same_dose():

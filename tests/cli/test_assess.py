@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -50,7 +51,7 @@ def test_a_case_file_gives_every_result(study):
     out = study / "case-results"
     assert {p.name for p in out.iterdir()} == FILES
     found = json.loads((out / "assessment.json").read_text())
-    assert found["schema"] == "voxeldose/assessment/1"
+    assert found["schema"] == "voxeldose/assessment/2"
     assert set(found["rois"]) == {"liver", "lesion", "normal_liver"}
     assert found["tumor_to_normal_ratio"] == pytest.approx(5, rel=1e-4)
     assert "lesion" in result.stdout
@@ -273,7 +274,7 @@ def test_labels_that_are_no_json_are_refused(study):
 
 
 def test_an_unforeseen_fault_is_one_line_and_exit_code_1(study, monkeypatch):
-    monkeypatch.setattr("voxeldose.jobs.run_case.assess", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(import_module("voxeldose.jobs.run_case"), "assess", lambda *_, **__: 1 / 0)
     result = run("assess", study / "case.toml")
     assert result.exit_code == 1
     assert "ZeroDivisionError" in result.stderr

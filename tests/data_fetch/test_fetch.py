@@ -224,6 +224,16 @@ def test_an_archive_that_grows_beyond_reason_is_refused(tmp_path):
     assert not (tmp_path / "bomb").exists()
 
 
+@pytest.mark.parametrize("name", [".zip", "..zip", "...tar", ". .tar.gz", "set"])
+def test_an_archive_without_a_name_of_its_own_touches_nothing(tmp_path, name):
+    kept = tmp_path / "other.dcm"
+    kept.write_text("x")
+    with pytest.raises(InputError) as refusal:
+        unpack(zipped(tmp_path / name, {"a": b"x"}), tmp_path)
+    assert refusal.value.code == "archive-without-name"
+    assert {p.name for p in tmp_path.iterdir()} == {"other.dcm", name}
+
+
 def test_a_damaged_archive_is_refused(tmp_path):
     archive = zipped(tmp_path / "set.zip", {"a.bin": os.urandom(10_000)})
     raw = bytearray(archive.read_bytes())

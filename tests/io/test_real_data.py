@@ -9,7 +9,7 @@ import pytest
 
 from voxeldose.io.arrays import read_array
 from voxeldose.io.dicom.ct import read_ct
-from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.options import CtOptions, PetOptions
 from voxeldose.io.dicom.pet import read_pet
 from voxeldose.io.dicom.rtdose import read_rtdose
 from voxeldose.io.dicom.series import read_dicom_volume
@@ -76,7 +76,7 @@ def test_a_pet_in_suv_is_refused_and_may_be_used_as_a_relative_image(data_folder
     folder = data_folder / "sts001_ge_petct" / "cropped_pet" / "dicom"
     refused(lambda: read_pet(folder), str(folder), "GML", "BQML", "counts", "undo_suv")
     # SUV corrected to the administration: 388.777472 MBq in 71 kg
-    turned = read_pet(folder, requests=Requests(undo_suv=True))
+    turned = read_pet(folder, options=PetOptions(undo_suv=True))
     suv = facts["sts001_ge_petct/cropped_pet"]["value_max"]
     assert turned.values.max() == pytest.approx(suv * 388.777472e6 / 71000, rel=1e-6)
     found = read_activity(folder, quantity="counts")
@@ -114,7 +114,7 @@ def test_a_recon_tomo_without_geometry_is_refused_in_spite_of_its_old_dates(data
     path = data_folder / "nm_recon_tomo_heart" / "NM-MONO2-16-13x-heart.dcm"
     refused(lambda: read_spect(path), str(path), "Detector Information Sequence", "NIfTI")
     (row,) = inspect(path)
-    assert row["verdict"].startswith("refused")
+    assert row.verdict.startswith("refused")
 
 
 def test_a_ct_scanned_feet_first_is_read_with_k_to_the_head(data_folder):
@@ -134,7 +134,7 @@ def test_a_ge_ct_of_three_slices_keeps_its_slice_distance_of_1_mm(data_folder, f
 
 def test_a_ct_with_a_missing_slice_is_interpolated_where_the_user_asks(data_folder):
     folder = data_folder / "ct_quirk_missing_slice" / "dicom"
-    ct = read_ct(folder, uneven="resample")
+    ct = read_ct(folder, options=CtOptions("resample"))
     assert ct.grid.shape == (5, 512, 512)
     assert ct.grid.spacing_mm[0] == pytest.approx(5)
     np.testing.assert_allclose(ct.hu[3], (ct.hu[2] + ct.hu[4]) / 2, atol=1e-3)  # float32 of about 1000
@@ -188,7 +188,7 @@ def test_a_mask_of_one_label_is_named_by_its_file(data_folder):
 def test_every_public_folder_can_be_inspected_without_naming_a_patient(data_folder):
     names = ("ct_seg_dcmqi", "pydicom_misc", "nm_recon_tomo_heart", "seg_highdicom", "rt_dicompyler")
     rows = [row for name in names for row in inspect(data_folder / name)]
-    assert all(row["verdict"] for row in rows)
-    text = str([{k: v for k, v in row.items() if k != "path"} for row in rows])
+    assert all(row.verdict for row in rows)
+    text = str([{k: v for k, v in row.as_dict().items() if k != "path"} for row in rows])
     for patient in ("JANCT000", "Anonymized^", "CompressedSamples"):
         assert patient not in text

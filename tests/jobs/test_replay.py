@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 from small_study import GRID, run, write_study
 
+from voxeldose.errors import InputError
+from voxeldose.io.results.manifest import sha256
+from voxeldose.jobs.replay import replay as repeat
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
@@ -105,13 +109,54 @@ def test_another_version_is_named(study):
     assert found["identical"]
 
 
+def as_schema_1(folder):
+    """The results as an earlier version wrote them: remarks as sentences, no parameter sets."""
+    content = json.loads((folder / "assessment.json").read_text("utf-8"))
+    content |= {key: [row["message"] for row in content[key]] for key in ("assumptions", "warnings")}
+    content["schema"] = "voxeldose/assessment/1"
+    del content["radiobiology"]
+    (folder / "assessment.json").write_text(json.dumps(content), "utf-8")
+    manifest = json.loads((folder / "run.json").read_text("utf-8"))
+    manifest |= {"schema": "voxeldose/run/1", "assumptions": content["assumptions"], "warnings": content["warnings"]}
+    manifest["outputs"]["assessment.json"] = sha256(folder / "assessment.json")
+    manifest["numbers"]["assessment_sha256"] = "of sentences and numbers"
+    (folder / "run.json").write_text(json.dumps(manifest), "utf-8")
+    return content
+
+
+def test_a_run_of_schema_1_is_compared_by_its_numbers(made, study):
+    content = as_schema_1(study / "results")
+    found = replay(study, f"{made}={study}")
+    assert found["identical"]
+    assert found["numbers"]["assessment_identical"] is True
+    content["rois"]["liver"]["mean_dose_gy"] += 1
+    (study / "results" / "assessment.json").write_text(json.dumps(content), "utf-8")
+    manifest = json.loads((study / "results" / "run.json").read_text("utf-8"))
+    manifest["outputs"]["assessment.json"] = sha256(study / "results" / "assessment.json")
+    (study / "results" / "run.json").write_text(json.dumps(manifest), "utf-8")
+    shutil.rmtree(study / "again")
+    found = replay(study, f"{made}={study}")
+    assert list(found["numbers"]["assessment"]) == ["rois.liver.mean_dose_gy"]
+    assert not found["identical"]
+
+
+def test_a_manifest_of_schema_1_alone_does_not_tell_whether_numbers_differ(made, study):
+    as_schema_1(study / "results")
+    (study / "results" / "assessment.json").unlink()
+    found = replay(study, f"{made}={study}")
+    assert found["numbers"]["dose_identical"]
+    assert found["numbers"]["assessment_identical"] is None
+    assert not found["identical"]
+    assert any("is not known" in s for s in found["sentences"])
+
+
 def test_without_the_earlier_results_it_still_knows_whether_numbers_differ(study):
     for name in ("assessment.json", "dose.nii.gz"):
         (study / "results" / name).unlink()
     found = replay(study, "x=y", "--set", "dose.density_g_per_ml=1.0")
     assert not found["numbers"]["dose_identical"]
     assert found["numbers"]["dose"] is None
-    assert any("not beside the manifest" in s for s in found["sentences"])
+    assert any("not next to the manifest" in s for s in found["sentences"])
 
 
 def test_another_grid_is_said(study):
@@ -157,3 +202,16 @@ def test_people_get_sentences_and_quiet_gives_none(study):
     shown = run("replay", study / "results", "--out", study / "b")
     assert shown.stdout == "Every number is the same, to the last bit.\n"
     assert run("replay", study / "results", "--out", study / "c", "--quiet").output == ""
+
+
+def test_from_python_every_difference_has_a_code(made, study):
+    found = repeat(study / "results", study / "again", settings={"dose.engine": "local"}, moved=(str(made), str(study)))
+    assert not found.identical
+    codes = [one.code for one in found.remarks]
+    assert codes[0] == "setting-changed"
+    assert found.remarks[0].numbers == {"key": "dose.engine"}
+    assert {"dose-differs", "number-changed"} < set(codes)
+    assert found.content["sentences"] == list(found.sentences)
+    with pytest.raises(InputError) as refusal:
+        repeat(study / "results", study / "b", settings={"engine": "local"})
+    assert refusal.value.code == "setting-malformed"

@@ -1,6 +1,6 @@
-"""Words to objects, results to files and terminal; exit codes. The only room that prints.
+"""Words to calls, answers to the terminal; exit codes. Nothing else prints.
 
-One file a command. Nothing but click is imported until a command runs, so that ``voxeldose --help`` is instant.
+One file per command. Nothing but click is imported until a command runs, so that ``voxeldose --help`` is instant.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
+import traceback
 from typing import NoReturn
 
 import click
@@ -35,21 +36,23 @@ __all__ = ["main"]
 REFUSED = 3
 FAILED = 1
 
-# The interpreter would else look through the compiler's hundred thousand objects several times before it ends: 0.4 s.
+# Otherwise the interpreter traverses the compiler's hundred thousand objects several times at exit: 0.4 s.
 atexit.register(gc.freeze)
 
 
-class _Refusing(click.Group):
-    """Turns refusals into exit code 3, and anything unforeseen into one line and exit code 1."""
+class _Main(click.Group):
+    """Turns refusals into exit code 3, and anything unexpected into exit code 1 and a file with the traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except VoxeldoseError as error:
+            _show_traceback(ctx)
             _stop(f"refused: {error}", REFUSED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except MemoryError:
+            _show_traceback(ctx)
             _stop(
                 "there is not enough memory for this; ask for larger voxels (--grid, --spacing-mm) or crop the images.",
                 FAILED,
@@ -57,11 +60,26 @@ class _Refusing(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             raise click.exceptions.Exit(0) from None
-        except Exception as error:
-            if ctx.params.get("debug"):
-                raise
-            why = f"{type(error).__name__}: {error}"
-            _stop(f"unforeseen fault ({why}). This is a defect; voxeldose --debug shows where.", FAILED)
+        except Exception as error:  # noqa: BLE001 - the last resort: its traceback goes to a file
+            _show_traceback(ctx)
+            _stop(_fault_message(error), FAILED)
+
+
+def _show_traceback(ctx: click.Context) -> None:
+    """With ``--debug``, of the error that is being handled."""
+    if ctx.params.get("debug"):
+        click.echo(traceback.format_exc(), err=True, nl=False)
+
+
+def _fault_message(error: Exception) -> str:
+    from voxeldose.jobs.faults import write_fault
+
+    file = write_fault(error)
+    where = f"; {file} says where, and holds nothing of the patient or your files" if file is not None else ""
+    return (
+        f"unexpected {type(error).__name__}: a fault of voxeldose, not of your files{where}. Please report it with the command "
+        "that was run; voxeldose --debug shows the whole traceback."
+    )
 
 
 def _stop(message: str, code: int) -> NoReturn:
@@ -69,9 +87,9 @@ def _stop(message: str, code: int) -> NoReturn:
     raise click.exceptions.Exit(code)
 
 
-@click.group(cls=_Refusing, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="voxeldose")
-@click.option("--debug", is_flag=True, hidden=True, help="Show the traceback of an unforeseen fault.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error; it may name files.")
 def main(debug: bool) -> None:
     """Voxel-based absorbed dose for Y-90 radioembolization.
 

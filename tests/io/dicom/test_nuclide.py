@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from remarks import coded
 
 from voxeldose.dose.activity import quantify
 from voxeldose.errors import QuantityError
-from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.options import PetOptions
 from voxeldose.io.dicom.pet import read_pet
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import Absolute, Case
@@ -40,7 +41,7 @@ def test_a_positron_fraction_that_is_not_that_of_y90_bars_absolute_values(write_
 def test_positron_fractions_in_use_for_y90_are_kept_with_a_note(write_series, fraction, noted):
     pet = read_pet(write_series("PT", change=with_drug(RadionuclidePositronFraction=fraction)))
     assert not pet.not_absolute
-    assert any("Kept as they are" in note for note in pet.remarks) == noted
+    assert bool(coded("positron-fraction-differs", pet.remarks)) == noted
 
 
 def test_the_half_life_of_another_nuclide_bars_absolute_values(write_series):
@@ -50,7 +51,7 @@ def test_the_half_life_of_another_nuclide_bars_absolute_values(write_series):
 
 def test_branching_that_was_not_applied_is_put_in_when_asked(write_series, place_error):
     folder = write_series("PT", change=with_drug(RadionuclidePositronFraction=1))
-    pet = read_pet(folder, requests=Requests(undo_nuclide="Y-90"))
+    pet = read_pet(folder, options=PetOptions(undo_nuclide="Y-90"))
     assert not pet.not_absolute
     assert place_error(pet, scale=1 / 31.86e-6) < 0.03 / 31.86e-6
 
@@ -62,7 +63,7 @@ def test_a_quantitative_spect_stored_as_pt_is_read_as_its_nuclide(write_series, 
 
     pet = read_pet(write_series("PT", change=spect))
     assert pet.radionuclide is known_radionuclide("Tc-99m")
-    assert any("quantitative SPECT" in note for note in pet.remarks)
+    assert coded("pet-object-holds-spect", pet.remarks)
     assert place_error(pet) < 0.03
 
 

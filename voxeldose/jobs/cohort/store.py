@@ -1,7 +1,7 @@
 """Where a cohort's files lie, and how they appear whole: the folder, its lock, and what is kept of a failure.
 
 Results of a case are made in a folder of their own under ``.cohort/work`` and take their name by one ``rename``; tables are
-written beside their name and replace the earlier ones. Whatever is killed leaves whole files or none.
+written next to their name and replace the earlier ones. Whatever is killed leaves whole files or none.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
+from voxeldose.io.results.content import read_content
+from voxeldose.io.results.new_folder import replacing, take_name
 from voxeldose.jobs.cohort.entry import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["MARKER", "Store", "facts_of", "read_json", "read_plan", "replacing"]
+__all__ = ["MARKER", "Store", "facts_of", "read_json", "read_plan"]
 
 MARKER = "cohort.json"
 
@@ -44,12 +46,12 @@ class Store:
 
     @property
     def plan(self) -> Path:
-        """One JSON line a case."""
+        """One JSON line per case."""
         return self.hidden / "plan.jsonl"
 
     @property
     def failures(self) -> Path:
-        """One JSON file a case without result."""
+        """One JSON file per case without a result."""
         return self.hidden / "failures"
 
     def case(self, name: str) -> Path:
@@ -61,20 +63,20 @@ class Store:
         return self.failures / f"{name}.json"
 
     def check(self, *, resume: bool) -> None:
-        """See whether a cohort may be written here; called by whoever holds the lock.
+        """Check that a cohort may be written here; called by whoever holds the lock.
 
         Raises
         ------
         InputError
             If there are results and nobody asked to resume, or the folder is not a cohort's.
         """
-        found = [p for p in self.out.iterdir() if p.name != ".cohort"]
-        if found and not (self.out / MARKER).is_file():
+        content = [p for p in self.out.iterdir() if p.name != ".cohort"]
+        if content and not (self.out / MARKER).is_file():
             msg = f"{self.out}: is not empty and no cohort (no {MARKER} in it); choose another --out."
-            raise InputError(msg)
-        if found and not resume:
+            raise InputError(msg, code="folder-not-cohort")
+        if content and not resume:
             msg = f"{self.out}: holds a cohort already; add --resume to go on with it, or choose another --out."
-            raise InputError(msg)
+            raise InputError(msg, code="folder-taken")
 
     def prepare(self) -> None:
         """Make the folders of the cases; the marker stands already, so that a run killed here can be resumed."""
@@ -90,7 +92,7 @@ class Store:
                 self.out.rmdir()
 
     def clear_work(self) -> None:
-        """Remove what was begun and not ended."""
+        """Remove what was started and not finished."""
         shutil.rmtree(self.hidden / "work", ignore_errors=True)
         (self.hidden / "work").mkdir(exist_ok=True)
 
@@ -110,11 +112,11 @@ class Store:
             lock = FileLock(self.hidden / "lock")
             lock.acquire(timeout=0)
         except Timeout:
-            msg = f"{self.out}: another run of this cohort is at work; wait for it, or choose another --out."
-            raise InputError(msg) from None
+            msg = f"{self.out}: another run of this cohort is running; wait for it, or choose another --out."
+            raise InputError(msg, code="folder-locked") from None
         except OSError as error:
             msg = f"{self.out}: cannot be written ({error.strerror or error}). Choose another --out."
-            raise InputError(msg) from error
+            raise InputError(msg, code="file-not-written") from error
         try:
             yield
         finally:
@@ -128,9 +130,7 @@ class Store:
         try:
             yield work / "results"
             final = self.case(name)
-            if final.exists():
-                final.rename(work / "earlier")
-            (work / "results").rename(final)
+            take_name(work / "results", final, work / "earlier")
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -138,17 +138,6 @@ class Store:
         """Keep what is known of a failure, whole or not at all."""
         with replacing(self.failure(name)) as path:
             path.write_text(json.dumps(content, ensure_ascii=False) + "\n", "utf-8")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A neighbour of ``path`` to write, which takes its name when the block ends without error."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_plan(plan: Path) -> Iterator[Entry]:
@@ -164,8 +153,10 @@ def facts_of(store: Store, entry: Entry) -> dict[str, Any] | None:
     if failure is not None:
         return {"failure": failure}
     folder = store.case(entry.name)
-    found = {key: read_json(folder / f"{key}.json") for key in ("assessment", "run", "task")}
-    return found if all(found.values()) else None
+    if not (folder / "assessment.json").is_file():
+        return None
+    found = {key: read_json(folder / f"{key}.json") for key in ("run", "task")}
+    return {"assessment": read_content(folder), **found} if all(found.values()) else None
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -1,0 +1,1 @@
+"""What the planning commands answer, as records with the content that ``--json`` prints (``as_dict``)."""

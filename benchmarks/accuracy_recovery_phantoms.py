@@ -30,7 +30,8 @@ from voxeldose.model.volume import ActivityMap
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from voxeldose.demo.shapes import Floats, Shape
+    from voxeldose.demo.shapes import Shape
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.assessment import Assessment
 
 __all__ = ["PHANTOMS", "Drawn", "Phantom", "Truth", "scan_of", "truth_of"]

@@ -14,8 +14,8 @@ from voxeldose.model.roi import Roi, RoiSet, union
 
 if TYPE_CHECKING:
     from voxeldose.dose.recovery.scan import Scan
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
-    from voxeldose.model.volume import FloatArray as Floats
 
 __all__ = ["Anatomy", "anatomy_of", "box_regions", "region_of_distance"]
 

@@ -16,9 +16,8 @@ if TYPE_CHECKING:
     from voxeldose.dose.recovery.field import Parameter
     from voxeldose.dose.recovery.fit import Fit
     from voxeldose.dose.recovery.scan import Column, Scan
-    from voxeldose.model.arrays import Doubles
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.remarks import Numbers
-    from voxeldose.model.volume import FloatArray as Floats
 
 __all__ = [
     "Withheld",

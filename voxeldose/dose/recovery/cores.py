@@ -15,7 +15,7 @@ from voxeldose.dose.recovery.solve import STEP_TOLERANCE, System, conjugate_grad
 if TYPE_CHECKING:
     from voxeldose.dose.recovery.scan import Column
     from voxeldose.dose.recovery.shapes import Region
-    from voxeldose.model.volume import FloatArray as Floats
+    from voxeldose.model.arrays import Floats, Mask
 
 __all__ = ["LEAST_GAIN", "core_candidates", "with_cores"]
 
@@ -67,9 +67,7 @@ def core_candidates(fit: Fit) -> list[Region]:
     return found
 
 
-def _large_parts(
-    cold: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], least: float
-) -> np.ndarray[tuple[int, ...], np.dtype[np.bool_]]:
+def _large_parts(cold: Mask, least: float) -> Mask:
     """Connected parts of at least so many voxels."""
     from scipy import ndimage
 
@@ -80,7 +78,7 @@ def _large_parts(
     return np.asarray(keep[labels])
 
 
-def _distance(inside: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], spacing: tuple[float, float, float]) -> Floats:
+def _distance(inside: Mask, spacing: tuple[float, float, float]) -> Floats:
     """Signed distance of voxel centres from a mask's surface, a little smoothed."""
     from scipy import ndimage
 

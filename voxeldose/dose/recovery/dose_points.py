@@ -19,10 +19,9 @@ from voxeldose.dose.recovery.spectra import Lattice, apply
 from voxeldose.model.radionuclide import JOULE_PER_MEV
 
 if TYPE_CHECKING:
-    from voxeldose.model.arrays import Doubles
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.kernel import PointKernel
     from voxeldose.model.radionuclide import Radionuclide
-    from voxeldose.model.volume import FloatArray as Floats
 
 __all__ = ["CentreDose", "PointDvh", "dose_at", "low_discrepancy"]
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from voxeldose.dose.recovery.fit import Fit
-    from voxeldose.model.arrays import Doubles
-    from voxeldose.model.volume import FloatArray as Floats
+    from voxeldose.model.arrays import Doubles, Floats
 
 __all__ = ["Draw", "draw_activity", "mapped"]
 

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
     from voxeldose.dose.recovery.scan import Scan
     from voxeldose.dose.recovery.shapes import Region
-    from voxeldose.model.arrays import Doubles
-    from voxeldose.model.volume import FloatArray as Floats
+    from voxeldose.model.arrays import Doubles, Floats
 
 __all__ = ["SCALES_MM", "FieldModel", "Linear", "Parameter", "State"]
 

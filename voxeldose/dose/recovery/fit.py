@@ -19,8 +19,7 @@ if TYPE_CHECKING:
 
     from voxeldose.dose.recovery.field import Parameter
     from voxeldose.dose.recovery.shapes import Region
-    from voxeldose.model.arrays import Doubles
-    from voxeldose.model.volume import FloatArray as Floats
+    from voxeldose.model.arrays import Doubles, Floats
 
 __all__ = ["Fit", "fit_stage", "start_fit", "with_parameters", "with_parts"]
 

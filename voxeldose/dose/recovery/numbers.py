@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from voxeldose.dose.recovery.draws import Draw
     from voxeldose.dose.recovery.scan import Scan
     from voxeldose.dose.recovery.shapes import Motion, Region
-    from voxeldose.model.arrays import Doubles
-    from voxeldose.model.volume import FloatArray as Floats
+    from voxeldose.model.arrays import Doubles, Floats
 
 __all__ = ["Gauge", "InOutlines"]
 

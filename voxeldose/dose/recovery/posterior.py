@@ -28,9 +28,8 @@ if TYPE_CHECKING:
     from voxeldose.dose.recovery.numbers import Gauge, InOutlines
     from voxeldose.dose.recovery.options import Resolution
     from voxeldose.dose.recovery.run import Prepared
-    from voxeldose.model.arrays import Doubles
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.remarks import Remark
-    from voxeldose.model.volume import FloatArray as Floats
 
 __all__ = ["Posterior", "explore", "fit_field"]
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from voxeldose.dose.recovery.options import Resolution
     from voxeldose.dose.recovery.posterior import Posterior
     from voxeldose.dose.recovery.run import Prepared
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.assessment import Assessment
-    from voxeldose.model.volume import FloatArray as Floats
 
 __all__ = ["collect", "of_comparator"]
 

@@ -29,10 +29,9 @@ if TYPE_CHECKING:
     from voxeldose.dose.engines.base import Engine
     from voxeldose.dose.recovery.options import Resolution
     from voxeldose.dose.recovery.scan import Column
-    from voxeldose.model.arrays import Doubles
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.recovered import Recovered
-    from voxeldose.model.volume import FloatArray as Floats
 
 __all__ = ["Prepared", "prepare", "recover"]
 

@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from voxeldose.dose.recovery.shapes import Window
+    from voxeldose.model.arrays import Floats, Mask
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi
     from voxeldose.model.volume import ActivityMap
-    from voxeldose.model.volume import FloatArray as Floats
 
 __all__ = ["Column", "Noise", "Psf", "Scan"]
 
@@ -145,7 +145,7 @@ class Scan:
     """
 
     image: Floats
-    measured: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    measured: Mask
     grid: Grid
     fine_grid: Grid
     factor: Shape

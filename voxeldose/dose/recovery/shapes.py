@@ -19,10 +19,9 @@ from voxeldose.geometry.resample import roi_onto
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voxeldose.model.arrays import Doubles
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi
-    from voxeldose.model.volume import FloatArray as Floats
 
 __all__ = ["AT_REST", "OUTSIDE", "Motion", "Partition", "Region", "distance_on", "windows_overlap"]
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
     from voxeldose.dose.recovery.field import FieldModel, Linear, State
     from voxeldose.dose.recovery.scan import Column
-    from voxeldose.model.arrays import Doubles
-    from voxeldose.model.volume import FloatArray as Floats
+    from voxeldose.model.arrays import Doubles, Floats
 
 __all__ = ["Deviation", "Solution", "System", "conjugate_gradients"]
 

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from voxeldose.model.arrays import Doubles
-    from voxeldose.model.volume import FloatArray as Floats
+    from voxeldose.model.arrays import Doubles, Floats
 
 __all__ = ["Lattice", "apply", "block_mean", "spread", "upsample"]
 

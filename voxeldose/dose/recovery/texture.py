@@ -19,10 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voxeldose.dose.recovery.field import FieldModel, Linear, State
-    from voxeldose.model.arrays import Doubles
-    from voxeldose.model.volume import FloatArray as Floats
-
-    Mask = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
+    from voxeldose.model.arrays import Doubles, Floats, Mask
 
 __all__ = ["Strengths", "first_noise_level", "measure"]
 

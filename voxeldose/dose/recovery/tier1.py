@@ -17,8 +17,7 @@ from voxeldose.dose.recovery.spectra import block_mean
 
 if TYPE_CHECKING:
     from voxeldose.dose.recovery.scan import Column, Scan
-    from voxeldose.model.arrays import Doubles
-    from voxeldose.model.volume import FloatArray as Floats
+    from voxeldose.model.arrays import Doubles, Floats
 
 __all__ = ["gtm_means", "labbe_means", "region_columns", "voxelwise"]
 

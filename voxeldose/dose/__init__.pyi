@@ -24,6 +24,8 @@ from .radiobiology import eubed_gy as eubed_gy
 from .radiobiology import eud_gy as eud_gy
 from .radiobiology import geud_gy as geud_gy
 from .radiobiology import poisson_control as poisson_control
+from .recovery.options import Resolution as Resolution
+from .recovery.run import recover as recover
 from .uncertainty.inputs import Condition as Condition
 from .uncertainty.inputs import Spread as Spread
 from .uncertainty.mean_dose import MeanDoseSpread as MeanDoseSpread

@@ -5,7 +5,6 @@ the recovered dose. The method: sharp regions with unknown means, texture, place
 model of the scanner, and posterior draws of the activity, whose doses are measured one by one.
 """
 
-from voxeldose.dose.recovery.options import Resolution
-from voxeldose.dose.recovery.run import recover
+import lazy_loader
 
-__all__ = ["Resolution", "recover"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -40,12 +40,10 @@ def collect(
     ready: Prepared,
     posterior: Posterior,
     comparator: dict[str, InOutlines],
-    said: tuple[list[Remark], float],
     resolution: Resolution,
 ) -> Recovered:
-    """The record of the field method."""
+    """The record of the field method; assumptions made before it and the time it took are the caller's to add."""
     fit = posterior.fit
-    assumptions, seconds = said
     withheld = {w.roi for w in posterior.withheld}
     warnings = [*posterior.warnings, *(w.remark for w in posterior.withheld)]
     motions = fit.model.motions(fit.state.motion_mm)
@@ -67,7 +65,6 @@ def collect(
             cold_core_ml=float(core.sum(dtype=np.float64)) * ready.scan.fine.voxel_ml if core is not None else 0.0,
         )
         warnings += _disagreement(name, drawn, rbv) if key else []
-    assumptions = [*assumptions, *_outline_remarks(resolution)]
     facts: dict[str, object] = {
         "fwhm_mm_kji": list(resolution.fwhm_mm),
         "noise_level": fit.state.noise_level,
@@ -80,7 +77,13 @@ def collect(
         "source": resolution.source,
     }
     return Recovered(
-        "field", rois, _dose_map(ready, posterior.dose), facts, tuple(assumptions), tuple(warnings), seconds
+        "field",
+        rois,
+        _dose_map(ready, posterior.dose),
+        facts,
+        tuple(_outline_remarks(resolution)),
+        tuple(warnings),
+        0.0,
     )
 
 
@@ -89,10 +92,8 @@ def of_comparator(
     ready: Prepared,
     numbers: dict[str, InOutlines],
     dose: Floats,
-    said: tuple[list[Remark], float],
 ) -> Recovered:
-    """The record of region-based voxelwise correction, which knows no intervals."""
-    assumptions, seconds = said
+    """The record of region-based voxelwise correction, which knows no intervals; assumptions and time as for :func:`collect`."""
     held_back = withheld_dvhs(ready.anatomy, ready.scan)
     withheld = {w.roi for w in held_back}
     rois = {}
@@ -105,9 +106,9 @@ def of_comparator(
         "Region-based voxelwise correction: means are right, but texture inside a region stays blurred, so that its D70 and D95 come out "
         "high; outlines are taken as exact and there is no interval."
     )
-    remarks = (*assumptions, Remark("rbv-keeps-texture-blurred", {}, words))
+    remarks = (Remark("rbv-keeps-texture-blurred", {}, words),)
     warnings = tuple(w.remark for w in held_back)
-    return Recovered("rbv", rois, _dose_map(ready, dose), {}, remarks, warnings, seconds)
+    return Recovered("rbv", rois, _dose_map(ready, dose), {}, remarks, warnings, 0.0)
 
 
 def _metrics(

@@ -14,7 +14,7 @@ from voxeldose.dose.recovery.dose_points import CentreDose
 from voxeldose.dose.recovery.draws import Draw, merged
 from voxeldose.dose.recovery.numbers import Gauge
 from voxeldose.dose.recovery.perfused import with_perfused_part
-from voxeldose.dose.recovery.posterior import Posterior, explore
+from voxeldose.dose.recovery.posterior import explore
 from voxeldose.dose.recovery.results import collect, of_comparator
 from voxeldose.dose.recovery.scan import Scan
 from voxeldose.dose.recovery.tier1 import gtm_means, labbe_means, region_columns, voxelwise
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.recovered import Recovered
 
-__all__ = ["Prepared", "prepare", "recover"]
+__all__ = ["Prepared", "prepare", "recover", "with_recovered"]
 
 #: A tissue counts as the reference if it is at least so large, mL.
 LEAST_REFERENCE_ML = 5.0
@@ -114,11 +114,11 @@ def recover(
     comparator = gauge.measure(rbv, rbv_dose)
     assumptions = _assumptions(ready, resolution)
     if resolution.method == "rbv":
-        seconds = time.perf_counter() - started
-        return of_comparator(result, ready, comparator, rbv_dose, (assumptions, seconds))
-    posterior: Posterior = explore(ready, gauge, resolution, report)
+        found = of_comparator(result, ready, comparator, rbv_dose)
+    else:
+        found = collect(result, ready, explore(ready, gauge, resolution, report), comparator, resolution)
     seconds = time.perf_counter() - started
-    return collect(result, ready, posterior, comparator, (assumptions, seconds), resolution)
+    return replace(found, assumptions=(*assumptions, *found.assumptions), seconds=seconds)
 
 
 def prepare(result: Assessment, resolution: Resolution) -> Prepared:
@@ -199,6 +199,19 @@ def _assumptions(ready: Prepared, resolution: Resolution) -> list[Remark]:
     return said
 
 
-def with_reference(scan: Scan, reference: float) -> Scan:
-    """The scan in other units; for models made by hand."""
-    return replace(scan, reference_bq_per_ml=reference)
+def with_recovered(result: Assessment, found: Recovered | None) -> Assessment:
+    """A result with its recovered numbers; what was assumed for them and what to doubt stands with the run's own."""
+    if found is None:
+        return result
+    words = (
+        "Tables, curves, thresholds and dose.nii.gz are of the image as it is; recovered numbers stand beside them as "
+        '"recovered", and their mean dose in dose_recovered.nii.gz, whose own DVH is narrower than the numbers.'
+    )
+    beside = Remark("recovered-numbers-beside", {"method": found.method}, words)
+    record = replace(
+        result.record,
+        assumptions=(*result.record.assumptions, *found.assumptions, beside),
+        warnings=(*result.record.warnings, *found.warnings),
+        timings_s={**result.record.timings_s, "recovering resolution": round(found.seconds, 4)},
+    )
+    return replace(result, record=record, recovered=found)

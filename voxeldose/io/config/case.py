@@ -6,7 +6,7 @@ from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from voxeldose.io.config.toml import Fraction, NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
@@ -183,6 +183,21 @@ class UncertaintyTable(_Table):
     probabilities: list[str] = Field(default=[])
 
 
+class ResolutionTable(_Table):
+    """``[resolution]``: the scanner's blur, and how it is undone; as in :class:`voxeldose.dose.recovery.options.Resolution`."""
+
+    method: Literal["field", "rbv", "none"] = "field"
+    fwhm_mm: Positive | Annotated[list[Positive], Field(min_length=3, max_length=3)] | None = None
+    fwhm_sd_fraction: NotNegative | None = None
+    noise_fwhm_mm: Positive | None = None
+    outlines: Literal["fitted", "fixed"] | None = None
+    shift_sd_mm: Positive | None = None
+    growth_sd_mm: Positive | None = None
+    draws: Annotated[int, Field(ge=4)] | None = None
+    seed: Annotated[int, Field(ge=0)] | None = None
+    source: str | None = None
+
+
 class CaseFile(_Table):
     """A whole case file; paths are absolute after reading."""
 
@@ -196,7 +211,14 @@ class CaseFile(_Table):
     dose: DoseTable = DoseTable()
     radiobiology: RadiobiologyTable = RadiobiologyTable()
     uncertainty: UncertaintyTable | None = None
+    resolution: ResolutionTable | None = None
     output: OutputTable = OutputTable()
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A case without [resolution] is written as it was before there was such a table."""
+        content: dict[str, Any] = handler(self)
+        return {key: value for key, value in content.items() if key != "resolution" or value is not None}
 
 
 def read_case_file(path: Path) -> dict[str, Any]:

@@ -124,6 +124,7 @@ def truth_of(phantom: Phantom, random: np.random.Generator) -> Truth:
     left = np.ones(fine.shape, np.float32)
     activity = np.zeros(fine.shape, np.float32)
     filled: dict[str, Floats] = {}
+    held: dict[str, float] = {}
     for name, (_, shape) in phantom.regions.items():
         part = occupancy(shape, fine) * left
         left -= part
@@ -140,6 +141,7 @@ def truth_of(phantom: Phantom, random: np.random.Generator) -> Truth:
         if phantom.cv.get(name):
             uptake *= _texture(phantom, fine, phantom.cv[name], random)
         activity += uptake
+        held[name] = float(uptake.sum(dtype=np.float64))  # not of the sum: a voxel on an edge holds two regions
     gy = _gy_per_bq_ml()
     bq = activity * np.float32(phantom.gy / gy)
     decays = count_decays(ActivityMap(bq, fine, at=AT, radionuclide=Y90), Y90)
@@ -148,8 +150,12 @@ def truth_of(phantom: Phantom, random: np.random.Generator) -> Truth:
     whole = filled[normal] + sum(
         filled[n] for n, (role, _) in phantom.regions.items() if role in ("segment", "perfused")
     )
-    numbers = {n: _numbers(dose, filled[n], bq, fine) | _at_points(dose, fine, phantom, n) for n in phantom.tumors}
-    liver = _numbers(dose, np.asarray(whole), bq, fine)
+    mbq = {n: v * phantom.gy / gy * fine.voxel_volume_ml / 1e6 for n, v in held.items()}
+    numbers = {n: _numbers(dose, filled[n], fine) | _at_points(dose, fine, phantom, n) for n in phantom.tumors}
+    liver = _numbers(dose, np.asarray(whole), fine)
+    liver["activity_mbq"] = sum(v for n, v in mbq.items() if n not in phantom.tumors)
+    for name, found in numbers.items():
+        found["activity_mbq"] = mbq[name]
     for found in numbers.values():
         found["tumor_to_normal"] = (
             found["activity_mbq"] / found["volume_ml"] / liver["activity_mbq"] * liver["volume_ml"]
@@ -183,7 +189,7 @@ def _gain(sigma: list[float]) -> float:
     return gain
 
 
-def _numbers(dose: Floats, filled: Floats, bq: Floats, grid: Grid) -> dict[str, float]:
+def _numbers(dose: Floats, filled: Floats, grid: Grid) -> dict[str, float]:
     dvh = Dvh(dose, filled, grid.voxel_volume_ml)
     coverages, doses = dvh.at([205.0, 400.0], [0.95, 0.70, 0.50])
     ml = grid.voxel_volume_ml
@@ -191,7 +197,6 @@ def _numbers(dose: Floats, filled: Floats, bq: Floats, grid: Grid) -> dict[str, 
         "mean_dose_gy": dvh.mean_gy,
         **dict(zip(("d95_gy", "d70_gy", "d50_gy"), doses, strict=True)),
         **dict(zip(("v205_fraction", "v400_fraction"), coverages, strict=True)),
-        "activity_mbq": float((bq * filled).sum(dtype=np.float64)) * ml / 1e6,
         "volume_ml": float(filled.sum(dtype=np.float64)) * ml,
     }
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Anatomy", "anatomy_of", "box_regions", "region_of_distance"]
 
-#: Roles in the order in which they claim space; what is inside comes first.
+#: Roles in the order in which they claim space; what is inside comes first, and the smaller tumor.
 ORDER = ("tumor", "segment", "perfused", "liver", "normal_liver", "lung", "other")
 #: Roles that hold tumors: their outline is that of the union with what lies inside.
 HOLDERS = ("segment", "perfused", "liver", "normal_liver")
@@ -77,7 +77,7 @@ def anatomy_of(rois: RoiSet, scan: Scan) -> Anatomy:
     regions: list[Region] = []
     roles: dict[str, str] = {}
     inside: list[tuple[Roi, Floats]] = []
-    for roi in sorted(rois, key=lambda r: ORDER.index(r.role)):
+    for roi in sorted(rois, key=lambda r: (ORDER.index(r.role), r.volume_ml if r.role == "tumor" else 0)):
         if roi.role in HOLDERS:
             occupancy = _on(roi, fine)
             if occupancy is None:

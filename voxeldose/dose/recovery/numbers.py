@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.dose.recovery.dose_points import PointDvh, count_for, dose_at, low_discrepancy
-from voxeldose.dose.recovery.shapes import AT_REST
+from voxeldose.dose.recovery.shapes import AT_REST, REACH_MM
 from voxeldose.errors import GeometryError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from voxeldose.dose.recovery.anatomy import Anatomy
     from voxeldose.dose.recovery.dose_points import CentreDose
     from voxeldose.dose.recovery.draws import Draw
@@ -26,6 +28,8 @@ __all__ = ["Gauge", "InOutlines"]
 POINTS = 4096
 #: Roles of what lies in the liver and is no tumor.
 NORMAL_ROLES = ("segment", "perfused", "liver", "normal_liver")
+#: Surroundings of a lesion lie so far outside its outline, mm.
+SHELL_MM = (1.5, 4.5)
 #: Lesions may grow by so much beyond where points lie, mm.
 GROWTH_MM = 6.0
 
@@ -80,23 +84,19 @@ class Gauge:
         With its reference concentration.
     dose : CentreDose
         Bq/mL to Gy on the fine box.
-    within : str, optional
-        The perfused region that normal liver is taken in.
+    within : list of str
+        The perfused regions that normal liver is taken in; the whole liver without any.
     """
 
-    def __init__(self, anatomy: Anatomy, scan: Scan, dose: CentreDose, within: str | None) -> None:
+    def __init__(self, anatomy: Anatomy, scan: Scan, dose: CentreDose, within: list[str]) -> None:
         self.anatomy, self.scan, self.dose = anatomy, scan, dose
         self._spacing = np.array(scan.fine.spacing_mm)
         self._points = {name: _Points.around(anatomy.region(name), scan) for name in anatomy.lesions}
         livers = [r for r in anatomy.partition.regions if anatomy.roles[r.name] in ("liver", "normal_liver")]
-        self._liver = livers[0] if livers else None
-        self._within = anatomy.region(within) if within else None
+        self._liver = merged_region(livers, anatomy.partition.shape)
+        self._perfused = within
+        self._within = merged_region([anatomy.region(name) for name in within], anatomy.partition.shape)
         self._liver_points = self._points_of_liver()
-
-    @property
-    def has_liver(self) -> bool:
-        """Whether there is a normal liver to compare with."""
-        return self._liver is not None
 
     def _points_of_liver(self) -> Doubles | None:
         if self._liver is None:
@@ -119,7 +119,8 @@ class Gauge:
             for motion in (draw.motion(name), AT_REST):
                 numbers = PointDvh.of(dose_at(dose, self._points[name].inside(motion, self._spacing))).numbers()
                 numbers |= self._contents(name, motion, draw)
-                if liver is not None and liver["mean_dose_gy"] > 0 and liver["activity_mbq"] > 0:
+                known = liver is not None and min(liver["mean_dose_gy"], liver["activity_mbq"]) > 0
+                if known and liver is not None and numbers["volume_ml"] > 0:
                     per_ml = liver["activity_mbq"] / liver["volume_ml"]
                     numbers["tumor_to_normal"] = numbers["activity_mbq"] / numbers["volume_ml"] / per_ml
                     numbers["tumor_to_normal_by_dose"] = numbers["mean_dose_gy"] / liver["mean_dose_gy"]
@@ -128,15 +129,18 @@ class Gauge:
         return found
 
     def _contents(self, name: str, motion: Motion, draw: Draw) -> dict[str, float]:
-        """Activity and volume inside an outline: what the lesion holds, and what lies between its outline and this one."""
-        region = self.anatomy.region(name)
-        activity = draw.activity[region.window]
+        """Activity and volume inside an outline: the lesion's own share of it, and surroundings for the rest."""
         total, volume = draw.held[name]
-        if motion != draw.motion(name):
-            apart = region.occupancy(motion) - region.occupancy(draw.motion(name))
-            total += float(np.einsum("kji,kji->", apart, activity, dtype=np.float64))
-            volume += float(apart.sum(dtype=np.float64))
-        return self._in_units(total, volume)
+        if motion == draw.motion(name) or volume <= 0:
+            return self._in_units(total, volume)
+        region, own = self.anatomy.region(name), draw.motion(name)
+        filled = region.occupancy(motion)
+        shared = float(np.minimum(filled, region.occupancy(own)).sum(dtype=np.float64))
+        rest = float(filled.sum(dtype=np.float64)) - shared
+        outside = region.shifted(own.shift_mm) - own.growth_mm
+        shell = (outside > SHELL_MM[0]) & (outside < SHELL_MM[1])
+        around = float(draw.activity[region.window][shell].mean()) if shell.any() else 0.0
+        return self._in_units(total * shared / volume + around * rest, shared + rest)
 
     def _in_units(self, total: float, volume: float) -> dict[str, float]:
         """Sums over fine voxels as MBq and mL."""
@@ -164,4 +168,15 @@ class Gauge:
         """Regions that make up normal liver: those inside the liver, or the perfused one and segments."""
         roles = NORMAL_ROLES if self._within is None else ("segment",)
         names = [r.name for r in self.anatomy.partition.regions if self.anatomy.roles[r.name] in roles]
-        return names if self._within is None else [*names, self._within.name]
+        return [*names, *self._perfused]
+
+
+def merged_region(regions: Sequence[Region], shape: tuple[int, int, int]) -> Region | None:
+    """The union of regions as one region; ``None`` without any."""
+    if len(regions) < 2:
+        return regions[0] if regions else None
+    distance = np.full(shape, REACH_MM, np.float32)
+    for region in regions:
+        np.minimum(distance[region.window], region.distance_mm, out=distance[region.window])
+    k, j, i = (slice(0, n) for n in shape)
+    return replace(regions[0], window=(k, j, i), distance_mm=distance)

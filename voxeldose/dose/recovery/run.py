@@ -127,7 +127,8 @@ def prepare(result: Assessment, resolution: Resolution) -> Prepared:
     scan = Scan.around(result.activity, box_regions(rois), resolution.psf, resolution.noise)
     anatomy, contrast = with_perfused_part(anatomy_of(rois, scan), scan)
     masks = anatomy.partition.masks({})
-    columns = region_columns(scan, masks)
+    k, j, i = (slice(0, n) for n in scan.fine.shape)
+    columns = region_columns(scan, masks, [*(r.window for r in anatomy.partition.regions), (k, j, i)])
     scan = scan.in_units_of(scan.reference_bq_per_ml * float(scan.image.max()))
     means = labbe_means(scan, columns)
     reference = _reference(anatomy, masks, means, scan)
@@ -162,10 +163,11 @@ def _medium(result: Assessment, engine: Engine | None) -> tuple[PointKernel, flo
     return kernel, density, engine.reach_mm
 
 
-def _perfused(ready: Prepared) -> str | None:
-    """The region given as perfused, in which normal liver is measured as the run's own T/N does."""
-    found = [r.name for r in ready.anatomy.partition.regions if ready.anatomy.roles[r.name] == "perfused"]
-    return found[0] if len(found) == 1 and ready.contrast is None else None
+def _perfused(ready: Prepared) -> list[str]:
+    """The regions given as perfused, in which normal liver is measured as the run's own T/N does."""
+    if ready.contrast is not None:
+        return []
+    return [r.name for r in ready.anatomy.partition.regions if ready.anatomy.roles[r.name] == "perfused"]
 
 
 def _assumptions(ready: Prepared, resolution: Resolution) -> list[Remark]:

@@ -17,6 +17,7 @@ from voxeldose.dose.recovery.spectra import block_mean
 
 if TYPE_CHECKING:
     from voxeldose.dose.recovery.scan import Column, Scan
+    from voxeldose.dose.recovery.shapes import Window
     from voxeldose.model.arrays import Doubles, Floats
 
 __all__ = ["gtm_means", "labbe_means", "region_columns", "voxelwise"]
@@ -25,10 +26,14 @@ __all__ = ["gtm_means", "labbe_means", "region_columns", "voxelwise"]
 ROUNDS = 3
 
 
-def region_columns(scan: Scan, masks: list[Floats]) -> list[Column]:
-    """What the scanner shows of each region filled with 1."""
-    whole = (slice(0, scan.fine.shape[0]), slice(0, scan.fine.shape[1]), slice(0, scan.fine.shape[2]))
-    return [scan.column(mask, whole) for mask in masks]
+def region_columns(scan: Scan, masks: list[Floats], windows: list[Window] | None = None) -> list[Column]:
+    """What the scanner shows of each region filled with 1; ``windows`` of the fine box hold all of each, if given."""
+    k, j, i = (slice(0, n) for n in scan.fine.shape)
+    windows = windows or [(k, j, i)] * len(masks)
+    found = []
+    for mask, window in zip(masks, windows, strict=True):
+        found.append(scan.column(mask[window], window))
+    return found
 
 
 def labbe_means(scan: Scan, columns: list[Column]) -> Doubles:

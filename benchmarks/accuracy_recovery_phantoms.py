@@ -145,7 +145,7 @@ def truth_of(phantom: Phantom, random: np.random.Generator) -> Truth:
     gy = _gy_per_bq_ml()
     bq = activity * np.float32(phantom.gy / gy)
     decays = count_decays(ActivityMap(bq, fine, at=AT, radionuclide=Y90), Y90)
-    dose = Convolution(point_kernel()).dose(decays, DENSITY_G_PER_ML).gy
+    dose = _at_centres(Convolution(point_kernel()).dose(decays, DENSITY_G_PER_ML).gy, fine)
     normal = next(n for n, (role, _) in phantom.regions.items() if role == "liver")
     whole = filled[normal] + sum(
         filled[n] for n, (role, _) in phantom.regions.items() if role in ("segment", "perfused")
@@ -162,6 +162,19 @@ def truth_of(phantom: Phantom, random: np.random.Generator) -> Truth:
         )
         found["tumor_to_normal_by_dose"] = found["mean_dose_gy"] / liver["mean_dose_gy"]
     return Truth(bq, fine, numbers | {"normal_liver": liver})
+
+
+def _at_centres(dose: Floats, grid: Grid) -> Floats:
+    """Dose at the centres of voxels: the means over source and target voxels, and that of the activity, divided out."""
+    from scipy import fft
+
+    there = fft.rfftn(dose.astype(np.float64))
+    for axis, (n, step) in enumerate(zip(grid.shape, grid.spacing_mm, strict=True)):
+        cycles = fft.rfftfreq(n, step) if axis == 2 else fft.fftfreq(n, step)
+        shape = [1, 1, 1]
+        shape[axis] = -1
+        there /= np.sinc(cycles * step).reshape(shape) ** 3
+    return np.asarray(fft.irfftn(there, dose.shape), np.float32)
 
 
 def _gy_per_bq_ml() -> float:

@@ -26,6 +26,8 @@ __all__ = ["collect", "of_comparator"]
 
 #: Numbers that a lesion too small for the resolution does not get.
 OF_DVH = ("d95_gy", "d70_gy", "d50_gy", "v205_fraction", "v400_fraction")
+#: Standard deviation of what voxels and points leave open: part of a number, or of the volume.
+NUMERICAL = 0.005
 #: Mean doses of field and comparator that differ by more are worth a word.
 DISAGREE = 0.05
 #: Half of a 95 % interval in standard deviations: Student's t for as many degrees of freedom as pairs of draws.
@@ -130,6 +132,7 @@ def _metrics(
             wide = float(np.mean([pick(d[key])[name] for d in posterior.wider]))
             variance += (wide - float(values[: len(posterior.wider)].mean())) ** 2
         centre = float(values.mean())
+        variance += (NUMERICAL * (1.0 if name.endswith("_fraction") else centre)) ** 2
         half = _quantile(values.size // 2) * float(np.sqrt(variance))
         top = 1.0 if name.endswith("_fraction") else np.inf
         found[name] = Estimate(centre, max(centre - half, 0.0), min(centre + half, top))

@@ -30,6 +30,8 @@ Triple = tuple[float, float, float]
 FINE_MM = 2.4
 #: Room around all regions: the kernel's reach and two widths of the blur.
 ROOM_MM = 25.0
+#: Most that a soft edge's blur is undone by, as an exponent.
+MOST_SHARPER = 2.0
 #: Standard deviations of noise by which voxels outside the image are worse than those inside.
 NOT_MEASURED = 30.0
 
@@ -202,8 +204,13 @@ class Scan:
 
     @cached_property
     def fine_blur(self) -> Floats:
-        """Spectrum of the blur on the fine box."""
-        return self.psf.spectrum(self.fine)
+        """Spectrum of the blur on the fine box, less what soft edges blur already."""
+        return self._blur_on(self.fine)
+
+    def _blur_on(self, fine: Lattice) -> Floats:
+        """The blur on a box of fine voxels; an occupancy's edge is a ramp one voxel wide, of a variance that is taken out."""
+        widen = sum(k**2 for k in fine.wave_numbers()) * (fine.mean_spacing_mm**2 / 24)
+        return np.asarray(self.psf.spectrum(fine) * np.exp(np.minimum(widen, MOST_SHARPER)), np.float32)
 
     @cached_property
     def texture_blur(self) -> Floats:
@@ -232,7 +239,7 @@ class Scan:
             return Column((k, j, i), self.forward(image))
         local = Lattice((size[0], size[1], size[2]), self.grid.spacing_mm).refined(self.factor)
         if local.shape not in self._spectra:
-            self._spectra[local.shape] = self.psf.spectrum(local)
+            self._spectra[local.shape] = self._blur_on(local)
         padded = np.zeros(local.shape, np.float32)
         padded[tuple(slice(m * f, m * f + n) for m, f, n in zip(margin, self.factor, activity.shape, strict=True))] = (
             activity

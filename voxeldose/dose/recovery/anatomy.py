@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.recovery.draws import mapped
 from voxeldose.dose.recovery.shapes import Partition, Region, Window, distance_on
 from voxeldose.errors import InputError
 from voxeldose.geometry.resample import roi_onto
@@ -74,35 +75,36 @@ def box_regions(rois: RoiSet) -> list[Roi]:
 def anatomy_of(rois: RoiSet, scan: Scan) -> Anatomy:
     """Regions of a case on the fine box of a scan."""
     fine = scan.fine_grid
-    regions: list[Region] = []
-    roles: dict[str, str] = {}
-    inside: list[tuple[Roi, Floats]] = []
-    for roi in sorted(rois, key=lambda r: (ORDER.index(r.role), r.volume_ml if r.role == "tumor" else 0)):
-        if roi.role in HOLDERS:
-            occupancy = _on(roi, fine)
-            if occupancy is None:
-                continue
-            held = [o for _, o in inside if _is_held(o, occupancy)]
-            merged = union([occupancy, *held])
-            inside.append((roi, occupancy))
-            found = distance_on(replace(roi, occupancy=merged, grid=fine, offset=None), fine)
-        else:
-            found = distance_on(roi, fine)
-            occupancy = _on(roi, fine)
-            if roi.role == "tumor" and occupancy is not None:
-                inside.append((roi, occupancy))
-        if found is not None:
-            kind = "lesion" if roi.role == "tumor" else "tissue"
-            regions.append(region_of_distance(roi.name, found, scan, kind=kind))
-            roles[roi.name] = roi.role
-    partition = Partition(fine.shape, tuple(regions))
-    filled = partition.masks({})
+    ordered = sorted(rois, key=lambda r: (ORDER.index(r.role), r.volume_ml if r.role == "tumor" else 0))
+    distances = mapped(lambda roi: distance_on(roi, fine), _with_contents(ordered, fine))
+    regions = [
+        region_of_distance(roi.name, found, scan, kind="lesion" if roi.role == "tumor" else "tissue")
+        for roi, found in zip(ordered, distances, strict=True)
+        if found is not None
+    ]
+    filled = Partition(fine.shape, tuple(regions)).masks({})
     kept = [
         r
-        for r, mask in zip(partition.regions, filled, strict=False)
+        for r, mask in zip(regions, filled, strict=False)
         if r.kind == "lesion" or float(mask.sum(dtype=np.float64)) * scan.fine.voxel_ml > LEAST_ML
     ]
-    return Anatomy(Partition(fine.shape, tuple(kept)), {r.name: roles[r.name] for r in kept})
+    return Anatomy(Partition(fine.shape, tuple(kept)), {r.name: rois[r.name].role for r in kept})
+
+
+def _with_contents(ordered: list[Roi], fine: Grid) -> list[Roi]:
+    """The regions; those that hold others, on the fine box with what lies inside them, so that no gap opens when it moves."""
+    inside: list[Floats] = []
+    found = []
+    for roi in ordered:
+        occupancy = _on(roi, fine) if roi.role in ("tumor", *HOLDERS) else None
+        if occupancy is not None and roi.role in HOLDERS:
+            merged = union([occupancy, *(o for o in inside if _is_held(o, occupancy))])
+            found.append(replace(roi, occupancy=merged, grid=fine, offset=None))
+        else:
+            found.append(roi)
+        if occupancy is not None:
+            inside.append(occupancy)
+    return found
 
 
 def region_of_distance(

@@ -14,6 +14,9 @@ from voxeldose.planning.lungs.dose import LIMIT_SOURCE, LungDose, LungMass, lung
 from voxeldose.planning.lungs.spect import lung_mass, spect_shunt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from voxeldose.model.administration import Administration
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.volume import ActivityMap, CountMap, DensityMap
@@ -23,8 +26,10 @@ __all__ = [
     "LungDoseAnswer",
     "LungQuestion",
     "LungShuntAnswer",
+    "SpectFiles",
     "answer_lung_dose",
     "answer_lung_shunt",
+    "answer_lung_shunt_of_files",
     "answer_lung_shunt_of_image",
 ]
 
@@ -269,6 +274,60 @@ def answer_lung_shunt_of_image(
         by_case = Remark("activity-from-case", {"activity_mbq": given.net_mbq}, sentence)
         shunt = replace(shunt, assumptions=(*shunt.assumptions, by_case))
     return answer_lung_shunt(shunt, question, measured)
+
+
+@dataclass(frozen=True)
+class SpectFiles:
+    """A reconstructed image with regions, in files.
+
+    Parameters
+    ----------
+    activity : Path
+        SPECT: DICOM folder or file, NIfTI, NRRD, MHA.
+    rois : tuple of Path
+        Regions with the roles lung and liver.
+    labels : Path, optional
+        What the regions' labels are (JSON).
+    ct : Path, optional
+        For the lungs' density and mass.
+    quantity : str, optional
+        What the image holds, if it does not say.
+    """
+
+    activity: Path
+    rois: tuple[Path, ...]
+    labels: Path | None = None
+    ct: Path | None = None
+    quantity: str | None = None
+
+
+def answer_lung_shunt_of_files(
+    files: SpectFiles,
+    question: LungQuestion,
+    *,
+    dome_margin_mm: float = 0.0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> LungShuntAnswer:
+    """Shunt fraction and dose by a reconstructed image that is read from files.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used.
+    QuantityError
+        If a region is missing or a number is impossible.
+    """
+    from voxeldose.dose.density import hu_to_density
+    from voxeldose.io.config.labels import named_labels
+    from voxeldose.io.images import read_activity, read_ct_image
+    from voxeldose.io.regions import read_rois
+
+    progress("reading")
+    regions = read_rois(list(files.rois), named_labels(files.labels) if files.labels else None)
+    image = read_activity(files.activity, quantity=files.quantity)
+    density = hu_to_density(read_ct_image(files.ct)) if files.ct else None
+    progress("counting")
+    return answer_lung_shunt_of_image(image, regions, question, density=density, dome_margin_mm=dome_margin_mm)
 
 
 def _dose(shunt: LungShunt | float, question: LungQuestion, mass: LungMass | None) -> LungDose:

@@ -1,4 +1,4 @@
-"""Thousands of damaged files: each is refused in the house's words or read to the same result; never a traceback, a hang,
+"""Thousands of damaged files: each is refused with a reason or read to the same result; never a traceback, a hang,
 a flood of memory, or another result in silence.
 
 Damage is drawn from fixed seeds. *Loss* (something is gone or is no value any more) must never change a result without a

@@ -61,7 +61,7 @@ def test_two_series_in_one_folder_are_told_apart_by_uid(study, write_series, tmp
     for file in (tmp_path / "other").iterdir():
         shutil.move(file, study / "ct" / f"other_{file.name}")
     config = case_file_from(read_case_file(written(study)), "case")
-    assert config.ct.series_uid in {row["series_uid"] for row in inspect(study / "ct")}
+    assert config.ct.series_uid in {row.series_uid for row in inspect(study / "ct")}
 
 
 def test_a_refused_pet_is_drafted_with_its_ways_out(study, write_series):

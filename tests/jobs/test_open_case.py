@@ -6,8 +6,9 @@ from small_study import CASE, GRID, LESION, LIVER, write_study
 
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.config.case import case_file_from, input_files, read_case_file
-from voxeldose.io.nifti import write_nifti
+from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.jobs.open_case import open_case
+from voxeldose.model.grid import Grid
 from voxeldose.model.volume import DensityMap, Volume
 
 
@@ -72,3 +73,23 @@ def test_several_files_of_one_table_share_its_labels(tmp_path):
         "whole.nii.gz",
         "spot.nii.gz",
     }
+
+
+SPOT = '[[rois]]\npath = "spot.nii.gz"\nlabels = { 1 = { name = "spot", role = "other" } }\n'
+
+
+def with_spot(folder, grid):
+    """A case with ``dose.grid = "rois"`` and a second table of regions, a label map on ``grid``."""
+    folder.mkdir(exist_ok=True)
+    labels = np.zeros(grid.shape, np.uint8)
+    labels[4:6, 4:6, 4:6] = 1
+    write_labels(labels, grid, folder / "spot.nii.gz")
+    return opened(folder, CASE.replace("[administration]", f"{SPOT}[administration]") + '[dose]\ngrid = "rois"\n')
+
+
+def test_the_grid_of_the_regions_is_that_of_every_label_map_or_of_none(tmp_path):
+    assert with_spot(tmp_path / "same", GRID).case.dose_grid.matches(GRID)
+    other = Grid.from_axes((12, 14, 16), (4, 3.5, 3), (-20, -22, -24))
+    with pytest.raises(InputError, match="give ct, activity or a spacing in mm") as caught:
+        with_spot(tmp_path / "moved", other)
+    assert caught.value.code == "regions-without-one-grid"

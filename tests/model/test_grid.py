@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from voxeldose.errors import GeometryError
-from voxeldose.model.grid import Grid, towards_lps
+from voxeldose.model.grid import Grid, bounding_box, towards_lps
 
 
 def rotation(degrees: float, axis: int) -> np.ndarray:
@@ -146,3 +146,11 @@ def test_turned_axes_point_to_head_back_and_left():
     assert grid.directions[2, 0] > 0.9
     assert grid.directions[1, 1] > 0.9
     assert grid.directions[0, 2] > 0.9
+
+
+def test_a_bounding_box_holds_every_true_element_and_no_more():
+    mask = np.zeros((6, 7, 8), bool)
+    mask[2, 3, 4] = mask[4, 1, 7] = True
+    assert bounding_box(mask) == np.s_[2:5, 1:4, 4:8]
+    assert bounding_box(mask[2]) == np.s_[3:4, 4:5]
+    assert bounding_box(np.zeros((6, 7, 8), bool)) is None

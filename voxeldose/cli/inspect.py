@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from voxeldose.cli.options import PATH, progress
 from voxeldose.cli.terminal import print_lines
+
+if TYPE_CHECKING:
+    from voxeldose.io.inspection import FoundSeries
 
 __all__ = ["inspect"]
 
@@ -43,11 +46,11 @@ def inspect(path: Path, case_file: Path | None, overwrite: bool, as_json: bool) 
             msg = f"{case_file}: cannot be written ({error.strerror}). Choose another --case-file."
             raise InputError(msg, code="file-unwritable") from error
     if as_json:
-        click.echo(json.dumps(rows, indent=2, default=str, ensure_ascii=False))
+        click.echo(json.dumps([row.as_dict() for row in rows], indent=2, ensure_ascii=False))
         return
     print_lines(table_lines([_summary(n, row) for n, row in enumerate(rows, start=1)]))
     for n, row in enumerate(rows, start=1):
-        click.echo(f"\n{n}  {row['path']}")
+        click.echo(f"\n{n}  {row.path}")
         for title, text in _details(row):
             click.echo(f"   {title:<9} {text}")
     if case_file is not None:
@@ -56,29 +59,29 @@ def inspect(path: Path, case_file: Path | None, overwrite: bool, as_json: bool) 
         click.echo(f"\nCase file (paths from here; --case-file writes it):\n\n{draft}", nl=False)
 
 
-def _summary(n: int, row: Any) -> dict[str, str]:
+def _summary(n: int, row: FoundSeries) -> dict[str, str]:
     """One line of the table."""
-    grid = str(row["grid"] or "").removesuffix(" (k, j, i)").replace(" voxels of", ",")
+    grid = (row.grid_text or "").removesuffix(" (k, j, i)").replace(" voxels of", ",")
     cells = {
         "": str(n),
-        "kind": row["kind"],
-        "files": row["files"],
-        "vendor": row["vendor"],
-        "nuclide": row["nuclide"],
-        "units": row["units"],
-        "decay": row["decay"],
+        "kind": row.kind,
+        "files": row.files,
+        "vendor": row.vendor,
+        "nuclide": row.nuclide,
+        "units": row.units,
+        "decay": row.decay,
         "grid k j i": grid,
-        "use": str(row["use"] or "none").partition(" ")[0],
+        "use": row.uses[0] if row.uses else "none",
     }
     return {key: str(value or "-") for key, value in cells.items()}
 
 
-def _details(row: Any) -> list[tuple[str, str]]:
+def _details(row: FoundSeries) -> list[tuple[str, str]]:
     """What does not fit the table."""
     details = [
-        ("instants", "; ".join(f"{name} {at}" for name, at in row["instants"].items())),
-        ("quirks", "; ".join(row["quirks"])),
-        ("needs", "; ".join(f"{key} ({what})" for key, what in row["needs"].items())),
-        ("verdict", str(row["verdict"])),
+        ("instants", "; ".join(f"{name} {at}" for name, at in row.instants.items())),
+        ("quirks", "; ".join(row.quirks)),
+        ("needs", "; ".join(f"{key} ({what})" for key, what in row.needs.items())),
+        ("verdict", row.verdict),
     ]
     return [(title, text) for title, text in details if text]

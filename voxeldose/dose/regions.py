@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.geometry.resample import roi_onto
+from voxeldose.model.grid import bounding_box
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import Roi, RoiSet, union
+from voxeldose.model.roles import LIVER_ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +28,6 @@ OUTSIDE_WARNING = 0.01
 #: By how much the default calibration region is larger than its ROIs: the blur of the scanner and breathing carry
 #: activity across their edges.
 REGION_MARGIN_MM = 10.0
-REGION_ROLES = ("liver", "normal_liver", "tumor", "segment", "perfused")
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +116,7 @@ def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tup
     if region is not None:
         roi, _ = roi_onto(rois[region], grid)
         return roi.on_window(grid), f"ROI {region}"
-    chosen = rois.with_role(*REGION_ROLES)
+    chosen = rois.with_role(*LIVER_ROLES)
     if not chosen:
         return None, "the whole image"
     merged = union([roi_onto(roi, grid)[0].on_window(grid) for roi in chosen])
@@ -131,12 +132,14 @@ def _grown(occupancy: Floats, grid: Grid) -> Floats:
     from scipy.ndimage import distance_transform_edt
 
     filled = occupancy > 0
-    box = []
-    for axis, (n, step) in enumerate(zip(grid.shape, grid.spacing_mm, strict=True)):
-        rows = np.flatnonzero(filled.any(axis=tuple(a for a in range(3) if a != axis)))
-        reach = math.ceil(REGION_MARGIN_MM / step)
-        box.append(slice(max(0, int(rows[0]) - reach), min(n, int(rows[-1]) + reach + 1)))
-    near = distance_transform_edt(~filled[tuple(box)], sampling=grid.spacing_mm) <= REGION_MARGIN_MM
     result = np.zeros(grid.shape, np.float32)
-    result[tuple(box)] = near
+    inner = bounding_box(filled)
+    if inner is None:
+        return result
+    reaches = [math.ceil(REGION_MARGIN_MM / step) for step in grid.spacing_mm]
+    box = tuple(
+        slice(max(0, part.start - reach), min(n, part.stop + reach))
+        for part, reach, n in zip(inner, reaches, grid.shape, strict=True)
+    )
+    result[box] = distance_transform_edt(~filled[box], sampling=grid.spacing_mm) <= REGION_MARGIN_MM
     return result

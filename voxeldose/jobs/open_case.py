@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, tzinfo
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,11 +18,12 @@ from voxeldose.geometry.expressions import Derivation, Isocontour, derive
 from voxeldose.io.config.case import input_files
 from voxeldose.io.config.hu_table import read_hu_table
 from voxeldose.io.config.limits import read_limits
+from voxeldose.io.dicom.files import find_series
 from voxeldose.io.dicom.options import CtOptions, PetOptions, SpectOptions
-from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
+from voxeldose.io.images import is_plain_file, load_activity, load_ct_image, read_density
 from voxeldose.io.regions import read_rois
 from voxeldose.jobs.align import Placed, align
-from voxeldose.jobs.dicom_export import DicomSource, dicom_source
+from voxeldose.jobs.dicom_export import DicomSource, dicom_source, structure_set_of_case
 from voxeldose.model.administration import Administration, Assay, administration_from_assays
 from voxeldose.model.case import Absolute, Administered, Case
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
     from voxeldose.dose.engines.base import Engine
     from voxeldose.io.config.case import AdministrationTable, CaseFile, RecoveryTable, UncertaintyTable
+    from voxeldose.io.dicom.files import Scan
     from voxeldose.model.grid import Grid
     from voxeldose.model.limits import Limit
     from voxeldose.model.tissue import Radiobiology
@@ -65,7 +68,8 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
     zone: tzinfo = (given.at.tzinfo if given.at else None) or UTC
     tell("reading the activity image")
     wanted = config.activity
-    activity = read_activity(
+    scan = cache(find_series)  # every folder is scanned once per case
+    shown = load_activity(
         wanted.path,
         quantity=wanted.quantity,
         measured_at=wanted.measured_at,
@@ -73,20 +77,23 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         series_uid=wanted.series_uid,
         pet=PetOptions(wanted.undo_nuclide, given.radionuclide, wanted.undo_suv, wanted.weight_kg),
         spect=SpectOptions(wanted.energy_window, wanted.slice_spacing_mm),
+        scan=scan,
     )
-    ct = None
+    below = None
     if config.ct is not None:
         tell("reading the CT")
-        ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid, options=CtOptions(config.ct.uneven))
+        options = CtOptions(config.ct.uneven)
+        below = load_ct_image(config.ct.path, series_uid=config.ct.series_uid, options=options, scan=scan)
     tell("reading regions")
-    sets = [read_rois([Path(p) for p in table.paths], table.names) for table in config.rois]
+    sets = [read_rois([Path(p) for p in table.paths], table.names, scan=scan) for table in config.rois]
+    activity, ct = shown.volume, below.volume if below is not None else None
     registration = None
     if config.registration is not None:
         tell("registering")
         placed = Placed(activity, ct, tuple(sets), tuple(table.drawn_on for table in config.rois))
         placed, registration = align(placed, config.registration)
         activity, ct, sets = placed.activity, placed.ct, list(placed.rois)
-    rois = _with_derived(config, sum(sets, RoiSet()), activity)
+    rois = _with_derived(config, sum(sets, RoiSet()), activity, scan)
     case = Case(
         activity,
         rois,
@@ -102,14 +109,15 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         limits=_limits(config),
         bilirubin_mg_per_dl=config.case.bilirubin_mg_per_dl,
     )
-    dicom = dicom_source(config, activity.grid, ct, registration)
+    structures = structure_set_of_case(config, scan)
+    dicom = dicom_source(shown, below, registration=registration, structure_set=structures)
     if config.output.rtstruct and dicom.reference is None:
         msg = "output.rtstruct (--rtstruct) needs a DICOM image: an RTSTRUCT cites the images it lies on. Leave it out."
         raise InputError(msg)
     return Opened(case, engine_named(config.dose.engine), input_files(config), dicom)
 
 
-def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume) -> RoiSet:
+def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume, scan: Scan) -> RoiSet:
     """The regions, and those that the case makes from them."""
     plans = []
     for table in config.derived:
@@ -124,7 +132,7 @@ def _with_derived(config: CaseFile, rois: RoiSet, activity: Volume) -> RoiSet:
         image = None
         if table.image is not None:
             path = Path(table.image)
-            image = read_activity(path, quantity="counts" if is_plain_file(path) else None)
+            image = load_activity(path, quantity="counts" if is_plain_file(path) else None, scan=scan).volume
         plans.append(
             Derivation(table.name, table.role, table.expression, contour, table.margin_mm, table.within, image)
         )
@@ -234,8 +242,11 @@ def _dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Gri
         return None
     if wanted == "rois":
         if rois.grid is None:
-            msg = "dose.grid = 'rois' needs regions on one grid (a label map or SEG); give ct, activity or a spacing in mm."
-            raise InputError(msg)
+            msg = (
+                "dose.grid = 'rois' needs all regions on one and the same grid (that of a label map or SEG), and they have "
+                "none or several; give ct, activity or a spacing in mm."
+            )
+            raise InputError(msg, code="regions-without-one-grid")
         return rois.grid
     if wanted != "ct":
         return activity.with_spacing(float(wanted))

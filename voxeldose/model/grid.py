@@ -20,9 +20,9 @@ from voxeldose.errors import GeometryError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voxeldose.model.arrays import Doubles, Floats, Integers
+    from voxeldose.model.arrays import Doubles, Floats, Integers, Mask
 
-__all__ = ["Grid", "towards_lps", "voxels_met", "window_around"]
+__all__ = ["Grid", "bounding_box", "lps_grid", "towards_lps", "voxels_met", "window_around"]
 
 #: Lattices of set operations and margins are made coarser beyond this many voxels.
 MOST_VOXELS = 40_000_000
@@ -244,6 +244,17 @@ class Grid:
         return Grid((int(shape[0]), int(shape[1]), int(shape[2])), affine, self.frame_uid)
 
 
+def bounding_box(mask: Mask) -> tuple[slice, ...] | None:
+    """The smallest slices, one per axis, that hold every true element; ``None`` if there is none."""
+    box = []
+    for axis in range(mask.ndim):
+        filled = np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis)))
+        if filled.size == 0:
+            return None
+        box.append(slice(int(filled[0]), int(filled[-1]) + 1))
+    return tuple(box)
+
+
 def voxels_met(index: npt.ArrayLike, *, with_touched: bool = False) -> tuple[Integers, Integers]:
     """First and last voxel ``(k, j, i)`` of a lattice that a box shares volume with.
 
@@ -279,12 +290,14 @@ def towards_lps(values: npt.NDArray[Any], grid: Grid) -> tuple[npt.NDArray[Any],
     values, grid
         The same voxels in LPS+ (k, j, i) order; ``values`` is C-contiguous.
     """
-    wanted = (2, 1, 0)  # k along z, j along y, i along x
-    cosines = grid.directions
-    order = max(
-        itertools.permutations(range(3)), key=lambda p: sum(abs(cosines[w, a]) for w, a in zip(wanted, p, strict=True))
-    )
-    flips = [cosines[w, a] < 0 for w, a in zip(wanted, order, strict=True)]
+    order, flips = _lps_order(grid)
+    turned = values.transpose(order)[tuple(slice(None, None, -1 if f else 1) for f in flips)]
+    return np.ascontiguousarray(turned), lps_grid(grid)
+
+
+def lps_grid(grid: Grid) -> Grid:
+    """The same voxels in LPS+ (k, j, i) order, as :func:`towards_lps` lays them."""
+    order, flips = _lps_order(grid)
     affine = grid.affine_lps_mm.copy()
     affine[:3, :3] = grid.affine_lps_mm[:3, list(order)]
     shape = [grid.shape[a] for a in order]
@@ -292,8 +305,17 @@ def towards_lps(values: npt.NDArray[Any], grid: Grid) -> tuple[npt.NDArray[Any],
         if flipped:
             affine[:3, 3] += affine[:3, axis] * (shape[axis] - 1)
             affine[:3, axis] *= -1
-    turned = values.transpose(order)[tuple(slice(None, None, -1 if f else 1) for f in flips)]
-    return np.ascontiguousarray(turned), Grid((shape[0], shape[1], shape[2]), affine, grid.frame_uid)
+    return Grid((shape[0], shape[1], shape[2]), affine, grid.frame_uid)
+
+
+def _lps_order(grid: Grid) -> tuple[tuple[int, ...], list[bool]]:
+    """Which axis of ``grid`` becomes k, j and i, and which of these then run the other way."""
+    wanted = (2, 1, 0)  # k along z, j along y, i along x
+    cosines = grid.directions
+    order = max(
+        itertools.permutations(range(3)), key=lambda p: sum(abs(cosines[w, a]) for w, a in zip(wanted, p, strict=True))
+    )
+    return order, [bool(cosines[w, a] < 0) for w, a in zip(wanted, order, strict=True)]
 
 
 def window_around(lattice: Grid, points_lps_mm: Doubles) -> Grid:

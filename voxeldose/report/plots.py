@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from voxeldose.model.roles import LIVER_ROLES
 from voxeldose.model.volume import Volume
 from voxeldose.report.wording import shortened
 
@@ -48,8 +49,6 @@ _EDGE_IN, _GAP_IN, _WIDE_IN, _TALL_IN = 0.08, 0.34, 9.0, 11.5
 _MARGIN_MM = 40.0
 _LOW_HU, _HIGH_HU = -160.0, 240.0  # window 400, level 40
 _MARK_GY = 400.0
-#: What the view is cut to where it exists; a lung or body outline would make the liver small.
-_LIVER_ROLES = ("tumor", "liver", "normal_liver", "perfused", "segment")
 
 
 class _Plane(NamedTuple):
@@ -279,7 +278,8 @@ def liver_frame(result: Assessment, focus: Focus) -> Frame:
     """Frame the liver's regions with a margin, no larger than the images; the top dose is that tumor's D2."""
     images = (result.dose, result.case.ct) if result.case.ct is not None else (result.dose,)
     ends = np.concatenate([image.grid.corners() for image in images])
-    rois = result.case.rois.with_role(*_LIVER_ROLES) or result.case.rois
+    # the view is cut to the liver where there is one; a lung or body outline would make it small
+    rois = result.case.rois.with_role(*LIVER_ROLES) or result.case.rois
     shown = [roi.grid.corners() for roi in rois]
     if not shown:
         shown = [result.dose.grid.points_lps_mm(np.argwhere(result.dose.gy >= 0.02 * focus.dose_gy))]

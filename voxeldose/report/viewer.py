@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxeldose.model.grid import Grid
+from voxeldose.model.grid import Grid, bounding_box
 from voxeldose.model.volume import Volume
 from voxeldose.report.plots import roi_styles, slice_focus
 
@@ -278,9 +278,6 @@ def _note(result: Assessment, grid: Grid, ct_grid: Grid | None, *, is_exact: boo
 
 def _ends(mask: npt.NDArray[np.bool_], grid: Grid, step: int = 1) -> npt.NDArray[np.float64]:
     """Corners of the box that holds a mask, in the patient; the mask may take every ``step``-th voxel only."""
-    ends = []
-    for axis in range(3):
-        rows = np.flatnonzero(mask.any(axis=tuple(a for a in range(3) if a != axis)))
-        ends.append((step * int(rows[0]), step * int(rows[-1])))
+    ends = [(step * part.start, step * (part.stop - 1)) for part in bounding_box(mask) or ()]
     corners = np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1).T
     return grid.points_lps_mm(corners)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from voxeldose.errors import InputError
 from voxeldose.io.config.case import CaseFile, case_file_from, read_case_file
 
 WHOLE = """
@@ -208,3 +209,18 @@ def test_a_folder_or_binary_file_as_case_file_is_refused(tmp_path, refused):
     refused(lambda: read_case_file(tmp_path), str(tmp_path), "TOML")
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe\x00")
     refused(lambda: read_case_file(tmp_path / "a.toml"), "a.toml", "TOML")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "keys"),
+    [
+        (f"{SMALL}[dose]\nengin = 'dpk'\n", "key-unknown", ("dose.engin",)),
+        (f"{SMALL}[dose]\nengine = 5\n", "value-wrong", ("dose.engine",)),
+        ('[activity]\npath = "a"\n', "key-missing", ("rois",)),
+        ("[activity\npath = 1", "file-damaged", None),
+    ],
+)
+def test_a_refused_case_file_has_a_code_and_its_keys(read, text, code, keys):
+    with pytest.raises(InputError) as refusal:
+        read(text)
+    assert (refusal.value.code, refusal.value.fields.get("keys")) == (code, keys)

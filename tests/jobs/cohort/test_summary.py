@@ -30,6 +30,7 @@ def fake_case(
         "constants": {"radionuclide": "Y-90", "name": "ddep"},
         "method": {"engine": "dpk"},
         "thresholds": [{"roi": "lesion", "met": False}, {"roi": "lesion", "met": True}],
+        "schema": "voxeldose/assessment/1",
         "warnings": list(warnings),
     }
     task = {"seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_mb": 200.0, "image_nuclide": nuclide, "run": "x"}

@@ -155,12 +155,12 @@ def _filled(tables: dict[str, Any], study: Path) -> dict[str, Any]:
 
     found = inspect(study)
     for what in lacks:
-        fitting = [row for row in found if row["use"] == what]
+        fitting = [series for series in found if series.uses == (what,)]
         if what == "activity" and not fitting and "quantity" in activity:
-            fitting = [row for row in found if str(row["use"]).startswith("activity (")]
+            fitting = [series for series in found if "activity" in series.uses]
         if len(fitting) != 1:
             kinds = "; ".join(
-                f"{Path(str(row['path'])).relative_to(study).as_posix()} ({row['kind']})" for row in fitting
+                f"{Path(series.path).relative_to(study).as_posix()} ({series.kind})" for series in fitting
             )
             msg = (
                 f"{study}: {len(fitting)} series or files can be the {what}{': ' + kinds if kinds else ''}; one is needed. Give "
@@ -169,9 +169,9 @@ def _filled(tables: dict[str, Any], study: Path) -> dict[str, Any]:
             raise InputError(msg)
         table = {"activity": activity, "ct": ct, "rois": rois[0]}[what]
         assert isinstance(table, dict)  # noqa: S101 - it lacks a path, see above
-        table["path"] = str(fitting[0]["path"])
-        if fitting[0]["series_uid"] is not None and what != "rois":
-            table["series_uid"] = fitting[0]["series_uid"]
+        table["path"] = fitting[0].path
+        if fitting[0].series_uid is not None and what != "rois":
+            table["series_uid"] = fitting[0].series_uid
     return tables
 
 

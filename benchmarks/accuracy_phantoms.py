@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from benchmarks.figures import Figure
-    from voxeldose.demo.shapes import Floats
     from voxeldose.dose.engines.base import Engine
     from voxeldose.jobs.open_case import Opened
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
     from voxeldose.model.kernel import PointKernel

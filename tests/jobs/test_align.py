@@ -11,7 +11,7 @@ from voxeldose.errors import GeometryError, InputError
 from voxeldose.io.config.case import DerivedTable, RegistrationTable, case_file_from, read_case_file
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.io.transforms import read_itk_transform, write_itk_transform
-from voxeldose.jobs.align import Placed, align
+from voxeldose.jobs.align import AlignedImages, align
 from voxeldose.jobs.run_case import run_case
 from voxeldose.model.grid import Grid
 from voxeldose.model.roi import Roi, RoiSet
@@ -49,7 +49,7 @@ def study(tmp_path):
         drawn = (*drawn, *(None for _ in extra))
         write_itk_transform(MOTION, tmp_path / "t.tfm")
         image = ActivityMap(field(pet_grid), pet_grid)
-        return Placed(image, CtImage(field(ct_grid), ct_grid), sets, drawn)
+        return AlignedImages(image, CtImage(field(ct_grid), ct_grid), sets, drawn)
 
     return make
 
@@ -85,7 +85,7 @@ def test_the_ct_moves_to_the_activity_if_wished(study, tmp_path):
 
 def test_regions_alone_move_where_there_is_no_ct(study, tmp_path):
     before = study()
-    after, found = align(Placed(before.activity, None, before.rois, before.drawn_on), table(tmp_path))
+    after, found = align(AlignedImages(before.activity, None, before.rois, before.drawn_on), table(tmp_path))
     assert (found.moving, found.fixed, found.frames) == ("rois", "activity", (CT, PET))
     assert after.rois[1]["on_ct"].grid.frame_uid == PET
     assert after.rois[0]["on_pet"] is before.rois[0]["on_pet"]
@@ -99,11 +99,12 @@ def test_without_frames_the_voxels_tell_on_what_a_region_was_drawn(study, tmp_pa
 
 def test_a_region_of_which_nothing_tells_is_refused_until_the_user_says(study, tmp_path):
     lost = region("lost", Grid.from_axes((6, 7, 9), (1, 1, 1), (3, 2, 1)))
-    with pytest.raises(GeometryError, match=r"ROI 'lost'.*drawn_on"):
+    with pytest.raises(GeometryError, match=r"ROI 'lost'.*drawn_on") as refusal:
         align(study(extra=(lost,)), table(tmp_path))
+    assert (refusal.value.code, refusal.value.fields) == ("drawn-on-unknown", {"roi": "lost"})
     before = study(extra=(lost,))
-    said = Placed(before.activity, before.ct, before.rois, (None, None, "activity"))
-    assert align(said, table(tmp_path))[0].rois[2]["lost"].grid.frame_uid == CT
+    stated = AlignedImages(before.activity, before.ct, before.rois, (None, None, "activity"))
+    assert align(stated, table(tmp_path))[0].rois[2]["lost"].grid.frame_uid == CT
 
 
 def test_a_region_of_a_third_frame_stays_and_is_refused_later(study, tmp_path):
@@ -113,23 +114,27 @@ def test_a_region_of_a_third_frame_stays_and_is_refused_later(study, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
-    [({}, "either path"), ({"path": "t.tfm", "method": "rigid"}, "either path")],
+    ("keys", "code"),
+    [({}, "key-missing"), ({"path": "t.tfm", "method": "rigid"}, "keys-contradict")],
 )
-def test_a_table_with_neither_or_both_ways_is_refused(study, keys, words):
-    with pytest.raises(InputError, match=words):
+def test_a_table_with_neither_or_both_ways_is_refused(study, keys, code):
+    with pytest.raises(InputError, match="either path") as refusal:
         align(study(), RegistrationTable(**keys))
+    assert refusal.value.code == code
 
 
 def test_moving_images_that_are_not_there_are_refused(study, tmp_path):
     placed = study()
-    alone = Placed(placed.activity, None, placed.rois[:1], (None,))
-    with pytest.raises(InputError, match="needs a CT"):
-        align(alone, table(tmp_path, moving="activity"))
-    with pytest.raises(InputError, match="nothing would move"):
-        align(alone, table(tmp_path))
-    with pytest.raises(InputError, match="needs image"):
-        align(Placed(placed.activity, None, placed.rois, (None, None)), RegistrationTable(method="rigid"))
+    alone = AlignedImages(placed.activity, None, placed.rois[:1], (None,))
+    without_ct = AlignedImages(placed.activity, None, placed.rois, (None, None))
+    for images, keys, code, words in (
+        (alone, table(tmp_path, moving="activity"), "ct-missing", "needs a CT"),
+        (alone, table(tmp_path), "nothing-moves", "nothing would move"),
+        (without_ct, RegistrationTable(method="rigid"), "key-missing", "needs image"),
+    ):
+        with pytest.raises(InputError, match=words) as refusal:
+            align(images, keys)
+        assert refusal.value.code == code
 
 
 def test_the_facts_of_a_motion_are_its_angles_and_the_shift_of_the_centre(study, tmp_path):

@@ -25,6 +25,9 @@ __all__ = ["cohort"]
 #: Seconds between two lines of a log that say where the run stands.
 LOG_EVERY_S = 30.0
 
+#: News that is worth a line of its own.
+_LOGGED = ("failed", "retried")
+
 
 @click.command()
 @click.argument("source", type=PATH)
@@ -130,12 +133,12 @@ def _conclude(counts: Counts, out: Path) -> None:
 def _print_plan(source: Any, out: Path | None, *, report: bool) -> None:
     from collections import Counter
 
-    from voxeldose.jobs.cohort.run import look_through
+    from voxeldose.jobs.cohort.run import preview_cohort
 
     verdicts: Counter[str] = Counter()
-    for one in look_through(source, out, report=report):
+    for one in preview_cohort(source, out, report=report):
         verdicts[one.verdict] += 1
-        click.echo(f"{one.row}\t{one.name}\t{one.verdict}\t{one.said}")
+        click.echo(f"{one.row}\t{one.name}\t{one.verdict}\t{one.reason}")
     said = [f"{verdicts['run']} would run", f"{verdicts['refused']} would be refused"]
     said += [f"{verdicts['complete']} are complete"] if verdicts["complete"] else []
     click.echo("; ".join(said) + ".", err=True)
@@ -174,15 +177,13 @@ def _progress(quiet: bool) -> Iterator[Callable[[Counts], None]]:
         return
     from rich.console import Console
 
-    from voxeldose.jobs.cohort.run import WRITING
-
     console = Console(stderr=True)
     with console.status("starting") as status:
 
         def tell(counts: Counts) -> None:
-            status.update(_standing(counts) + (f"; {counts.news}" if counts.news == WRITING else ""))
-            if _is_worth_a_line(counts.news):
-                console.print(counts.news, markup=False, highlight=False)
+            status.update(_standing(counts) + (f"; {counts.news.sentence}" if counts.news.kind == "writing" else ""))
+            if counts.news.kind in _LOGGED:
+                console.print(counts.news.sentence, markup=False, highlight=False)
 
         yield tell
 
@@ -194,17 +195,11 @@ class _Log:
         self._last_s = time.monotonic()
 
     def __call__(self, counts: Counts) -> None:
-        from voxeldose.jobs.cohort.run import WRITING
-
-        if _is_worth_a_line(counts.news):
-            click.echo(counts.news, err=True)
-        if time.monotonic() - self._last_s > LOG_EVERY_S or counts.news == WRITING:
+        if counts.news.kind in _LOGGED:
+            click.echo(counts.news.sentence, err=True)
+        if time.monotonic() - self._last_s > LOG_EVERY_S or counts.news.kind == "writing":
             self._last_s = time.monotonic()
             click.echo(_standing(counts), err=True)
-
-
-def _is_worth_a_line(news: str) -> bool:
-    return ": failed (" in news or "tried once more" in news
 
 
 def _standing(counts: Counts) -> str:

@@ -99,8 +99,8 @@ class Uncertainty:
     inputs: Mapping[str, object]
     rois: Mapping[str, RoiUncertainty]
     probabilities: tuple[Probability, ...]
-    assumptions: tuple[str, ...]
-    warnings: tuple[str, ...]
+    assumptions: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
     seconds: float
 
 

@@ -249,8 +249,9 @@ def test_a_run_killed_before_its_first_case_can_be_resumed(cohort_table, tmp_pat
     store.check(resume=False)
     (store.out / "cohort.json").write_text("{}")
     store.check(resume=True)
-    with pytest.raises(InputError, match="--resume"):
+    with pytest.raises(InputError, match="--resume") as refusal:
         store.check(resume=False)
+    assert refusal.value.code == "folder-taken"
 
 
 # --- shares of the machine ---

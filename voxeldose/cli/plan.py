@@ -81,26 +81,23 @@ def partition(
     """Partition model: tumors, normal liver and lungs, forward and inverse."""
     by_masses = normal_g is not None or bool(tumor_g)
     require_one_of(("CASE", case), ("--territories", territories), ("--normal-g or --tumor-g", by_masses or None))
+    from voxeldose.planning.answers import settings
     from voxeldose.planning.answers.plans import answer_partition
-    from voxeldose.planning.answers.settings import (
-        PartitionGoals,
-        compartments_of_file,
-        compartments_of_image,
-        compartments_of_masses,
-    )
 
     setting = flags.setting(case, quiet=as_json)
     if case is not None:
-        compartments = compartments_of_image(setting, unperfused_g)
+        compartments = settings.compartments_of_image(setting, unperfused_g)
     elif territories is not None:
-        compartments = compartments_of_file(territories, setting, unperfused_g)
+        compartments = settings.compartments_of_file(territories, setting, unperfused_g)
     else:
         if len(tn) not in (len(tumor_g), 1) or (tn and not tumor_g):
             msg = f"{len(tumor_g)} tumors (--tumor-g) need as many ratios (--tn), or one for all; found {len(tn)}."
             raise click.UsageError(msg)
-        compartments = compartments_of_masses(tumor_g, tn, normal_g or 0.0, setting, unperfused_g=unperfused_g or 0.0)
-    goals = PartitionGoals(tumor_gy, normal_limit_gy, lung_limit_gy)
-    is_inverse = goals != PartitionGoals()
+        compartments = settings.compartments_of_masses(
+            tumor_g, tn, normal_g or 0.0, setting, unperfused_g=unperfused_g or 0.0
+        )
+    goals = settings.PartitionGoals(tumor_gy, normal_limit_gy, lung_limit_gy)
+    is_inverse = goals != settings.PartitionGoals()
     if is_inverse and activity_mbq is not None:
         msg = "give --activity-mbq, or a goal and limits."
         raise click.UsageError(msg)

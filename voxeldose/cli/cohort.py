@@ -8,11 +8,12 @@ import signal
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-from voxeldose.cli.options import PATH
+from voxeldose.cli.options import PATH, as_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +30,22 @@ LOG_EVERY_S = 30.0
 
 #: News that is worth a line of its own.
 _LOGGED = ("failed", "retried")
+
+
+@dataclass(frozen=True)
+class CohortFlags:
+    """How a cohort is read and run."""
+
+    template: Path | None
+    workers: int | None
+    memory_gb: float | None
+    scheduler: str | None
+    resume: bool
+    fail_fast: bool
+    plan_only: bool
+    no_report: bool
+    identifiers: bool
+    quiet: bool
 
 
 @click.command()
@@ -54,20 +71,8 @@ _LOGGED = ("failed", "retried")
 @click.option("--no-report", is_flag=True, help="No report of each case's own.")
 @click.option("--identifiers", is_flag=True, help="Show labels in the report; label unlabelled cases by their path.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def cohort(
-    source: Path,
-    out: Path | None,
-    template: Path | None,
-    workers: int | None,
-    memory_gb: float | None,
-    scheduler: str | None,
-    resume: bool,
-    fail_fast: bool,
-    plan_only: bool,
-    no_report: bool,
-    identifiers: bool,
-    quiet: bool,
-) -> None:
+@as_record(CohortFlags, "flags")
+def cohort(source: Path, out: Path | None, flags: CohortFlags) -> None:
     """Assess many cases: one table, one folder of results.
 
     SOURCE is a table (CSV or Parquet) with one case per row - a column case with case files, or columns such as activity.path,
@@ -81,26 +86,26 @@ def cohort(
     from voxeldose.jobs.cohort.run import Options, run_cohort
     from voxeldose.jobs.cohort.schedulers import ON_THIS_MACHINE, open_workers
 
-    for flag, value in (("--workers", workers), ("--memory-gb", memory_gb)):
-        if value is not None and scheduler not in (None, *ON_THIS_MACHINE):
+    for flag, value in (("--workers", flags.workers), ("--memory-gb", flags.memory_gb)):
+        if value is not None and flags.scheduler not in (None, *ON_THIS_MACHINE):
             msg = f"{flag} is of use on this machine only; the cluster at --scheduler has its own workers."
             raise click.UsageError(msg)
-    wanted = Source(source, template, identifiers)
-    if plan_only:
-        _print_plan(wanted, out, report=not no_report)
+    wanted = Source(source, flags.template, flags.identifiers)
+    if flags.plan_only:
+        _print_plan(wanted, out, report=not flags.no_report)
         return
     if out is None:
         msg = "give --out, the folder for the cohort."
         raise click.UsageError(msg)
 
     def start_workers() -> Workers:
-        opened = open_workers(scheduler, workers, memory_gb)
-        if not quiet:
+        opened = open_workers(flags.scheduler, flags.workers, flags.memory_gb)
+        if not flags.quiet:
             click.echo(opened.description, err=True)
         return opened.workers
 
-    options = Options(resume=resume, fail_fast=fail_fast, report=not no_report)
-    with _progress(quiet) as report_progress, _stopping_by_signal():
+    options = Options(resume=flags.resume, fail_fast=flags.fail_fast, report=not flags.no_report)
+    with _progress(flags.quiet) as report_progress, _stopping_by_signal():
         counts = run_cohort(wanted, out, start_workers, options, report_progress)
     _conclude(counts, out)
 

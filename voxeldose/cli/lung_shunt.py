@@ -144,6 +144,15 @@ def planar(files: PlanarFiles, lungs: LungFlags, as_json: bool, **counts: float 
     _print_shunt(answer_lung_shunt(shunt, lungs.question()), as_json=as_json)
 
 
+@dataclass(frozen=True)
+class SpectFlags:
+    """Counts found elsewhere, and what is left out."""
+
+    lung_counts: float | None
+    liver_counts: float | None
+    dome_margin_mm: float
+
+
 @lung_shunt.command(short_help="From a reconstructed image, or from its counts.")
 @click.argument("case", required=False, type=PATH)
 @click.option("--activity", type=PATH, help="SPECT, without a case: DICOM folder or file, NIfTI, NRRD, MHA.")
@@ -158,35 +167,27 @@ def planar(files: PlanarFiles, lungs: LungFlags, as_json: bool, **counts: float 
 )
 @click.option("--quiet", is_flag=True, help="No progress.")
 @_lung_options
-def spect(
-    case: Path | None,
-    lung_counts: float | None,
-    liver_counts: float | None,
-    dome_margin_mm: float,
-    lungs: LungFlags,
-    quiet: bool,
-    as_json: bool,
-    **files: Any,
-) -> None:
+@as_record(SpectFlags, "flags")
+def spect(case: Path | None, flags: SpectFlags, lungs: LungFlags, quiet: bool, as_json: bool, **files: Any) -> None:
     """From a reconstructed image of a CASE or of files, or from its counts; both lungs must lie in its field of view."""
     from voxeldose.planning.answers.lungs import answer_lung_shunt
     from voxeldose.planning.lungs.shunt import counted_shunt
 
     has_details = any(files[key] is not None for key in ("labels", "ct", "quantity"))
-    is_counted = lung_counts is not None or liver_counts is not None
+    is_counted = flags.lung_counts is not None or flags.liver_counts is not None
     if sum((case is not None, files["activity"] is not None or bool(files["rois"]), is_counted)) != 1:
         msg = "give a CASE, or --activity with --rois, or --lung-counts with --liver-counts: one of them."
         raise click.UsageError(msg)
     if is_counted:
-        if lung_counts is None or liver_counts is None or has_details or dome_margin_mm:
+        if flags.lung_counts is None or flags.liver_counts is None or has_details or flags.dome_margin_mm:
             msg = "--lung-counts and --liver-counts belong together, without images."
             raise click.UsageError(msg)
-        answer = answer_lung_shunt(counted_shunt(lung_counts, liver_counts), lungs.question())
+        answer = answer_lung_shunt(counted_shunt(flags.lung_counts, flags.liver_counts), lungs.question())
     elif case is not None:
         if has_details:
             msg = "a CASE names its own labels, CT and quantity."
             raise click.UsageError(msg)
-        answer = _of_case(case, lungs, dome_margin_mm, quiet)
+        answer = _of_case(case, lungs, flags.dome_margin_mm, quiet)
     elif files["activity"] is None or not files["rois"]:
         msg = "--activity and --rois belong together."
         raise click.UsageError(msg)
@@ -196,7 +197,7 @@ def spect(
             from voxeldose.planning.answers.lungs import SpectFiles, answer_lung_shunt_of_files
 
             answer = answer_lung_shunt_of_files(
-                SpectFiles(**files), lungs.question(), dome_margin_mm=dome_margin_mm, progress=report_progress
+                SpectFiles(**files), lungs.question(), dome_margin_mm=flags.dome_margin_mm, progress=report_progress
             )
     _print_shunt(answer, as_json=as_json)
 
@@ -208,18 +209,14 @@ def _of_case(case: Path, lungs: LungFlags, dome_margin_mm: float, quiet: bool) -
         report_progress("loading libraries")
         from voxeldose.dose.density import hu_to_density
         from voxeldose.jobs.open_case import open_case
-        from voxeldose.planning.answers.lungs import answer_lung_shunt_of_image
+        from voxeldose.planning.answers.lungs import LungImage, answer_lung_shunt_of_image
 
         opened = open_case(config, progress=report_progress).case
         report_progress("counting")
-        return answer_lung_shunt_of_image(
-            opened.activity,
-            opened.rois,
-            lungs.question(config.dose.constants),
-            density=hu_to_density(opened.ct) if opened.ct is not None else None,
-            dome_margin_mm=dome_margin_mm,
-            given=opened.administration,
-        )
+        density = hu_to_density(opened.ct) if opened.ct is not None else None
+        image = LungImage(opened.activity, opened.rois, density, opened.administration)
+        question = lungs.question(config.dose.constants)
+        return answer_lung_shunt_of_image(image, question, dome_margin_mm=dome_margin_mm)
 
 
 @lung_shunt.command(short_help="Lung dose by a known shunt, earlier treatments added.")

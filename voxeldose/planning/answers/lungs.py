@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LungDoseAnswer",
+    "LungImage",
     "LungQuestion",
     "LungShuntAnswer",
     "SpectFiles",
@@ -235,39 +236,52 @@ def answer_lung_shunt(shunt: LungShunt, question: LungQuestion, measured: LungMa
     return LungShuntAnswer(shunt, mass, dose, question)
 
 
+@dataclass(frozen=True, eq=False)
+class LungImage:
+    """A reconstructed image of lungs and liver.
+
+    Parameters
+    ----------
+    image, rois, density
+        As in :func:`voxeldose.planning.lungs.spect_shunt`.
+    given : Administration, optional
+        Of the case that the image belongs to.
+    """
+
+    image: CountMap | ActivityMap
+    rois: RoiSet
+    density: DensityMap | None = None
+    given: Administration | None = None
+
+
 def answer_lung_shunt_of_image(
-    image: CountMap | ActivityMap,
-    rois: RoiSet,
-    question: LungQuestion,
-    *,
-    density: DensityMap | None = None,
-    dome_margin_mm: float = 0.0,
-    given: Administration | None = None,
+    image: LungImage, question: LungQuestion, *, dome_margin_mm: float = 0.0
 ) -> LungShuntAnswer:
     """Shunt fraction and dose by a reconstructed image.
 
     Parameters
     ----------
-    image, rois, density, dome_margin_mm
-        As in :func:`voxeldose.planning.lungs.spect_shunt`.
+    image : LungImage
+        With its regions.
     question : LungQuestion
-        Without its activity that of ``given`` is taken.
-    given : Administration, optional
-        Of the case that the image belongs to.
+        Without its activity that of the case is taken.
+    dome_margin_mm : float
+        Lung this near to the liver is left out.
 
     Raises
     ------
     QuantityError
         If a region is missing or a number is impossible.
     """
+    density, given = image.density, image.given
     shunt = spect_shunt(
-        image,
-        rois,
+        image.image,
+        image.rois,
         density=density,
         dome_margin_mm=dome_margin_mm,
         lung_mass_g=question.lung_mass_g if density is not None else None,
     )
-    measured = lung_mass(density, rois) if density is not None and question.lung_mass_g is None else None
+    measured = lung_mass(density, image.rois) if density is not None and question.lung_mass_g is None else None
     if question.activity_mbq is None and given is not None and given.administered_mbq is not None:
         question = replace(question, activity_mbq=given.net_mbq)
         sentence = f"The activity is the case's, {given.net_mbq:g} MBq in the patient at the infusion."
@@ -327,7 +341,7 @@ def answer_lung_shunt_of_files(
     image = read_activity(files.activity, quantity=files.quantity)
     density = hu_to_density(read_ct_image(files.ct)) if files.ct else None
     progress("counting")
-    return answer_lung_shunt_of_image(image, regions, question, density=density, dome_margin_mm=dome_margin_mm)
+    return answer_lung_shunt_of_image(LungImage(image, regions, density), question, dome_margin_mm=dome_margin_mm)
 
 
 def _dose(shunt: LungShunt | float, question: LungQuestion, mass: LungMass | None) -> LungDose:

@@ -217,7 +217,8 @@ def test_a_registered_case_gives_the_doses_of_the_case_that_needed_none(files):
     facts = moved["registration"]
     assert facts["rotation_deg"] == pytest.approx(9.5, abs=0.5)
     assert facts["metric"]["after"] > facts["metric"]["before"]
-    assert any("registered rigidly to the ct" in said["message"] for said in moved["assumptions"])
+    registered = next(one for one in moved["assumptions"] if one["code"] == "registered")
+    assert "registered rigidly to the ct" in registered["message"]
     np.testing.assert_allclose(read_itk_transform(folder / "registration.tfm"), MOTION, atol=1e-9)
     manifest = json.loads((folder / "run.json").read_text("utf-8"))
     assert manifest["registration"] == facts
@@ -237,7 +238,8 @@ def test_a_transform_the_wrong_way_round_earns_a_warning(files, tmp_path):
     away[:3, 3] = (9, -8, 6)
     write_itk_transform(away, tmp_path / "away.tfm")
     found, _ = files("cut.nii.gz", '[registration]\npath = "away.tfm"\n')
-    assert any("less alike" in said["message"] and "inverse" in said["message"] for said in found["warnings"])
+    doubt = next(one for one in found["warnings"] if one["code"] == "registration-less-alike")
+    assert "not its inverse" in doubt["message"]
 
 
 def test_derived_regions_stand_in_the_results_with_how_they_were_made(files):
@@ -248,9 +250,9 @@ def test_derived_regions_stand_in_the_results_with_how_they_were_made(files):
     # from 50 to 10 between voxel centres, 15 is reached three eighths of a voxel beyond the lesion of 4 x 5 x 6 voxels
     assert rois["hot"]["volume_ml"] == pytest.approx(4.75 * 5.75 * 6.75 * 0.064, rel=0.01)
     assert rois["ring"]["volume_ml"] > 10
-    assert any(
-        "ROI ring was made here: it is lesion, grown by 6 mm" in said["message"] for said in found["assumptions"]
-    )
+    derived = {one["numbers"]["roi"]: one for one in found["assumptions"] if one["code"] == "roi-derived"}
+    assert set(derived) == {"perfused_normal", "ring", "hot"}
+    assert "it is lesion, grown by 6 mm" in derived["ring"]["message"]
 
 
 @pytest.mark.parametrize(

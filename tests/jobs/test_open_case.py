@@ -23,8 +23,26 @@ def test_assays_of_vial_and_residual_are_brought_to_the_infusion(tmp_path):
     assert given.administered_mbq == pytest.approx(30, rel=1e-6)
     assert given.residual_mbq == pytest.approx(2, rel=1e-6)
     assert given.device == "glass"
-    with pytest.raises(InputError, match="need administered_mbq and at"):
+    with pytest.raises(InputError, match="need administered_mbq and at") as refusal:
         opened(tmp_path, CASE.replace("at = 2024-05-02T10:15:00Z\n", "") + assays)
+    assert refusal.value.code == "key-missing"
+
+
+@pytest.mark.parametrize(
+    ("tables", "code"),
+    [
+        ('[dose]\ndensity = "ct"\n', "ct-missing"),
+        ('[dose]\ngrid = "ct"\n', "ct-missing"),
+        ('[dose]\ndensity = "rho.nii.gz"\ndensity_g_per_ml = 1.0\n', "keys-contradict"),
+        ("[dose]\nhu_table = [[-1000, 0.0], [0, 1.0]]\n", "keys-contradict"),
+        ("[output]\nrtstruct = true\n", "dicom-missing"),
+        ('[[derived]]\nname = "x"\nrole = "other"\n', "keys-contradict"),
+    ],
+)
+def test_settings_that_contradict_the_case_are_refused_with_a_code(tmp_path, tables, code):
+    with pytest.raises(InputError) as refusal:
+        opened(tmp_path, CASE + tables)
+    assert refusal.value.code == code
 
 
 def test_a_density_image_is_read_from_the_folder_of_the_case_and_is_an_input(tmp_path):

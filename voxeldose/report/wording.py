@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from voxeldose.model.remarks import Remark
-
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from voxeldose.model.remarks import Remark
 
 __all__ = ["fact", "measure", "number", "percent", "sentences", "shortened", "times"]
 
@@ -43,9 +43,9 @@ def times(numbers: Iterable[float]) -> str:
     return " \u00d7 ".join(f"{n:.4g}" for n in numbers)
 
 
-def sentences(remarks: Iterable[Remark | str]) -> list[str]:
+def sentences(remarks: Iterable[Remark]) -> list[str]:
     """What remarks say to people."""
-    return [one.sentence if isinstance(one, Remark) else one for one in remarks]
+    return [one.sentence for one in remarks]
 
 
 def shortened(name: str, longest: int) -> str:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from voxeldose.model.administration import Administration
-    from voxeldose.model.arrays import Floats
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.grid import Grid
 
 __all__ = ["PhantomStudy", "stamp_seg", "write_ct", "write_pet", "write_rtstruct", "write_spect"]
@@ -245,7 +245,7 @@ def stamp_seg(study: PhantomStudy, path: Path, at: datetime) -> None:
 
 def write_rtstruct(
     study: PhantomStudy,
-    contours: Mapping[str, Sequence[npt.NDArray[np.float64]]],
+    contours: Mapping[str, Sequence[Doubles]],
     path: Path,
     *,
     at: datetime,

@@ -177,8 +177,8 @@ def _find_transform(table: RegistrationTable, motion: _Motion) -> _Transform:
         if shown is None:
             msg = 'registration: method = "rigid" with moving = "rois" needs image, the image on which they were drawn.'
             raise InputError(msg, code="key-missing", key="registration.image")
-        matrix, metric = find_rigid(shown, target)
-        return _Transform(matrix, "found here by Mattes mutual information", metric)
+        found = find_rigid(shown, target)
+        return _Transform(found.matrix_lps_mm, found.registration.source, found.metric)
     path = Path(table.path)
     if is_itk_transform(path):
         matrix, kind = read_itk_transform(path), "ITK transform"

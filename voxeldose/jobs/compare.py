@@ -23,7 +23,7 @@ from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results.assessment import plain, write_json
 from voxeldose.io.results.folder import read_results
 from voxeldose.io.results.new_folder import new_folder
-from voxeldose.jobs import compare_content
+from voxeldose.jobs import compare_content, compare_remarks
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import RoiSet
 from voxeldose.report.comparison import MapPanel, plot_curves, plot_maps, write_page
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from voxeldose.dose.comparison import GammaMap, SumInRoi
+    from voxeldose.dose.comparison import SumInRoi
     from voxeldose.io.results.folder import StoredAssessment
     from voxeldose.model.arrays import Doubles, Matrix
     from voxeldose.model.dvh import Dvh
@@ -44,11 +44,6 @@ __all__ = ["SCHEMA", "Comparison", "ComparisonOptions", "compare_folders"]
 
 SCHEMA = "voxeldose/comparison/1"
 MARKER = "comparison.json"
-
-#: Net activities or volumes further apart than this part of the first earn a warning.
-_APART = 0.05
-#: A warning if more than this part of the voxels with a tenth of the highest dose is not reached by a map.
-_MISSING = 0.001
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +157,7 @@ def _compare(
             "Doses are cubic between voxel centres (gamma: linear); where a map does not reach there is no number (NaN).",
         )
     ]
-    warnings = _collect_warnings(placed, names)
+    warnings = compare_remarks.collect_warnings(results, placed.doses, names)
     regions, region_remark = _regions(placed.last, names)
     (warnings if regions is None else assumptions).append(region_remark)
     if options.add:
@@ -256,40 +251,6 @@ def _regions(last: StoredAssessment, names: list[str]) -> tuple[RoiSet | None, R
     sentence = f"Regions on the grid of the last result are from {source}."
     remark = Remark("regions-source", {"source": given.source}, sentence)
     return RoiSet(tuple(r for r in on_grid if r.name in names)), remark
-
-
-def _collect_warnings(placed: _Placed, names: list[str]) -> list[Remark]:
-    contents = [one.content for one in placed.results]
-    remarks = []
-    for key, plural in (("engine", "dose engines"), ("calibration", "calibrations")):
-        values = [str(c["method"][key]) for c in contents]
-        if len(set(values)) > 1:
-            listed = "; ".join(values)
-            sentence = f"The {plural} differ ({listed}), so part of a difference may be the method's."
-            remarks.append(Remark(f"{key}s-differ", {key: listed}, sentence))
-    constants = [c["constants"]["name"] for c in contents]
-    if len(set(constants)) > 1:
-        listed = ", ".join(constants)
-        remarks.append(Remark("constants-differ", {"constants": listed}, f"The sets of constants differ ({listed})."))
-    net = [c["totals"]["net_mbq"] for c in contents]
-    if len(net) == 2 and None not in net and abs(net[1] / net[0] - 1) > _APART:
-        sentence = f"The net activities differ: {net[0]:.0f} and {net[1]:.0f} MBq; dose is proportional to them."
-        remarks.append(Remark("net-activities-differ", {"first_mbq": net[0], "second_mbq": net[1]}, sentence))
-    for name in names:
-        volumes = [c["rois"][name]["volume_ml"] for c in contents if name in c["rois"]]
-        if len(volumes) == 2 and abs(volumes[1] / volumes[0] - 1) > _APART:
-            first, second = volumes
-            sentence = f"ROI {name} has {first:.1f} mL in the first result and {second:.1f} mL in the second."
-            remarks.append(Remark("volumes-differ", {"roi": name, "first_ml": first, "second_ml": second}, sentence))
-    last = placed.doses[-1]
-    for n, dose in enumerate(placed.doses[:-1], 1):
-        missing = float(np.isnan(dose.gy[last.gy > 0.1 * last.gy.max()]).mean())
-        if missing > _MISSING:
-            sentence = (
-                f"Result {n} does not reach {missing:.1%} of the voxels with a tenth of the last one's highest dose."
-            )
-            remarks.append(Remark("dose-not-reached", {"result": n, "part_fraction": missing}, sentence))
-    return remarks
 
 
 class _Part(Protocol):
@@ -392,14 +353,7 @@ def _difference(placed: _Placed, names: list[str], regions: RoiSet | None, optio
         known = None not in (means["pre"], means["post"])
         content["rois"][name] |= compare_content.voxel_row(name, regions if known else None, pre, post, gamma)
     difference = post.replaced(post.gy - pre.gy)
-    return _Difference(placed, names, content, difference, [_gamma_remark(gamma)], [])
-
-
-def _gamma_remark(gamma: GammaMap) -> Remark:
-    criteria = gamma.criteria
-    numbers = {"dose_fraction": criteria.dose_fraction, "distance_mm": criteria.distance_mm, "local": criteria.is_local}
-    sentence = f"Gamma: {criteria}; reference is the second result, its voxels the ones counted."
-    return Remark("gamma-criteria", numbers, sentence)
+    return _Difference(placed, names, content, difference, [compare_remarks.gamma_remark(gamma)], [])
 
 
 def _curve(dvh: Dvh) -> tuple[Doubles, Doubles]:

@@ -9,6 +9,7 @@ import numpy as np
 
 from voxeldose.dose.comparison import BED_SOURCE, GAMMA_SOURCE
 from voxeldose.dose.metrics import dvh_in
+from voxeldose.io.results.assessment import csv_cell
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,16 +167,12 @@ def write_csv(content: Mapping[str, Any], path: Path) -> None:
             rows.writerow(["roi", "metric", "pre", "post", "difference", "ratio"])
             for name, roi in content["rois"].items():
                 for metric, pair in roi["metrics"].items():
-                    rows.writerow([name, metric, *(_cell(pair[k]) for k in ("pre", "post", "difference", "ratio"))])
+                    rows.writerow([name, metric, *(csv_cell(pair[k]) for k in ("pre", "post", "difference", "ratio"))])
             return
         rows.writerow(["roi", "metric", "sum", *(side["name"] for side in content["results"])])
         for name, roi in content["rois"].items():
             nothing = [None] * len(content["results"])
-            rows.writerow([name, "mean_dose_gy", *map(_cell, (roi["mean_dose_gy"], *roi["mean_each_gy"]))])
-            rows.writerow([name, "bed_gy", *map(_cell, (roi["bed_gy"], *(roi["bed_each_gy"] or nothing)))])
+            rows.writerow([name, "mean_dose_gy", *map(csv_cell, (roi["mean_dose_gy"], *roi["mean_each_gy"]))])
+            rows.writerow([name, "bed_gy", *map(csv_cell, (roi["bed_gy"], *(roi["bed_each_gy"] or nothing)))])
             for metric in ("volume_ml", "d95_gy", "d70_gy", "d50_gy", "d2_gy"):
-                rows.writerow([name, metric, _cell(roi[metric]), *(_cell(None) for _ in nothing)])
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.8g}"
+                rows.writerow([name, metric, csv_cell(roi[metric]), *(csv_cell(None) for _ in nothing)])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Roi", "RoiSet"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Roi:
     """A named region.
 
@@ -88,6 +88,15 @@ class Roi:
         object.__setattr__(self, "occupancy", part)
         object.__setattr__(self, "grid", self.grid.window([s.start for s in box], part.shape))
 
+    def __repr__(self) -> str:
+        return f"Roi({self.name!r}, {self.role}, {self.volume_ml:.4g} mL, {self.grid!r})"
+
+    def _repr_html_(self) -> str:
+        """A table and a slice, for notebooks."""
+        from voxeldose.model.display import html_of_roi
+
+        return html_of_roi(self)
+
     @property
     def volume_ml(self) -> float:
         """Occupied volume."""
@@ -98,7 +107,7 @@ class Roi:
         return self.grid.cut(self.occupancy, part)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RoiSet:
     """Regions in the order given, each with its own name.
 
@@ -126,6 +135,15 @@ class RoiSet:
         if twice:
             msg = f"Two ROIs have the same name: {', '.join(twice)}. Give each its own name with labels."
             raise QuantityError(msg, code="name-twice", names=tuple(twice))
+
+    def __repr__(self) -> str:
+        return f"RoiSet({', '.join(f'{r.name} ({r.role}, {r.volume_ml:.4g} mL)' for r in self.rois)})"
+
+    def _repr_html_(self) -> str:
+        """A row per region and where they lie, for notebooks."""
+        from voxeldose.model.display import html_of_rois
+
+        return html_of_rois(self)
 
     def __iter__(self) -> Iterator[Roi]:
         return iter(self.rois)

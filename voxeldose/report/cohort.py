@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxeldose.report.palette import OF_NUCLIDE
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Line", "draw_histograms", "draw_scatter", "values_by_quantity"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Line:
     """One case on the page."""
 
@@ -28,10 +28,10 @@ class Line:
     normal_gy: float | None
     ratio: float | None
     recovered: float | None
-    warnings: list[Remark]
+    warnings: tuple[Remark, ...]
     pair: str
     seconds: float
-    outlying: list[str] = field(default_factory=list)
+    outlying: tuple[str, ...] = ()
 
     @property
     def tumor_gy(self) -> float | None:

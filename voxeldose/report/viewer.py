@@ -21,7 +21,7 @@ from voxeldose.report.wording import times
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from voxeldose.model.arrays import Floats
+    from voxeldose.model.arrays import Doubles, Floats, Mask
     from voxeldose.model.assessment import Assessment
 
 __all__ = ["MAX_BYTES", "colour_maps", "display_grid", "pack", "viewer_data"]
@@ -275,7 +275,7 @@ def _note(result: Assessment, grid: Grid, ct_grid: Grid | None, *, is_exact: boo
     return "; ".join(parts) + "."
 
 
-def _ends(mask: npt.NDArray[np.bool_], grid: Grid, step: int = 1) -> npt.NDArray[np.float64]:
+def _ends(mask: Mask, grid: Grid, step: int = 1) -> Doubles:
     """Corners of the box that holds a mask, in the patient; the mask may take every ``step``-th voxel only."""
     ends = [(step * part.start, step * (part.stop - 1)) for part in bounding_box(mask) or ()]
     corners = np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1).T

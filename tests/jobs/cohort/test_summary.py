@@ -124,7 +124,7 @@ def test_a_nuclide_that_no_image_states_is_not_guessed_and_makes_no_pair(store):
 
 
 def line(row: int, *warnings: Remark) -> Line:
-    return Line(row, "", "", "Y-90", {}, None, None, None, list(warnings), "", 1.0)
+    return Line(row, "", "", "Y-90", {}, None, None, None, warnings, "", 1.0)
 
 
 def test_warnings_are_counted_by_their_code_whatever_their_numbers_and_words():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
@@ -60,7 +60,7 @@ def write_page(store: Store, *, identifiers: bool) -> None:
             has_report = (store.case(entry.name) / "report.html").is_file()
             file = "report.html" if has_report else "assessment.json"
             lines.append(_line(entry.row, title, f"cases/{entry.name}/{file}", entry.pair, facts))
-    _mark_outliers(lines)
+    lines = _mark_outliers(lines)
     pairs, apart = _pairs(lines)
     lines.sort(key=lambda one: (not one.outlying, not one.warnings, one.row))
     text = page_template("cohort.html.j2", number=partial(number, digits=3)).generate(
@@ -111,29 +111,31 @@ def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> 
         normal[0] if len(normal) == 1 else None,
         content["tumor_to_normal_ratio"],
         content["totals"]["recovered_fraction"],
-        list(remarks_of(content["warnings"])),
+        remarks_of(content["warnings"]),
         pair,
         task["seconds"],
     )
 
 
-def _mark_outliers(lines: list[Line]) -> None:
-    """Among images of the same nuclide: tumor dose, normal liver dose, T/N, recovered activity."""
-    kinds: dict[str, list[Line]] = defaultdict(list)
-    for line in lines:
-        kinds[line.nuclide].append(line)
+def _mark_outliers(lines: list[Line]) -> list[Line]:
+    """The lines with what stands out among images of the same nuclide: tumor and normal liver dose, T/N, recovered activity."""
+    kinds: dict[str, list[int]] = defaultdict(list)
+    for n, line in enumerate(lines):
+        kinds[line.nuclide].append(n)
     quantities = (
         ("mean tumor dose", "tumor_gy"),
         ("mean normal liver dose", "normal_gy"),
         ("T/N", "ratio"),
         ("image/administered activity", "recovered"),
     )
+    outlying: dict[int, list[str]] = defaultdict(list)
     for same in kinds.values():
-        for words, key in quantities:
-            known = [line for line in same if getattr(line, key) is not None]
-            for line, stands_out in zip(known, find_outliers([getattr(k, key) for k in known]), strict=True):
+        for quantity, key in quantities:
+            known = [n for n in same if getattr(lines[n], key) is not None]
+            for n, stands_out in zip(known, find_outliers([getattr(lines[k], key) for k in known]), strict=True):
                 if stands_out:
-                    line.outlying.append(words)
+                    outlying[n].append(quantity)
+    return [replace(line, outlying=tuple(outlying[n])) for n, line in enumerate(lines)]
 
 
 def _pairs(lines: list[Line]) -> tuple[list[tuple[float, float]], int]:

@@ -26,7 +26,18 @@ HEAVY = (
     "pandas",
     "xarray",
 )
-PACKAGES = ("dose", "dose.engines", "dose.uncertainty", "geometry", "io", "jobs", "model", "planning", "report")
+PACKAGES = (
+    "dose",
+    "dose.engines",
+    "dose.uncertainty",
+    "geometry",
+    "io",
+    "jobs",
+    "model",
+    "planning",
+    "planning.lungs",
+    "report",
+)
 
 #: What programs rely on (section "Python names" of the contract), and what a program needs besides.
 PROMISED = """

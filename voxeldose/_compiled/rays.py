@@ -1,4 +1,4 @@
-"""Energy carried along straight rays through voxels: the inner loop of ``engines/density.py``."""
+"""Energy carried along straight rays through voxels: the inner loop of ``dose/engines/rays``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from numba import njit
 if TYPE_CHECKING:
     from voxeldose._compiled.arrays import Doubles, Integers
 
-__all__ = ["spread", "spread_from_cells"]
+__all__ = ["trace_from_cells", "trace_from_voxels"]
 
 
 @njit(nogil=True, cache=True)
-def spread(
+def trace_from_voxels(
     sources: Integers,
     amounts: Doubles,
     tau: Doubles,
@@ -36,7 +36,7 @@ def spread(
     sources, amounts : int64 and float64, (sources,)
         Flat index of each source voxel and what it emits.
     tau : float64, (voxels,)
-        Water-equivalent length a mm, flat. Where it is huge rays end; such a layer surrounds the grid.
+        Water-equivalent mm per mm, flat. Where it is huge rays end; such a layer surrounds the grid.
     share, chord : float64, (rays,)
         Part of the emission that a ray carries in each octant, and its length in mm in the source voxel.
     offset, length : int64, (rays, octants, steps) and float64, (rays, steps)
@@ -46,7 +46,7 @@ def spread(
     table : float64, (2, n)
         Energy fraction F within a radius in water, and its integral, at steps of ``1 / per_mm``.
     per_mm, reach : float
-        Steps a mm of the table, and where F ends to rise, in mm of water.
+        Steps per mm of the table, and where F stops rising, in mm of water.
     energy : float64, (window,)
         Filled from flat voxel index ``first`` on.
 
@@ -92,7 +92,7 @@ def spread(
 
 
 @njit(nogil=True, cache=True)
-def spread_from_cells(
+def trace_from_cells(
     centres: Doubles,
     amounts: Doubles,
     start: Doubles,
@@ -115,16 +115,16 @@ def spread_from_cells(
     ends : float64, (rays, 2)
         Where the ray's line enters (negative) and leaves the cell, in mm from its start.
     tau : float64, (nk, nj, ni)
-        Water-equivalent length a mm. Where it is ``limits[3]`` or more rays end; such a layer surrounds the lattice.
+        Water-equivalent mm per mm. Where it is ``limits[3]`` or more rays end; such a layer surrounds the lattice.
     limits : tuple of float
         Steps a mm of the table, where F ends to rise in mm of water, the longest ray in mm, and what ends a ray.
     table, energy, first
-        As in :func:`spread`.
+        As in :func:`trace_from_voxels`.
 
     Notes
     -----
     Starts are averaged over the part of the line that lies in the cell and in the voxel of the start, as in
-    :func:`spread`; from its end on the ray has the path to the voxel's face behind it before the next one.
+    :func:`trace_from_voxels`; from its end on the ray has the path to the voxel's face behind it before the next one.
     """
     per_mm, reach, longest, wall = limits
     whole = table[0, int(reach * per_mm)]

@@ -141,14 +141,14 @@ def _search(moving: Volume, fixed: Volume) -> Matrix:
         learningRate=2.0, minStep=3e-4, numberOfIterations=200, relaxationFactor=0.5, gradientMagnitudeTolerance=1e-8
     )
     search.SetOptimizerScalesFromPhysicalShift()
-    found = start
+    motion = start
     try:
         for smooth_mm, coarse_mm in zip(_LEVELS_MM, _COARSEST_MM, strict=True):
             here = _at(still, smooth_mm, coarse_mm)
             _sample(search, here)
-            search.SetInitialTransform(found, inPlace=False)
+            search.SetInitialTransform(motion, inPlace=False)
             level = search.Execute(here, _at(moved, smooth_mm, coarse_mm))
-            found = sitk.Euler3DTransform(_inner(level))
+            motion = sitk.Euler3DTransform(_inner(level))
     except RuntimeError as error:
         msg = (
             f"The images could not be registered ({str(error).strip().splitlines()[-1]}). Register them elsewhere and give "
@@ -156,8 +156,8 @@ def _search(moving: Volume, fixed: Volume) -> Matrix:
         )
         raise GeometryError(msg, code="registration-failed") from error
     matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(found.GetMatrix(), (3, 3))
-    matrix[:3, 3] = found.TransformPoint((0.0, 0.0, 0.0))
+    matrix[:3, :3] = np.reshape(motion.GetMatrix(), (3, 3))
+    matrix[:3, 3] = motion.TransformPoint((0.0, 0.0, 0.0))
     return np.asarray(np.linalg.inv(rigid_matrix(matrix, "registration")))
 
 
@@ -205,11 +205,8 @@ def _inner(transform: Any) -> Any:
 
 
 def _image(volume: Volume) -> Any:
-    """A SimpleITK image in the same place."""
-    import SimpleITK as sitk  # noqa: N813
-
-    grid = volume.grid
-    if not grid.is_right_angled:
+    """A SimpleITK image in the same place, CT numbers within bounds."""
+    if not volume.grid.is_right_angled:
         msg = "An image with sheared axes cannot be registered here; give it on perpendicular axes."
         raise GeometryError(msg, code="grid-sheared")
     values = volume.values
@@ -218,12 +215,7 @@ def _image(volume: Volume) -> Any:
     if float(np.ptp(values)) == 0:
         msg = f"The {volume.quantity} image has one value everywhere, so it cannot be registered."
         raise QuantityError(msg, code="image-uniform")
-    image = sitk.GetImageFromArray(values)
-    axes = grid.directions[:, ::-1]
-    image.SetSpacing(grid.spacing_mm[::-1])
-    image.SetDirection(axes.ravel().tolist())
-    image.SetOrigin(grid.affine_lps_mm[:3, 3].tolist())
-    return image
+    return volume.replaced(values).to_sitk()
 
 
 def _at(image: Any, smooth_mm: float, coarse_mm: float) -> Any:

@@ -22,6 +22,7 @@ from .kernel import PointKernel as PointKernel
 from .kernel import VoxelKernel as VoxelKernel
 from .kernel import point_kernel as point_kernel
 from .limits import Limit as Limit
+from .metric import Metric as Metric
 from .radionuclide import TC99M as TC99M
 from .radionuclide import Y90 as Y90
 from .radionuclide import Radionuclide as Radionuclide

@@ -15,16 +15,27 @@ from voxeldose.errors import GeometryError, VoxeldoseError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from voxeldose.model.arrays import Matrix
     from voxeldose.model.assessment import RoiNumbers
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.grid import Grid
     from voxeldose.model.volume import Volume
 
-__all__ = ["frame_of_dvh", "frame_of_rois", "nibabel_of", "sitk_of", "xarray_of"]
+__all__ = [
+    "LPS_TO_RAS",
+    "REVERSED",
+    "frame_of_dvh",
+    "frame_of_rois",
+    "nibabel_of",
+    "ras_affine",
+    "sitk_of",
+    "xarray_of",
+]
 
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-#: Axes (k, j, i) as (i, j, k).
-_REVERSED = np.array([[0, 0, 1, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1.0]])
+#: LPS to RAS, and back: x and y change sign.
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+#: (k, j, i) to (i, j, k), and back.
+REVERSED = np.eye(4)[[2, 1, 0, 3]]
 #: An axis this close to one of the patient's is taken as it; the far end of 500 mm is then within 5 µm.
 _ALONG = 1e-5
 
@@ -44,12 +55,16 @@ def sitk_of(volume: Volume) -> Any:
     return image
 
 
+def ras_affine(grid: Grid) -> Matrix:
+    """What takes NIfTI's indices (i, j, k, 1) to (x, y, z, 1) in RAS mm."""
+    return np.asarray(LPS_TO_RAS @ grid.affine_lps_mm @ REVERSED)
+
+
 def nibabel_of(volume: Volume) -> Any:
     """A NIfTI image in memory, axes (i, j, k), its world RAS in mm."""
     import nibabel as nib
 
-    affine = _LPS_TO_RAS @ volume.grid.affine_lps_mm @ _REVERSED
-    image = nib.Nifti1Image(np.ascontiguousarray(volume.values.transpose(2, 1, 0)), affine)
+    image = nib.Nifti1Image(np.ascontiguousarray(volume.values.transpose(2, 1, 0)), ras_affine(volume.grid))
     image.header.set_xyzt_units("mm")
     return image
 

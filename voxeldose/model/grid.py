@@ -1,7 +1,7 @@
 """Where voxels lie: the only code that knows.
 
 World is the DICOM patient system (LPS, millimetres, points ``(x, y, z)``). Arrays have axes ``(k, j, i)`` = slice, row,
-column, and an integer index is a voxel's *centre*; its edges lie at ±0.5. Tuples with one entry an axis are in array
+column, and an integer index is a voxel's *centre*; its edges lie at ±0.5. Tuples with one entry per axis are in array
 order, so ``spacing_mm[0]`` belongs to ``k``.
 """
 

@@ -66,11 +66,11 @@ class Roi:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             msg = f"ROI {self.name!r} has the unknown role {self.role!r}; roles are {', '.join(ROLES)}."
-            raise QuantityError(msg, code="role-unknown", roi=self.name, role=self.role)
+            raise QuantityError(msg, code="role-unknown", roi=self.name, found=self.role, known=ROLES)
         occupancy = np.asarray(self.occupancy)
         if occupancy.shape != self.grid.shape:
             msg = f"ROI {self.name!r}: occupancy has shape {occupancy.shape} but its grid has {self.grid.shape}."
-            raise GeometryError(msg, code="grid-differs", roi=self.name)
+            raise GeometryError(msg, code="grid-differs", found=occupancy.shape, needed=self.grid.shape)
         box = bounding_box(occupancy > 0)
         if box is None:
             msg = f"ROI {self.name!r} is empty: no voxel belongs to it. Check its label, or leave it out."
@@ -78,7 +78,7 @@ class Roi:
         part = np.array(occupancy[box], np.float32, order="C")
         if not (np.isfinite(part).all() and part.min() >= 0 and part.max() <= 1 + 1e-6):
             msg = f"ROI {self.name!r}: occupancy must lie between 0 and 1, found {part.min()} to {part.max()}."
-            raise QuantityError(msg, code="value-out-of-range", roi=self.name)
+            raise QuantityError(msg, code="value-out-of-range", roi=self.name, field="occupancy")
         np.minimum(part, 1, out=part)
         part.setflags(write=False)
         if self.offset is not None:
@@ -159,7 +159,7 @@ class RoiSet:
             if roi.name == name:
                 return roi
         msg = f"There is no ROI {name!r}; there are {', '.join(self.names()) or 'none'}."
-        raise QuantityError(msg, code="roi-unknown", roi=name)
+        raise QuantityError(msg, code="roi-unknown", found=name, known=tuple(self.names()))
 
     def __add__(self, other: RoiSet) -> RoiSet:
         """The regions of both; on a grid only if both have the same. ``RoiSet()`` adds nothing and changes nothing."""

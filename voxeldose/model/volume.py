@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.model.arrays import Floats
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.remarks import Remark
@@ -29,14 +29,11 @@ __all__ = [
     "DecayMap",
     "DensityMap",
     "DoseMap",
-    "FloatArray",
     "Volume",
 ]
 
-FloatArray = Floats
 
-
-def _frozen(values: npt.ArrayLike) -> Floats:
+def _freeze(values: npt.ArrayLike) -> Floats:
     """A read-only, C-contiguous float32 array; copied unless it already is one that nobody can write."""
     array = np.asarray(values)
     if array.dtype == np.float32 and array.flags.c_contiguous and not array.flags.writeable and array.base is None:
@@ -73,7 +70,7 @@ class Volume:
     is_extensive: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", _frozen(self.values))
+        object.__setattr__(self, "values", _freeze(self.values))
         if self.values.shape != self.grid.shape:
             msg = f"{type(self).__name__}: values have shape {self.values.shape} but the grid has {self.grid.shape}."
             raise GeometryError(msg, code="grid-differs", found=self.values.shape, needed=self.grid.shape)
@@ -147,22 +144,22 @@ class Volume:
         index = self.grid.indices(points_lps_mm)
         limits = np.array(self.grid.shape) - 0.5
         inside = ((index >= -0.5) & (index <= limits)).all(axis=-1)
-        found = map_coordinates(self.values, np.moveaxis(index, -1, 0), order=1, mode="nearest", output=np.float32)
-        return np.where(inside, found, np.float32(outside)).astype(np.float32)
+        sampled = map_coordinates(self.values, np.moveaxis(index, -1, 0), order=1, mode="nearest", output=np.float32)
+        return np.where(inside, sampled, np.float32(outside)).astype(np.float32)
 
     def sampled_on(self, grid: Grid, outside: float = 0.0) -> Floats:
         """Values at the voxel centres of another grid, as :meth:`sampled_at` gives them; for display, not for sums."""
         from scipy.ndimage import affine_transform
 
         matrix, offset = grid.to_index_of(self.grid)
-        found = affine_transform(
+        sampled = affine_transform(
             self.values, matrix, offset, output_shape=grid.shape, order=1, mode="nearest", output=np.float32
         )
         k, j, i = np.ogrid[tuple(slice(0, n) for n in grid.shape)]
         for axis, n in enumerate(self.grid.shape):
             index = matrix[axis, 0] * k + matrix[axis, 1] * j + matrix[axis, 2] * i + offset[axis]
-            found[(index < -0.5) | (index > n - 0.5)] = outside
-        return np.asarray(found, np.float32)
+            sampled[(index < -0.5) | (index > n - 0.5)] = outside
+        return np.asarray(sampled, np.float32)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

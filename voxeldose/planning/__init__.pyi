@@ -5,6 +5,7 @@ from .compartments import plan_mird as plan_mird
 from .compartments import plan_partition as plan_partition
 from .compartments import plan_partition_for as plan_partition_for
 from .lungs import LungDose as LungDose
+from .lungs import LungLimit as LungLimit
 from .lungs import LungMass as LungMass
 from .lungs import LungShunt as LungShunt
 from .lungs import Views as Views

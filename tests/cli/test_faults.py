@@ -28,7 +28,7 @@ def study(tmp_path, monkeypatch):
             msg = f"{folder}: {patient} cannot be divided"
             raise RuntimeError(msg) from error
 
-    monkeypatch.setattr(import_module("voxeldose.jobs.run_case"), "assess", fail)  # the package hands out the function
+    monkeypatch.setattr(import_module("voxeldose.jobs.run_case"), "assess", fail)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return folder / "case.toml"
 

@@ -32,8 +32,7 @@ LONGEST_FILE, LONGEST_BODY, MOST_CLI_LINES = 450, 60, 2000
 LONG_FILES: dict[str, str] = {}
 
 #: Functions whose body is longer, with the reason. Never longer than this list.
-LONG_BODIES: dict[str, str] = {
-}
+LONG_BODIES: dict[str, str] = {}
 
 #: Limits of size and branching that ruff holds; its exceptions stand in ``pyproject.toml``.
 RATCHET = ("C901", "PLR0911", "PLR0912", "PLR0913", "PLR0915", "PLR0917")

@@ -97,20 +97,8 @@ def main(debug: bool) -> None:
     """
 
 
-_COMMANDS = (
-    assess,
-    card,
-    cohort,
-    compare,
-    demo,
-    inspect,
-    kernel,
-    lung_shunt,
-    plan,
-    radiobiology,
-    replay,
-    tn,
-    uncertainty,
-)
-for _command in _COMMANDS:
+#: Files to files, and answers before and beyond a treatment.
+_JOBS = (assess, cohort, compare, demo, inspect, kernel, replay)
+_ANSWERS = (card, lung_shunt, plan, radiobiology, tn, uncertainty)
+for _command in (*_JOBS, *_ANSWERS):
     main.add_command(with_numbers(_command))

@@ -43,6 +43,25 @@ class TruthRow:
     true_activity_mbq: float
     computed: RoiMetrics
 
+    def cells(self) -> dict[str, str]:
+        """The row as text: true numbers, and by how much those of the run differ."""
+        roi = self.computed
+        return {
+            "ROI": self.roi,
+            "true mean Gy": f"{self.true_mean_gy:.1f}",
+            "dpk": _change(roi.mean_dose_gy, self.true_mean_gy),
+            "local": _change(roi.mean_dose_local_gy, self.true_mean_gy),
+            "true D70": f"{self.true_d70_gy:.1f}",
+            "D70": _change(roi.d70_gy, self.true_d70_gy),
+            "true V400 %": f"{100 * self.true_v400_fraction:.1f}",
+            "V400 %": f"{100 * roi.v400_fraction:.1f}",
+            "activity": _change(roi.activity_mbq, self.true_activity_mbq),
+        }
+
+
+def _change(computed: float, true: float) -> str:
+    return f"{100 * (computed / true - 1):+.1f} %"
+
 
 @dataclass(frozen=True, eq=False)
 class DemoRun:

@@ -108,7 +108,7 @@ def test_schema_1_is_read_and_its_sentences_have_no_class(written, tmp_path):
     stored = vd.read_results(tmp_path)
     assert stored.content["schema"] == "voxeldose/assessment/1"
     assert {remark.code for remark in stored.record.assumptions} == {UNCLASSIFIED}
-    assert [remark.sentence for remark in stored.record.assumptions] == [str(a) for a in result.record.assumptions]
+    assert [remark.sentence for remark in stored.record.assumptions] == [a.sentence for a in result.record.assumptions]
     assert stored.radiobiology is None
     assert stored.totals == result.totals
 

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.cli.assess import assess
 from voxeldose.cli.card import card
 from voxeldose.cli.cohort import cohort

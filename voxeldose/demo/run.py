@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.demo.study import make_study
-from voxeldose.io.config.case import case_file_from, read_case_file
+from voxeldose.io.config.case import case_file_from, read_case_tables
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.jobs.run_case import run_case
 from voxeldose.report import plot_slices
@@ -93,7 +93,7 @@ def run_demo(out: Path, *, overwrite: bool = False, progress: Callable[[str], No
     with new_folder(out, overwrite=overwrite, marker="truth.json") as folder:
         study = make_study(folder, progress=progress)
         planned, delivered = (
-            run_case(case_file_from(read_case_file(file), file.name), folder / name, progress=progress)
+            run_case(case_file_from(read_case_tables(file), file.name), folder / name, progress=progress)
             for name, file in (("planned", study.plan_toml), ("results", study.assess_toml))
         )
         truth = json.loads(study.truth.read_text("utf-8"))

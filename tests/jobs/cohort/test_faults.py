@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -173,7 +174,7 @@ def test_a_full_disk_is_no_fault_of_the_case(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr("voxeldose.jobs.run_case.write_nifti", full)
+        patch.setattr(import_module("voxeldose.jobs.run_case"), "write_nifti", full)
         outcome = run_task(task)
     assert "full" in outcome["stop"]
     assert not complete_cases(out)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.dose import metrics
 from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, image_nuclide, quantify
 from voxeldose.dose.assumptions import assumptions_of

@@ -18,6 +18,7 @@ import numpy as np
 
 from benchmarks.accuracy_recovery_phantoms import PHANTOMS, Drawn, scan_of, truth_of
 from voxeldose.dose.recovery import Resolution, recover
+from voxeldose.errors import QuantityError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -181,7 +182,15 @@ def main() -> None:
         start = time.perf_counter()
         phantom = PHANTOMS[name]()
         seeds = range(words.first_seed, words.first_seed + words.seeds)
-        every[name] = [compare(phantom, s, errors=words.errors, draws=words.draws) for s in seeds]
+        every[name] = []
+        for seed in seeds:
+            try:
+                every[name].append(compare(phantom, seed, errors=words.errors, draws=words.draws))
+            except QuantityError as error:  # a refusal is a result too
+                sys.stdout.write(f"{name}, seed {seed}: refused, {error.code}: {error}\n")
+        if not every[name]:
+            del every[name]
+            continue
         sys.stdout.write(f"{table(name, every[name])}\n  {time.perf_counter() - start:.0f} s\n")
         sys.stdout.flush()
     sys.stdout.write(summary(every) + "\n")

@@ -63,6 +63,8 @@ class State:
         Standard deviation of a voxel at the reference activity, of the noise that neighbours share.
     white_part : float
         Variance of noise that no neighbour shares, relative to that.
+    first_level : float
+        The noise level that the finest band alone gave, where later ones start from.
     """
 
     means: Doubles
@@ -71,6 +73,7 @@ class State:
     power: Doubles
     noise_level: float
     white_part: float
+    first_level: float
 
     @cached_property
     def strength(self) -> Doubles:
@@ -148,9 +151,8 @@ class FieldModel:
         """Prior means, no motion, no texture field yet."""
         fields = tuple(np.zeros(self.scan.shape, np.float32) for _ in SCALES_MM)
         power = np.full((len(SCALES_MM), len(self.names)), 0.04)
-        return State(
-            self.prior_means.copy(), np.zeros(len(self.parameters)), fields, power, noise_level, self.scan.noise.white
-        )
+        white, motion = self.scan.noise.white, np.zeros(len(self.parameters))
+        return State(self.prior_means.copy(), motion, fields, power, noise_level, white, noise_level)
 
     def motions(self, motion_mm: Doubles) -> dict[str, Motion]:
         """Every region's motion."""

@@ -74,7 +74,7 @@ def start_fit(model: FieldModel, random: np.random.Generator) -> Fit:
     level = first_noise_level(model, flat, linear, random)
     n = len(model.names)
     nothing = Strengths(level, state.white_part, state.power, np.zeros((len(state.fields), n)))
-    return Fit(model, replace(state, noise_level=level), linear, nothing)
+    return Fit(model, replace(state, noise_level=level, first_level=level), linear, nothing)
 
 
 def fit_stage(

@@ -29,8 +29,8 @@ BANDS_MM, SAMPLE_ML = (14.0, 6.0), (3.0, 0.5, 0.1)
 PRIOR_POWER, PRIOR_POWER_SD, MOST_POWER = (0.09, 0.03), (0.25, 0.08), 1.5
 #: Variance of white noise relative to that which neighbours share: prior, its standard deviation, least taken.
 WHITE, WHITE_SD, LEAST_WHITE = 0.02, 0.1, 0.01
-#: Relative standard deviation of the squared noise level before it is measured.
-LEVEL_SD = 0.7
+#: Relative standard deviation of the squared noise level about that of the finest band.
+LEVEL_SD = 0.3
 #: Simulated images; regions smaller or weaker than this say nothing.
 SIMULATIONS, LEAST_ML, LEAST_MEAN = 4, 0.3, 0.05
 #: A tissue's voxels count where it fills the blurred voxel.
@@ -141,8 +141,8 @@ def measure(model: FieldModel, state: State, linear: Linear, random: np.random.G
     silent = np.array([name == "outside" for name in model.kinds]) | (means < LEAST_MEAN)
     use = (volumes >= LEAST_ML) & (means >= LEAST_MEAN)
     observed = bands.of_image(model.scan.image)
-    rows, right = _rows_of_bands(expected, observed, np.where(use, volumes, 0), state.noise_level**2)
-    more, wanted = _rows_of_priors(silent, state.noise_level**2)
+    rows, right = _rows_of_bands(expected, observed, np.where(use, volumes, 0), state.first_level**2)
+    more, wanted = _rows_of_priors(silent, state.first_level**2)
     return _non_negative(np.array(rows + more), np.array(right + wanted), (len(SCALES_MM), n))
 
 
@@ -165,7 +165,10 @@ def _rows_of_bands(
         for k in np.flatnonzero(volumes):
             textures = [t[b, k] for t in expected.texture]
             sum_usual = square * expected.noise[b, k] + sum(p * t for p, t in zip(PRIOR_POWER, textures, strict=True))
-            sd = sum_usual * np.sqrt(2 / max(volumes[k] / sample, 0.7)) + 0.05 * sum_usual
+            size = max(
+                sum_usual, float(observed[b, k])
+            )  # a cold core is far more than usual, and must not bend the noise
+            sd = size * np.sqrt(2 / max(volumes[k] / sample, 0.7)) + 0.05 * size
             row = np.zeros(2 + scales * n)
             row[:2] = expected.noise[b, k], expected.white[b, k]
             row[[2 + s * n + k for s in range(scales)]] = textures

@@ -1,5 +1,7 @@
 """The whole recovery on one small digital patient whose truth is made on other voxels and by other code."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -93,3 +95,32 @@ def test_fixed_outlines_do_not_move(scan):
     assert found.rois["t"].shift_lps_mm == (0.0, 0.0, 0.0)
     assert found.rois["t"].best.mean_dose_gy == found.rois["t"].as_drawn.mean_dose_gy
     assert "outlines-exact" in [r.code for r in found.assumptions]
+
+
+@pytest.mark.slow
+def test_a_cold_core_that_nobody_outlined_is_found_and_none_where_there_is_none():
+    shapes = {"t": ("tumor", ball(1, -1, 2, 17.0)), "liver": ("liver", ball(0, 0, 0, 27.0))}
+    uptake = {"t": 6.0, "liver": 1.0}
+    whole = Phantom("whole", (26, 22, 22), shapes, uptake, 70.0, noise=0.2, cv={"t": 0.2, "liver": 0.2})
+    necrotic = replace(whole, cores={"t": (ball(2, 0, 2, 9.0), 0.0)})
+    for phantom, ml in ((necrotic, 4 / 3 * np.pi * 9**3 / 1000), (whole, 0.0)):
+        random = np.random.default_rng(4)
+        truth = truth_of(phantom, random)
+        tumor = recover(scan_of(phantom, truth, random), resolution()).rois["t"]
+        assert tumor.cold_core_ml == pytest.approx(ml, abs=0.8)
+        for name in ("mean_dose_gy", "d95_gy", "d70_gy"):
+            estimate = getattr(tumor.best, name)
+            assert estimate.low <= truth.numbers["t"][name] <= estimate.high, name
+
+
+@pytest.mark.slow
+def test_another_seed_changes_numbers_by_less_than_their_interval(scan, found):
+    other = recover(scan, resolution(seed=2)).rois["t"].best
+    for name in ("mean_dose_gy", "d70_gy", "activity_mbq"):
+        one, two = getattr(found.rois["t"].best, name), getattr(other, name)
+        assert abs(one.value - two.value) < (one.high - one.low) / 4, name
+
+
+def test_the_same_seed_gives_the_same_numbers(scan):
+    options = resolution(outlines="fixed", draws=4, fwhm_sd_fraction=0.0)
+    assert recover(scan, options).rois == recover(scan, options).rois

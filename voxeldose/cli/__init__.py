@@ -18,6 +18,7 @@ from voxeldose.cli.card import card
 from voxeldose.cli.cohort import cohort
 from voxeldose.cli.compare import compare
 from voxeldose.cli.demo import demo
+from voxeldose.cli.dvh import dvh
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
 from voxeldose.cli.lung_shunt import lung_shunt
@@ -85,6 +86,7 @@ _COMMANDS = (
     cohort,
     compare,
     demo,
+    dvh,
     inspect,
     kernel,
     lung_shunt,

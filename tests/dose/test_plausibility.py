@@ -20,7 +20,7 @@ from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap, CtImage
 
 AT = datetime(2026, 3, 2, 10, tzinfo=UTC)
-GRID = Grid.from_axes((56, 60, 64), (6, 6, 6), (-156, -180, -190))
+GRID = Grid.from_axes((56, 60, 64), (6, 6, 6), (-190, -180, -156))
 LIVER = ((-60, 0, -40), 72)
 LUNGS = (((-75, 0, 95), 62), ((75, 0, 95), 62))
 TUMOR = ((-60, 10, -40), 20)

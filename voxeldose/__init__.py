@@ -22,6 +22,7 @@ _HOMES = {
     "Convolution": "dose.engines.convolution",
     "CountMap": "model.volume",
     "CtImage": "model.volume",
+    "CtOptions": "io.dicom.options",
     "DensityMap": "model.volume",
     "Derivation": "geometry.expressions",
     "DoseMap": "model.volume",
@@ -35,6 +36,7 @@ _HOMES = {
     "LocalDeposition": "dose.engines.local",
     "LungMass": "planning.lungs",
     "Lungs": "planning.plan",
+    "PetOptions": "io.dicom.options",
     "PointKernel": "model.kernel",
     "Product": "planning.vials",
     "QuantityError": "errors",
@@ -42,11 +44,12 @@ _HOMES = {
     "RayTransport": "dose.engines.rays.transport",
     "Recovery": "dose.uncertainty.recovery",
     "Registration": "model.rigid",
-    "Requests": "io.dicom.options",
     "Roi": "model.roi",
     "RoiSet": "model.roi",
     "SegmentectomyFacts": "planning.segmentectomy",
+    "SpectOptions": "io.dicom.options",
     "Spread": "dose.uncertainty.inputs",
+    "StoredAssessment": "io.results.folder",
     "TC99M": "model.radionuclide",
     "Territory": "planning.compartments",
     "Tumor": "planning.compartments",
@@ -95,6 +98,7 @@ _HOMES = {
     "read_labels": "io.regions",
     "read_pet": "io.dicom.pet",
     "read_point_kernel": "io.config.kernels",
+    "read_results": "io.results.folder",
     "read_rtdose": "io.dicom.rtdose",
     "read_rtstruct": "io.regions",
     "read_seg": "io.regions",
@@ -157,7 +161,7 @@ if TYPE_CHECKING:
     from voxeldose.geometry.register import find_rigid
     from voxeldose.io.config.kernels import read_point_kernel
     from voxeldose.io.dicom.ct import read_ct
-    from voxeldose.io.dicom.options import Requests
+    from voxeldose.io.dicom.options import CtOptions, PetOptions, SpectOptions
     from voxeldose.io.dicom.pet import read_pet
     from voxeldose.io.dicom.rtdose import read_rtdose, write_rtdose
     from voxeldose.io.dicom.rtstruct import write_rtstruct
@@ -167,6 +171,7 @@ if TYPE_CHECKING:
     from voxeldose.io.images import read_image
     from voxeldose.io.nifti import write_nifti
     from voxeldose.io.regions import read_labels, read_rtstruct, read_seg
+    from voxeldose.io.results.folder import StoredAssessment, read_results
     from voxeldose.jobs.compare import ComparisonOptions, compare_folders
     from voxeldose.model.administration import Administration, administration_from_assays
     from voxeldose.model.assessment import Assessment

@@ -50,7 +50,7 @@ def test_a_case_file_gives_every_result(study):
     out = study / "case-results"
     assert {p.name for p in out.iterdir()} == FILES
     found = json.loads((out / "assessment.json").read_text())
-    assert found["schema"] == "voxeldose/assessment/1"
+    assert found["schema"] == "voxeldose/assessment/2"
     assert set(found["rois"]) == {"liver", "lesion", "normal_liver"}
     assert found["tumor_to_normal_ratio"] == pytest.approx(5, rel=1e-4)
     assert "lesion" in result.stdout

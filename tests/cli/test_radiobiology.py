@@ -153,10 +153,27 @@ def test_the_list_shows_sources():
 @pytest.fixture
 def results(tmp_path):
     roi = {"role": "normal_liver", "mean_dose_gy": 60.0, "bed_gy": 110.0, "eud_gy": 55.0, "eubed_gy": 80.0}
-    said = ["BED and EUD of normal liver (cremonesi-2008-normal-liver): α/β 2.5 Gy"]
-    content = {"rois": {"normal": roi}, "assumptions": said, "administration": {"device": "glass"}}
-    (tmp_path / "assessment.json").write_text(json.dumps(content | {"constants": {"name": "ddep"}}))
+    content = {"schema": "voxeldose/assessment/2", "rois": {"normal": roi}, "administration": {"device": "glass"}}
+    content |= {
+        "radiobiology": {"normal_liver": {"name": "cremonesi-2008-normal-liver"}},
+        "constants": {"name": "ddep"},
+    }
+    (tmp_path / "assessment.json").write_text(json.dumps(content))
     return tmp_path
+
+
+def test_the_set_of_results_is_checked_where_they_state_it_and_said_where_not(results):
+    path, words = results / "assessment.json", f"--results {results} --roi normal --set cremonesi-2008-normal-liver"
+    content = json.loads(path.read_text())
+    assert len(answer(words)["warnings"]) == 1
+    path.write_text(json.dumps(content | {"radiobiology": {"normal_liver": {"name": "another"}}}))
+    assert run(words).exit_code == 3
+    assert "used the set another" in run(words).stderr
+    del content["radiobiology"]
+    path.write_text(json.dumps(content | {"schema": "voxeldose/assessment/1"}))
+    found = answer(words)
+    assert any("do not state their parameter set" in w for w in found["warnings"])
+    assert found["bed_gy"] == pytest.approx(110.0)
 
 
 def test_a_region_of_a_run_gets_probabilities_of_its_own_tissue_only(results):

@@ -133,7 +133,8 @@ def test_a_recovery_curve_from_spheres_and_from_a_phantom_run(tmp_path):
         f"sphere_{n}": {"role": "tumor", "volume_ml": v, "activity_mbq": 2.5 * v * float(truth.at(v))}
         for n, v in enumerate(volumes)
     }
-    content = {"rois": rois, "method": {"calibration": "absolute: the image's Bq/mL"}}
+    calibration = {"calibration": "absolute: the image's Bq/mL"}
+    content = {"schema": "voxeldose/assessment/2", "rois": rois, "method": calibration}
     (tmp_path / "assessment.json").write_text(json.dumps(content))
     words = ("uncertainty", "recovery", "--results", tmp_path, "--true-mbq-per-ml", 2.5)
     measured = json.loads(run(*words, "--json").stdout)

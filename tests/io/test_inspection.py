@@ -176,7 +176,7 @@ def test_an_administration_without_its_date_says_so(write_series):
         (setting(ImageType=["DERIVED", "SECONDARY"]), "derived image"),
         (setting(FrameOfReferenceUID=""), "no frame of reference"),
         (setting(LongitudinalTemporalInformationModified="MODIFIED"), "dates shifted by de-identification"),
-        (lambda ds, n: setattr(ds, "RescaleSlope", 1 + n), "a slope of its own a slice"),
+        (lambda ds, n: setattr(ds, "RescaleSlope", 1 + n), "slope differs between slices"),
     ],
 )
 def test_a_quirk_of_a_ct_is_named(write_series, change, quirk):

@@ -9,7 +9,7 @@ import pytest
 
 from voxeldose.io.arrays import read_array
 from voxeldose.io.dicom.ct import read_ct
-from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.options import CtOptions, PetOptions
 from voxeldose.io.dicom.pet import read_pet
 from voxeldose.io.dicom.rtdose import read_rtdose
 from voxeldose.io.dicom.series import read_dicom_volume
@@ -76,7 +76,7 @@ def test_a_pet_in_suv_is_refused_and_may_be_used_as_a_relative_image(data_folder
     folder = data_folder / "sts001_ge_petct" / "cropped_pet" / "dicom"
     refused(lambda: read_pet(folder), str(folder), "GML", "BQML", "counts", "undo_suv")
     # SUV corrected to the administration: 388.777472 MBq in 71 kg
-    turned = read_pet(folder, requests=Requests(undo_suv=True))
+    turned = read_pet(folder, options=PetOptions(undo_suv=True))
     suv = facts["sts001_ge_petct/cropped_pet"]["value_max"]
     assert turned.values.max() == pytest.approx(suv * 388.777472e6 / 71000, rel=1e-6)
     found = read_activity(folder, quantity="counts")
@@ -134,7 +134,7 @@ def test_a_ge_ct_of_three_slices_keeps_its_slice_distance_of_1_mm(data_folder, f
 
 def test_a_ct_with_a_missing_slice_is_interpolated_where_the_user_asks(data_folder):
     folder = data_folder / "ct_quirk_missing_slice" / "dicom"
-    ct = read_ct(folder, uneven="resample")
+    ct = read_ct(folder, options=CtOptions("resample"))
     assert ct.grid.shape == (5, 512, 512)
     assert ct.grid.spacing_mm[0] == pytest.approx(5)
     np.testing.assert_allclose(ct.hu[3], (ct.hu[2] + ct.hu[4]) / 2, atol=1e-3)  # float32 of about 1000

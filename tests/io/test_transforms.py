@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 
 from voxeldose.errors import GeometryError, InputError
 from voxeldose.io.dicom.registration import read_registration
-from voxeldose.io.transforms import read_itk_transform, write_itk_transform
+from voxeldose.io.transforms import read_itk_transform, read_transform, write_itk_transform
 
 A, B, C = "1.2.3.1", "1.2.3.2", "1.2.3.3"
 POINTS = np.array([[0.0, 0, 0], [10, -20, 30], [-7, 100, 4], [55, 2, -90]])
@@ -77,12 +77,37 @@ def test_a_transform_that_is_not_rigid_is_refused(tmp_path, transform, words):
         read_itk_transform(tmp_path / "t.tfm")
 
 
+@pytest.mark.parametrize("transform", [sitk.BSplineTransform(3), sitk.Euler2DTransform()])
+def test_a_transform_between_results_must_be_linear_in_space(tmp_path, transform):
+    sitk.WriteTransform(transform, str(tmp_path / "t.tfm"))
+    with pytest.raises(GeometryError) as refusal:
+        read_transform(tmp_path / "t.tfm")
+    assert refusal.value.code == "transform-not-rigid"
+
+
+def test_both_readers_take_an_itk_file_in_the_same_direction(tmp_path):
+    sitk.WriteTransform(euler(), str(tmp_path / "t.tfm"))
+    one, other = read_itk_transform(tmp_path / "t.tfm"), read_transform(tmp_path / "t.tfm")
+    np.testing.assert_allclose(one, other, atol=1e-12)
+
+
+def test_four_rows_of_four_numbers_are_the_matrix_itself(tmp_path):
+    matrix = motion()
+    np.savetxt(tmp_path / "m.txt", matrix)
+    np.testing.assert_allclose(read_transform(tmp_path / "m.txt"), matrix, atol=1e-12)
+    (tmp_path / "m.txt").write_text("1 2 3")
+    with pytest.raises(InputError) as refusal:
+        read_transform(tmp_path / "m.txt")
+    assert refusal.value.code == "table-wrong"
+
+
 def test_files_that_are_no_transforms_are_refused(tmp_path):
     (tmp_path / "t.tfm").write_text("hello")
-    with pytest.raises(InputError, match="cannot be read as an ITK transform"):
+    with pytest.raises(InputError, match="cannot be read as an ITK transform") as damaged:
         read_itk_transform(tmp_path / "t.tfm")
-    with pytest.raises(InputError, match="no such transform file"):
+    with pytest.raises(InputError, match="no such transform file") as missing:
         read_itk_transform(tmp_path / "none.tfm")
+    assert (damaged.value.code, missing.value.code) == ("file-damaged", "file-missing")
 
 
 @pytest.fixture

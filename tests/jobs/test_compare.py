@@ -234,8 +234,9 @@ def test_people_see_both_doses_and_how_they_were_joined(folders):
 
 
 def test_regions_come_from_the_case_or_from_nowhere(folders):
-    rois, source = read_results(folders / "post").regions()
-    assert source == "the case's own ROI files"
-    assert rois.names() == ["liver", "lesion"]
+    regions = read_results(folders / "post").read_regions()
+    assert (regions.source, regions.refusal) == ("case", None)
+    assert regions.rois.names() == ["liver", "lesion"]
     (folders / "post" / "run.json").unlink()
-    assert read_results(folders / "post").regions() == (None, "")
+    regions = read_results(folders / "post").read_regions()
+    assert (regions.rois, regions.source, regions.refusal.code) == (None, None, "file-missing")

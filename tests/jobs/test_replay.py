@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from small_study import GRID, run, write_study
 
+from voxeldose.io.results.manifest import sha256
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
@@ -103,6 +105,47 @@ def test_another_version_is_named(study):
     assert found["software"]["libraries.numpy"][0] == "1.0"
     assert not found["manifest_untouched"]
     assert found["identical"]
+
+
+def as_schema_1(folder):
+    """The results as an earlier version wrote them: remarks as sentences, no parameter sets."""
+    content = json.loads((folder / "assessment.json").read_text("utf-8"))
+    content |= {key: [row["message"] for row in content[key]] for key in ("assumptions", "warnings")}
+    content["schema"] = "voxeldose/assessment/1"
+    del content["radiobiology"]
+    (folder / "assessment.json").write_text(json.dumps(content), "utf-8")
+    manifest = json.loads((folder / "run.json").read_text("utf-8"))
+    manifest |= {"schema": "voxeldose/run/1", "assumptions": content["assumptions"], "warnings": content["warnings"]}
+    manifest["outputs"]["assessment.json"] = sha256(folder / "assessment.json")
+    manifest["numbers"]["assessment_sha256"] = "of sentences and numbers"
+    (folder / "run.json").write_text(json.dumps(manifest), "utf-8")
+    return content
+
+
+def test_a_run_of_schema_1_is_compared_by_its_numbers(made, study):
+    content = as_schema_1(study / "results")
+    found = replay(study, f"{made}={study}")
+    assert found["identical"]
+    assert found["numbers"]["assessment_identical"] is True
+    content["rois"]["liver"]["mean_dose_gy"] += 1
+    (study / "results" / "assessment.json").write_text(json.dumps(content), "utf-8")
+    manifest = json.loads((study / "results" / "run.json").read_text("utf-8"))
+    manifest["outputs"]["assessment.json"] = sha256(study / "results" / "assessment.json")
+    (study / "results" / "run.json").write_text(json.dumps(manifest), "utf-8")
+    shutil.rmtree(study / "again")
+    found = replay(study, f"{made}={study}")
+    assert list(found["numbers"]["assessment"]) == ["rois.liver.mean_dose_gy"]
+    assert not found["identical"]
+
+
+def test_a_manifest_of_schema_1_alone_does_not_tell_whether_numbers_differ(made, study):
+    as_schema_1(study / "results")
+    (study / "results" / "assessment.json").unlink()
+    found = replay(study, f"{made}={study}")
+    assert found["numbers"]["dose_identical"]
+    assert found["numbers"]["assessment_identical"] is None
+    assert not found["identical"]
+    assert any("is not known" in s for s in found["sentences"])
 
 
 def test_without_the_earlier_results_it_still_knows_whether_numbers_differ(study):

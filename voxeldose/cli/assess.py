@@ -104,7 +104,7 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
         print_uncertainty(content)
     if not quiet:
         for warning in content["warnings"]:
-            click.echo(f"warning: {warning}", err=True)
+            click.echo(f"warning: {warning['message']}", err=True)
         click.echo(f"Results: {folder} (open {folder / 'report.html'})", err=True)
 
 

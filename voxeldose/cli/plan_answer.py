@@ -172,8 +172,8 @@ def assessment_of(source: Path, quiet: bool, *, is_relative: bool = False) -> di
 
     With ``is_relative`` a case needs no activity: only ratios are wanted, as of a pre-treatment image.
     """
-    from voxeldose.errors import InputError
-    from voxeldose.io.results.assessment import SCHEMA, assessment_dict
+    from voxeldose.io.results.assessment import assessment_dict
+    from voxeldose.io.results.content import read_content
 
     file = source / "assessment.json" if source.is_dir() else source
     if file.suffix != ".json":
@@ -189,15 +189,7 @@ def assessment_of(source: Path, quiet: bool, *, is_relative: bool = False) -> di
                 return assessment_dict(predict_case(config, progress=tell))
             opened = open_case(config, progress=tell)
             return assessment_dict(assess(opened.case, opened.engine, progress=tell))
-    try:
-        found = json.loads(file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        msg = f"{file}: cannot be read as the results of an assessment ({error}). Give a case file or a results folder."
-        raise InputError(msg) from error
-    if not isinstance(found, dict) or found.get("schema") != SCHEMA:
-        msg = f"{file}: is not an assessment of voxeldose (schema {SCHEMA})."
-        raise InputError(msg)
-    return found
+    return read_content(file)
 
 
 def predicted(case: Path, shared: dict[str, Any]) -> Assessment:

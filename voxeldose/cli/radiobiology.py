@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ import click
 
 from voxeldose.cli.options import CONSTANTS, PATH, progress
 from voxeldose.cli.plan_answer import facts_of_constants, print_json
+from voxeldose.model.roles import ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["radiobiology"]
 
-ROLES = ("tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other")
 ONE_GROUP = "Parameter sets describe groups of patients, not one: no number here is a prediction for a patient."
+NOT_STATED = "These results (schema 1) do not state their parameter set; the one named is taken to be theirs."
 OF_MEAN = "The BED for the complication curve is that of the mean dose, as if it were even; its source does not say which was taken."
 
 FORMULAS = {
@@ -124,11 +124,11 @@ def _answer(flags: dict[str, Any], quiet: bool) -> dict[str, Any]:
     control = control_set(flags["control"]) if flags["control"] else None
     complication = complication_set(flags["complication"]) if flags["complication"] else None
     require_one_tissue(tissue, control, complication)
-    nuclide = y90_constants(flags["constants"] or "ddep")
+    nuclide, unsure = y90_constants(flags["constants"] or "ddep"), list[str]()
     if flags["case"] is not None:
         region, nuclide = _of_case(flags, quiet)
     elif flags["results"] is not None:
-        region, nuclide = _of_results(flags, tissue)
+        region, nuclide, unsure = _of_results(flags, tissue)
     else:
         region = _of_flags(flags)
     for chosen in (tissue, control, complication):
@@ -138,7 +138,7 @@ def _answer(flags: dict[str, Any], quiet: bool) -> dict[str, Any]:
         if curve is not None:
             curve.require_device(flags["device"] or region.device)
     content = _numbers(region, tissue, nuclide, flags)
-    warnings = [ONE_GROUP]
+    warnings = [ONE_GROUP, *unsure]
     content |= _probabilities(content, region, (tissue, control, complication), flags, warnings)
     own = [k for k in ("slope", "clonogens", "td50_gy", "m") if flags[k] is not None]
     said = [(s.source, getattr(s, "seen", True)) for s in (tissue, control, complication) if s is not None]
@@ -235,19 +235,22 @@ def _of_case(flags: dict[str, Any], quiet: bool) -> tuple[_Region, Any]:
     return _Region(roi.role, given.device, {}, dose, weights), given.radionuclide
 
 
-def _of_results(flags: dict[str, Any], tissue: Radiobiology | None) -> tuple[_Region, Any]:
-    """A region's numbers as its run found them; the set must be the one that the run used."""
+def _of_results(flags: dict[str, Any], tissue: Radiobiology | None) -> tuple[_Region, Any, list[str]]:
+    """A region's numbers as its run found them, and warnings; the set must be the one that the run used."""
     from voxeldose.errors import InputError
+    from voxeldose.io.results.content import read_content
     from voxeldose.model.radionuclide import y90_constants
 
-    path: Path = flags["results"] / "assessment.json" if flags["results"].is_dir() else flags["results"]
+    path: Path = flags["results"]
+    found = read_content(path)
     try:
-        found = json.loads(path.read_text("utf-8"))
         roi = found["rois"].get(flags["roi"])
         constants, device = found["constants"]["name"], found["administration"]["device"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        sets = {role: one["name"] for role, one in found["radiobiology"].items()} if "radiobiology" in found else None
+    except (KeyError, TypeError, AttributeError) as error:
         msg = f"{path}: cannot be read as the results of voxeldose assess."
-        raise InputError(msg) from error
+        raise InputError(msg, code="file-damaged") from error
+    warnings: list[str] = []
     if roi is None or roi["mean_dose_gy"] is None:
         msg = f"{path}: there is no ROI {flags['roi']} with a dose; there are {', '.join(found['rois'])}."
         raise InputError(msg)
@@ -256,11 +259,16 @@ def _of_results(flags: dict[str, Any], tissue: Radiobiology | None) -> tuple[_Re
         raise InputError(msg)
     if tissue is not None:
         tissue.require_role(roi["role"])
-        if not any(f"({tissue.name})" in said for said in found["assumptions"]):
-            msg = f"{path}: the run used another set than {tissue.name}; name it in the case under [radiobiology] and run again."
-            raise InputError(msg)
+        if sets is None:
+            warnings.append(NOT_STATED)
+        elif (used := sets.get(roi["role"])) != tissue.name:
+            msg = (
+                f"{path}: the run used {f'the set {used}' if used else 'no set'} for this region, not {tissue.name}; name it in "
+                "the case under [radiobiology] and run again."
+            )
+            raise InputError(msg, code="parameter-set-differs", used=used, asked=tissue.name)
     known = {k: roi[k] for k in ("mean_dose_gy", "bed_gy", "eud_gy", "eubed_gy") if roi.get(k) is not None}
-    return _Region(roi["role"], device, known), y90_constants(constants)
+    return _Region(roi["role"], device, known), y90_constants(constants), warnings
 
 
 def _numbers(region: _Region, tissue: Radiobiology | None, nuclide: Any, flags: dict[str, Any]) -> dict[str, float]:

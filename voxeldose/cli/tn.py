@@ -115,7 +115,10 @@ def _of_assessment(source: Path, quiet: bool) -> dict[str, Any]:
     if not rows:
         msg = f"{source}: T/N needs regions of role tumor and of normal liver; there are {', '.join(found['rois'])}."
         raise InputError(msg)
-    assumed = [ASSUMED, *(said for said in found["assumptions"] if said.startswith(("T/N", "normal_liver is")))]
+    assumed = [
+        ASSUMED,
+        *(a["message"] for a in found["assumptions"] if a["message"].startswith(("T/N", "normal_liver is"))),
+    ]
     return _content(rows, {"source": str(source)}, found["constants"], assumed)
 
 

@@ -224,15 +224,16 @@ def _spheres(
 ) -> list[tuple[float, float, float]]:
     """Volume, measured over true concentration, and its uncertainty, of the spheres of a phantom run."""
     from voxeldose.errors import InputError
+    from voxeldose.io.results.content import read_content
 
-    path = results / "assessment.json" if results.is_dir() else results
+    path = results
+    content = read_content(results)
     try:
-        content = json.loads(path.read_text("utf-8"))
         rois = dict(content["rois"])
         calibration = str(content["method"]["calibration"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (KeyError, TypeError) as error:
         msg = f"{path}: cannot be read as the results of voxeldose assess."
-        raise InputError(msg) from error
+        raise InputError(msg, code="file-damaged") from error
     if not calibration.startswith("absolute"):
         msg = f"{path}: the run is calibrated to an administered activity; recovery needs calibration = absolute."
         raise InputError(msg)

@@ -13,6 +13,7 @@ import numpy as np
 
 from voxeldose._version import __version__
 from voxeldose.errors import QuantityError
+from voxeldose.io.dicom.nuclide import code_of
 from voxeldose.model.radionuclide import Y90
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def write_pet(
         RadionuclideTotalDose=f"{given.administered_mbq * 1e6:.0f}",
         RadionuclideHalfLife=f"{Y90.half_life_s:.0f}",
         RadionuclidePositronFraction=f"{Y90_POSITRON_FRACTION:g}",
-        RadionuclideCodeSequence=[_code("14691008", "^90^Yttrium")],
+        RadionuclideCodeSequence=[_code(code_of("Y-90"), "^90^Yttrium")],
     )
     made.RadiopharmaceuticalInformationSequence = [drug]
     for n, k in enumerate(reversed(range(grid.shape[0])), 1):
@@ -211,7 +212,9 @@ def write_spect(study: PhantomStudy, counts: npt.NDArray[np.uint16], grid: Grid,
     made.CountsAccumulated = int(counts.sum())
     window = _dataset("EnergyWindowLowerLimit=126.45; EnergyWindowUpperLimit=154.55")
     made.EnergyWindowInformationSequence = [_dataset("EnergyWindowName=Tc-99m", EnergyWindowRangeSequence=[window])]
-    drug = _dataset("Radiopharmaceutical=Tc-99m MAA", RadionuclideCodeSequence=[_code("72454009", "^99m^Technetium")])
+    drug = _dataset(
+        "Radiopharmaceutical=Tc-99m MAA", RadionuclideCodeSequence=[_code(code_of("Tc-99m"), "^99m^Technetium")]
+    )
     made.RadiopharmaceuticalInformationSequence = [drug]
     detector = _dataset("CollimatorType=PARA")
     _place(detector, grid, slices - 1)

@@ -35,7 +35,7 @@ def stem(path: Path) -> str:
 
 @refusing_damage
 def read_array(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
-    """Values in the house's order, grid, and the file's own text fields.
+    """Values in (k, j, i) order, grid, and the file's own text fields.
 
     Returns
     -------
@@ -53,11 +53,11 @@ def read_array(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
     """
     if not path.exists():
         msg = f"{path}: there is no such file."
-        raise InputError(msg)
+        raise InputError(msg, code="file-missing")
     lower = path.name.casefold()
     if lower.endswith(NIFTI_SUFFIXES):
         return read_nifti(path)
     if lower.endswith(_ITK_SUFFIXES):
         return read_nrrd(path)
     msg = f"{path}: not a format that is read here; give DICOM, {', '.join(SUFFIXES)}."
-    raise InputError(msg)
+    raise InputError(msg, code="format-unknown")

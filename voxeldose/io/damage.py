@@ -1,13 +1,18 @@
-"""What a damaged file may raise, turned into a refusal.
+"""Failures that are the file's, turned into refusals that name the file; every other failure is let through.
 
-Libraries meet a broken header with any exception there is: a string where a number should stand, a sequence without items,
-a length beyond the file's end. Each public reader is wrapped, so that its caller sees one kind of refusal that names the
-file.
+pydicom converts a value only when it is asked for, so any line that looks at a header may meet damage, with any exception
+there is. Wrapping each such line would bury the readers; catching everything would call a caller's slip or a mistake of ours
+a damaged file. So each public reader is wrapped once, and a failure is judged by where it was raised: in a library that reads
+files, called from here, or as one of the few kinds that only data can cause. What our own lines raise (``TypeError``,
+``AttributeError``, ``KeyError`` and the like) gets out as it is. Values are therefore taken from headers through the typed
+functions of :mod:`voxeldose.io.dicom.header`, which refuse a value of the wrong kind, and never converted in passing.
 """
 
 from __future__ import annotations
 
 import re
+import struct
+import zlib
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
@@ -15,47 +20,106 @@ from voxeldose.errors import GeometryError, InputError, VoxeldoseError
 from voxeldose.model.grid import Grid
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
-__all__ = ["grid_of_file", "refusing_damage"]
+__all__ = ["ELEMENT_DAMAGED", "grid_of_file", "is_damage", "refusing_damage"]
 
 A = TypeVar("A", bound="str | Path")
 P = ParamSpec("P")
 R = TypeVar("R")
 
+#: Code of a refusal that names an element of a header but not yet its file; :func:`refusing_damage` adds the file.
+ELEMENT_DAMAGED = "element-damaged"
+#: What reads files here: what these raise when they are called, the file has caused.
+_LIBRARIES = {"pydicom", "highdicom", "nibabel", "SimpleITK", "gdcm", "gzip"}
+#: Kinds that nothing but data or a disk causes, whoever raises them.
+_OF_DATA = (OSError, EOFError, UnicodeDecodeError, zlib.error, struct.error)
 _QUOTED = re.compile(r"""(['"]).*?\1""")
 
 
 def refusing_damage(read: Callable[Concatenate[A, P], R]) -> Callable[Concatenate[A, P], R]:
-    """A reader whose every failure to make sense of its file is an ``InputError`` that names the file.
+    """A reader whose failures to make sense of its file are an ``InputError`` that names the file.
 
-    What a library quotes from the file is left out of the message, since it may be a patient's.
+    Its code is ``file-damaged``, ``file-unreadable`` (the disk refuses), ``element-damaged`` (one value of a header) or
+    ``memory`` (the file may be sound and this computer too small). What a library quotes from the file is left out of the
+    message, since it may be a patient's. What :func:`is_damage` does not count is let through: the caller's mistakes and ours.
     """
 
     @wraps(read)
     def refusing(path: A, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return read(path, *args, **kwargs)
+        except InputError as error:
+            if error.code != ELEMENT_DAMAGED or "path" in error.fields:
+                raise
+            msg = f"{path}: {error}"
+            raise InputError(msg, code=error.code, path=str(path), **error.fields) from error
         except VoxeldoseError:
             raise
         except MemoryError as error:
             msg = (
                 f"{path}: there is not enough memory for what the file says it holds; it is damaged or too large here."
             )
-            raise InputError(msg) from error
+            raise InputError(msg, code="memory") from error
         except Exception as error:
-            why = _QUOTED.sub("…", (str(error).strip().splitlines() or [""])[0])[:200]
-            msg = (
-                f"{path}: cannot be read ({type(error).__name__}: {why}). The file is damaged or breaks its standard; copy or "
-                "export it again."
-            )
-            raise InputError(msg) from error
+            if not is_damage(error):
+                raise
+            msg = f"{path}: {_reason(error)}"
+            raise InputError(msg, code=_code(error)) from error
 
     return cast("Callable[Concatenate[A, P], R]", refusing)
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether a failure is the file's: raised by a library that reads files, or of a kind that only data causes.
+
+    A library's ``AttributeError`` counts if it is about a DICOM keyword that the file lacks, or about the library's own
+    objects; a misspelt method of a header is a mistake of ours.
+    """
+    if isinstance(error, MemoryError | VoxeldoseError):
+        return False
+    if isinstance(error, _OF_DATA):
+        return True
+    packages = [name.partition(".")[0] for name in _modules(error)]
+    here = __name__.partition(".")[0]
+    after = len(packages) - packages[::-1].index(here) if here in packages else 0
+    if not _LIBRARIES.intersection(packages[after : after + 1]):
+        return False
+    return not (isinstance(error, AttributeError) and _is_misspelt(error))
+
+
+def _modules(error: Exception) -> Iterator[str]:
+    """The modules whose lines the failure has passed, the one that raised it last."""
+    at = error.__traceback__
+    while at is not None:
+        yield str(at.tb_frame.f_globals.get("__name__", ""))
+        at = at.tb_next
+
+
+def _is_misspelt(error: AttributeError) -> bool:
+    """Whether an attribute was asked of a DICOM dataset that no dataset could have."""
+    from pydicom.datadict import tag_for_keyword
+    from pydicom.dataset import Dataset
+
+    return isinstance(error.obj, Dataset) and tag_for_keyword(error.name or "") is None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read ({error.strerror})."
+    why = _QUOTED.sub("…", (str(error).strip().splitlines() or [""])[0])[:200]
+    return (
+        f"cannot be read ({type(error).__name__}: {why}). The file is damaged or breaks its standard; copy or export it "
+        "again."
+    )
+
+
+def _code(error: Exception) -> str:
+    return "file-unreadable" if isinstance(error, OSError) and error.strerror else "file-damaged"
 
 
 def grid_of_file(shape: tuple[int, int, int], affine: npt.NDArray[np.float64], path: Path) -> Grid:
@@ -64,4 +128,4 @@ def grid_of_file(shape: tuple[int, int, int], affine: npt.NDArray[np.float64], p
         return Grid(shape, affine)
     except GeometryError as error:
         msg = f"{path}: {error} Write the file with its affine."
-        raise InputError(msg) from error
+        raise InputError(msg, code="geometry-invalid") from error

@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.arrays import SUFFIXES, read_array
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom.ct import Uneven, read_ct
+from voxeldose.io.dicom.ct import read_ct
 from voxeldose.io.dicom.files import find_series, only_series
 from voxeldose.io.dicom.nuclide import nuclide_of
-from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.options import CtOptions, PetOptions, SpectOptions
 from voxeldose.io.dicom.pet import pet_activity, pet_counts, read_pet, units_of
 from voxeldose.io.dicom.series import read_dicom_volume
 from voxeldose.io.dicom.spect import nm_activity, read_spect
-from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap, Volume, require_zone
+from voxeldose.model.remarks import Remark
+from voxeldose.model.volume import (
+    DENSEST_G_PER_ML,
+    ActivityMap,
+    CountMap,
+    CtImage,
+    DensityMap,
+    Volume,
+    require_zone,
+)
 
 if TYPE_CHECKING:
     from voxeldose.io.dicom.files import Series
@@ -25,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["QUANTITIES", "read_activity", "read_ct_image", "read_density", "read_image"]
 
-#: What a file without units may hold: a concentration, an activity a voxel, or anything proportional to it.
+#: What a file without units may hold: a concentration, an activity per voxel, or anything proportional to it.
 QUANTITIES = ("bq_per_ml", "bq", "counts")
 
 
@@ -36,7 +45,7 @@ def is_plain_file(path: Path) -> bool:
 
 @refusing_damage
 def read_image(path: str | Path) -> Volume:
-    """An image with its kind where the file tells it: CT, PET in Bq/mL or SPECT; a plain volume else.
+    """An image with its kind where the file states it: CT, PET in Bq/mL or SPECT; a plain volume otherwise.
 
     Parameters
     ----------
@@ -51,7 +60,7 @@ def read_image(path: str | Path) -> Volume:
     path = Path(path)
     if is_plain_file(path):
         values, grid, texts = read_array(path)
-        return Volume(values, grid, remarks=_notes(texts))
+        return Volume(values, grid, remarks=_remarks(texts))
     modality = _modality(path)
     if modality == "CT":
         return read_ct(path)
@@ -63,8 +72,8 @@ def read_image(path: str | Path) -> Volume:
 
 
 @refusing_damage
-def read_ct_image(path: str | Path, *, series_uid: str | None = None, uneven: Uneven = "refuse") -> CtImage:
-    """CT numbers from DICOM or from a file of Hounsfield units; ``uneven`` as in :func:`read_ct`.
+def read_ct_image(path: str | Path, *, series_uid: str | None = None, options: CtOptions | None = None) -> CtImage:
+    """CT numbers from DICOM (as :func:`read_ct`) or from a file of Hounsfield units.
 
     Raises
     ------
@@ -73,13 +82,13 @@ def read_ct_image(path: str | Path, *, series_uid: str | None = None, uneven: Un
     """
     path = Path(path)
     if not is_plain_file(path):
-        return read_ct(path, series_uid=series_uid, uneven=uneven)
+        return read_ct(path, series_uid=series_uid, options=options)
     values, grid, texts = read_array(path)
     if values.min() < -(2**16) or values.max() > 2**16:
         msg = f"{path}: values from {values.min():g} to {values.max():g} are no CT numbers in HU; give the CT."
-        raise QuantityError(msg)
-    note = f"{path.name} is taken to hold Hounsfield units."
-    return CtImage(values, grid, remarks=(*_notes(texts), note))
+        raise QuantityError(msg, code="ct-not-in-hu", lowest=float(values.min()), highest=float(values.max()))
+    note = Remark("file-taken-as-hu", {}, f"{path.name} is taken to hold Hounsfield units.")
+    return CtImage(values, grid, remarks=(*_remarks(texts), note))
 
 
 @refusing_damage
@@ -92,10 +101,10 @@ def read_density(path: str | Path) -> DensityMap:
         If a value is negative or above 25 g/mL: the file then holds something else (kg/m³, HU).
     """
     values, grid, texts = read_array(Path(path))
-    if values.min() < 0 or values.max() > 25:
+    if values.min() < 0 or values.max() > DENSEST_G_PER_ML:
         msg = f"{path}: values from {values.min():g} to {values.max():g} are no densities in g/mL."
-        raise QuantityError(msg)
-    return DensityMap(values, grid, remarks=_notes(texts))
+        raise QuantityError(msg, code="density-out-of-range", lowest=float(values.min()), highest=float(values.max()))
+    return DensityMap(values, grid, remarks=_remarks(texts))
 
 
 @refusing_damage
@@ -106,7 +115,8 @@ def read_activity(
     measured_at: datetime | None = None,
     zone: tzinfo = UTC,
     series_uid: str | None = None,
-    requests: Requests | None = None,
+    pet: PetOptions | None = None,
+    spect: SpectOptions | None = None,
 ) -> ActivityMap | CountMap:
     """The activity image of a case.
 
@@ -122,54 +132,56 @@ def read_activity(
         Of DICOM times without one.
     series_uid : str, optional
         Which series, where a folder holds several.
-    requests : Requests, optional
-        Corrections and choices that are only made when asked for.
+    pet : PetOptions, optional
+        Corrections of a PET that are only made when asked for.
+    spect : SpectOptions, optional
+        Energy window and slice spacing of a SPECT, where the file leaves them open.
 
     Raises
     ------
     InputError
         If nothing tells what the numbers are, or the user and the file say different things.
     """
-    path, asked = Path(path), requests or Requests()
+    path, pet = Path(path), pet or PetOptions()
     require_zone(measured_at, "activity.measured_at")
     if quantity is not None and quantity not in QUANTITIES:
         msg = f"quantity must be one of {', '.join(QUANTITIES)}, found {quantity!r}."
-        raise QuantityError(msg)
-    undo = [k for k, v in (("undo_nuclide", asked.undo_nuclide), ("undo_suv", asked.undo_suv)) if v]
+        raise QuantityError(msg, code="quantity-unknown", quantity=quantity)
+    undo = [k for k, v in (("undo_nuclide", pet.undo_nuclide), ("undo_suv", pet.undo_suv)) if v]
     if undo and (is_plain_file(path) or quantity == "counts" or _modality(path, series_uid) != "PT"):
         msg = (
             f"{path}: {' and '.join(undo)} turn a DICOM PET into Bq/mL and mean nothing for other images or counts; leave "
             "them out."
         )
-        raise InputError(msg)
+        raise InputError(msg, code="correction-without-pet", keys=tuple(f"activity.{k}" for k in undo))
     if is_plain_file(path):
         values, grid, texts = read_array(path)
         if quantity is None:
             msg = f"{path}: the file does not say what its numbers are; say it with quantity = bq_per_ml, bq or counts."
-            raise InputError(msg)
-        return _typed(Volume(values, grid, remarks=_notes(texts)), quantity, measured_at, None, path.name)
+            raise InputError(msg, code="quantity-missing", keys=("activity.quantity",))
+        return _typed(Volume(values, grid, remarks=_remarks(texts)), quantity, measured_at, None, path.name)
     modality = _modality(path, series_uid)
     if modality == "PT":
-        return _pet(only_series(path, ("PT",), series_uid), quantity, measured_at, zone, asked)
+        return _pet(only_series(path, ("PT",), series_uid), quantity, measured_at, zone, pet)
     if modality == "NM":
         series = only_series(path, ("NM",), series_uid)
-        spect = nm_activity(series, zone=zone, requests=asked)
-        at = measured_at or spect.at
-        if quantity is None or isinstance(spect, ActivityMap):
-            return _spect_as_said(spect, quantity, at, path)
-        return _typed(spect, quantity, at, spect.radionuclide, "The NM image")
+        image = nm_activity(series, zone=zone, options=spect or SpectOptions())
+        at = measured_at or image.at
+        if quantity is None or isinstance(image, ActivityMap):
+            return _spect_of_quantity(image, quantity, at, path)
+        return _typed(image, quantity, at, image.radionuclide, "The NM image")
     if quantity is None:
         msg = (
             f"{path}: the header says {modality}, which is no emission image. If it is one all the same, say what its "
             "numbers are with quantity = bq_per_ml, bq or counts."
         )
-        raise InputError(msg)
+        raise InputError(msg, code="quantity-missing", modality=modality, keys=("activity.quantity",))
     volume, series = read_dicom_volume(path, series_uid=series_uid)
     return _typed(volume, quantity, measured_at, nuclide_of(series.first), f"The {modality} image")
 
 
 def _pet(
-    series: Series, quantity: str | None, measured_at: datetime | None, zone: tzinfo, asked: Requests
+    series: Series, quantity: str | None, measured_at: datetime | None, zone: tzinfo, options: PetOptions
 ) -> ActivityMap | CountMap:
     """A PET as its header and the user say."""
     header, where = series.first, series.folder
@@ -177,22 +189,22 @@ def _pet(
     if quantity == "counts":
         counts, units = pet_counts(series, zone=zone)
         at = _agreed_instant(counts.at, measured_at, where)
-        said = "The PT image" + (f" with Units {units}" if units else "")
-        return _typed(counts, "counts", at, counts.radionuclide, said)
+        name = "The PT image" + (f" with Units {units}" if units else "")
+        return _typed(counts, "counts", at, counts.radionuclide, name)
     if quantity is None or (quantity == "bq_per_ml" and units == "BQML"):
-        return _agreed(pet_activity(series, zone=zone, requests=asked), measured_at, where)
+        return _agreed(pet_activity(series, zone=zone, options=options), measured_at, where)
     if units:
         msg = f"{where}: quantity = {quantity} contradicts Units (0054,1001) {units} in the header; leave quantity out."
-        raise InputError(msg)
+        raise InputError(msg, code="quantity-contradicts", quantity=quantity, units=units)
     counts, _ = pet_counts(series, zone=zone)
     at = _agreed_instant(counts.at, measured_at, where)
     return _typed(counts, quantity, at, counts.radionuclide, "The PT image")
 
 
-def _spect_as_said(
+def _spect_of_quantity(
     spect: CountMap | ActivityMap, quantity: str | None, at: datetime | None, path: Path
 ) -> CountMap | ActivityMap:
-    """A SPECT whose file tells its quantity, at the user's instant; as counts where the user wants no more of it."""
+    """A SPECT whose file states its quantity, at the user's instant; as counts where the user wants no more of it."""
     if isinstance(spect, CountMap) or quantity is None:
         return replace(spect, at=at)
     if quantity == "counts":
@@ -200,7 +212,7 @@ def _spect_as_said(
     if quantity == "bq_per_ml":
         return replace(spect, at=at)
     msg = f"{path}: quantity = {quantity} contradicts the header, whose values are Bq/mL; leave quantity out."
-    raise InputError(msg)
+    raise InputError(msg, code="quantity-contradicts", quantity=quantity, units="Bq/mL")
 
 
 def _agreed(pet: ActivityMap, measured_at: datetime | None, path: Path) -> ActivityMap:
@@ -208,7 +220,8 @@ def _agreed(pet: ActivityMap, measured_at: datetime | None, path: Path) -> Activ
     if measured_at is None:
         return pet
     _agreed_instant(pet.at, measured_at, path)
-    note = f"PET values hold at {measured_at.isoformat()}, as the user says."
+    sentence = f"PET values hold at {measured_at.isoformat()}, as the user says."
+    note = Remark("pet-instant-of-user", {"at": measured_at.isoformat()}, sentence)
     return replace(pet, at=measured_at, remarks=(*pet.remarks, note))
 
 
@@ -219,14 +232,16 @@ def _agreed_instant(stated: datetime | None, measured_at: datetime | None, path:
             f"{path}: the header says its values hold at {stated.isoformat()}, measured_at says {measured_at.isoformat()}. "
             "Leave measured_at out, or correct the header."
         )
-        raise InputError(msg)
+        raise InputError(
+            msg, code="instant-contradicts", stated=stated.isoformat(), measured_at=measured_at.isoformat()
+        )
     return measured_at or stated
 
 
 def _typed(
     volume: Volume, quantity: str, at: datetime | None, nuclide: Radionuclide | None, name: str
 ) -> ActivityMap | CountMap:
-    note = f"{name} is taken as {quantity}, as the user says."
+    note = Remark("quantity-of-user", {"quantity": quantity}, f"{name} is taken as {quantity}, as the user says.")
     remarks = (*volume.remarks, note)
     if quantity == "counts":
         return CountMap(volume.values, volume.grid, radionuclide=nuclide, at=at, remarks=remarks)
@@ -245,8 +260,8 @@ def _modality(path: Path, series_uid: str | None = None) -> str:
         return kinds.pop()
     listed = "; ".join(str(s) for s in series) or "no DICOM image"
     msg = f"{path}: one image series is needed, found {listed}. Give the folder of the one wanted."
-    raise InputError(msg)
+    raise InputError(msg, code="series-several" if kinds else "series-missing")
 
 
-def _notes(texts: dict[str, str]) -> tuple[str, ...]:
-    return (texts["note"],) if "note" in texts else ()
+def _remarks(texts: dict[str, str]) -> tuple[Remark, ...]:
+    return (Remark("unit-of-length-assumed", {}, texts["note"]),) if "note" in texts else ()

@@ -13,7 +13,7 @@ from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.ct import read_ct
 from voxeldose.io.dicom.files import Series, find_series
 from voxeldose.io.dicom.header import drug_item, number
-from voxeldose.io.dicom.instants import instant, said_instant, stated_zone, whole_instant
+from voxeldose.io.dicom.instants import format_instant, instant, stated_zone, whole_instant
 from voxeldose.io.dicom.nuclide import nuclide_of
 from voxeldose.io.dicom.pet import read_pet, units_of
 from voxeldose.io.dicom.planes import planes_of
@@ -150,7 +150,7 @@ def _instants(header) -> dict[str, str]:  # type: ignore[no-untyped-def]
         or whole_instant(header.get("FrameAcquisitionDateTime") or header.get("AcquisitionDateTime"), zone),
         "administered": given,
     }
-    shown = {n: said_instant(at if stated else at.replace(tzinfo=None)) for n, at in found.items() if at is not None}
+    shown = {n: format_instant(at if stated else at.replace(tzinfo=None)) for n, at in found.items() if at is not None}
     clock = str(drug.get("RadiopharmaceuticalStartTime", "") or "") if drug is not None else ""
     if given is None and clock:
         shown["administered"] = f"{clock[:2]}:{clock[2:4]} on an unknown day"

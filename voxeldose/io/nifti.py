@@ -1,4 +1,4 @@
-"""NIfTI, NRRD and MetaImage in and out; the only room that knows RAS.
+"""NIfTI in and out; only this module knows RAS.
 
 Voxel order never decides where a voxel lies: everything goes through the affine.
 """
@@ -19,6 +19,7 @@ from voxeldose.io.damage import grid_of_file
 from voxeldose.model.grid import Grid, towards_lps
 
 if TYPE_CHECKING:
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.volume import Volume
 
 __all__ = ["NIFTI_SUFFIXES", "read_nifti", "write_labels", "write_nifti"]
@@ -36,54 +37,12 @@ _FORMS_MM = 0.5
 
 def read_nifti(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
     """Values in (k, j, i) order, grid and label names of a NIfTI file."""
-    import nibabel as nib
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-
-    try:
-        image = nib.load(path)
-        held = int(image.dataobj.offset) + math.prod(image.shape) * image.dataobj.dtype.itemsize
-        if path.name.casefold().endswith(".gz"):
-            _check_gzip(path, held)
-        elif path.stat().st_size < held:
-            msg = (
-                f"{path}: its header wants {held} bytes, {path.stat().st_size} are there. Copy or write the file again."
-            )
-            raise InputError(msg)
-        values = np.asanyarray(image.dataobj)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
-        msg = f"{path}: cannot be read as NIfTI ({str(error).splitlines()[0]}). Write the file again."
-        raise InputError(msg) from error
-    if values.dtype.kind not in "uifb":
-        msg = (
-            f"{path}: one real number a voxel is needed, found {values.dtype}; colour and complex images are not read."
-        )
-        raise InputError(msg)
-    while values.ndim > 3 and values.shape[-1] == 1:
-        values = values[..., 0]
-    if values.ndim != 3:
-        msg = f"{path}: three dimensions are needed, found shape {values.shape}; split time points or channels."
-        raise InputError(msg)
-    header: Any = image.header
-    sform, s_code = header.get_sform(coded=True)
-    qform, q_code = header.get_qform(coded=True)
-    if not s_code and not q_code:
-        msg = f"{path}: neither sform nor qform is set, so nobody knows where the voxels lie. Write the file with its affine."
-        raise InputError(msg)
-    affine = sform if s_code else qform
-    if s_code and q_code:
-        corners = np.array(np.meshgrid(*[(0, n - 1) for n in values.shape], [1], indexing="ij")).reshape(4, -1)
-        apart = float(np.abs((sform - qform) @ corners).max())
-        if apart > _FORMS_MM:
-            msg = (
-                f"{path}: sform and qform place the image up to {apart:.1f} mm apart, so its orientation is not certain. "
-                "Write the file with one affine."
-            )
-            raise InputError(msg)
+    values, header = _load(path)
+    affine = _affine_of(header, values.shape, path)
     unit = header.get_xyzt_units()[0]
     if unit in ("meter", "micron"):
         msg = f"{path}: lengths are in {unit}, millimetres are needed."
-        raise InputError(msg)
+        raise InputError(msg, code="unit-wrong", found=unit)
     texts = {f"label:{key}": name for key, name in _caret_labels(header).items()}
     if unit == "unknown":
         texts["note"] = f"{path.name} does not state its unit of length; millimetres are taken."
@@ -92,24 +51,72 @@ def read_nifti(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
     return turned, grid, texts
 
 
-def _check_gzip(path: Path, held: int) -> None:
-    """Read a compressed file to its end, where its checksum stands; nibabel does not. Its header wants ``held`` bytes."""
-    found = 0
+def _load(path: Path) -> tuple[npt.NDArray[Any], Any]:
+    """Values in (i, j, k) order and the header, the file read to its end."""
+    import nibabel as nib
+    from nibabel.filebasedimages import ImageFileError
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        image = nib.load(path)
+        size = int(image.dataobj.offset) + math.prod(image.shape) * image.dataobj.dtype.itemsize
+        if path.name.casefold().endswith(".gz"):
+            _check_gzip(path, size)
+        elif (there := path.stat().st_size) < size:
+            msg = f"{path}: its header wants {size} bytes, {there} are there. Copy or write the file again."
+            raise InputError(msg, code="file-damaged")
+        values = np.asanyarray(image.dataobj)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, ValueError, zlib.error) as error:
+        msg = f"{path}: cannot be read as NIfTI ({str(error).splitlines()[0]}). Write the file again."
+        raise InputError(msg, code="file-damaged") from error
+    if values.dtype.kind not in "uifb":
+        msg = f"{path}: one real number per voxel is needed, found {values.dtype}; colour and complex images are not read."
+        raise InputError(msg, code="values-not-real")
+    while values.ndim > 3 and values.shape[-1] == 1:
+        values = values[..., 0]
+    if values.ndim != 3:
+        msg = f"{path}: three dimensions are needed, found shape {values.shape}; split time points or channels."
+        raise InputError(msg, code="dimensions-not-three", shape=values.shape)
+    return values, image.header
+
+
+def _affine_of(header: Any, shape: tuple[int, ...], path: Path) -> Doubles:
+    """The one affine of sform and qform; refused where there is none, or two that differ."""
+    sform, s_code = header.get_sform(coded=True)
+    qform, q_code = header.get_qform(coded=True)
+    if not s_code and not q_code:
+        msg = f"{path}: neither sform nor qform is set, so nobody knows where the voxels lie. Write the file with its affine."
+        raise InputError(msg, code="place-unknown")
+    if s_code and q_code:
+        corners = np.array(np.meshgrid(*[(0, n - 1) for n in shape], [1], indexing="ij")).reshape(4, -1)
+        apart = float(np.abs((sform - qform) @ corners).max())
+        if apart > _FORMS_MM:
+            msg = (
+                f"{path}: sform and qform place the image up to {apart:.1f} mm apart, so its orientation is not certain. "
+                "Write the file with one affine."
+            )
+            raise InputError(msg, code="place-unknown", apart_mm=apart)
+    return np.asarray(sform if s_code else qform)
+
+
+def _check_gzip(path: Path, size: int) -> None:
+    """Read a compressed file to its end, where its checksum stands; nibabel does not. Its header wants ``size`` bytes."""
+    there = 0
     with gzip.open(path) as file:
         while part := file.read(1 << 24):
-            found += len(part)
-            if found > held + (1 << 24):
+            there += len(part)
+            if there > size + (1 << 24):
                 break
-    if found < held or found > held + (1 << 24):
-        msg = f"{path}: its header wants {held} bytes, {'more' if found > held else found} are there. Write the file again."
-        raise InputError(msg)
+    if there < size or there > size + (1 << 24):
+        msg = f"{path}: its header wants {size} bytes, {'more' if there > size else there} are there. Write the file again."
+        raise InputError(msg, code="file-damaged")
 
 
 def _caret_labels(header: Any) -> dict[str, str]:
     """Label names that TotalSegmentator and Connectome tools keep in an XML extension."""
     from xml.etree import ElementTree as ET
 
-    found: dict[str, str] = {}
+    labels: dict[str, str] = {}
     for extension in header.extensions:
         content = extension.get_content()
         raw = content if isinstance(content, bytes) else str(content).encode()
@@ -120,10 +127,10 @@ def _caret_labels(header: Any) -> dict[str, str]:
             root = ET.fromstring(text)  # noqa: S314 - declarations of entities are refused above
         except ET.ParseError:
             continue
-        found |= {
+        labels |= {
             str(e.get("Key")): (e.text or "").strip() for e in root.iter("Label") if e.get("Key") not in (None, "0")
         }
-    return found
+    return labels
 
 
 def write_nifti(volume: Volume, path: str | Path, *, description: str = "") -> None:
@@ -151,7 +158,7 @@ def _write(values: npt.NDArray[Any], grid: Grid, path: Path, description: str) -
 
     if not path.name.casefold().endswith(NIFTI_SUFFIXES):
         msg = f"{path}: a NIfTI file is named .nii or .nii.gz."
-        raise InputError(msg)
+        raise InputError(msg, code="format-unknown")
     affine = _LPS @ grid.affine_lps_mm @ _REVERSED
     image = nib.Nifti1Image(np.ascontiguousarray(values.transpose(2, 1, 0)), affine)
     image.header.set_xyzt_units("mm")

@@ -36,18 +36,18 @@ def read_nrrd(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
     except RuntimeError as error:
         why = str(error).strip().splitlines()[-1]
         msg = f"{path}: cannot be read ({why}). Write the file again."
-        raise InputError(msg) from error
+        raise InputError(msg, code="file-damaged") from error
     texts = {key: image.GetMetaData(key) for key in image.GetMetaDataKeys()}
     if image.GetDimension() == 4 and image.GetSize()[3] == 1:
         image = image[:, :, :, 0]
     if image.GetDimension() != 3:
         msg = f"{path}: three dimensions are needed, found {image.GetDimension()}."
-        raise InputError(msg)
+        raise InputError(msg, code="dimensions-not-three", shape=image.GetSize())
     space = texts.get("NRRD_space", "")
     if path.name.casefold().endswith((".nrrd", ".nhdr")) and space not in _PATIENT_SPACES:
         found = f"'space' is {space}" if space else "there is no 'space'"
         msg = f"{path}: in the NRRD header {found}, so left and right are not certain. Write it as left-posterior-superior."
-        raise InputError(msg)
+        raise InputError(msg, code="place-unknown")
     values = sitk.GetArrayFromImage(image)
     directions = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
     affine = np.eye(4)
@@ -74,15 +74,15 @@ def _require_size(path: Path) -> None:
     mark = re.search(rb"ElementDataFile\s*=\s*(\S+)[^\n]*\n|\n\r?\n", start, re.IGNORECASE)
     where = re.search(rb"(?:ElementDataFile\s*=|data ?file\s*:)\s*([^\r\n]+)", start, re.IGNORECASE)
     name = where.group(1).strip().decode("utf-8", "replace") if where else "LOCAL"
-    beside = path.parent / name
+    data_file = path.parent / name
     if name.upper() == "LOCAL" and mark:
         there = path.stat().st_size - mark.end()
-    elif beside.is_file():
-        there = beside.stat().st_size
+    elif data_file.is_file():
+        there = data_file.stat().st_size
     else:
         return  # a list of files, which ITK checks one by one
     packed = re.search(rb"CompressedData\s*=\s*True|encoding\s*:\s*(gz|bz)", start, re.IGNORECASE)
     text = re.search(rb"encoding\s*:\s*(text|txt|ascii|hex)|BinaryData\s*=\s*False", start, re.IGNORECASE)
     if not text and there * (_DEFLATE if packed else 1) < wanted:
         msg = f"{path}: cannot be read: its header wants {wanted} bytes of values, {there} are there. Copy or write the file again."
-        raise InputError(msg)
+        raise InputError(msg, code="file-damaged")

@@ -1,7 +1,8 @@
-"""Rigid transforms in and out: DICOM Spatial Registration, and ITK transform files.
+"""Rigid transforms in and out of ITK transform files and texts of four rows.
 
-Every function here speaks of the matrix that takes points of the *moving* image to points of the *fixed* one, in LPS
-millimetres. DICOM stores that direction (source to registered frame); ITK stores the other one.
+Every function here speaks of the matrix that takes points of the *moving* image (of the first results) to points of the
+*fixed* one (of the second), in LPS millimetres. ITK stores the other direction: where a point of the fixed image lies in the
+moving one, as resampling needs it.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from voxeldose.model.rigid import rigid_matrix
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from voxeldose.model.arrays import Doubles, Matrix
+    from voxeldose.model.arrays import Matrix
 
 
 __all__ = ["is_itk_transform", "read_itk_transform", "read_transform", "write_itk_transform"]
@@ -30,10 +31,7 @@ def is_itk_transform(path: Path) -> bool:
 
 
 def read_itk_transform(path: Path) -> Matrix:
-    """The matrix from moving to fixed of an ITK transform (``.tfm``, ``.txt``, ``.h5``, ``.mat``).
-
-    ITK stores where a point of the *fixed* image lies in the *moving* one (that is how it resamples), in LPS; the inverse
-    is returned.
+    """The rigid matrix from moving to fixed of an ITK transform (``.tfm``, ``.txt``, ``.h5``, ``.mat``).
 
     Raises
     ------
@@ -42,26 +40,40 @@ def read_itk_transform(path: Path) -> Matrix:
     GeometryError
         If it is no rigid transform.
     """
-    import SimpleITK as sitk  # noqa: N813
+    return np.asarray(np.linalg.inv(rigid_matrix(_as_itk_applies_it(path), str(path))))
 
-    if not path.is_file():
-        msg = f"{path}: there is no such transform file."
-        raise InputError(msg)
-    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+
+def read_transform(path: Path) -> Matrix:
+    """The matrix, (4, 4), from points of the first results to points of the second; whoever uses it checks that it is rigid.
+
+    Parameters
+    ----------
+    path : Path
+        ``.txt`` or ``.csv`` with four rows of four numbers: that matrix. Or an ITK transform (``.tfm``, ``.h5``, or a text
+        that ITK wrote), which as in ``sitk.Resample`` takes points of the *second* to points of the first, and is inverted
+        here.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    GeometryError
+        If it is not linear, or cannot be inverted.
+    """
     try:
-        found = sitk.ReadTransform(str(path))
-    except RuntimeError as error:
-        msg = f"{path}: cannot be read as an ITK transform ({str(error).strip().splitlines()[-1]}). Write it again."
-        raise InputError(msg) from error
-    if found.GetDimension() != 3 or not found.IsLinear():
-        msg = f"{path}: a {found.GetDimension()}-dimensional {found.GetName()} is no rigid transform; register rigidly."
-        raise GeometryError(msg)
-    origin = np.array(found.TransformPoint((0.0, 0.0, 0.0)))
-    axes = [np.array(found.TransformPoint(axis)) - origin for axis in np.eye(3).tolist()]
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.stack(axes, axis=1)
-    matrix[:3, 3] = origin
-    return np.asarray(np.linalg.inv(rigid_matrix(matrix, str(path))))
+        text = path.read_text("utf-8") if path.suffix.casefold() in (".txt", ".csv") else ""
+    except (OSError, UnicodeDecodeError) as error:
+        msg = f"{path}: cannot be read ({error})."
+        raise InputError(
+            msg, code="file-missing" if isinstance(error, FileNotFoundError) else "file-damaged"
+        ) from error
+    if text and not text.startswith("#Insight"):
+        return _matrix_of_text(text, path)
+    try:
+        return np.asarray(np.linalg.inv(_as_itk_applies_it(path)))
+    except np.linalg.LinAlgError as error:
+        msg = f"{path}: the transform cannot be inverted."
+        raise GeometryError(msg, code="transform-not-rigid") from error
 
 
 def write_itk_transform(matrix_lps_mm: Matrix, path: Path) -> None:
@@ -75,57 +87,39 @@ def write_itk_transform(matrix_lps_mm: Matrix, path: Path) -> None:
     sitk.WriteTransform(affine, str(path))
 
 
-def read_transform(path: Path) -> Doubles:
-    """A rigid transform from points of the first results to points of the second, (4, 4) in LPS millimetres.
-
-    Parameters
-    ----------
-    path : Path
-        ``.txt`` or ``.csv`` with four rows of four numbers: that matrix. Or an ITK transform (``.tfm``, ``.h5``, or a text
-        that ITK wrote), which as in ``sitk.Resample`` takes points of the *second* to points of the first, and is turned
-        round here.
-
-    Raises
-    ------
-    InputError
-        If it is neither, or not linear.
-    """
-    try:
-        text = path.read_text("utf-8") if path.suffix.casefold() in (".txt", ".csv") else ""
-    except (OSError, UnicodeDecodeError) as error:
-        msg = f"{path}: cannot be read ({error})."
-        raise InputError(msg) from error
-    if text and not text.startswith("#Insight"):
-        try:
-            matrix = np.array(
-                [[float(v) for v in line.replace(",", " ").split()] for line in text.splitlines() if line.strip()]
-            )
-        except ValueError as error:
-            msg = f"{path}: four rows of four numbers are needed ({error})."
-            raise InputError(msg) from error
-        if matrix.shape != (4, 4):
-            msg = f"{path}: four rows of four numbers are needed, found the shape {matrix.shape}."
-            raise InputError(msg)
-        return np.asarray(matrix, np.float64)
+def _as_itk_applies_it(path: Path) -> Matrix:
+    """The matrix of a linear transform in the direction that ITK stores: from fixed to moving."""
     import SimpleITK as sitk  # noqa: N813
 
+    if not path.is_file():
+        msg = f"{path}: there is no such transform file."
+        raise InputError(msg, code="file-missing")
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
     try:
         transform = sitk.ReadTransform(str(path))
     except RuntimeError as error:
         why = str(error).strip().splitlines()[-1]
-        msg = (
-            f"{path}: cannot be read as an ITK transform ({why}). Give .tfm, or a .txt with four rows of four numbers."
-        )
-        raise InputError(msg) from error
-    if not transform.IsLinear():
-        msg = f"{path}: a rigid transform is needed, found one that is not linear; dose cannot be warped here."
-        raise InputError(msg)
+        msg = f"{path}: cannot be read as an ITK transform ({why}). Write it again as .tfm, or as .txt with four rows of four numbers."
+        raise InputError(msg, code="file-damaged") from error
+    if transform.GetDimension() != 3 or not transform.IsLinear():
+        msg = f"{path}: a {transform.GetDimension()}-dimensional {transform.GetName()} is no rigid transform; register rigidly."
+        raise GeometryError(msg, code="transform-not-rigid")
     origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
-    columns = [np.array(transform.TransformPoint(tuple(axis))) - origin for axis in np.eye(3)]
+    axes = [np.array(transform.TransformPoint(axis)) - origin for axis in np.eye(3).tolist()]
     matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = np.stack(columns, axis=1), origin
+    matrix[:3, :3], matrix[:3, 3] = np.stack(axes, axis=1), origin
+    return matrix
+
+
+def _matrix_of_text(text: str, path: Path) -> Matrix:
     try:
-        return np.asarray(np.linalg.inv(matrix))
-    except np.linalg.LinAlgError as error:
-        msg = f"{path}: the transform cannot be turned round."
-        raise InputError(msg) from error
+        matrix = np.array(
+            [[float(v) for v in line.replace(",", " ").split()] for line in text.splitlines() if line.strip()]
+        )
+    except ValueError as error:
+        msg = f"{path}: four rows of four numbers are needed ({error})."
+        raise InputError(msg, code="table-wrong") from error
+    if matrix.shape != (4, 4):
+        msg = f"{path}: four rows of four numbers are needed, found the shape {matrix.shape}."
+        raise InputError(msg, code="table-wrong")
+    return np.asarray(matrix, np.float64)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from voxeldose.dose.comparison import GammaMap
-    from voxeldose.io.results.folder import ResultsFolder
+    from voxeldose.io.results.folder import StoredAssessment
     from voxeldose.model.volume import DoseMap
 
 __all__ = ["SCHEMA", "ComparisonOptions", "compare_folders"]
@@ -138,7 +138,7 @@ def compare_folders(
 
 
 def _made(
-    found: list[ResultsFolder], options: ComparisonOptions, tell: Callable[[str], None]
+    found: list[StoredAssessment], options: ComparisonOptions, tell: Callable[[str], None]
 ) -> tuple[dict[str, Any], DoseMap, Callable[[], list[tuple[str, Figure]]]]:
     last = found[-1]
     names = _names(found, options)
@@ -213,7 +213,7 @@ def _made(
 
         def figures() -> list[tuple[str, Figure]]:
             sets = [
-                (title, {n: f.curves[n] for n in names if n in f.curves})
+                (title, {n: (f.curves[n].dose_gy, f.curves[n].volume_fraction) for n in names if n in f.curves})
                 for title, f in zip(("pre", "post"), found, strict=True)
             ]
             k = _slice(post)
@@ -227,7 +227,7 @@ def _made(
     return plain(content), made, figures
 
 
-def _provenance(found: list[ResultsFolder], options: ComparisonOptions) -> dict[str, Any]:
+def _provenance(found: list[StoredAssessment], options: ComparisonOptions) -> dict[str, Any]:
     """Formulas, constants of each result, inputs and sources."""
     formula = {
         "sum": "Σ D of the treatments, voxel by voxel",
@@ -255,7 +255,7 @@ def _provenance(found: list[ResultsFolder], options: ComparisonOptions) -> dict[
     }
 
 
-def _names(found: list[ResultsFolder], options: ComparisonOptions) -> list[str]:
+def _names(found: list[StoredAssessment], options: ComparisonOptions) -> list[str]:
     """The regions to compare; a sum is made in the last result's."""
     sets = [list(f.content["rois"]) for f in found]
     if options.rois:
@@ -270,7 +270,7 @@ def _names(found: list[ResultsFolder], options: ComparisonOptions) -> list[str]:
     return sets[-1]
 
 
-def _side(found: ResultsFolder, number: int, count: int, *, add: bool) -> dict[str, Any]:
+def _side(found: StoredAssessment, number: int, count: int, *, add: bool) -> dict[str, Any]:
     content = found.content
     return {
         "name": f"treatment {number + 1}" if add else ("pre" if number < count - 1 else "post"),
@@ -286,7 +286,7 @@ def _side(found: ResultsFolder, number: int, count: int, *, add: bool) -> dict[s
     }
 
 
-def _warnings(found: list[ResultsFolder], names: list[str], doses: list[DoseMap]) -> list[str]:
+def _warnings(found: list[StoredAssessment], names: list[str], doses: list[DoseMap]) -> list[str]:
     said = []
     for key, words in (("engine", "dose engines"), ("calibration", "calibrations")):
         values = [str(f.content["method"][key]) for f in found]
@@ -313,16 +313,17 @@ def _warnings(found: list[ResultsFolder], names: list[str], doses: list[DoseMap]
     return said
 
 
-def _regions(last: ResultsFolder, names: list[str]) -> tuple[RoiSet | None, str]:
+def _regions(last: StoredAssessment, names: list[str]) -> tuple[RoiSet | None, str]:
     """Regions of the last result on its dose grid, derived normal liver included."""
-    given, source = last.regions()
-    if given is None:
+    given = last.read_regions()
+    if given.rois is None:
         return None, ""
-    made, _ = regions_on(given, last.dose.grid, [], [])
+    made, _ = regions_on(given.rois, last.dose.grid, [], [])
+    source = "the case's own ROI files" if given.source == "case" else "rois.dcm"
     return RoiSet(tuple(r for r in made if r.name in names)), source
 
 
-def _difference(found: list[ResultsFolder], names: list[str], gamma: GammaMap) -> dict[str, Any]:
+def _difference(found: list[StoredAssessment], names: list[str], gamma: GammaMap) -> dict[str, Any]:
     first, second = (f.content for f in found)
     return {
         "rois": {
@@ -392,7 +393,7 @@ def _inside(name: str, regions: RoiSet | None, pre: DoseMap, post: DoseMap, gamm
     }
 
 
-def _summed(row: Any, name: str, found: list[ResultsFolder]) -> dict[str, Any]:
+def _summed(row: Any, name: str, found: list[StoredAssessment]) -> dict[str, Any]:
     d95, d70, d50, d2 = row.dvh.at((), (0.95, 0.70, 0.50, 0.02))[1]
     return {
         "role": row.role,

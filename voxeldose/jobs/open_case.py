@@ -19,7 +19,7 @@ from voxeldose.geometry.expressions import Derivation, Isocontour, derive
 from voxeldose.io.config.case import input_files
 from voxeldose.io.config.hu_table import read_hu_table
 from voxeldose.io.config.limits import read_limits
-from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.options import CtOptions, PetOptions, SpectOptions
 from voxeldose.io.images import is_plain_file, read_activity, read_ct_image, read_density
 from voxeldose.io.regions import read_rois
 from voxeldose.jobs.align import Placed, align
@@ -73,19 +73,13 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         measured_at=wanted.measured_at,
         zone=zone,
         series_uid=wanted.series_uid,
-        requests=Requests(
-            wanted.undo_nuclide,
-            given.radionuclide,
-            wanted.undo_suv,
-            wanted.weight_kg,
-            wanted.energy_window,
-            wanted.slice_spacing_mm,
-        ),
+        pet=PetOptions(wanted.undo_nuclide, given.radionuclide, wanted.undo_suv, wanted.weight_kg),
+        spect=SpectOptions(wanted.energy_window, wanted.slice_spacing_mm),
     )
     ct = None
     if config.ct is not None:
         tell("reading the CT")
-        ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid, uneven=config.ct.uneven)
+        ct = read_ct_image(config.ct.path, series_uid=config.ct.series_uid, options=CtOptions(config.ct.uneven))
     tell("reading regions")
     sets = [read_rois([Path(p) for p in table.paths], table.names) for table in config.rois]
     registration = None

@@ -16,6 +16,8 @@ from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.io.arrays import read_array
 from voxeldose.io.config.case import case_file_again, input_files
 from voxeldose.io.results.assessment import assessment_dict, write_json
+from voxeldose.io.results.content import numbers_of, read_content
+from voxeldose.io.results.manifest import SCHEMA as RUN_SCHEMA
 from voxeldose.io.results.manifest import digests, read_manifest, sha256, software
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.jobs.run_case import run_case
@@ -191,21 +193,31 @@ def _software(was: dict[str, Any]) -> dict[str, list[Any]]:
 
 
 def _numbers(was: dict[str, Any], folder: Path, result: Assessment) -> dict[str, Any]:
+    """Whether the numbers are the same, and how they differ; ``None`` where that is not known.
+
+    A run of schema 1 sealed its sentences with its numbers, so the numbers are compared one by one.
+    """
     recorded, now = was.get("numbers") or {}, digests(result)
-    found: dict[str, Any] = {
-        "identical": recorded == now,
-        "dose_identical": recorded.get("dose_sha256") == now["dose_sha256"],
-        "assessment_identical": recorded.get("assessment_sha256") == now["assessment_sha256"],
-        "assessment": None,
-        "dose": None,
+    same_dose = recorded.get("dose_sha256") == now["dose_sha256"]
+    same_numbers = (
+        recorded.get("assessment_sha256") == now["assessment_sha256"] if was["schema"] == RUN_SCHEMA else None
+    )
+    changes = None
+    if not same_numbers and _is_as_written(was, folder / "assessment.json"):
+        before, after = read_content(folder), assessment_dict(result)
+        schema = before["schema"]
+        changes = _differences(numbers_of(before, schema=schema), numbers_of(after, schema=schema))
+        same_numbers = not changes if same_numbers is None else same_numbers
+    dose = None
+    if not same_dose and _is_as_written(was, folder / "dose.nii.gz"):
+        dose = _dose_change(folder / "dose.nii.gz", result)
+    return {
+        "identical": same_dose and same_numbers is True,
+        "dose_identical": same_dose,
+        "assessment_identical": same_numbers,
+        "assessment": changes,
+        "dose": dose,
     }
-    if not found["assessment_identical"] and _is_as_written(was, folder / "assessment.json"):
-        old = json.loads((folder / "assessment.json").read_text("utf-8"))
-        new = assessment_dict(result)
-        found["assessment"] = _differences({**old, "version": None}, {**new, "version": None})
-    if not found["dose_identical"] and _is_as_written(was, folder / "dose.nii.gz"):
-        found["dose"] = _dose_change(folder / "dose.nii.gz", result)
-    return found
 
 
 def _is_as_written(was: dict[str, Any], path: Path) -> bool:
@@ -264,7 +276,9 @@ def _sentences(content: dict[str, Any]) -> Iterator[str]:
             f"The dose differs in {dose['voxels_changed']} voxels, most by {dose['largest_change_gy']:+.6g} Gy at k, j, i = "
             f"{tuple(dose['at_kji'])} ({', '.join(f'{v:g}' for v in dose['at_lps_mm'])} mm in x, y, z)."
         )
-    if not numbers["assessment_identical"] and numbers["assessment"] is None:
+    if numbers["assessment_identical"] is None:
+        yield "Whether numbers of the assessment differ is not known, as the earlier assessment.json is not beside the manifest."
+    elif not numbers["assessment_identical"] and numbers["assessment"] is None:
         yield "Numbers of the assessment differ; which is not known, as the earlier assessment.json is not beside the manifest."
     changed = numbers["assessment"] or {}  # how it was computed before what came out
     for key in sorted(changed, key=lambda k: k.startswith(("rois.", "totals.", "thresholds", "overlaps", "tumor_to"))):

@@ -95,7 +95,8 @@ def run_case(
             write_report(result, folder / "report.html", pictures=pictures)
             write_pdf(result, folder / "report.pdf", pictures=pictures)
         tell("hashing inputs")
-        manifest = manifest_of(config, result, (opened.inputs, sorted(folder.iterdir())), out, started)
+        outputs = sorted(folder.iterdir())
+        manifest = manifest_of(config, result, inputs=opened.inputs, outputs=outputs, out=out, started=started)
         write_json(manifest, folder / "run.json")
     return result
 

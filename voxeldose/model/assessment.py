@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ __all__ = [
     "Overlap",
     "Probability",
     "RoiMetrics",
+    "RoiNumbers",
     "RoiUncertainty",
     "RunRecord",
     "Term",
@@ -103,8 +104,8 @@ class Uncertainty:
 
 
 @dataclass(frozen=True, eq=False)
-class RoiMetrics:
-    """Numbers of one region; definitions in :mod:`voxeldose.dose.metrics`. ``None`` where a number would be a lie."""
+class RoiNumbers:
+    """Numbers of one region; definitions in :mod:`voxeldose.dose.metrics`. ``None`` where a number would mislead."""
 
     role: str
     volume_ml: float
@@ -129,8 +130,14 @@ class RoiMetrics:
     eud_gy: float | None
     mean_dose_local_gy: float
     outside_fraction: float
-    dvh: Dvh
     eubed_gy: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RoiMetrics(RoiNumbers):
+    """Numbers of one region and the histogram of its voxels that they are from."""
+
+    dvh: Dvh = field(kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -158,7 +165,7 @@ class TumorToNormal:
 
 @dataclass(frozen=True)
 class Threshold:
-    """A limit beside the value of this run.
+    """A limit and the value of this run.
 
     ``method`` is how the limit was derived; ``differs`` says where this run's value was found another way, and is empty where
     the two are the same quantity.

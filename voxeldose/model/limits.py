@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-__all__ = ["DOSE_MODELS", "Limit"]
+__all__ = ["DOSE_MODELS", "DoseModel", "Limit"]
 
 #: How a published limit's dose may have been found.
-DOSE_MODELS = ("single compartment", "partition", "local deposition", "kernel", "Monte Carlo", "lung shunt")
+DoseModel = Literal["single compartment", "partition", "local deposition", "kernel", "Monte Carlo", "lung shunt"]
+DOSE_MODELS: tuple[DoseModel, ...] = get_args(DoseModel)
 
 
 @dataclass(frozen=True)

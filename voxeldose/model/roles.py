@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["ROLES", "RoiCode", "role_from_codes", "role_from_name"]
+__all__ = ["LIVER_ROLES", "ROLES", "RoiCode", "Role", "role_from_codes", "role_from_name"]
 
 #: What a region may be. ``normal_liver`` is liver without tumors; ``perfused`` is what one infusion reaches.
-ROLES = ("tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other")
+Role = Literal["tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other"]
+ROLES: tuple[Role, ...] = get_args(Role)
+#: Roles of what lies in the liver, tumors included.
+LIVER_ROLES: tuple[Role, ...] = ("tumor", "liver", "normal_liver", "perfused", "segment")
 
 #: In this order: what is taken from an organ (TG-263 ``Liver-GTV``) and planning volumes come before the words in them.
 _ROLE_PATTERNS = (

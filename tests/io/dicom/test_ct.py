@@ -17,6 +17,7 @@ from voxeldose.dose.density import HU_TABLE, hu_to_density
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.config.hu_table import read_hu_table
 from voxeldose.io.dicom.ct import read_ct
+from voxeldose.io.dicom.options import CtOptions
 from voxeldose.model.volume import CtImage
 
 ROUNDING = 0.03
@@ -153,7 +154,7 @@ def test_uneven_slices_are_interpolated_when_asked(write_series, place_error, re
     ]
     folder = write_series("CT", orientation=orientation, shape=(6, 7, 9), change=moved(**along, only=(3,)))
     refused(lambda: read_ct(folder), "not evenly spaced", 'uneven = "resample"', "--ct-uneven resample")
-    ct = read_ct(folder, uneven="resample")
+    ct = read_ct(folder, options=CtOptions("resample"))
     assert place_error(ct) < 2 * ROUNDING
     assert any("as asked" in note for note in ct.remarks)
 
@@ -161,7 +162,7 @@ def test_uneven_slices_are_interpolated_when_asked(write_series, place_error, re
 def test_a_missing_slice_is_interpolated_when_asked(write_series, place_error):
     change = moved()
     folder = write_series("CT", shape=(7, 7, 9), change=lambda ds, n: change(ds, n) if n != 3 else False)
-    ct = read_ct(folder, uneven="resample")
+    ct = read_ct(folder, options=CtOptions("resample"))
     assert ct.grid.shape == (7, 7, 9)
     assert place_error(ct) < 2 * ROUNDING
 
@@ -169,7 +170,7 @@ def test_a_missing_slice_is_interpolated_when_asked(write_series, place_error):
 def test_a_tilted_gantry_is_straightened_when_asked(write_series, place_error, refused):
     folder = write_series("CT", shape=(6, 20, 9), change=moved(y=0.7))
     refused(lambda: read_ct(folder), "sideways", "--ct-uneven resample")
-    ct = read_ct(folder, uneven="resample")
+    ct = read_ct(folder, options=CtOptions("resample"))
     error, kept = inner_error(ct, place_error)
     assert error < 2 * ROUNDING
     assert kept > 0.9
@@ -179,14 +180,14 @@ def test_a_tilted_gantry_is_straightened_when_asked(write_series, place_error, r
 
 def test_an_even_series_is_not_interpolated_though_it_may_be(write_series):
     folder = write_series("CT", orientation="oblique")
-    plain, asked = read_ct(folder), read_ct(folder, uneven="resample")
+    plain, asked = read_ct(folder), read_ct(folder, options=CtOptions("resample"))
     np.testing.assert_array_equal(plain.hu, asked.hu)
     assert not any("as asked" in note for note in asked.remarks)
 
 
 def test_doubled_slices_are_refused_even_where_uneven_ones_are_not(write_series, refused):
     folder = write_series("CT", change=moved(z=-3.0, only=(3,)))
-    refused(lambda: read_ct(folder, uneven="resample"), "same place")
+    refused(lambda: read_ct(folder, options=CtOptions("resample")), "same place")
 
 
 def test_slices_thicker_than_their_distance_are_read_as_they_lie(write_series, place_error):
@@ -196,7 +197,7 @@ def test_slices_thicker_than_their_distance_are_read_as_they_lie(write_series, p
 
 def test_simpleitk_sees_the_same_values_in_the_slices_that_stayed(write_series):
     folder = write_series("CT", shape=(6, 7, 9), change=moved(z=1.1, only=(3,)))
-    ct = read_ct(folder, uneven="resample")
+    ct = read_ct(folder, options=CtOptions("resample"))
     single = sitk.GetArrayFromImage(sitk.ReadImage(str(folder / "slice_01.dcm")))[0]
     np.testing.assert_allclose(ct.hu[1], single, atol=1e-3)
 

@@ -6,7 +6,7 @@ import pytest
 
 from voxeldose.dose.activity import quantify
 from voxeldose.errors import QuantityError
-from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.options import PetOptions
 from voxeldose.io.dicom.pet import read_pet
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import Absolute, Case
@@ -50,7 +50,7 @@ def test_the_half_life_of_another_nuclide_bars_absolute_values(write_series):
 
 def test_branching_that_was_not_applied_is_put_in_when_asked(write_series, place_error):
     folder = write_series("PT", change=with_drug(RadionuclidePositronFraction=1))
-    pet = read_pet(folder, requests=Requests(undo_nuclide="Y-90"))
+    pet = read_pet(folder, options=PetOptions(undo_nuclide="Y-90"))
     assert not pet.not_absolute
     assert place_error(pet, scale=1 / 31.86e-6) < 0.03 / 31.86e-6
 

@@ -9,7 +9,7 @@ from pydicom.dataset import Dataset
 
 from voxeldose.dose.activity import decay_to, quantify
 from voxeldose.errors import InputError, QuantityError
-from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.options import PetOptions
 from voxeldose.io.dicom.pet import read_pet
 from voxeldose.io.images import read_activity
 from voxeldose.model.administration import Administration
@@ -95,7 +95,7 @@ def test_another_nuclide_undone_gives_the_same_activity_at_the_infusion(
     write_series, place_error, correction, computed_as
 ):
     change = scanner(correction=correction, scanned_at=INFUSION + timedelta(hours=20), computed_as=computed_as, beds=5)
-    pet = read_pet(write_series("PT", change=change), requests=Requests(undo_nuclide=computed_as.name))
+    pet = read_pet(write_series("PT", change=change), options=PetOptions(undo_nuclide=computed_as.name))
     assert pet.radionuclide is Y90
     assert place_error(at_infusion(pet)) < 700 * SAME
     assert any("undone for Y-90 as asked" in note for note in pet.remarks)
@@ -141,7 +141,7 @@ def test_an_undo_that_contradicts_the_header_is_refused(write_series, refused, w
             setattr(ds.RadiopharmaceuticalInformationSequence[0], key, value)
 
     folder = write_series("PT", change=other)
-    refused(lambda: read_pet(folder, requests=Requests(undo_nuclide=wanted)), str(folder), words)
+    refused(lambda: read_pet(folder, options=PetOptions(undo_nuclide=wanted)), str(folder), words)
 
 
 def test_an_undo_whose_times_and_decay_factor_disagree_is_refused(write_series, refused):
@@ -149,7 +149,7 @@ def test_an_undo_whose_times_and_decay_factor_disagree_is_refused(write_series, 
         correction="ADMIN", scanned_at=INFUSION + timedelta(hours=20), computed_as=F18, DecayFactor="1.0645"
     )
     folder = write_series("PT", change=change)
-    refused(lambda: read_pet(folder, requests=Requests(undo_nuclide="F-18")), "1.0645", "cannot be undone")
+    refused(lambda: read_pet(folder, options=PetOptions(undo_nuclide="F-18")), "1.0645", "cannot be undone")
 
 
 def test_y90_computed_as_f18_under_its_own_name_is_undone_when_asked(write_series, place_error):
@@ -159,7 +159,7 @@ def test_y90_computed_as_f18_under_its_own_name_is_undone_when_asked(write_serie
 
     folder = write_series("PT", change=renamed)
     assert "undo_nuclide" in read_pet(folder).not_absolute
-    assert place_error(at_infusion(read_pet(folder, requests=Requests(undo_nuclide="F-18")))) < 700 * SAME
+    assert place_error(at_infusion(read_pet(folder, options=PetOptions(undo_nuclide="F-18")))) < 700 * SAME
 
 
 # --- decay references of the vendors ---
@@ -384,7 +384,7 @@ def suv(correction="START", weight=70.0, dose=2e9, **header):
 @pytest.mark.parametrize("correction", ["START", "ADMIN"])
 def test_suv_is_turned_back_when_asked_with_its_factor_said(write_series, place_error, correction):
     folder = write_series("PT", change=suv(correction))
-    pet = read_pet(folder, requests=Requests(undo_suv=True))
+    pet = read_pet(folder, options=PetOptions(undo_suv=True))
     assert place_error(at_infusion(pet)) < 700 * SAME
     assert any("1 g/mL is" in note and "70 kg" in note for note in pet.remarks)
 
@@ -402,7 +402,7 @@ def test_suv_is_turned_back_when_asked_with_its_factor_said(write_series, place_
 )
 def test_suv_is_not_turned_back_without_weight_dose_and_decay(write_series, refused, change, words):
     folder = write_series("PT", change=change)
-    refused(lambda: read_pet(folder, requests=Requests(undo_suv=True)), str(folder), words)
+    refused(lambda: read_pet(folder, options=PetOptions(undo_suv=True)), str(folder), words)
 
 
 def test_the_users_weight_stands_in_for_a_missing_one(write_series, place_error):
@@ -410,7 +410,7 @@ def test_the_users_weight_stands_in_for_a_missing_one(write_series, place_error)
         suv()(ds, n)
         del ds.PatientWeight
 
-    pet = read_pet(write_series("PT", change=unweighed), requests=Requests(undo_suv=True, weight_kg=70.0))
+    pet = read_pet(write_series("PT", change=unweighed), options=PetOptions(undo_suv=True, weight_kg=70.0))
     assert place_error(at_infusion(pet)) < 700 * SAME
 
 
@@ -487,12 +487,12 @@ def test_a_dynamic_series_says_why_places_are_doubled(write_series):
 
 def test_suv_is_not_undone_where_there_is_none(write_series, refused):
     folder = write_series("PT")
-    refused(lambda: read_pet(folder, requests=Requests(undo_suv=True)), str(folder), "BQML already")
+    refused(lambda: read_pet(folder, options=PetOptions(undo_suv=True)), str(folder), "BQML already")
 
 
-@pytest.mark.parametrize("asked", [Requests(undo_nuclide="F-18"), Requests(undo_suv=True)])
+@pytest.mark.parametrize("asked", [PetOptions(undo_nuclide="F-18"), PetOptions(undo_suv=True)])
 def test_nothing_is_undone_in_counts_or_a_spect(write_series, write_nm, refused, asked):
     folder = write_series("PT")
-    refused(lambda: read_activity(folder, quantity="counts", requests=asked), "leave them out")
+    refused(lambda: read_activity(folder, quantity="counts", pet=asked), "leave them out")
     path = write_nm()
-    refused(lambda: read_activity(path, requests=asked), str(path), "leave them out")
+    refused(lambda: read_activity(path, pet=asked), str(path), "leave them out")

@@ -71,16 +71,16 @@ def test_headers_that_allow_no_seg_leave_the_dose_and_a_warning(run_study, write
     names = {p.name for p in (tmp_path / "results").iterdir()}
     assert "dose.dcm" in names
     assert not {"rois.dcm", "measurements.dcm"} & names
-    said = json.loads((tmp_path / "results" / "assessment.json").read_text("utf-8"))["warnings"]
-    assert list(result.record.warnings) == said
+    rows = json.loads((tmp_path / "results" / "assessment.json").read_text("utf-8"))["warnings"]
+    assert [str(w) for w in result.record.warnings] == [row["message"] for row in rows]
 
 
 def test_a_results_folder_gives_its_regions_when_the_files_of_the_case_are_gone(run_study, tmp_path):
     result = run_study(tmp_path / "results")
     (tmp_path / "labels.nii.gz").unlink()
-    rois, source = read_results(tmp_path / "results").regions()
-    assert source == "rois.dcm"
-    for roi in rois:
+    regions = read_results(tmp_path / "results").read_regions()
+    assert (regions.source, regions.refusal.code) == ("seg", "inputs-changed")
+    for roi in regions.rois:
         assert roi.volume_ml == result.case.rois[roi.name].volume_ml
         assert roi.role == result.case.rois[roi.name].role
 

@@ -8,7 +8,7 @@ from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
 
 from voxeldose.errors import VoxeldoseError
-from voxeldose.io.dicom.options import Requests
+from voxeldose.io.dicom.options import SpectOptions
 from voxeldose.io.dicom.series import read_dicom_volume
 from voxeldose.io.dicom.spect import read_spect
 from voxeldose.io.images import read_activity
@@ -133,13 +133,13 @@ def without_spacing(ds):
 def test_a_missing_spacing_between_slices_is_the_users_to_say_with_its_sign(write_nm, place_error, refused, sign):
     path = write_nm(sign=sign, change=without_spacing)
     refused(lambda: read_spect(path), str(path), "(0018,0088)", "--slice-spacing-mm", "3", "-3")
-    spect = read_spect(path, requests=Requests(slice_spacing_mm=3.0 * sign))
+    spect = read_spect(path, options=SpectOptions(slice_spacing_mm=3.0 * sign))
     assert place_error(spect, scale=20) < HALF_A_COUNT
     assert any("as the user says" in note for note in spect.remarks)
 
 
 def test_the_users_spacing_never_replaces_that_of_the_file(write_nm, place_error):
-    spect = read_spect(write_nm(), requests=Requests(slice_spacing_mm=-9.0))
+    spect = read_spect(write_nm(), options=SpectOptions(slice_spacing_mm=-9.0))
     assert place_error(spect, scale=20) < HALF_A_COUNT
 
 
@@ -177,7 +177,7 @@ def test_several_energy_windows_are_refused_by_name(write_nm, refused):
 
 @pytest.mark.parametrize(("window", "scale"), [(1, 20), (2, 40)])
 def test_the_energy_window_asked_for_is_read(write_nm, place_error, window, scale):
-    spect = read_spect(write_nm(change=windowed), requests=Requests(energy_window=window))
+    spect = read_spect(write_nm(change=windowed), options=SpectOptions(energy_window=window))
     assert place_error(spect, scale=scale) < 2 * HALF_A_COUNT
     assert any(f"Energy window {window}" in note for note in spect.remarks)
 
@@ -185,7 +185,7 @@ def test_the_energy_window_asked_for_is_read(write_nm, place_error, window, scal
 @pytest.mark.parametrize("window", [0, 3])
 def test_an_energy_window_that_is_not_there_is_refused(write_nm, refused, window):
     path = write_nm(change=windowed)
-    refused(lambda: read_spect(path, requests=Requests(energy_window=window)), "1 to 2", "Photopeak")
+    refused(lambda: read_spect(path, options=SpectOptions(energy_window=window)), "1 to 2", "Photopeak")
 
 
 def test_frames_of_one_window_among_several_need_no_choice(write_nm, place_error):

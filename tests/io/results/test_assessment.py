@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import voxeldose as vd
-from voxeldose.io.results.assessment import SCHEMA, assessment_dict, curve_step_gy, write_json, write_tables
+from voxeldose.io.results.assessment import assessment_dict, curve_step_gy, write_json, write_tables
+from voxeldose.io.results.content import SCHEMA
 from voxeldose.model.volume import CountMap
 
 ROI_KEYS = {
@@ -81,7 +82,7 @@ def content(result):
 
 def test_every_key_of_the_contract_is_there(content):
     assert set(content) >= TOP_KEYS
-    assert content["schema"] == SCHEMA == "voxeldose/assessment/1"
+    assert content["schema"] == SCHEMA == "voxeldose/assessment/2"
     assert set(content["totals"]) >= {"activity_mbq", "administered_mbq", "recovered_fraction", "energy_j"}
     assert set(content["constants"]) >= {"half_life_h", "mean_energy_mev", "gy_kg_per_gbq"}
 

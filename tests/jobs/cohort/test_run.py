@@ -64,7 +64,7 @@ def test_a_case_of_a_cohort_is_what_assess_makes_of_it(undisturbed_cohort, cohor
         assert float(row["mean_dose_gy"]) == alone["rois"][row["roi"]]["mean_dose_gy"]
         assert float(row["tumor_to_normal_ratio"]) == alone["tumor_to_normal_ratio"]
         assert row["version"] == __version__
-        assert row["warnings"] == " | ".join(alone["warnings"])
+        assert row["warnings"] == " | ".join(w["message"] for w in alone["warnings"])
 
 
 def test_seconds_and_peak_memory_of_every_case_are_in_the_table(undisturbed_cohort):

@@ -8,8 +8,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
+from voxeldose.io.config.toml import Fraction, NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
-from voxeldose.io.config.toml import checked, checked_json, read_toml
+from voxeldose.model.roles import Role  # noqa: TC001 - pydantic needs it at run time
 
 __all__ = [
     "CaseFile",
@@ -20,13 +21,6 @@ __all__ = [
     "read_case_file",
     "resolve_paths",
 ]
-
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
-
-
-Role = Literal["tumor", "liver", "normal_liver", "perfused", "segment", "lung", "other"]
 
 
 class LabelTable(_Table):
@@ -137,7 +131,7 @@ class DoseTable(_Table):
 
 
 class OutputTable(_Table):
-    """``[output]``: what is written beside the usual results when the input was DICOM."""
+    """``[output]``: what is written with the usual results when the input was DICOM."""
 
     dose_bits: Literal[16, 32] = 32
     bed_dose: Literal["tumor", "liver"] | None = None
@@ -218,10 +212,10 @@ def read_case_file(path: Path) -> dict[str, Any]:
 
 def resolve_paths(tables: dict[str, Any], path: Path) -> dict[str, Any]:
     """The same tables, with paths made absolute from the folder that ``path``, a file's absolute path, lies in."""
-    for table in (*_listed(tables.get("derived")), tables.get("registration")):
+    for table in (*_as_list(tables.get("derived")), tables.get("registration")):
         if isinstance(table, dict) and isinstance(table.get("image"), str):
             table["image"] = str(path.parent / table["image"])
-    for table in (tables.get("activity"), tables.get("ct"), tables.get("registration"), *_listed(tables.get("rois"))):
+    for table in (tables.get("activity"), tables.get("ct"), tables.get("registration"), *_as_list(tables.get("rois"))):
         if isinstance(table, dict) and isinstance(table.get("path"), str):
             table["path"] = str(path.parent / table["path"])
         elif isinstance(table, dict) and isinstance(table.get("path"), list):
@@ -244,12 +238,12 @@ def case_file_from(tables: dict[str, Any], where: str) -> CaseFile:
     InputError
         Names every wrong key, what was found, and for an unknown one the nearest known.
     """
-    return checked(CaseFile, tables, where)
+    return table_from(CaseFile, tables, where)
 
 
 def case_file_again(content: dict[str, Any], where: str) -> CaseFile:
     """A case from what a manifest holds of it, where instants are text; checked as :func:`case_file_from` does."""
-    return checked_json(CaseFile, content, where)
+    return table_from_json(CaseFile, content, where)
 
 
 def input_files(config: CaseFile) -> tuple[Path, ...]:
@@ -273,7 +267,7 @@ def named_inputs(config: CaseFile) -> list[str]:
     return paths
 
 
-def _listed(value: object) -> list[object]:
+def _as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 

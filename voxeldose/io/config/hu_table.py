@@ -33,7 +33,9 @@ def read_hu_table(path: str | Path) -> list[tuple[float, float]]:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path}: the HU table cannot be read ({error})."
-        raise InputError(msg) from error
+        raise InputError(
+            msg, code="file-missing" if isinstance(error, FileNotFoundError) else "file-damaged"
+        ) from error
     lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
     delimiter = next((d for d in ("\t", ";") if lines and d in lines[0]), ",")
     rows: list[tuple[float, float]] = []
@@ -44,7 +46,7 @@ def read_hu_table(path: str | Path) -> list[tuple[float, float]]:
             if n == 0 and not any(_is_number(c) for c in cells):
                 continue
             msg = f"{path}: row {n + 1} is {delimiter.join(cells)!r}, not HU and g/mL as in -1000{delimiter}0.00121."
-            raise InputError(msg) from None
+            raise InputError(msg, code="table-wrong", row=n + 1) from None
         rows.append((hu, density))
     return rows
 

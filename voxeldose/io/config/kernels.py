@@ -38,7 +38,7 @@ def write_kernel(kernel: VoxelKernel, path: str | Path) -> None:
     kernel : VoxelKernel
         Any.
     path : path
-        ``.csv``: one row a voxel offset (k, j, i) with ``energy_fraction`` and ``gy_per_decay``, comments first.
+        ``.csv``: one row per voxel offset (k, j, i) with ``energy_fraction`` and ``gy_per_decay``, comments first.
         ``.npz``: arrays and scalars by the names of :class:`VoxelKernel`. ``.nii.gz``: ``gy_per_decay`` around the origin.
 
     Raises
@@ -71,7 +71,7 @@ def write_kernel(kernel: VoxelKernel, path: str | Path) -> None:
         )
     else:
         msg = f"{path}: a kernel is written as .csv, .npz or .nii.gz."
-        raise InputError(msg)
+        raise InputError(msg, code="format-unknown")
 
 
 def _write_csv(kernel: VoxelKernel, path: Path) -> None:
@@ -121,13 +121,15 @@ def read_point_kernel(path: str | Path, *, mev_per_decay: float, density_g_per_m
     path = Path(path)
     if not (mev_per_decay > 0 and density_g_per_ml > 0 and source.strip()):
         msg = f"{path}: a kernel needs energy and density above 0 and a source in words."
-        raise InputError(msg)
+        raise InputError(msg, code="value-out-of-range")
     try:
         raw = path.read_bytes()
         lines = raw.decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         msg = f"{path}: cannot be read as a table ({type(error).__name__})."
-        raise InputError(msg) from error
+        raise InputError(
+            msg, code="file-missing" if isinstance(error, FileNotFoundError) else "file-damaged"
+        ) from error
     radius, quantity, values = _columns(path, lines)
     within = _within(path, radius, values, quantity, mev_per_decay * JOULE_PER_MEV, density_g_per_ml)
     if radius[0] > 0:
@@ -135,17 +137,17 @@ def read_point_kernel(path: str | Path, *, mev_per_decay: float, density_g_per_m
     total = float(within[-1])
     if not _CLOSURE[0] <= total <= _CLOSURE[1]:
         msg = (
-            f"{path}: the table holds {total:.4f} of the emitted energy of {mev_per_decay} MeV a decay within "
+            f"{path}: the table holds {total:.4f} of the emitted energy of {mev_per_decay} MeV per decay within "
             f"{radius[-1]:g} mm; {_CLOSURE[0]} to {_CLOSURE[1]} is needed. Check the unit of {quantity}, the energy and "
             "the density, or continue the table to larger radii."
         )
-        raise InputError(msg)
+        raise InputError(msg, code="kernel-energy", energy_fraction=total)
     try:
         digest = hashlib.sha256(raw).hexdigest()
         return PointKernel(radius, within / max(total, 1.0), mev_per_decay, density_g_per_ml, source, digest)
     except QuantityError as error:
         msg = f"{path}: {error}"
-        raise InputError(msg) from error
+        raise InputError(msg, code="table-wrong") from error
 
 
 def _columns(path: Path, lines: list[str]) -> tuple[Doubles, str, Doubles]:
@@ -155,19 +157,19 @@ def _columns(path: Path, lines: list[str]) -> tuple[Doubles, str, Doubles]:
     quantity = next((name for name in header if name in _QUANTITIES), "")
     if sorted(header) != sorted(["radius_mm", quantity]):
         msg = f"{path}: columns are {', '.join(header) or 'none'}; radius_mm and one of {', '.join(_QUANTITIES)} are needed."
-        raise InputError(msg)
+        raise InputError(msg, code="table-wrong")
     try:
         table = np.array([[float(cell) for cell in row] for row in rows[1:]], np.float64)
     except ValueError as error:
         msg = f"{path}: every row needs two numbers ({error})."
-        raise InputError(msg) from error
+        raise InputError(msg, code="table-wrong") from error
     if table.ndim != 2 or table.shape[1] != 2 or not np.isfinite(table).all():
         msg = f"{path}: at least one row of two finite numbers is needed below the header."
-        raise InputError(msg)
+        raise InputError(msg, code="table-wrong")
     radius = table[:, header.index("radius_mm")]
     if radius[0] < 0 or (np.diff(radius) <= 0).any() or radius[-1] <= 0:
         msg = f"{path}: radius_mm must rise from 0 or more, from row to row."
-        raise InputError(msg)
+        raise InputError(msg, code="table-wrong")
     return radius, quantity, table[:, header.index(quantity)]
 
 
@@ -177,15 +179,15 @@ def _within(
     """Energy fraction within each radius."""
     if values.min() < 0:
         msg = f"{path}: {quantity} must not be negative; found {values.min():g}."
-        raise InputError(msg)
+        raise InputError(msg, code="table-wrong")
     if quantity == "dose_gy_per_decay":
         if radius[0] == 0:
             msg = f"{path}: the dose of a point source is not finite at radius 0; begin the table beyond it."
-            raise InputError(msg)
-        per_mm = 4 * np.pi * radius**2 * (density_g_per_ml * 1e-6) * values / joule  # 1e-6 kg a mm³ at 1 g/mL
+            raise InputError(msg, code="table-wrong")
+        per_mm = 4 * np.pi * radius**2 * (density_g_per_ml * 1e-6) * values / joule  # 1e-6 kg per mm³ at 1 g/mL
         shells = np.append(per_mm[0] * radius[0], (per_mm[1:] + per_mm[:-1]) / 2 * np.diff(radius))
         return np.asarray(np.cumsum(shells))
     if radius[0] == 0 and values[0] != 0:
         msg = f"{path}: {quantity} at radius 0 must be 0; put energy that stays at the source within a small radius."
-        raise InputError(msg)
+        raise InputError(msg, code="table-wrong")
     return np.asarray(np.cumsum(values)) if quantity == "energy_fraction" else values

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import tomllib
 from importlib import resources
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from voxeldose.errors import InputError
-from voxeldose.io.config.toml import Table, checked, read_toml
+from voxeldose.io.config.toml import Fraction, NotNegative, Positive, Table, read_toml, table_from
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["ProductTable", "TerritoriesFile", "read_product", "read_territories"]
-
-Fraction = Annotated[float, Field(ge=0, lt=1)]
-Positive = Annotated[float, Field(gt=0)]
-NotNegative = Annotated[float, Field(ge=0)]
 
 
 class TumorTable(Table):
@@ -72,7 +68,7 @@ def read_territories(path: Path) -> TerritoriesFile:
     InputError
         Names the territory or tumor and the key.
     """
-    return checked(TerritoriesFile, read_toml(path, "territories file"), path.name)
+    return table_from(TerritoriesFile, read_toml(path, "territories file"), path.name)
 
 
 def read_product(device: str, path: Path | None = None) -> ProductTable:
@@ -88,8 +84,8 @@ def read_product(device: str, path: Path | None = None) -> ProductTable:
         tables, where = tomllib.loads(text), "products.toml"
     else:
         tables, where = read_toml(path, "product file"), path.name
-    found: ProductTable | None = getattr(checked(ProductsFile, tables, where), device)
+    found: ProductTable | None = getattr(table_from(ProductsFile, tables, where), device)
     if found is None:
         msg = f"{where}: has no table [{device}]; add it, or name another --device."
-        raise InputError(msg)
+        raise InputError(msg, code="key-missing", keys=(device,))
     return found

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voxeldose.errors import InputError
 
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Table", "checked", "checked_json", "read_toml"]
+__all__ = ["Fraction", "NotNegative", "Positive", "Table", "read_toml", "table_from", "table_from_json"]
+
+#: From 0 to just below 1.
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Positive = Annotated[float, Field(gt=0)]
+NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Table(BaseModel):
@@ -46,13 +51,13 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         msg = f"{path}: there is no such {what}."
-        raise InputError(msg) from error
+        raise InputError(msg, code="file-missing") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         msg = f"{path}: cannot be read as TOML ({error})."
-        raise InputError(msg) from error
+        raise InputError(msg, code="file-damaged") from error
 
 
-def checked(model: type[T], tables: dict[str, Any], where: str) -> T:
+def table_from(model: type[T], tables: dict[str, Any], where: str) -> T:
     """The tables as ``model``, with types and limits checked.
 
     Raises
@@ -63,24 +68,38 @@ def checked(model: type[T], tables: dict[str, Any], where: str) -> T:
     try:
         return model.model_validate(tables)
     except ValidationError as error:
-        raise InputError(_problems(error, model, tables, where)) from None
+        raise _refusal(error, model, tables, where) from None
 
 
-def checked_json(model: type[T], tables: dict[str, Any], where: str) -> T:
-    """As :func:`checked`, for tables that went through JSON and hold instants as text."""
+def table_from_json(model: type[T], tables: dict[str, Any], where: str) -> T:
+    """As :func:`table_from`, for tables that went through JSON and hold instants as text."""
     try:
         return model.model_validate_json(json.dumps(tables, default=str))
     except ValidationError as error:
-        raise InputError(_problems(error, model, tables, where)) from None
+        raise _refusal(error, model, tables, where) from None
 
 
-def _problems(error: ValidationError, model: type[Table], tables: object, where: str) -> str:
-    return f"{where}: " + "; ".join(dict.fromkeys(_said(p, model, tables) for p in error.errors())) + "."
+#: What pydantic calls a problem -> what the refusal is called; any other is a value that cannot be.
+_CODES = {"extra_forbidden": "key-unknown", "missing": "key-missing"}
 
 
-def _said(problem: Any, model: type[Table], tables: object) -> str:
+def _refusal(error: ValidationError, model: type[Table], tables: object, where: str) -> InputError:
+    """One refusal of all problems; its code is that of the first, ``keys`` are those of all."""
+    problems = error.errors()
+    sentences = dict.fromkeys(_describe(p, model, tables) for p in problems)
+    keys = tuple(dict.fromkeys(_dotted(_place(p, tables)) for p in problems))
+    return InputError(
+        f"{where}: " + "; ".join(sentences) + ".", code=_CODES.get(problems[0]["type"], "value-wrong"), keys=keys
+    )
+
+
+def _dotted(place: list[Any]) -> str:
+    return ".".join(str(p) for p in place)
+
+
+def _describe(problem: Any, model: type[Table], tables: object) -> str:
     place = _place(problem, tables)
-    key, entry = ".".join(str(p) for p in place), _named(tables, place)
+    key, entry = _dotted(place), _entry_name(tables, place)
     if problem["type"] == "extra_forbidden":
         known = sorted(_known_keys(model, place[:-1]))
         near = difflib.get_close_matches(str(place[-1]), known, 1, 0.4)
@@ -105,7 +124,7 @@ def _place(problem: Any, tables: object) -> list[Any]:
     return place
 
 
-def _named(tables: object, place: list[Any]) -> str:
+def _entry_name(tables: object, place: list[Any]) -> str:
     """The name of the entry that a problem lies in, where its list of tables gives names."""
     for at in place[:-1]:
         try:

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.files import only_series
-from voxeldose.io.dicom.header import number
-from voxeldose.io.dicom.planes import Stack, planes_of, require_rescale, rescale, stacked, uneven_places, volume_of
+from voxeldose.io.dicom.header import count, number, text
+from voxeldose.io.dicom.options import CtOptions
+from voxeldose.io.dicom.planes import (
+    Stack,
+    planes_of,
+    require_rescale,
+    rescale,
+    stacked,
+    uneven_places,
+    volume_of_stack,
+)
 from voxeldose.model.grid import towards_lps
+from voxeldose.model.remarks import Remark
 from voxeldose.model.volume import CtImage
 
 if TYPE_CHECKING:
@@ -21,10 +31,7 @@ if TYPE_CHECKING:
     from voxeldose.io.dicom.planes import Plane
     from voxeldose.model.volume import FloatArray
 
-__all__ = ["Uneven", "read_ct"]
-
-#: What to do with slices that are uneven or shift sideways.
-Uneven = Literal["refuse", "resample"]
+__all__ = ["read_ct"]
 
 AIR_HU = -1000.0
 #: A padding value above this is no anatomy and would weigh as dense bone or metal; it is replaced by air.
@@ -34,7 +41,7 @@ CT_NUMBERS = ("", "HU", "US")
 
 
 @refusing_damage
-def read_ct(path: str | Path, *, series_uid: str | None = None, uneven: Uneven = "refuse") -> CtImage:
+def read_ct(path: str | Path, *, series_uid: str | None = None, options: CtOptions | None = None) -> CtImage:
     """CT numbers of a series: single-frame, enhanced or legacy converted enhanced.
 
     Parameters
@@ -43,9 +50,8 @@ def read_ct(path: str | Path, *, series_uid: str | None = None, uneven: Uneven =
         Folder that holds the series, or a multi-frame file.
     series_uid : str, optional
         Which, if it holds several.
-    uneven : {"refuse", "resample"}
-        What happens to slices with uneven distances or a sideways shift (gantry tilt). ``resample`` interpolates them
-        linearly onto upright slices at the median distance, and says so.
+    options : CtOptions, optional
+        What happens to slices that are uneven or shift sideways; they are refused without it.
 
     Raises
     ------
@@ -57,51 +63,46 @@ def read_ct(path: str | Path, *, series_uid: str | None = None, uneven: Uneven =
     require_rescale(planes)
     _require_ct_numbers(planes)
     padding_hu, remarks = _padding_to_air(planes)
-    if uneven == "resample":
-        stack = stacked(planes, series)
-        problem = uneven_places(stack, str(series.folder))
-        if problem:
-            return _resampled(stack, padding_hu, remarks)
-    try:
-        values, grid, said = volume_of(planes, series)
-    except InputError as error:
-        if "sideways" not in str(error) and "evenly spaced" not in str(error):
-            raise
-        msg = (
-            f'{error} Or let voxeldose do it with uneven = "resample" in [ct] of the case file (--ct-uneven resample).'
-        )
-        raise InputError(msg) from error
-    values = _without_padding(values, padding_hu)
-    return CtImage(values, grid, remarks=(*said, *remarks))
+    stack = stacked(planes, series)
+    uneven = uneven_places(stack, str(series.folder))
+    if uneven and (options or CtOptions()).uneven == "resample":
+        return _resample(stack, padding_hu, remarks)
+    if uneven:
+        way_out = ' Or let voxeldose do it with uneven = "resample" in [ct] of the case file (--ct-uneven resample).'
+        raise uneven.refusal(way_out, keys=("ct.uneven",))
+    values, grid, more = volume_of_stack(stack, series.modality)
+    return CtImage(_without_padding(values, padding_hu), grid, remarks=(*more, *remarks))
 
 
 def _require_ct_numbers(planes: Sequence[Plane]) -> None:
     """Refuse spectral and derived maps (electron density, effective Z, iodine) that call themselves CT."""
     for plane in planes:
-        kind = str(plane.header.get("RescaleType", "") or "")
+        kind = text(plane.header, "RescaleType")
         if kind not in CT_NUMBERS:
             msg = (
                 f"{plane}: Rescale Type (0028,1054) is {kind}, so these are no CT numbers in HU. Give the series in HU; a "
                 "density in g/mL can be given as an image with dose.density."
             )
-            raise InputError(msg)
+            raise InputError(msg, code="ct-not-in-hu", rescale_type=kind)
 
 
-def _padding_to_air(planes: Sequence[Plane]) -> tuple[float | None, tuple[str, ...]]:
-    """The HU of padding that must become air (``None`` where it may stay), and what is said of padding."""
+def _padding_to_air(planes: Sequence[Plane]) -> tuple[float | None, tuple[Remark, ...]]:
+    """The HU of padding that must become air (``None`` where it may stay), and remarks on padding."""
     header = planes[0].header
     stored = number(header, "PixelPaddingValue")
     if stored is None:
         return None, ()
-    bits = int(number(header, "BitsAllocated") or 16)
-    if int(number(header, "PixelRepresentation") or 0) == 0 and stored < 0:
+    bits = min(count(header, "BitsAllocated", 16), 64)
+    if count(header, "PixelRepresentation", 0) == 0 and stored < 0:
         stored += 2.0**bits  # written as signed where the pixels are unsigned
     slope, intercept = rescale(planes[0])
     hu = stored * slope + intercept
     if hu > PADDING_ABOVE_HU:
-        return hu, (f"CT voxels at the Pixel Padding Value ({hu:g} HU, outside the scan) are set to air.",)
+        sentence = f"CT voxels at the Pixel Padding Value ({hu:g} HU, outside the scan) are set to air."
+        return hu, (Remark("ct-padding-set-to-air", {"padding_hu": hu}, sentence),)
     if hu < AIR_HU:
-        return None, (f"CT voxels at the Pixel Padding Value ({hu:g} HU, outside the scan) weigh as air.",)
+        sentence = f"CT voxels at the Pixel Padding Value ({hu:g} HU, outside the scan) weigh as air."
+        return None, (Remark("ct-padding-weighs-as-air", {"padding_hu": hu}, sentence),)
     return None, ()
 
 
@@ -111,13 +112,13 @@ def _without_padding(values: FloatArray, padding_hu: float | None) -> FloatArray
     return np.where(values == np.float32(padding_hu), np.float32(AIR_HU), values)
 
 
-def _resampled(stack: Stack, padding_hu: float | None, remarks: tuple[str, ...]) -> CtImage:
+def _resample(stack: Stack, padding_hu: float | None, remarks: tuple[Remark, ...]) -> CtImage:
     """The slices on upright planes at their median distance: linear in between, air where no slice reaches.
 
     Each slice is first moved in its own plane by its sideways shift, then neighbours are mixed by distance. The grid keeps
     the first slice's rows and columns and grows sideways so that every slice fits.
     """
-    from scipy.ndimage import shift as moved
+    from scipy.ndimage import shift
 
     # padding below air would bleed into tissue when mixed
     slices = np.maximum(_without_padding(stack.values(rescale), padding_hu), np.float32(AIR_HU))
@@ -132,19 +133,24 @@ def _resampled(stack: Stack, padding_hu: float | None, remarks: tuple[str, ...])
     for n, (hu, offset) in enumerate(zip(slices, offsets, strict=True)):
         upright[n, : stack.shape[0], : stack.shape[1]] = hu
         if np.abs(offset - low).max() > 1e-6:
-            upright[n] = moved(upright[n], offset - low, order=1, mode="constant", cval=AIR_HU)
-    count = int(np.floor((along[-1] - along[0]) / step + 1e-6)) + 1
-    wanted = along[0] + step * np.arange(count)
+            upright[n] = shift(upright[n], offset - low, order=1, mode="constant", cval=AIR_HU)
+    slices_out = int(np.floor((along[-1] - along[0]) / step + 1e-6)) + 1
+    wanted = along[0] + step * np.arange(slices_out)
     after = np.clip(np.searchsorted(along, wanted - 1e-6), 1, len(along) - 1)
     part = ((wanted - along[after - 1]) / (along[after] - along[after - 1])).astype(np.float32)[:, None, None]
     even = upright[after - 1] * (1 - part) + upright[after] * part
     first = stack.places[0] + low[0] * stack.column * stack.spacing_mm[0] + low[1] * stack.row * stack.spacing_mm[1]
     wide = Stack(stack.planes, stack.places, stack.row, stack.column, stack.spacing_mm, (rows, columns))
-    values, grid = towards_lps(even, wide.grid(step, first, count))
-    gaps = np.diff(along)
-    said = (
-        f"CT slices {gaps.min():.3f} to {gaps.max():.3f} mm apart, shifted sideways by up to "
-        f"{np.abs(drift - drift[0]).max():.2f} mm, are interpolated onto upright slices {step:.3f} mm apart, as asked "
-        "(uneven = resample)."
+    values, grid = towards_lps(even, wide.grid(step, first, slices_out))
+    gaps, shifted = np.diff(along), float(np.abs(drift - drift[0]).max())
+    sentence = (
+        f"CT slices {gaps.min():.3f} to {gaps.max():.3f} mm apart, shifted sideways by up to {shifted:.2f} mm, are "
+        f"interpolated onto upright slices {step:.3f} mm apart, as asked (uneven = resample)."
     )
-    return CtImage(values, grid, remarks=(*remarks, said))
+    numbers = {
+        "smallest_gap_mm": float(gaps.min()),
+        "largest_gap_mm": float(gaps.max()),
+        "shift_mm": shifted,
+        "spacing_mm": step,
+    }
+    return CtImage(values, grid, remarks=(*remarks, Remark("ct-resampled", numbers, sentence)))

@@ -13,8 +13,9 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom.header import drug_item, number, private_value
-from voxeldose.io.dicom.instants import instant, said_instant, stated_zone, whole_instant, zone_note
+from voxeldose.io.dicom.header import drug_item, number, private_value, text
+from voxeldose.io.dicom.instants import format_instant, instant, stated_zone, whole_instant, zone_remarks
+from voxeldose.model.remarks import Numbers, Remark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +32,7 @@ AGREES = 2e-3
 OWN_START = 5e-5
 #: A vendor's own start further than this from the acquisition was left behind when dates were shifted.
 NEAR_THE_SCAN_S = 12 * 3600.0
-#: No scan is further than this from its reference; a Decay Factor that says so is none.
+#: No scan is further than this from its reference; a Decay Factor or a time that says so is none.
 LONGEST_S = 10 * 365.25 * 86400.0
 #: Days back within which a Decay Factor may find the date of an administration that the header gives without one.
 DAYS_BACK = 30
@@ -41,7 +42,7 @@ DAYS_BACK = 30
 class Frame:
     """When one slice was measured: start, length, and what the header says of its decay correction.
 
-    ``decay_factor`` is Decay Factor (0054,1321) where it tells, ``offset_s`` Frame Reference Time (0054,1300).
+    ``decay_factor`` is Decay Factor (0054,1321) where it means anything, ``offset_s`` Frame Reference Time (0054,1300).
     """
 
     start: datetime | None
@@ -59,7 +60,7 @@ class Timing:
     acquired_at: datetime | None
     frames: tuple[Frame, ...]
     slices_at: tuple[datetime, ...]
-    remarks: tuple[str, ...]
+    remarks: tuple[Remark, ...]
 
     def to_common(self, n: int, nuclide: Radionuclide | None) -> float:
         """By which slice ``n`` is multiplied so that it holds at ``at``.
@@ -77,8 +78,16 @@ class Timing:
                 f"the slices hold at {many} different instants and the header names no nuclide to bring them together. "
                 "Export the series with decay correction."
             )
-            raise InputError(msg)
+            raise InputError(msg, code="nuclide-missing", instants=many)
         return nuclide.decay_factor((self.at - self.slices_at[n]).total_seconds())
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The instant that the scanner corrected to, ``None`` if nothing tells, and the remark on how it was found."""
+
+    at: datetime | None
+    remark: Remark
 
 
 def frames_of(headers: Sequence[Dataset], zone: tzinfo) -> tuple[Frame, ...]:
@@ -88,7 +97,7 @@ def frames_of(headers: Sequence[Dataset], zone: tzinfo) -> tuple[Frame, ...]:
     by Frame Reference Time (0054,1300), milliseconds from the start of the series.
     """
     starts = [_acquired(header, zone) for header in headers]
-    offsets = [number(header, "FrameReferenceTime") for header in headers]
+    offsets = [_milliseconds(header, "FrameReferenceTime") for header in headers]
     known = {t for t in starts if t is not None}
     if len(known) == 1 and all(o is not None for o in offsets) and len(set(offsets)) > 1:
         first = min(o for o in offsets if o is not None)
@@ -116,46 +125,50 @@ def timing_of(headers: Sequence[Dataset], zone: tzinfo, scanned_as: Radionuclide
     """
     frames = frames_of(headers, zone)
     header = headers[0]
-    note = list(zone_note(header, zone))
+    assumed = zone_remarks(header, zone)
     acquired = min((f.start for f in frames if f.start is not None), default=None)
     correction = _correction(header)
     stated = whole_instant(header.get("DecayCorrectionDateTime"), stated_zone(header) or zone)
-    at: datetime | None
     if correction == "NONE":
-        return _uncorrected(frames, acquired, note)
+        return _uncorrected(frames, acquired, assumed)
     if stated is not None and correction in ("START", "ADMIN", "missing"):
-        at = stated
-        note.append(f"PET values hold at {said_instant(at)} (Decay Correction DateTime).")
+        sentence = f"PET values hold at {format_instant(stated)} (Decay Correction DateTime)."
+        reference = Reference(stated, _holds_at("pet-instant-stated", stated, sentence))
     elif correction == "START":
         own = _own_starts(frames, scanned_as)
         if own:
-            note.append(
+            at = min(own)
+            sentence = (
                 "The Decay Factors say that each bed was corrected to its own start; all are brought to the first, "
-                f"{said_instant(min(own))}."
+                f"{format_instant(at)}."
             )
-            return Timing(correction, min(own), acquired, frames, own, tuple(note))
-        at, said = _start(header, zone, frames, acquired, scanned_as)
-        note.append(said)
+            remark = _holds_at("pet-beds-brought-to-first", at, sentence)
+            return Timing(correction, at, acquired, frames, own, (*assumed, remark))
+        reference = _start(header, zone, frames, acquired, scanned_as)
     elif correction == "ADMIN":
-        at, said = _administration(header, zone, frames, scanned_as)
-        note.append(said)
+        reference = _administration(header, zone, frames, scanned_as)
     else:
-        at = None
-        note.append(
-            f"Decay Correction (0054,1102) is {correction}, so the instant of the values is not known; say it with "
+        sentence = (
+            f"Decay Correction (0054,1102) is {correction}, so the instant of the values is not known; give it with "
             "measured_at (--measured-at)."
         )
-    if at is not None and scanned_as is not None:
-        note += _contradicted(at, frames, scanned_as)
-    return Timing(correction, at, acquired, frames, (at,) * len(frames) if at else (), tuple(note))
+        reference = Reference(None, Remark("pet-decay-correction-unknown", {"decay_correction": correction}, sentence))
+    at_all = (reference.at,) * len(frames) if reference.at else ()
+    doubts = _contradicted(reference.at, frames, scanned_as)
+    return Timing(correction, reference.at, acquired, frames, at_all, (*assumed, reference.remark, *doubts))
+
+
+def _holds_at(code: str, at: datetime, sentence: str) -> Remark:
+    """A remark on the instant to which values hold."""
+    return Remark(code, {"at": at.isoformat()}, sentence)
 
 
 def _correction(header: Dataset) -> str:
     """START, ADMIN or NONE; enhanced objects say Decay Corrected (0018,9758) YES or NO instead."""
-    said = str(header.get("DecayCorrection", "") or "").strip().upper()
-    if not said and str(header.get("DecayCorrected", "")) == "NO":
+    correction = text(header, "DecayCorrection").strip().upper()
+    if not correction and text(header, "DecayCorrected") == "NO":
         return "NONE"
-    return said or "missing"
+    return correction or "missing"
 
 
 def _acquired(header: Dataset, zone: tzinfo) -> datetime | None:
@@ -166,8 +179,14 @@ def _acquired(header: Dataset, zone: tzinfo) -> datetime | None:
 
 def _duration_s(header: Dataset) -> float:
     """Length of the frame in seconds, 0 if it is not said; both attributes are milliseconds."""
-    value = number(header, "ActualFrameDuration") or number(header, "FrameAcquisitionDuration") or 0.0
+    value = _milliseconds(header, "ActualFrameDuration") or _milliseconds(header, "FrameAcquisitionDuration") or 0.0
     return max(value, 0.0) / 1000
+
+
+def _milliseconds(header: Dataset, key: str) -> float | None:
+    """A duration as the header has it; ``None`` where it is missing or longer than any scan is from its reference."""
+    value = number(header, key)
+    return value if value is not None and abs(value) < LONGEST_S * 1000 else None
 
 
 def _decay_factor(header: Dataset) -> float | None:
@@ -176,25 +195,32 @@ def _decay_factor(header: Dataset) -> float | None:
     return value if value is not None and value > 0 and value != 1 else None
 
 
-def _uncorrected(frames: tuple[Frame, ...], acquired: datetime | None, note: list[str]) -> Timing:
+def _uncorrected(frames: tuple[Frame, ...], acquired: datetime | None, assumed: tuple[Remark, ...]) -> Timing:
     middles = [f.start + timedelta(seconds=f.duration_s / 2) for f in frames if f.start is not None]
     if len(middles) < len(frames):
-        note.append(
+        sentence = (
             "Decay Correction is NONE and the PET header has no usable acquisition date and time (de-identification "
-            "removes dates); say the middle of the scan with measured_at (--measured-at)."
+            "removes dates); give the middle of the scan with measured_at (--measured-at)."
         )
-        return Timing("NONE", None, acquired, frames, (), tuple(note))
+        remark = Remark("pet-instant-missing", {"decay_correction": "NONE"}, sentence)
+        return Timing("NONE", None, acquired, frames, (), (*assumed, remark))
     at = min(middles)
     many = len(set(middles))
-    said = f"PET values hold at the middle of the frame, {said_instant(at)} (no decay correction)."
+    code, sentence = (
+        "pet-frame-middle",
+        f"PET values hold at the middle of the frame, {format_instant(at)} (no decay correction).",
+    )
     if many > 1:
-        said = (
+        code = "pet-frames-brought-to-first"
+        sentence = (
             f"No decay correction: the slices hold at the middles of {many} frames; each is brought to the first, "
-            f"{said_instant(at)}."
+            f"{format_instant(at)}."
         )
+    remarks = [Remark(code, {"at": at.isoformat(), "frames": many}, sentence)]
     if any(f.duration_s == 0 for f in frames):
-        said += " The header gives no Actual Frame Duration (0018,1242), so the start stands for the middle."
-    return Timing("NONE", at, acquired, frames, tuple(middles), (*note, said))
+        sentence = "The header gives no Actual Frame Duration (0018,1242), so the start stands for the middle."
+        remarks.append(Remark("pet-frame-start-for-middle", {}, sentence))
+    return Timing("NONE", at, acquired, frames, tuple(middles), (*assumed, *remarks))
 
 
 def _start(
@@ -203,7 +229,7 @@ def _start(
     frames: tuple[Frame, ...],
     acquired: datetime | None,
     nuclide: Radionuclide | None,
-) -> tuple[datetime | None, str]:
+) -> Reference:
     """The start of the scan: what the vendor wrote for it, else the series' instant or the earliest acquisition.
 
     A series made again later has a Series Time after its first acquisition; then the acquisition holds, or with Philips the
@@ -213,28 +239,32 @@ def _start(
     made = instant(header, "SeriesDate", "SeriesTime", zone)
     vendor = _vendor_start(header, zone)
     if vendor is not None and acquired is not None and abs((vendor - acquired).total_seconds()) < NEAR_THE_SCAN_S:
-        return vendor, f"PET values hold at {said_instant(vendor)}, the vendor's own decay reference (START)."
+        sentence = f"PET values hold at {format_instant(vendor)}, the vendor's own decay reference (START)."
+        return Reference(vendor, _holds_at("pet-instant-of-vendor", vendor, sentence))
     counted = _counted_from(frames, nuclide)
     at, what = made, "the start of the scan"
     if acquired is not None and (made is None or made > acquired):
         at = acquired
-        if counted is not None and "PHILIPS" in str(header.get("Manufacturer", "")).upper():
+        if counted is not None and "PHILIPS" in text(header, "Manufacturer").upper():
             at, what = counted, "the instant that Frame Reference Time counts from"
     if at is None:
-        return None, (
+        sentence = (
             "Decay Correction is START but the PET header has no usable series or acquisition date and time "
-            "(de-identification removes dates); say the start of the scan with measured_at (--measured-at)."
+            "(de-identification removes dates); give the start of the scan with measured_at (--measured-at)."
         )
+        return Reference(None, Remark("pet-instant-missing", {"decay_correction": "START"}, sentence))
     implied = _implied(frames, nuclide)
     if implied is not None and nuclide is not None and _off(at, implied, nuclide) > AGREES:
         others = {"the first acquisition": acquired, "the instant that Frame Reference Time counts from": counted}
         for name, other in others.items():
             if other is not None and _off(other, implied, nuclide) < AGREES:
-                return other, (
-                    f"PET values hold at {name}, {said_instant(other)}, which the Decay Factor fits; {said_instant(at)}, "
+                sentence = (
+                    f"PET values hold at {name}, {format_instant(other)}, which the Decay Factor fits; {format_instant(at)}, "
                     f"{what} by the other times of the header, it does not (START)."
                 )
-    return at, f"PET values hold at {what}, {said_instant(at)} (Decay Correction START)."
+                return Reference(other, _holds_at("pet-instant-by-decay-factor", other, sentence))
+    sentence = f"PET values hold at {what}, {format_instant(at)} (Decay Correction START)."
+    return Reference(at, _holds_at("pet-instant-start", at, sentence))
 
 
 def _counted_from(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> datetime | None:
@@ -260,34 +290,32 @@ def _vendor_start(header: Dataset, zone: tzinfo) -> datetime | None:
 
 def _administration(
     header: Dataset, zone: tzinfo, frames: tuple[Frame, ...], nuclide: Radionuclide | None
-) -> tuple[datetime | None, str]:
+) -> Reference:
     """The administration that the scanner knew, with its date."""
     drug = drug_item(header)
     zone = stated_zone(header) or zone
     at = whole_instant(drug.get("RadiopharmaceuticalStartDateTime"), zone) if drug is not None else None
     if at is not None:
-        return at, f"PET values hold at the administration the scanner knew, {said_instant(at)}."
-    way_out = (
-        "say the instant to which the scanner corrected with measured_at (--measured-at), with its date: Y-90 is often "
-        "scanned on another day."
-    )
-    clock = str(drug.get("RadiopharmaceuticalStartTime", "") or "") if drug is not None else ""
+        sentence = f"PET values hold at the administration the scanner knew, {format_instant(at)}."
+        return Reference(at, _holds_at("pet-instant-administration", at, sentence))
+    clock = text(drug, "RadiopharmaceuticalStartTime") if drug is not None else ""
     implied = _implied(frames, nuclide)
     if clock and implied is not None and nuclide is not None:
-        found = [
-            t
-            for t in (_on_day(implied + timedelta(days=n), clock, zone) for n in (-1, 0, 1))
-            if t is not None and _off(t, implied, nuclide) < AGREES
-        ]
+        days = (_on_day(implied + timedelta(days=n), clock, zone) for n in (-1, 0, 1))
+        fitting = [t for t in days if t is not None and _off(t, implied, nuclide) < AGREES]
         acquired = min(f.start for f in frames if f.start is not None)
-        if len(found) == 1 and timedelta() <= acquired - found[0] <= timedelta(days=DAYS_BACK):
-            return found[0], (
-                f"PET values hold at the administration the scanner knew, {said_instant(found[0])}: the header gives the "
-                "time of day and the Decay Factor the day."
+        if len(fitting) == 1 and timedelta() <= acquired - fitting[0] <= timedelta(days=DAYS_BACK):
+            sentence = (
+                f"PET values hold at the administration the scanner knew, {format_instant(fitting[0])}: the header gives "
+                "the time of day and the Decay Factor the day."
             )
-    return None, (
-        "Decay Correction is ADMIN but the header gives no Radiopharmaceutical Start DateTime with its date; " + way_out
+            return Reference(fitting[0], _holds_at("pet-administration-day-by-decay-factor", fitting[0], sentence))
+    sentence = (
+        "Decay Correction is ADMIN but the header gives no Radiopharmaceutical Start DateTime with its date; give the "
+        "instant to which the scanner corrected with measured_at (--measured-at), with its date: Y-90 is often scanned on "
+        "another day."
     )
+    return Reference(None, Remark("pet-instant-missing", {"decay_correction": "ADMIN"}, sentence))
 
 
 def _on_day(day: datetime, clock: str, zone: tzinfo) -> datetime | None:
@@ -327,15 +355,23 @@ def _own_starts(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> tupl
     return tuple(starts) if told and spread > 4 * OWN_START else ()
 
 
-def _contradicted(at: datetime, frames: tuple[Frame, ...], nuclide: Radionuclide) -> list[str]:
+def _contradicted(at: datetime | None, frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> tuple[Remark, ...]:
+    """The remark on a Decay Factor that implies another instant; empty if it does not."""
     implied = _implied(frames, nuclide)
-    if implied is None or _off(at, implied, nuclide) < AGREES:
-        return []
-    said = (
-        f"The header's Decay Factor (0054,1321) fits {said_instant(implied)} rather than {said_instant(at)}, "
-        f"{_off(at, implied, nuclide):.1%} in activity for {nuclide.name}; check which the scanner used."
+    if at is None or nuclide is None or implied is None or _off(at, implied, nuclide) < AGREES:
+        return ()
+    off = _off(at, implied, nuclide)
+    sentence = (
+        f"The header's Decay Factor (0054,1321) fits {format_instant(implied)} rather than {format_instant(at)}, "
+        f"{off:.1%} in activity for {nuclide.name}; check which the scanner used."
     )
-    return [said]
+    numbers: Numbers = {
+        "at": at.isoformat(),
+        "implied_at": implied.isoformat(),
+        "activity_fraction": off,
+        "nuclide": nuclide.name,
+    }
+    return (Remark("pet-decay-factor-contradicts", numbers, sentence),)
 
 
 def _off(one: datetime, two: datetime, nuclide: Radionuclide) -> float:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
+from voxeldose.io.damage import is_damage
+from voxeldose.io.dicom.header import text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,8 +43,8 @@ class Series:
     @property
     def modality(self) -> str:
         """As the header says: CT, PT, NM and so on; the retired ST (SPECT) is NM."""
-        said = str(self.first.get("Modality", "") or "unknown")
-        return "NM" if said == "ST" else said
+        modality = text(self.first, "Modality") or "unknown"
+        return "NM" if modality == "ST" else modality
 
     @property
     def folder(self) -> Path:
@@ -71,22 +73,24 @@ def read_header(path: Path) -> Dataset | None:
         try:
             header = dcmread(path, stop_before_pixels=True, force=True)
             known = "SOPClassUID" in header and "Modality" in header and (not claims or _is_whole(header))
-        except Exception:  # noqa: BLE001 - what is no DICOM, or broken, may fail in any way when read as one
+        except Exception as error:
+            if not is_damage(error):
+                raise
             known = False
     if known:
         return header
     if claims or path.suffix.casefold() in _DICOM_SUFFIXES:
         msg = (
-            f"{path}: a DICOM file that is broken (SOP Class, Modality, Series Instance UID or Rows cannot be read from its {path.stat().st_size} "
-            "bytes), so its series may be incomplete. Copy or export it again, or remove the file."
+            f"{path}: this DICOM file is broken (SOP Class, Modality, Series Instance UID or Rows cannot be read from its "
+            f"{path.stat().st_size} bytes), so its series may be incomplete. Copy or export it again, or remove the file."
         )
-        raise InputError(msg)
+        raise InputError(msg, code="file-damaged")
     return None
 
 
 def _is_whole(header: Dataset) -> bool:
     """Whether a header goes on as far as it must: a file cut off before would leave its series without its slice."""
-    return "SeriesInstanceUID" in header and ("Rows" in header or str(header.SOPClassUID) not in _IMAGES)
+    return "SeriesInstanceUID" in header and ("Rows" in header or text(header, "SOPClassUID") not in _IMAGES)
 
 
 def _claims_dicom(path: Path) -> bool:
@@ -96,7 +100,7 @@ def _claims_dicom(path: Path) -> bool:
             start = file.read(4096)
     except OSError as error:
         msg = f"{path}: cannot be read ({error.strerror})."
-        raise InputError(msg) from error
+        raise InputError(msg, code="file-unreadable") from error
     return start[128:132] == b"DICM" and _DICOMDIR not in start
 
 
@@ -123,18 +127,18 @@ def find_series(path: Path) -> list[Series]:
     """
     if not path.exists():
         msg = f"{path}: there is no such file or folder."
-        raise InputError(msg)
+        raise InputError(msg, code="file-missing")
     groups: dict[str, list[tuple[Path, Dataset]]] = {}
-    count = 0
+    is_empty = True
     for file in _files(path):
-        count += 1
+        is_empty = False
         header = read_header(file)
         if header is not None and "SOPClassUID" in header:
-            groups.setdefault(str(header.get("SeriesInstanceUID", "") or "none"), []).append((file, header))
-    if count == 0:
+            groups.setdefault(text(header, "SeriesInstanceUID") or "none", []).append((file, header))
+    if is_empty:
         msg = f"{path}: the folder is empty; give the folder that holds the series."
-        raise InputError(msg)
-    return [Series(uid, tuple(p for p, _ in found), tuple(h for _, h in found)) for uid, found in groups.items()]
+        raise InputError(msg, code="folder-empty")
+    return [Series(uid, tuple(p for p, _ in files), tuple(h for _, h in files)) for uid, files in groups.items()]
 
 
 def only_series(path: Path, modalities: Sequence[str] = (), series_uid: str | None = None) -> Series:
@@ -154,27 +158,27 @@ def only_series(path: Path, modalities: Sequence[str] = (), series_uid: str | No
     InputError
         If there is none, or more than one and nothing says which.
     """
-    found = find_series(path)
-    if not found:
+    series = find_series(path)
+    if not series:
         msg = f"{path}: no DICOM file was found; give a folder with DICOM files, or a NIfTI, NRRD or MHA file."
-        raise InputError(msg)
+        raise InputError(msg, code="dicom-missing")
     if series_uid is not None:
-        found = [s for s in found if s.uid == series_uid]
-        if not found:
+        series = [s for s in series if s.uid == series_uid]
+        if not series:
             msg = f"{path}: there is no series {series_uid} here."
-            raise InputError(msg)
-    wanted = [s for s in found if s.modality in modalities] if modalities else [s for s in found if "Rows" in s.first]
+            raise InputError(msg, code="series-missing", series_uid=series_uid)
+    wanted = [s for s in series if s.modality in modalities] if modalities else [s for s in series if "Rows" in s.first]
     # raw data keep the modality of their scanner; they are never the image that is meant
     wanted = [s for s in wanted if "Rows" in s.first] or wanted
     if len(wanted) == 1:
         return wanted[0]
-    listed = "; ".join(str(s) for s in (wanted or found))
+    listed = "; ".join(str(s) for s in (wanted or series))
     sought = " or ".join(modalities) or "image"
     if not wanted:
         msg = f"{path}: no {sought} series here, but: {listed}."
-        raise InputError(msg)
+        raise InputError(msg, code="series-missing", modalities=tuple(modalities))
     msg = (
         f"{path}: {len(wanted)} {sought} series are mixed here ({listed}). Give a folder with only the one wanted, or "
         "name it by series_uid in the case file."
     )
-    raise InputError(msg)
+    raise InputError(msg, code="series-several", series_uids=tuple(s.uid for s in wanted))

@@ -1,17 +1,35 @@
-"""What DICOM headers say: instants with their zone, the nuclide, numbers, frames of multi-frame files as headers of their own."""
+"""Values of a DICOM header by their kind, and frames of multi-frame files as headers of their own.
+
+A value of another kind than asked for is a refusal that names its tag: only here are values of headers converted.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import TYPE_CHECKING, Any
 
+from voxeldose.errors import InputError
+from voxeldose.io.damage import ELEMENT_DAMAGED
+
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["PHILIPS", "drug_item", "frame_header", "number", "private_value", "words"]
+__all__ = [
+    "PHILIPS",
+    "count",
+    "drug_item",
+    "frame_header",
+    "items",
+    "number",
+    "numbers",
+    "private_value",
+    "text",
+    "whole_numbers",
+    "words",
+]
 
+#: Creator of the private block in which Philips keeps its factors.
 PHILIPS = "Philips PET Private Group"
-
 
 #: Functional groups whose one item holds attributes that single-frame headers have at the top.
 _GROUPS = (
@@ -46,32 +64,105 @@ def frame_header(header: Dataset, frame: int) -> Dataset:
                 flat[tag] = item.get_item(tag)
 
     take(header, passed_over)
-    shared = header.get("SharedFunctionalGroupsSequence") or []
-    own = header.get("PerFrameFunctionalGroupsSequence") or []
+    shared = items(header, "SharedFunctionalGroupsSequence")
+    own = items(header, "PerFrameFunctionalGroupsSequence")
     unpacked = {tag_for_keyword(k) for k in _GROUPS}
     for groups in (*shared[:1], *own[frame : frame + 1]):
         take(groups, unpacked)
         for keyword in _GROUPS:
-            for item in (groups.get(keyword) or [])[:1]:
+            for item in items(groups, keyword)[:1]:
                 take(item, set())
     return flat
 
 
+def items(header: Dataset, key: str) -> list[Dataset]:
+    """The items of a sequence; empty if it is missing.
+
+    Raises
+    ------
+    InputError
+        If something else stands there.
+    """
+    from pydicom.sequence import Sequence
+
+    value = header.get(key)
+    if not value:
+        return []
+    if isinstance(value, Sequence):
+        return list(value)
+    raise _damaged(key, "no sequence of items")
+
+
+def text(header: Dataset, key: str) -> str:
+    """An attribute as text; empty if it is missing."""
+    return str(header.get(key, "") or "")
+
+
 def words(header: Dataset, key: str) -> list[str]:
     """The values of an attribute of code strings; empty if it is missing."""
-    value = header.get(key)
-    if value is None or value == "":
-        return []
-    return [value] if isinstance(value, str) else [str(v) for v in value]
+    return [str(v) for v in _values(header, key)]
 
 
 def number(header: Dataset, key: str) -> float | None:
     """A number of the header; ``None`` where it is missing, empty or no finite number."""
     try:
         value = float(header.get(key))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return value if math.isfinite(value) else None
+
+
+def count(header: Dataset, key: str, default: int) -> int:
+    """A whole number of the header; ``default`` where it is missing, 0 or no number."""
+    return int(number(header, key) or default)
+
+
+def numbers(header: Dataset, key: str) -> list[float]:
+    """The numbers of an attribute; empty if it is missing.
+
+    Raises
+    ------
+    InputError
+        If a value is no number.
+    """
+    try:
+        return [float(v) for v in _values(header, key)]
+    except (TypeError, ValueError, OverflowError) as error:
+        raise _damaged(key, "values that are no numbers") from error
+
+
+def whole_numbers(header: Dataset, key: str) -> list[int]:
+    """The whole numbers of an attribute; empty if it is missing.
+
+    Raises
+    ------
+    InputError
+        If a value is no whole number.
+    """
+    values = numbers(header, key)
+    if not all(v.is_integer() for v in values):
+        raise _damaged(key, "values that are no whole numbers")
+    return [int(v) for v in values]
+
+
+def _values(header: Dataset, key: str) -> list[Any]:
+    """The values of an attribute, one or several; empty if it is missing."""
+    from pydicom.multival import MultiValue
+
+    value = header.get(key)
+    if value is None or value == "":
+        return []
+    return list(value) if isinstance(value, MultiValue | list) else [value]
+
+
+def _damaged(key: str, holds: str) -> InputError:
+    """The refusal of one attribute, with its tag; the reader adds the file."""
+    from pydicom.datadict import tag_for_keyword
+
+    tag = tag_for_keyword(key) or 0
+    named = f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+    msg = f"{key} {named} holds {holds}. The file is damaged or breaks its standard; copy or export it again."
+    return InputError(msg, code=ELEMENT_DAMAGED, keyword=key, tag=named)
 
 
 def private_value(header: Dataset, group: int, creator: str, element: int) -> str | None:
@@ -87,5 +178,4 @@ def private_value(header: Dataset, group: int, creator: str, element: int) -> st
 
 def drug_item(header: Dataset) -> Dataset | None:
     """The first item of the Radiopharmaceutical Information Sequence."""
-    sequence = header.get("RadiopharmaceuticalInformationSequence")
-    return sequence[0] if sequence else None
+    return next(iter(items(header, "RadiopharmaceuticalInformationSequence")), None)

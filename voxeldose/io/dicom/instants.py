@@ -6,27 +6,34 @@ import re
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
 
+from voxeldose.io.dicom.header import text
+from voxeldose.model.remarks import Remark
+
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["instant", "said_instant", "stated_zone", "whole_instant", "zone_note"]
+__all__ = ["format_instant", "instant", "stated_zone", "whole_instant", "zone_remarks"]
 
 
-def said_instant(at: datetime) -> str:
+#: Years that a header may state; nearer to the ends of the calendar, durations would lead out of it.
+_YEARS = range(1000, 9000)
+
+
+def format_instant(at: datetime) -> str:
     """An instant for people, to the second."""
     return at.isoformat(timespec="seconds")
 
 
 def instant(header: Dataset, date_key: str, time_key: str, zone: tzinfo) -> datetime | None:
     """Date and time of a header as one instant, ``None`` if either is missing or unreadable."""
-    date = re.sub(r"[.\-]", "", str(header.get(date_key, "") or ""))
-    time = str(header.get(time_key, "") or "").replace(":", "")
+    date = re.sub(r"[.\-]", "", text(header, date_key))
+    time = text(header, time_key).replace(":", "")
     match = re.fullmatch(r"(\d{2})(\d{2})?(\d{2})?(?:\.(\d{1,6}))?\s*", time)
     if not re.fullmatch(r"\d{8}", date) or not match:
         return None
     hour, minute, second, part = match.groups()
     try:
-        return datetime(
+        at = datetime(
             int(date[:4]),
             int(date[4:6]),
             int(date[6:]),
@@ -38,15 +45,18 @@ def instant(header: Dataset, date_key: str, time_key: str, zone: tzinfo) -> date
         )
     except ValueError:
         return None
+    return at if at.year in _YEARS else None
 
 
 def stated_zone(header: Dataset) -> tzinfo | None:
     """Timezone Offset From UTC (0008,0201), if the header has it."""
-    match = re.fullmatch(r"([+-])(\d{2})(\d{2})", str(header.get("TimezoneOffsetFromUTC", "") or "").strip())
+    match = re.fullmatch(r"([+-])(\d{2})(\d{2})", text(header, "TimezoneOffsetFromUTC").strip())
     if not match:
         return None
     sign, hours, minutes = match.groups()
     offset = timedelta(hours=int(hours), minutes=int(minutes))
+    if offset >= timedelta(days=1):
+        return None
     return timezone(offset if sign == "+" else -offset)
 
 
@@ -59,15 +69,19 @@ def whole_instant(value: object, zone: tzinfo) -> datetime | None:
     stamp = f"{minute}{second or '00'}{(part or '0').ljust(6, '0')}"
     try:
         if offset:
-            return datetime.strptime(stamp + offset, "%Y%m%d%H%M%S%f%z")
-        return datetime.strptime(stamp, "%Y%m%d%H%M%S%f").replace(tzinfo=zone)
+            at = datetime.strptime(stamp + offset, "%Y%m%d%H%M%S%f%z")
+        else:
+            at = datetime.strptime(stamp, "%Y%m%d%H%M%S%f").replace(tzinfo=zone)
     except ValueError:
         return None
+    return at if at.year in _YEARS else None
 
 
-def zone_note(header: Dataset, zone: tzinfo) -> tuple[str, ...]:
+def zone_remarks(header: Dataset, zone: tzinfo) -> tuple[Remark, ...]:
     """What is assumed about the time zone of a header."""
     if stated_zone(header) is not None:
         return ()
     name = "UTC" if zone is UTC else str(zone)
-    return (f"The {header.get('Modality', '')} header states no time zone; its times are taken as {name}.",)
+    modality = text(header, "Modality")
+    sentence = f"The {modality} header states no time zone; its times are taken as {name}."
+    return (Remark("time-zone-assumed", {"modality": modality, "zone": name}, sentence),)

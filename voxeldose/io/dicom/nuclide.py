@@ -8,15 +8,26 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom.header import drug_item, number
+from voxeldose.io.dicom.header import drug_item, items, number, text
 from voxeldose.model.radionuclide import Y90_POSITRON_FRACTION, Radionuclide, known_radionuclide, scaling_as_another
+from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from voxeldose.io.dicom.decay import Frame, Timing
 
-__all__ = ["Isotope", "isotope_of", "nuclide_name", "nuclide_of", "undo_factor", "undoing"]
+__all__ = [
+    "NUCLIDE_CODES",
+    "Isotope",
+    "Undoing",
+    "code_of",
+    "isotope_of",
+    "nuclide_name",
+    "nuclide_of",
+    "undo_factor",
+    "undoing_of",
+]
 
 _ELEMENTS = {
     "yttrium": "Y",
@@ -36,8 +47,8 @@ _ELEMENTS = {
     "samarium": "Sm",
 }
 
-#: Codes of DICOM CID 18 and 4020 (SCT, and SRT as written before 2018), for codes without a meaning beside them.
-_CODES = {
+#: Codes of DICOM CID 18 and 4020 (SCT, and SRT as written before 2018); the first of a nuclide is the one to write.
+NUCLIDE_CODES = {
     "14691008": "Y-90",
     "C-162A7": "Y-90",
     "10738001": "Y-86",
@@ -63,24 +74,37 @@ Y90_FRACTIONS = (31e-6, 35e-6)
 POSITRON_EMITTER = 0.01
 #: A Decay Factor may differ by this part from the one that the times give.
 DECAY_FACTOR_PART = 0.01
+#: Code of a refusal where the user's nuclide and the header's nuclide, half-life or positron fraction differ.
+_CONTRADICTED = "nuclide-contradicts"
 
 
 @dataclass(frozen=True)
 class Isotope:
-    """What the header names, what the scanner computed with, why its Bq/mL cannot be trusted, and what to say."""
+    """What the header names, what the scanner computed with, why its Bq/mL cannot be trusted, and remarks."""
 
     named: Radionuclide | None
     computed_with: Radionuclide | None
     doubt: str
-    remarks: tuple[str, ...]
+    remarks: tuple[Remark, ...]
+
+
+@dataclass(frozen=True)
+class Undoing:
+    """A nuclide under which the scanner computed (``taken``), to be replaced by the one in the patient (``true``)."""
+
+    true: Radionuclide
+    taken: Radionuclide
+
+
+def code_of(name: str) -> str:
+    """The SNOMED code of a nuclide, such as ``Y-90``, that DICOM objects carry."""
+    return next(code for code, nuclide in NUCLIDE_CODES.items() if nuclide == name)
 
 
 def isotope_of(header: Dataset) -> Isotope:
     """Nuclide, half-life (0018,1075) and positron fraction (0018,1076) of a PET header, checked against each other."""
     named = nuclide_of(header)
-    drug = drug_item(header)
-    half_life_s = number(drug, "RadionuclideHalfLife") if drug is not None else None
-    fraction = number(drug, "RadionuclidePositronFraction") if drug is not None else None
+    half_life_s, fraction = _stated_constants(header)
     if named is None:
         return Isotope(None, None, "", ())
     used = named
@@ -91,44 +115,64 @@ def isotope_of(header: Dataset) -> Isotope:
     if named.positron_fraction is None:
         if named.name == "Y-90" or known_radionuclide(named.name) is None:
             return Isotope(named, used, "", ())
-        note = f"The PET object shows {named.name}, which emits no positrons: it is taken as a quantitative SPECT."
-        return Isotope(named, used, "", (note,))
-    doubts, remarks = [], []
+        sentence = f"The PET object shows {named.name}, which emits no positrons: it is taken as a quantitative SPECT."
+        return Isotope(named, used, "", (Remark("pet-object-holds-spect", {"nuclide": named.name}, sentence),))
+    doubts = []
     off = used.half_life_h / named.half_life_h - 1
     if abs(off) > HALF_LIFE_PART:
         doubts.append(
             f"Radionuclide Half Life (0018,1075) is {used.half_life_s:.6g} s where {named.name} has {named.half_life_s:.6g} s, "
             "so the scanner corrected for the decay of another nuclide."
         )
-    if fraction is not None and named.name == "Y-90":
-        low, high = Y90_FRACTIONS
-        if fraction >= POSITRON_EMITTER and fraction < 1:
-            doubts.append(
-                f"Radionuclide Positron Fraction (0018,1076) is {fraction:g} where Y-90 has {Y90_POSITRON_FRACTION:g}: "
-                "the scanner computed with another nuclide."
-            )
-        elif fraction in (0, 1):
-            doubts.append(
-                f"Radionuclide Positron Fraction (0018,1076) is {fraction:g}: Y-90's branching of "
-                f"{Y90_POSITRON_FRACTION:g} was not applied."
-            )
-        elif not low <= fraction <= high:
-            doubts.append(f"Radionuclide Positron Fraction (0018,1076) is {fraction:g}, which nobody gives for Y-90.")
-        elif abs(fraction / Y90_POSITRON_FRACTION - 1) > 0.002:
-            remarks.append(
-                f"The scanner used a Y-90 positron fraction of {fraction:g}; with {Y90_POSITRON_FRACTION:g} its Bq/mL would be "
-                f"{fraction / Y90_POSITRON_FRACTION:.4f} times as high. Kept as they are."
-            )
-    elif fraction is None and named.name == "Y-90":
-        remarks.append("The header states no positron fraction (0018,1076); that of Y-90 is taken as applied.")
+    remarks: tuple[Remark, ...] = ()
+    if named.name == "Y-90":
+        more, remarks = _y90_fraction(fraction)
+        doubts += more
     doubt = " ".join(doubts)
     if doubt:
         doubt += " Name the nuclide that it computed with by undo_nuclide (--undo-nuclide) to have that undone."
-    return Isotope(named, used, doubt, tuple(remarks))
+    return Isotope(named, used, doubt, remarks)
 
 
-def undoing(isotope: Isotope, wanted: str, true: Radionuclide, header: Dataset, where: str) -> Radionuclide:
-    """The nuclide that the scanner computed with, with its half-life and fraction as the header has them.
+def _stated_constants(header: Dataset) -> tuple[float | None, float | None]:
+    """Half-life in seconds and positron fraction as the header has them."""
+    drug = drug_item(header)
+    if drug is None:
+        return None, None
+    return number(drug, "RadionuclideHalfLife"), number(drug, "RadionuclidePositronFraction")
+
+
+def _y90_fraction(fraction: float | None) -> tuple[list[str], tuple[Remark, ...]]:
+    """What a header's positron fraction of Y-90 leaves in doubt, and remarks on it."""
+    if fraction is None:
+        sentence = "The header states no positron fraction (0018,1076); that of Y-90 is taken as applied."
+        return [], (Remark("positron-fraction-assumed", {"positron_fraction": Y90_POSITRON_FRACTION}, sentence),)
+    low, high = Y90_FRACTIONS
+    stated = f"Radionuclide Positron Fraction (0018,1076) is {fraction:g}"
+    if POSITRON_EMITTER <= fraction < 1:
+        doubt = f"{stated} where Y-90 has {Y90_POSITRON_FRACTION:g}: the scanner computed with another nuclide."
+        return [doubt], ()
+    if fraction in (0, 1):
+        return [f"{stated}: Y-90's branching of {Y90_POSITRON_FRACTION:g} was not applied."], ()
+    if not low <= fraction <= high:
+        return [f"{stated}, which nobody gives for Y-90."], ()
+    ratio = fraction / Y90_POSITRON_FRACTION
+    if abs(ratio - 1) <= 0.002:
+        return [], ()
+    sentence = (
+        f"The scanner used a Y-90 positron fraction of {fraction:g}; with {Y90_POSITRON_FRACTION:g} its Bq/mL would be "
+        f"{ratio:.4f} times as high. Kept as they are."
+    )
+    numbers = {
+        "positron_fraction": fraction,
+        "expected_positron_fraction": Y90_POSITRON_FRACTION,
+        "bq_per_ml_factor": ratio,
+    }
+    return [], (Remark("positron-fraction-differs", numbers, sentence),)
+
+
+def undoing_of(isotope: Isotope, wanted: str, true: Radionuclide, header: Dataset, where: str) -> Undoing:
+    """What is to be undone: the nuclide that the scanner computed with, with the header's half-life and fraction.
 
     Parameters
     ----------
@@ -150,72 +194,79 @@ def undoing(isotope: Isotope, wanted: str, true: Radionuclide, header: Dataset, 
     """
     taken = known_radionuclide(wanted)
     if taken is None or taken.positron_fraction is None:
-        msg = f"{where}: undo_nuclide = {wanted!r} is no nuclide whose branching voxeldose knows; use F-18, Ga-68, Ge-68, Na-22, Y-86 or Zr-89."
-        raise InputError(msg)
-    drug = drug_item(header)
-    half_life_s = number(drug, "RadionuclideHalfLife") if drug is not None else None
-    fraction = number(drug, "RadionuclidePositronFraction") if drug is not None else None
+        msg = (
+            f"{where}: undo_nuclide = {wanted!r} is no nuclide whose branching voxeldose knows; use F-18, Ga-68, Ge-68, "
+            "Na-22, Y-86 or Zr-89."
+        )
+        raise InputError(msg, code="nuclide-unknown", nuclide=wanted)
+    half_life_s, fraction = _stated_constants(header)
     named = isotope.named.name if isotope.named else None
     if named not in (None, taken.name, true.name, *_same_positrons(taken)):
         msg = f"{where}: undo_nuclide = {taken.name} contradicts the header, which names {named}."
-        raise InputError(msg)
+        raise InputError(msg, code=_CONTRADICTED, undo_nuclide=taken.name, nuclide=named)
     if half_life_s is not None and half_life_s > 0:
         if abs(half_life_s / taken.half_life_s - 1) > HALF_LIFE_PART:
             msg = (
                 f"{where}: undo_nuclide = {taken.name} has a half-life of {taken.half_life_s:.6g} s but the header says "
                 f"{half_life_s:.6g} s (0018,1075); name the nuclide that the scanner computed with."
             )
-            raise InputError(msg)
+            raise InputError(msg, code=_CONTRADICTED, undo_nuclide=taken.name, half_life_s=half_life_s)
         taken = replace(taken, half_life_h=half_life_s / 3600)
-    if fraction is not None and fraction in (0, 1):
-        if taken.name == true.name or fraction == 1:
-            taken = replace(taken, positron_fraction=1.0)  # no branching was applied
-    elif fraction is not None:
-        told = taken.positron_fraction or 1.0
-        if taken.name == true.name or abs(fraction / told - 1) > FRACTION_PART:
-            msg = (
-                f"{where}: undo_nuclide = {taken.name} has a positron fraction of {told:g} but the header says {fraction:g} "
-                "(0018,1076); name the nuclide that the scanner computed with."
-            )
-            raise InputError(msg)
-        taken = replace(taken, positron_fraction=fraction)
-    elif taken.name == true.name:
-        msg = f"{where}: undo_nuclide = {taken.name} is what is in the patient; there is nothing to undo."
-        raise InputError(msg)
-    return taken
+    return Undoing(true, _with_fraction(taken, fraction, true, where))
 
 
-def undo_factor(frame: Frame, n: int, timing: Timing, pair: tuple[Radionuclide, Radionuclide], where: str) -> float:
-    """By which one slice is multiplied; ``pair`` is the true nuclide and the one computed with.
+def _with_fraction(taken: Radionuclide, fraction: float | None, true: Radionuclide, where: str) -> Radionuclide:
+    """The nuclide computed with, with the positron fraction that the header says was applied."""
+    is_same = taken.name == true.name
+    if fraction is None:
+        if is_same:
+            msg = f"{where}: undo_nuclide = {taken.name} is what is in the patient; there is nothing to undo."
+            raise InputError(msg, code="nothing-to-undo", undo_nuclide=taken.name)
+        return taken
+    if fraction in (0, 1):
+        # no branching was applied
+        return replace(taken, positron_fraction=1.0) if is_same or fraction == 1 else taken
+    expected = taken.positron_fraction or 1.0
+    if is_same or abs(fraction / expected - 1) > FRACTION_PART:
+        msg = (
+            f"{where}: undo_nuclide = {taken.name} has a positron fraction of {expected:g} but the header says {fraction:g} "
+            "(0018,1076); name the nuclide that the scanner computed with."
+        )
+        raise InputError(msg, code=_CONTRADICTED, undo_nuclide=taken.name, positron_fraction=fraction)
+    return replace(taken, positron_fraction=fraction)
+
+
+def undo_factor(frame: Frame, n: int, timing: Timing, undoing: Undoing, where: str) -> float:
+    """By which slice ``n`` is multiplied to hold the true nuclide.
 
     Raises
     ------
     InputError
         If nothing tells how long before the frame the reference lies, or times and Decay Factor disagree.
     """
-    true, taken = pair
+    true, taken = undoing.true, undoing.taken
     if timing.correction == "NONE":
         return scaling_as_another(true, taken, elapsed_s=0, frame_s=0)
     elapsed = None
     if frame.start is not None and timing.slices_at:
         elapsed = (frame.start - timing.slices_at[n]).total_seconds()
     if frame.decay_factor is not None:
-        told = taken.half_life_s * math.log2(frame.decay_factor / taken.frame_factor(frame.duration_s))
+        implied = taken.half_life_s * math.log2(frame.decay_factor / taken.frame_factor(frame.duration_s))
         if elapsed is None:
-            elapsed = told
-        elif abs(taken.decay_factor(told - elapsed) - 1) > DECAY_FACTOR_PART:
+            elapsed = implied
+        elif abs(taken.decay_factor(implied - elapsed) - 1) > DECAY_FACTOR_PART:
             msg = (
                 f"{where}: the decay of {taken.name} cannot be undone: the times of the header give a Decay Factor of "
                 f"{taken.frame_factor(frame.duration_s) / taken.decay_factor(elapsed):.6g}, (0054,1321) says "
                 f"{frame.decay_factor:.6g}. Export the series with its original times."
             )
-            raise InputError(msg)
+            raise InputError(msg, code="decay-factor-contradicts", decay_factor=frame.decay_factor)
     if elapsed is None:
         msg = (
             f"{where}: the decay of {taken.name} cannot be undone without the start of the frames and the instant that the "
             "scanner corrected to (dates that de-identification removed), or the Decay Factor (0054,1321)."
         )
-        raise InputError(msg)
+        raise InputError(msg, code="instant-missing")
     return scaling_as_another(true, taken, elapsed_s=elapsed, frame_s=frame.duration_s)
 
 
@@ -230,12 +281,12 @@ def nuclide_of(header: Dataset) -> Radionuclide | None:
     if item is None:
         return None
     half_life = (number(item, "RadionuclideHalfLife") or 0.0) / 3600
-    codes = item.get("RadionuclideCodeSequence") or []
-    texts = [str(c.get("CodeMeaning", "") or "") for c in codes]
-    texts += [_CODES.get(str(c.get("CodeValue", "")), "") for c in codes]
-    texts.append(str(item.get("Radiopharmaceutical", "") or ""))
-    for text in texts:
-        name = nuclide_name(text)
+    codes = items(item, "RadionuclideCodeSequence")
+    texts = [text(c, "CodeMeaning") for c in codes]
+    texts += [NUCLIDE_CODES.get(text(c, "CodeValue"), "") for c in codes]
+    texts.append(text(item, "Radiopharmaceutical"))
+    for described in texts:
+        name = nuclide_name(described)
         if name:
             known = known_radionuclide(name)
             if known is not None:
@@ -245,9 +296,9 @@ def nuclide_of(header: Dataset) -> Radionuclide | None:
     return None
 
 
-def nuclide_name(text: str) -> str | None:
+def nuclide_name(described: str) -> str | None:
     """``Y-90`` from ``^90^Yttrium``, ``Yttrium-90``, ``90Y``, ``Y90 microspheres`` and the like."""
-    plain = text.replace("^", "")
+    plain = described.replace("^", "")
     symbols = "|".join(sorted(_ELEMENTS.values(), key=len, reverse=True))
     element = "|".join(_ELEMENTS) + "|" + symbols
     match = re.search(rf"\b(\d{{2,3}}m?)\s*-?\s*({element})\b", plain, re.IGNORECASE) or None

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom.header import frame_header, number, words
+from voxeldose.io.dicom.header import count, frame_header, items, number, numbers, text, words
 from voxeldose.model.grid import Grid, towards_lps
+from voxeldose.model.remarks import Numbers, Remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +30,7 @@ __all__ = [
     "ENHANCED",
     "Plane",
     "Stack",
+    "UnevenPlaces",
     "image_axes",
     "pixel_spacing",
     "planes_of",
@@ -39,6 +41,7 @@ __all__ = [
     "uneven_places",
     "vector",
     "volume_of",
+    "volume_of_stack",
 ]
 
 #: A slice may lie this far from its even place, as a part of the spacing (GE PET: up to 2.5 % in real files).
@@ -67,7 +70,7 @@ class Plane:
 
     @property
     def name(self) -> str:
-        """What tells it from the others of its series."""
+        """What distinguishes it from the others of its series."""
         return self.path.name if self.frame is None else f"frame {self.frame + 1}"
 
 
@@ -102,20 +105,32 @@ class Stack:
             stored = whole if plane.frame is None or whole.ndim == 2 else whole[plane.frame]
             if stored.shape != self.shape:
                 msg = f"{plane}: holds {stored.shape} pixels where the header says {self.shape}."
-                raise InputError(msg)
+                raise InputError(msg, code="pixels-differ", stored=stored.shape, stated=self.shape)
             slope, intercept = scale(plane)
             values[n] = stored * slope + intercept
         return values
 
-    def grid(self, step: float, first: npt.NDArray[np.float64], count: int) -> Grid:
-        """The right-angled grid of ``count`` planes from ``first`` on, ``step`` mm apart."""
+    def grid(self, step: float, first: npt.NDArray[np.float64], planes: int) -> Grid:
+        """The right-angled grid of ``planes`` planes from ``first`` on, ``step`` mm apart."""
         affine = np.eye(4)
         affine[:3, 0] = self.normal * step
         affine[:3, 1] = self.column * self.spacing_mm[0]
         affine[:3, 2] = self.row * self.spacing_mm[1]
         affine[:3, 3] = first
-        uid = self.planes[0].header.get("FrameOfReferenceUID")
-        return Grid((count, *self.shape), affine, str(uid) if uid else None)
+        return Grid((planes, *self.shape), affine, text(self.planes[0].header, "FrameOfReferenceUID") or None)
+
+
+@dataclass(frozen=True)
+class UnevenPlaces:
+    """What keeps the planes of a series from being an even, upright grid: ``code`` for programs, a message for people."""
+
+    code: Literal["slices-uneven", "slices-shifted"]
+    message: str
+    fields: dict[str, float]
+
+    def refusal(self, way_out: str = "", keys: tuple[str, ...] = ()) -> InputError:
+        """The error; ``way_out`` adds one to a new export, by ``keys`` of the case file."""
+        return InputError(f"{self.message}{way_out}", code=self.code, keys=keys, **self.fields)
 
 
 def planes_of(series: Series) -> list[Plane]:
@@ -128,20 +143,20 @@ def planes_of(series: Series) -> list[Plane]:
     """
     planes = []
     for path, header in zip(series.paths, series.headers, strict=True):
-        frames = int(number(header, "NumberOfFrames") or 1)
+        frames, sop = count(header, "NumberOfFrames", 1), text(header, "SOPClassUID")
         if "PerFrameFunctionalGroupsSequence" in header:
-            stated = len(header.PerFrameFunctionalGroupsSequence or [])
-            if stated != frames:
-                msg = f"{path}: {frames} frames are stored and {stated} described; export the series again."
-                raise InputError(msg)
+            described = len(items(header, "PerFrameFunctionalGroupsSequence"))
+            if described != frames:
+                msg = f"{path}: {frames} frames are stored and {described} described; export the series again."
+                raise InputError(msg, code="frames-undescribed", stored=frames, described=described)
             planes += [Plane(path, frame_header(header, n), n) for n in range(frames)]
-        elif frames > 1 or str(header.SOPClassUID) in ENHANCED:
-            kind = ENHANCED.get(str(header.SOPClassUID), f"multi-frame {series.modality}")
+        elif frames > 1 or sop in ENHANCED:
+            kind = ENHANCED.get(sop, f"multi-frame {series.modality}")
             msg = (
                 f"{path}: this {kind} file has no functional groups, so nothing says where its frames lie and how they are "
                 "scaled; export it whole, or as a single-frame series."
             )
-            raise InputError(msg)
+            raise InputError(msg, code="frames-undescribed", stored=frames, described=0)
         else:
             planes.append(Plane(path, header))
     return planes
@@ -149,18 +164,28 @@ def planes_of(series: Series) -> list[Plane]:
 
 def volume_of(
     planes: Sequence[Plane], series: Series, scale: Callable[[Plane], tuple[float, float]] | None = None
-) -> tuple[FloatArray, Grid, tuple[str, ...]]:
-    """Evenly spaced, unsheared planes as one volume in the house's order, with remarks; anything else is refused."""
+) -> tuple[FloatArray, Grid, tuple[Remark, ...]]:
+    """Evenly spaced, unsheared planes as one volume in LPS+ (k, j, i) order, with remarks; anything else is refused."""
     stack = stacked(planes, series)
-    problem = uneven_places(stack, str(series.folder))
-    if problem:
-        raise InputError(problem)
+    uneven = uneven_places(stack, str(series.folder))
+    if uneven:
+        raise uneven.refusal()
+    return volume_of_stack(stack, series.modality, scale)
+
+
+def volume_of_stack(
+    stack: Stack, modality: str, scale: Callable[[Plane], tuple[float, float]] | None = None
+) -> tuple[FloatArray, Grid, tuple[Remark, ...]]:
+    """:func:`volume_of` of planes already found to be evenly placed."""
     along = stack.along
     step = float(along[-1] - along[0]) / (len(along) - 1)
     worst = float(np.abs(along - np.linspace(along[0], along[-1], len(along))).max())
-    note = f"{series.modality} slices lie up to {worst:.3f} mm from even places; taken as even at {step:.4f} mm."
     values, grid = towards_lps(stack.values(scale or rescale), stack.grid(step, stack.places[0], len(along)))
-    return values, grid, (note,) if worst > 0.01 else ()
+    if worst <= 0.01:
+        return values, grid, ()
+    sentence = f"{modality} slices lie up to {worst:.3f} mm from even places; taken as even at {step:.4f} mm."
+    found: Numbers = {"modality": modality, "offset_mm": worst, "spacing_mm": step}
+    return values, grid, (Remark("slices-nearly-even", found, sentence),)
 
 
 def stacked(planes: Sequence[Plane], series: Series) -> Stack:
@@ -174,15 +199,15 @@ def stacked(planes: Sequence[Plane], series: Series) -> Stack:
     first, where = planes[0], str(series.folder)
     if len(planes) < 2:
         msg = f"{first.path}: one slice is not a volume; give the folder that holds the whole series."
-        raise InputError(msg)
+        raise InputError(msg, code="slices-too-few", slices=len(planes))
     header = first.header
-    stated = int(number(header, "NumberOfSlices") or 0) if series.modality == "PT" else 0
+    stated = count(header, "NumberOfSlices", 0) if series.modality == "PT" else 0
     if len(planes) < stated:
         msg = (
             f"{where}: Number of Slices (0054,0081) says {stated} but {len(planes)} are here; the export is not "
             "complete. Export the whole series again."
         )
-        raise InputError(msg)
+        raise InputError(msg, code="series-incomplete", stated=stated, slices=len(planes))
     row, column = image_axes(header, where)
     spacing = pixel_spacing(header, where)
     shape = _shape(header)
@@ -193,17 +218,17 @@ def stacked(planes: Sequence[Plane], series: Series) -> Stack:
             np.allclose(image_axes(other, str(plane)), (row, column), atol=1e-4)
             and np.allclose(pixel_spacing(other, str(plane)), spacing, rtol=1e-4)
             and _shape(other) == shape
-            and other.get("FrameOfReferenceUID") == header.get("FrameOfReferenceUID")
+            and text(other, "FrameOfReferenceUID") == text(header, "FrameOfReferenceUID")
         )
         if not same:
             msg = (
                 f"{plane}: this slice differs in orientation, size, spacing or frame of reference from others of series "
                 f"{series.uid}. Localisers or several reconstructions are mixed; export one volume."
             )
-            raise InputError(msg)
-        if int(number(other, "SamplesPerPixel") or 1) != 1:
+            raise InputError(msg, code="slices-mixed")
+        if count(other, "SamplesPerPixel", 1) != 1:
             msg = f"{plane}: a colour image holds no measured values; export the original series."
-            raise InputError(msg)
+            raise InputError(msg, code="colour-image")
         places.append(vector(other, "ImagePositionPatient", 3, str(plane)))
     placed = np.array(places)
     order = np.argsort(placed @ np.cross(row, column), kind="stable")
@@ -212,42 +237,44 @@ def stacked(planes: Sequence[Plane], series: Series) -> Stack:
     double = np.flatnonzero(gaps < 0.1 * max(float(np.median(gaps)), 1e-2))
     if double.size:
         one, two = stack.planes[int(double[0])], stack.planes[int(double[0]) + 1]
-        said = words(one.header, "SeriesType")
+        types = words(one.header, "SeriesType")
         kind = (
-            f" Series Type says {said[0]}: several times or gates of one place;"
-            if said[:1] != ["STATIC"] and said
+            f" Series Type says {types[0]}: several times or gates of one place;"
+            if types[:1] != ["STATIC"] and types
             else ""
         )
         msg = f"{where}: two slices lie at the same place ({one.name} and {two.name});{kind} keep one of them."
-        raise InputError(msg)
+        raise InputError(msg, code="slices-doubled")
     return stack
 
 
 def _shape(header: Dataset) -> tuple[int, int]:
     """Rows and columns; 0 where the header has none."""
-    return int(number(header, "Rows") or 0), int(number(header, "Columns") or 0)
+    return count(header, "Rows", 0), count(header, "Columns", 0)
 
 
-def uneven_places(stack: Stack, where: str) -> str:
-    """What keeps the planes from being an even, upright grid, as a message; empty if nothing does."""
+def uneven_places(stack: Stack, where: str) -> UnevenPlaces | None:
+    """What keeps the planes from being an even, upright grid; ``None`` if nothing does."""
     along, gaps = stack.along, np.diff(stack.along)
     step = float(np.median(gaps))
     even = np.linspace(along[0], along[-1], len(along))
     wrong = np.flatnonzero(np.abs(gaps - step) > UNEVEN_PART * step)
     if wrong.size or np.abs(along - even).max() > UNEVEN_PART * step:
         at = int(wrong[0]) if wrong.size else 0
-        return (
+        msg = (
             f"{where}: slices are not evenly spaced: {gaps[at]:.3f} mm after {stack.planes[at].name} where most are "
             f"{step:.3f} mm apart; a slice is missing or two spacings are mixed. Export the series again."
         )
+        return UnevenPlaces("slices-uneven", msg, {"gap_mm": float(gaps[at]), "spacing_mm": step})
     drift = stack.places - np.outer(along, stack.normal)
     if np.abs(drift - drift[0]).max() > DRIFT_MM:
-        shift = np.abs(drift[-1] - drift[0]).max()
-        return (
+        shift = float(np.abs(drift[-1] - drift[0]).max())
+        msg = (
             f"{where}: slices shift sideways by {shift:.2f} mm over the series (gantry tilt); resample it to upright "
             "slices first."
         )
-    return ""
+        return UnevenPlaces("slices-shifted", msg, {"shift_mm": shift})
+    return None
 
 
 def rescale(plane: Plane) -> tuple[float, float]:
@@ -256,7 +283,7 @@ def rescale(plane: Plane) -> tuple[float, float]:
     slope, intercept = 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
     if not (np.isfinite([slope, intercept]).all() and slope != 0):
         msg = f"{plane.path}: Rescale Slope {slope:g} and Intercept {intercept:g} make no values of the pixels. Export it again."
-        raise InputError(msg)
+        raise InputError(msg, code="rescale-invalid", slope=slope, intercept=intercept)
     return slope, intercept
 
 
@@ -266,7 +293,7 @@ def require_rescale(planes: Sequence[Plane]) -> None:
         for key, tag in (("RescaleSlope", "(0028,1053)"), ("RescaleIntercept", "(0028,1052)")):
             if number(plane.header, key) is None:
                 msg = f"{plane}: {key} {tag} is missing, so stored values have no unit. Export the series again."
-                raise InputError(msg)
+                raise InputError(msg, code="rescale-missing", keyword=key)
 
 
 def stored_pixels(path: Path) -> npt.NDArray[Any]:
@@ -282,22 +309,18 @@ def stored_pixels(path: Path) -> npt.NDArray[Any]:
             ds = dcmread(path, force=True)
             return np.asarray(ds.pixel_array)
         except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError, EOFError) as error:
-            why = str(error).splitlines()[0]
+            why = (str(error).splitlines() or [""])[0]
             msg = f"{path}: its pixels cannot be read ({why}). Export the series uncompressed, or copy the file again."
-            raise InputError(msg) from error
+            raise InputError(msg, code="pixels-unreadable") from error
 
 
 def vector(header: Dataset, key: str, length: int, where: str) -> npt.NDArray[np.float64]:
     """Numbers of one attribute; refused if there are not ``length`` of them."""
-    value = header.get(key)
-    if value is None or len(value) != length:
-        msg = f"{where}: {key} is missing, so nobody knows where the image lies. Export it with its geometry."
-        raise InputError(msg)
-    try:
-        return np.array([float(v) for v in value])
-    except (TypeError, ValueError):
-        msg = f"{where}: {key} holds {list(value)!r}, which are not {length} numbers. Export the image again."
-        raise InputError(msg) from None
+    values = numbers(header, key)
+    if len(values) != length:
+        msg = f"{where}: {key} is missing or incomplete, so the place of the image is unknown. Export it with its geometry."
+        raise InputError(msg, code="geometry-missing", keyword=key)
+    return np.array(values)
 
 
 def pixel_spacing(header: Dataset, where: str) -> npt.NDArray[np.float64]:
@@ -305,7 +328,7 @@ def pixel_spacing(header: Dataset, where: str) -> npt.NDArray[np.float64]:
     spacing = vector(header, "PixelSpacing", 2, where)
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
         msg = f"{where}: Pixel Spacing (0028,0030) must be above 0, found {spacing.tolist()}. Export the image again."
-        raise InputError(msg)
+        raise InputError(msg, code="geometry-invalid", keyword="PixelSpacing")
     return spacing
 
 
@@ -315,5 +338,5 @@ def image_axes(header: Dataset, where: str) -> tuple[npt.NDArray[np.float64], np
     row, column = both[:3], both[3:]
     if not (np.allclose([row @ row, column @ column], 1, atol=1e-3) and abs(row @ column) < 1e-3):
         msg = f"{where}: Image Orientation (Patient) {both.tolist()} is not a pair of perpendicular unit vectors."
-        raise InputError(msg)
+        raise InputError(msg, code="geometry-invalid", keyword="ImageOrientationPatient")
     return row / np.linalg.norm(row), column / np.linalg.norm(column)

@@ -7,6 +7,7 @@ from pathlib import Path
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.files import Series, only_series
 from voxeldose.io.dicom.planes import planes_of, volume_of
+from voxeldose.io.dicom.spect import nm_volume
 from voxeldose.model.volume import Volume
 
 __all__ = ["read_dicom_volume"]
@@ -20,8 +21,6 @@ def read_dicom_volume(path: str | Path, *, series_uid: str | None = None) -> tup
     """
     series = only_series(Path(path), (), series_uid)
     if series.modality == "NM":
-        from voxeldose.io.dicom.spect import nm_volume
-
         return nm_volume(series), series
     values, grid, remarks = volume_of(planes_of(series), series)
     return Volume(values, grid, remarks=remarks), series

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom.header import number
+from voxeldose.io.dicom.header import items, number, text
+from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from voxeldose.io.dicom.planes import Plane
 
-__all__ = ["Mapping", "bq_per_ml_mapping", "bq_per_ml_of", "mapping_note"]
+__all__ = ["MAPPED", "Mapping", "bq_per_ml_mapping", "bq_per_ml_of", "unused_mappings"]
+
+#: Stands in the result of an image whose Real World Value Mapping gave its values.
+MAPPED = Remark("real-world-mapping-used", {}, "Bq/mL by the Real World Value Mapping of the header.")
 
 _PREFIXES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _VOLUMES = {"ml": 1.0, "cm3": 1.0, "cc": 1.0, "l": 1e-3}
@@ -48,8 +52,8 @@ def bq_per_ml_mapping(plane: Plane) -> Mapping | None:
     InputError
         If it is a table instead of a line, or there are several that differ.
     """
-    found = []
-    for item in plane.header.get("RealWorldValueMappingSequence") or []:
+    mappings = []
+    for item in items(plane.header, "RealWorldValueMappingSequence"):
         factor = bq_per_ml_of(_units(item))
         if factor is None:
             continue
@@ -59,23 +63,24 @@ def bq_per_ml_mapping(plane: Plane) -> Mapping | None:
                 f"{plane}: its Real World Value Mapping to {_units(item)} has no slope and intercept; export the image with "
                 "a linear mapping or with Rescale Slope."
             )
-            raise InputError(msg)
-        found.append(Mapping(slope * factor, intercept * factor, "Bq/mL"))
-    if len(set(found)) > 1:
+            raise InputError(msg, code="mapping-not-linear", units=_units(item))
+        mappings.append(Mapping(slope * factor, intercept * factor, "Bq/mL"))
+    if len(set(mappings)) > 1:
         msg = f"{plane}: several Real World Value Mappings to Bq/mL differ; export the image with one."
-        raise InputError(msg)
-    return found[0] if found else None
+        raise InputError(msg, code="mappings-differ")
+    return mappings[0] if mappings else None
 
 
-def mapping_note(header: Dataset) -> str:
-    """Units of mappings that are not used, for people; empty if there are none."""
-    units = [_units(item) or "no units" for item in header.get("RealWorldValueMappingSequence") or []]
-    units = [u for u in dict.fromkeys(units) if bq_per_ml_of(u) is None]
+def unused_mappings(header: Dataset) -> tuple[Remark, ...]:
+    """The remark on Real World Value Mappings to other quantities, which are not applied; empty if there are none."""
+    stated = [_units(item) or "no units" for item in items(header, "RealWorldValueMappingSequence")]
+    units = ", ".join(u for u in dict.fromkeys(stated) if bq_per_ml_of(u) is None)
     if not units:
-        return ""
-    return f"A Real World Value Mapping to {', '.join(units)} is not applied: it is no activity concentration."
+        return ()
+    sentence = f"A Real World Value Mapping to {units} is not applied: it is no activity concentration."
+    return (Remark("real-world-mapping-unused", {"units": units}, sentence),)
 
 
 def _units(item: Dataset) -> str:
-    codes = item.get("MeasurementUnitsCodeSequence") or []
-    return str(codes[0].get("CodeValue", "") or "") if codes else ""
+    codes = items(item, "MeasurementUnitsCodeSequence")
+    return text(codes[0], "CodeValue") if codes else ""

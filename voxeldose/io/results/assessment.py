@@ -11,36 +11,40 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxeldose.model.assessment import RoiMetrics
+from voxeldose.io.results.content import SCHEMA, remark_rows
+from voxeldose.model.assessment import RoiNumbers
 from voxeldose.model.roles import ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from voxeldose.model.assessment import Assessment
+    from voxeldose.model.assessment import Assessment, Uncertainty
     from voxeldose.model.roi import Roi
+    from voxeldose.model.tissue import Radiobiology
 
 __all__ = ["SCHEMA", "assessment_dict", "columns", "plain", "write_json", "write_tables"]
 
-SCHEMA = "voxeldose/assessment/1"
-
-#: A DVH curve in dvh.csv has about this many points a region; its step is one of 1, 2, 5 times a power of ten.
+#: A DVH curve in dvh.csv has about this many points per region; its step is one of 1, 2, 5 times a power of ten.
 CURVE_POINTS = 400
 
-_METRICS = [f.name for f in fields(RoiMetrics) if f.name not in ("dvh", "outside_fraction")]
+_METRICS = [f.name for f in fields(RoiNumbers) if f.name != "outside_fraction"]
 
 
 def assessment_dict(result: Assessment) -> dict[str, Any]:
     """Everything numeric, in the contract's keys; numbers that are not finite become ``None``."""
+    content: dict[str, Any] = plain(_parts(result))
+    return content
+
+
+def _parts(result: Assessment) -> dict[str, Any]:
     record, given = result.record, result.case.administration
-    grid = result.dose.grid
     rois = {
         name: {key: getattr(m, key) for key in _METRICS}
         | {"outside_grid_fraction": m.outside_fraction}
         | _origin(result.regions[name])
         for name, m in result.rois.items()
     }
-    whole = {
+    return {
         "schema": SCHEMA,
         "version": record.version,
         "case": {"id": result.case.id},
@@ -58,21 +62,9 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
             "gy_kg_per_gbq": record.constants.gy_kg_per_gbq,
             "source": record.constants.source,
         },
-        "method": {
-            "engine": record.engine,
-            "description": record.method,
-            "calibration": record.calibration,
-            "kernel": dict(record.kernel),
-            "density_g_per_ml": result.case.density if isinstance(result.case.density, float) else None,
-            "energy_lost_fraction": result.dose.energy_lost_fraction,
-            "grid": {
-                "shape_kji": list(grid.shape),
-                "spacing_mm_kji": list(grid.spacing_mm),
-                "affine_lps_mm": grid.affine_lps_mm.tolist(),
-                "frame_uid": grid.frame_uid,
-            },
-        },
-        "uncertainty": asdict(result.uncertainty) if result.uncertainty else None,
+        "method": _method(result),
+        "radiobiology": _radiobiology(result),
+        "uncertainty": _uncertainty(result.uncertainty) if result.uncertainty else None,
         "administration": {
             "administered_mbq": given.administered_mbq,
             "residual_mbq": given.residual_mbq,
@@ -81,15 +73,48 @@ def assessment_dict(result: Assessment) -> dict[str, Any]:
             "device": given.device,
         },
         "registration": result.case.registration.facts() if result.case.registration else None,
-        "assumptions": list(record.assumptions),
-        "warnings": list(record.warnings),
+        "assumptions": remark_rows(record.assumptions),
+        "warnings": remark_rows(record.warnings),
     }
-    content: dict[str, Any] = plain(whole)
-    return content
+
+
+def _method(result: Assessment) -> dict[str, Any]:
+    """How the dose was computed, and where it lies."""
+    record, grid = result.record, result.dose.grid
+    return {
+        "engine": record.engine,
+        "description": record.method,
+        "calibration": record.calibration,
+        "kernel": dict(record.kernel),
+        "density_g_per_ml": result.case.density if isinstance(result.case.density, float) else None,
+        "energy_lost_fraction": result.dose.energy_lost_fraction,
+        "grid": {
+            "shape_kji": list(grid.shape),
+            "spacing_mm_kji": list(grid.spacing_mm),
+            "affine_lps_mm": grid.affine_lps_mm.tolist(),
+            "frame_uid": grid.frame_uid,
+        },
+    }
+
+
+def _radiobiology(result: Assessment) -> dict[str, Any]:
+    """The parameter set that BED and EUD of each role were computed with."""
+    roles = {metrics.role for metrics in result.rois.values()}
+    return {role: _tissue(tissue) for role, tissue in result.case.radiobiology.items() if role in roles}
+
+
+def _tissue(tissue: Radiobiology) -> dict[str, Any]:
+    names = ("name", "tissue", "alpha_beta_gy", "repair_half_time_h", "alpha_per_gy", "source", "year")
+    return {name: getattr(tissue, name) for name in names}
+
+
+def _uncertainty(uncertainty: Uncertainty) -> dict[str, Any]:
+    remarks = {key: remark_rows(getattr(uncertainty, key)) for key in ("assumptions", "warnings")}
+    return asdict(uncertainty) | remarks
 
 
 def _origin(roi: Roi) -> dict[str, Any]:
-    """The region's name and codes in its file, beside the user's name."""
+    """The region's name and codes in its file, besides the user's name."""
     return {"source_name": roi.source_name or None, "codes": [asdict(code) for code in roi.codes]}
 
 
@@ -99,7 +124,7 @@ def write_json(content: dict[str, Any], path: Path) -> None:
 
 
 def write_tables(result: Assessment, folder: Path) -> None:
-    """Write ``rois.csv`` (a row a region), ``dvh.csv`` (cumulative) and ``columns.json``, which says what each column is."""
+    """Write ``rois.csv`` (a row per region), ``dvh.csv`` (cumulative) and ``columns.json``, which says what each column is."""
     write_json(columns(), folder / "columns.json")
     with (folder / "rois.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
@@ -138,7 +163,7 @@ def columns() -> dict[str, dict[str, dict[str, str]]]:
     }
 
 
-#: Unit and meaning of what ``rois.csv`` holds beside coverages and doses to fractions.
+#: Unit and meaning of what ``rois.csv`` holds besides coverages and doses to fractions.
 _MEANINGS = {
     "volume_ml": ("mL", "volume within the dose grid, partial voxels counted by their occupancy"),
     "mass_g": ("g", "volume times density"),
@@ -149,9 +174,9 @@ _MEANINGS = {
     "sd_dose_gy": ("Gy", "standard deviation of the dose over the volume"),
     "bed_gy": (
         "Gy",
-        "biologically effective dose, mean over the volume; parameters stand in assessment.json, assumptions",
+        "biologically effective dose, mean over the volume; parameters stand in assessment.json, radiobiology",
     ),
-    "eud_gy": ("Gy", "equivalent uniform dose; parameters stand in assessment.json, assumptions"),
+    "eud_gy": ("Gy", "equivalent uniform dose; parameters stand in assessment.json, radiobiology"),
     "eubed_gy": ("Gy", "equivalent uniform BED; parameters as for eud_gy"),
     "mean_dose_local_gy": ("Gy", "mean dose of the same region by local deposition"),
 }

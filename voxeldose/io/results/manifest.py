@@ -14,6 +14,7 @@ import numpy as np
 from voxeldose._version import __version__
 from voxeldose.errors import InputError
 from voxeldose.io.results.assessment import assessment_dict, plain
+from voxeldose.io.results.content import numbers_of, upgrade_remarks
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     from voxeldose.io.config.case import CaseFile
     from voxeldose.model.assessment import Assessment
 
-__all__ = ["SCHEMA", "digests", "manifest_of", "read_manifest", "sha256", "software"]
+__all__ = ["SCHEMA", "SCHEMAS", "digests", "manifest_of", "read_manifest", "sha256", "software"]
 
-SCHEMA = "voxeldose/run/1"
+SCHEMA = "voxeldose/run/2"
+#: What is read, the newest last; 1 held assumptions and warnings as sentences, and sealed them with the numbers.
+SCHEMAS = ("voxeldose/run/1", SCHEMA)
 
 #: The libraries that make numbers.
 _LIBRARIES = ("numpy", "scipy", "numba", "SimpleITK", "nibabel", "pydicom", "highdicom")
@@ -33,17 +36,18 @@ _LIBRARIES = ("numpy", "scipy", "numba", "SimpleITK", "nibabel", "pydicom", "hig
 def manifest_of(
     config: CaseFile,
     result: Assessment,
-    files: tuple[Iterable[Path], Iterable[Path]],
+    *,
+    inputs: Iterable[Path],
+    outputs: Iterable[Path],
     out: Path,
     started: datetime,
 ) -> dict[str, Any]:
     """The manifest of a run: software, case as resolved, hashes of inputs and outputs, what was assumed.
 
-    ``files`` are inputs and outputs; ``out`` is the results folder as the user named it.
+    ``out`` is the results folder as the user named it.
     """
-    inputs, outputs = files
     content = assessment_dict(result)
-    made = {
+    parts = {
         "schema": SCHEMA,
         "version": __version__,
         "started_at": started.isoformat(),
@@ -56,13 +60,13 @@ def manifest_of(
         "registration": content["registration"],
         "engine": result.record.engine,
         "kernel": dict(result.record.kernel),
-        "assumptions": list(result.record.assumptions),
-        "warnings": list(result.record.warnings),
+        "assumptions": content["assumptions"],
+        "warnings": content["warnings"],
         "timings_s": dict(result.record.timings_s),
         "numbers": digests(result),
         "outputs": {p.name: sha256(p) for p in outputs},
     }
-    whole: dict[str, Any] = plain(made)
+    whole: dict[str, Any] = plain(parts)
     whole["sha256"] = _seal(whole)
     return whole
 
@@ -77,17 +81,21 @@ def software() -> dict[str, Any]:
 
 
 def digests(result: Assessment) -> dict[str, str]:
-    """SHA-256 of the dose map's voxels with their place, and of every number of the assessment (its version left out)."""
+    """SHA-256 of the dose map's voxels with their place, and of every number of the assessment.
+
+    Of remarks their codes and numbers count, not their words; versions and times are left out.
+    """
     grid = result.dose.grid
     dose = hashlib.sha256(np.ascontiguousarray(result.dose.gy, "<f4").tobytes())
     dose.update(np.ascontiguousarray(grid.affine_lps_mm, "<f8").tobytes() + repr(grid.shape).encode())
-    content = assessment_dict(result)
-    del content["version"]
-    return {"dose_sha256": dose.hexdigest(), "assessment_sha256": _hash_of(content)}
+    return {
+        "dose_sha256": dose.hexdigest(),
+        "assessment_sha256": _hash_of(numbers_of(assessment_dict(result))),
+    }
 
 
 def read_manifest(path: Path) -> tuple[dict[str, Any], bool]:
-    """A manifest, and whether it still is as it was written.
+    """A manifest, and whether it still is as it was written; remarks of schema 1 are read as those of schema 2.
 
     Raises
     ------
@@ -96,23 +104,24 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], bool]:
     """
     path = path / "run.json" if path.is_dir() else path
     try:
-        made = json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        manifest = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
         msg = f"{path}: cannot be read as a manifest ({error}). Give the run.json of a results folder."
-        raise InputError(msg) from error
+        code = "file-missing" if isinstance(error, FileNotFoundError) else "file-damaged"
+        raise InputError(msg, code=code) from error
     needed = {"schema": str, "case": dict, "inputs": list, "outputs": dict, "version": str}
-    if not isinstance(made, dict) or made.get("schema") != SCHEMA:
-        found = made.get("schema") if isinstance(made, dict) else type(made).__name__
-        msg = f"{path}: is no manifest of a run (schema {SCHEMA!r} is needed, found {found!r})."
-        raise InputError(msg)
-    wrong = [key for key, kind in needed.items() if not isinstance(made.get(key), kind)]
+    if not isinstance(manifest, dict) or manifest.get("schema") not in SCHEMAS:
+        found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__
+        msg = f"{path}: is no manifest of a run (schema {' or '.join(SCHEMAS)} is needed, found {found!r})."
+        raise InputError(msg, code="results-schema", found=found, needed=SCHEMAS)
+    wrong = [key for key, kind in needed.items() if not isinstance(manifest.get(key), kind)]
     wrong += ["inputs"] * any(
-        not isinstance(i, dict) or not {"path", "sha256"} <= set(i) for i in made.get("inputs") or []
+        not isinstance(i, dict) or not {"path", "sha256"} <= set(i) for i in manifest.get("inputs") or []
     )
     if wrong:
         msg = f"{path}: the manifest lacks {', '.join(dict.fromkeys(wrong))}; run the case again."
-        raise InputError(msg)
-    return made, made.get("sha256") == _seal(made)
+        raise InputError(msg, code="key-missing", keys=tuple(dict.fromkeys(wrong)))
+    return upgrade_remarks(manifest), manifest.get("sha256") == _seal(manifest)
 
 
 def sha256(path: Path) -> str:
@@ -121,8 +130,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _seal(made: dict[str, Any]) -> str:
-    return _hash_of({k: v for k, v in made.items() if k != "sha256"})
+def _seal(manifest: dict[str, Any]) -> str:
+    return _hash_of({k: v for k, v in manifest.items() if k != "sha256"})
 
 
 def _hash_of(content: Any) -> str:

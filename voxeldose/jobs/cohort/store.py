@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
+from voxeldose.io.results.content import read_content
+from voxeldose.io.results.new_folder import replacing, take_name
 from voxeldose.jobs.cohort.entry import Entry
 
 if TYPE_CHECKING:
@@ -128,9 +130,7 @@ class Store:
         try:
             yield work / "results"
             final = self.case(name)
-            if final.exists():
-                final.rename(work / "earlier")
-            (work / "results").rename(final)
+            take_name(work / "results", final, work / "earlier")
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -138,17 +138,6 @@ class Store:
         """Keep what is known of a failure, whole or not at all."""
         with replacing(self.failure(name)) as path:
             path.write_text(json.dumps(content, ensure_ascii=False) + "\n", "utf-8")
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A neighbour of ``path`` to write, which takes its name when the block ends without error."""
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-    try:
-        yield partial
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def read_plan(plan: Path) -> Iterator[Entry]:
@@ -164,8 +153,10 @@ def facts_of(store: Store, entry: Entry) -> dict[str, Any] | None:
     if failure is not None:
         return {"failure": failure}
     folder = store.case(entry.name)
-    found = {key: read_json(folder / f"{key}.json") for key in ("assessment", "run", "task")}
-    return found if all(found.values()) else None
+    if not (folder / "assessment.json").is_file():
+        return None
+    found = {key: read_json(folder / f"{key}.json") for key in ("run", "task")}
+    return {"assessment": read_content(folder), **found} if all(found.values()) else None
 
 
 def read_json(path: Path) -> dict[str, Any] | None:

@@ -13,6 +13,7 @@ from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
 from voxeldose._version import __version__
+from voxeldose.io.results.content import messages_of
 from voxeldose.jobs.cohort.store import facts_of, read_plan, replacing
 from voxeldose.report.cohort import Line, draw_histograms, draw_scatter, format_number, svg_uri, values_by_quantity
 from voxeldose.report.templates import page_template
@@ -100,7 +101,7 @@ def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> 
         normal[0] if len(normal) == 1 else None,
         content["tumor_to_normal_ratio"],
         content["totals"]["recovered_fraction"],
-        content["warnings"],
+        messages_of(content["warnings"]),
         pair,
         task["seconds"],
     )

@@ -9,6 +9,7 @@ import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxeldose.io.results.content import messages_of
 from voxeldose.jobs.cohort.store import Store, facts_of, read_json, read_plan, replacing
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def case_rows(entry: Entry, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "engine": content["method"]["engine"],
         "constants": content["constants"]["name"],
         "warning_count": len(content["warnings"]),
-        "warnings": " | ".join(content["warnings"]),
+        "warnings": " | ".join(messages_of(content["warnings"])),
         "seconds": task["seconds"],
         "cpu_seconds": task["cpu_seconds"],
         "peak_memory_mb": task["peak_memory_mb"],

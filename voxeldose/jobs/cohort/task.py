@@ -6,7 +6,6 @@ A task and its outcome are small tables of text and numbers: images and results 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import threading
 import time
@@ -18,6 +17,7 @@ from voxeldose._version import __version__
 from voxeldose.dose.activity import image_nuclide
 from voxeldose.errors import VoxeldoseError
 from voxeldose.io.config.case import input_files
+from voxeldose.io.results.manifest import sha256
 from voxeldose.jobs.cohort.entry import Entry, configured
 from voxeldose.jobs.cohort.store import Store
 from voxeldose.jobs.run_case import run_case
@@ -77,8 +77,8 @@ def is_trusted(config: CaseFile, folder: Path, *, report: bool = True) -> bool:
         if any(Path(path).stat().st_size != entry["bytes"] for path, entry in inputs.items()):
             return False
         whole = [(Path(path), entry["sha256"]) for path, entry in inputs.items()]
-        whole += [(folder / name, sha256) for name, sha256 in manifest["outputs"].items()]
-        return all(_sha256(path) == sha256 for path, sha256 in whole)
+        whole += [(folder / name, recorded) for name, recorded in manifest["outputs"].items()]
+        return all(sha256(path) == recorded for path, recorded in whole)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
 
@@ -148,8 +148,3 @@ def _peak_memory_mb() -> float | None:
     import sys
 
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 1024), 1)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

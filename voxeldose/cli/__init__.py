@@ -21,6 +21,7 @@ from voxeldose.cli.demo import demo
 from voxeldose.cli.dvh import dvh
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
+from voxeldose.cli.keys import keys, schema
 from voxeldose.cli.lung_shunt import lung_shunt
 from voxeldose.cli.options import with_numbers
 from voxeldose.cli.plan import plan
@@ -89,10 +90,12 @@ _COMMANDS = (
     dvh,
     inspect,
     kernel,
+    keys,
     lung_shunt,
     plan,
     radiobiology,
     replay,
+    schema,
     tn,
     uncertainty,
 )

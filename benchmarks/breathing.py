@@ -24,14 +24,14 @@ from voxeldose.demo.shapes import blurred, occupancy, sphere
 from voxeldose.geometry.resample import onto
 from voxeldose.io.nifti import write_labels
 from voxeldose.model.administration import Administration
-from voxeldose.model.case import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.volume import ActivityMap
 
 if TYPE_CHECKING:
-    from voxeldose.demo.shapes import Floats
+    from voxeldose.model.arrays import Floats
 
 __all__ = ["Liver"]
 

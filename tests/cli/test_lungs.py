@@ -119,7 +119,7 @@ def test_spect_with_ct_gives_shunt_mass_and_dose(spect):
     assert found["lung_mass_source"].startswith("CT density")
     grams = 8 * 80 * 0.06 * np.interp(-740, (-1000, -98), (0.00121, 0.93))
     assert found["lung_mass_g"] == pytest.approx(grams, rel=1e-4)
-    assert any("field of view" in w for w in found["warnings"])
+    assert "field-of-view" in {w["code"] for w in found["warnings"]}
 
 
 def test_a_case_gives_what_its_files_give_and_its_own_activity_and_constants(spect):
@@ -151,8 +151,11 @@ constants = "legacy"
     same = ("lung_shunt_fraction", "lung_gy", "lung_mass_g", "lung_mass_source", "constants")
     assert [found[k] for k in same] == [files[k] for k in same]
     assert found["constants"]["gy_kg_per_gbq"] == 49.67
-    assert any("the case's, 2000 MBq" in a for a in found["assumptions"])
-    assert len(found["assumptions"]) == len(set(found["assumptions"]))
+    (by_case,) = [a for a in found["assumptions"] if a["code"] == "activity-from-case"]
+    assert by_case["numbers"] == {"activity_mbq": 2000}
+    assert "the case's, 2000 MBq" in by_case["message"]
+    messages = [a["message"] for a in found["assumptions"]]
+    assert len(messages) == len(set(messages))
     assert json.loads(run("lung-shunt", "spect", case, "--activity-mbq", 100, "--json").stdout)["activity_mbq"] == 100
 
 

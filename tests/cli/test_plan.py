@@ -97,7 +97,8 @@ def test_partition_forward_and_inverse():
     assert inverse["binding"] == "normal liver limit"
     assert inverse["normal_gy"] == pytest.approx(20)
     assert inverse["goals_met"] is False
-    assert inverse["warnings"]
+    assert [w["code"] for w in inverse["warnings"]] == ["goal-missed"]
+    assert inverse["warnings"][0]["numbers"]["binding"] == "normal liver limit"
 
 
 def test_a_limit_that_no_activity_reaches_allows_any():
@@ -154,7 +155,7 @@ def test_voxel_planning_of_a_case_without_an_activity(case):
     assert found["binding"] == "normal_liver.mean=75"
     assert found["normal_gy"] == pytest.approx(75)
     assert found["tumor_gy"] == pytest.approx([375], rel=1e-5)  # local deposition: 40 to 8 counts
-    assert any("gives no administered activity" in a for a in found["assumptions"])
+    assert any("gives no administered activity" in a["message"] for a in found["assumptions"])
     by_hand = found["normal_gy"] * 1.04  # Gy g/mL -> over K the concentration in normal liver
     volume = {n: v * GRID.voxel_volume_ml for n, v in (("normal", 14 * 16 * 20 - 120), ("tumor", 120))}
     total = by_hand / 49.38305 * (volume["normal"] + 5 * volume["tumor"]) / 0.96
@@ -299,7 +300,7 @@ def test_worked_example_20_from_numbers_alone():
     ],
 )
 def test_numbers_that_look_like_another_unit_are_warned_of(words, said):
-    assert any(said in warning for warning in asked(*words)["warnings"])
+    assert any(said in warning["message"] for warning in asked(*words)["warnings"])
     assert asked("mird", "--mass-g", 200, "--dose-gy", 400, "--lung-g", 800)["warnings"] == []
 
 
@@ -391,7 +392,7 @@ def test_a_card_that_cannot_be_is_refused(words, message):
 def test_a_card_of_something_else_is_refused(tmp_path):
     other = tmp_path / "assessment.json"
     other.write_text("{}")
-    assert "is not an assessment" in refused("card", tmp_path)
+    assert "is no assessment" in refused("card", tmp_path)
     other.write_text('{"schema": "voxeldose/assessment/1", "constants": {"name": "ddep"}, "rois": {}}')
     assert "tumor_to_normal_ratio" in refused("card", other)
 

@@ -172,7 +172,7 @@ def test_the_set_of_results_is_checked_where_they_state_it_and_said_where_not(re
     del content["radiobiology"]
     path.write_text(json.dumps(content | {"schema": "voxeldose/assessment/1"}))
     found = answer(words)
-    assert any("do not state their parameter set" in w for w in found["warnings"])
+    assert "parameter-set-unstated" in {w["code"] for w in found["warnings"]}
     assert found["bed_gy"] == pytest.approx(110.0)
 
 

@@ -21,7 +21,7 @@ def test_worked_example_24_from_counts_alone():
     assert found["tumor_to_normal"][0]["by_concentration"] == pytest.approx(4.0, rel=1e-12)
     assert found["tumor_to_normal"][0]["by_dose"] is None
     assert {"formula", "constants", "inputs", "sources", "assumptions", "warnings"} <= found.keys()
-    assert any("reached" in said for said in found["assumptions"])
+    assert "normal-region-unnamed" in {a["code"] for a in found["assumptions"]}
 
 
 def test_tumors_are_pooled_by_their_sums_and_doses_by_volume():
@@ -62,9 +62,12 @@ def test_results_answer_with_their_own_rows_and_normal_region(tmp_path):
         "normal": "whole normal liver: n",
         "normal_volume_ml": 9.0,
     }
-    said = ["T/N is against whole normal liver: n", "Something else."]
+    said = [
+        {"code": "tumor-to-normal-of-whole-liver", "message": "T/N is against whole normal liver: n", "numbers": {}},
+        {"code": "something-else", "message": "T/N is against nothing.", "numbers": {}},
+    ]
     content = {
-        "schema": "voxeldose/assessment/1",
+        "schema": "voxeldose/assessment/2",
         "tumor_to_normal": [row],
         "assumptions": said,
         "constants": {"name": "ddep"},

@@ -123,6 +123,17 @@ def test_impossible_numbers_are_refused(words, said):
     assert said in result.stderr
 
 
+def write_manifest(folder, calibration):
+    """That of a run that was calibrated so."""
+    manifest = {
+        "schema": "voxeldose/run/2",
+        "case": {"dose": {"calibration": calibration}},
+        "inputs": [],
+        "outputs": {},
+    }
+    (folder / "run.json").write_text(json.dumps(manifest | {"version": "0"}))
+
+
 def test_a_recovery_curve_from_spheres_and_from_a_phantom_run(tmp_path):
     truth = Recovery(1.8, 0.7)
     volumes = (0.52, 1.15, 2.57, 5.58, 11.49, 26.52)
@@ -133,15 +144,14 @@ def test_a_recovery_curve_from_spheres_and_from_a_phantom_run(tmp_path):
         f"sphere_{n}": {"role": "tumor", "volume_ml": v, "activity_mbq": 2.5 * v * float(truth.at(v))}
         for n, v in enumerate(volumes)
     }
-    calibration = {"calibration": "absolute: the image's Bq/mL"}
-    content = {"schema": "voxeldose/assessment/2", "rois": rois, "method": calibration}
+    content = {"schema": "voxeldose/assessment/2", "rois": rois}
     (tmp_path / "assessment.json").write_text(json.dumps(content))
+    write_manifest(tmp_path, "absolute")
     words = ("uncertainty", "recovery", "--results", tmp_path, "--true-mbq-per-ml", 2.5)
     measured = json.loads(run(*words, "--json").stdout)
     assert (measured["b_ml"], measured["c"]) == pytest.approx((1.8, 0.7), rel=1e-4)
     assert "recovery = { b_ml = 1.8" in run(*words).stdout
-    content["method"]["calibration"] = "administered: scaled"
-    (tmp_path / "assessment.json").write_text(json.dumps(content))
+    write_manifest(tmp_path, "administered")
     refused = run(*words)
     assert refused.exit_code == 3
     assert "absolute" in refused.stderr

@@ -2,6 +2,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from remarks import coded, refusal
 from scipy.ndimage import gaussian_filter
 
 from voxeldose.dose.activity import count_decays
@@ -46,7 +47,8 @@ def case(rois=(LIVER, TUMOR), given=None, blurred=False, **more):
 def test_normal_liver_is_liver_minus_tumors():
     result = assess(case())
     assert result.rois["normal_liver"].volume_ml == pytest.approx(LIVER.volume_ml - TUMOR.volume_ml)
-    assert any("minus lesion" in a for a in result.record.assumptions)
+    (derived,) = coded("normal-liver-derived", result.record.assumptions)
+    assert derived.sentence == "normal_liver is liver minus lesion."
     assert result.rois["normal_liver"].role == "normal_liver"
 
 
@@ -64,7 +66,7 @@ def test_tumor_to_normal_uses_perfused_normal_liver_where_it_is_known():
     (row,) = whole.tumor_to_normal
     assert row.by_concentration == pytest.approx(whole.tumor_to_normal_ratio)
     assert row.normal.startswith("whole normal liver")
-    assert any("makes it too high" in a for a in whole.record.assumptions)
+    assert coded("tumor-to-normal-of-whole-liver", whole.record.assumptions)
     values = case().activity.values.copy()
     values[15:20] = 0  # not infused
     perfused = roi("infused", "perfused", (slice(4, 15), slice(4, 22), slice(5, 25)))
@@ -78,7 +80,7 @@ def test_tumor_to_normal_uses_perfused_normal_liver_where_it_is_known():
 
 def test_parameter_sets_of_the_wrong_tissue_are_refused():
     sets = default_sets()
-    with pytest.raises(QuantityError, match="is for normal liver"):
+    with pytest.raises(QuantityError, check=refusal("role-differs")):
         case(radiobiology={"tumor": sets["liver"], "liver": sets["tumor"]})
 
 
@@ -94,10 +96,11 @@ def test_local_deposition_conserves_energy_in_every_region():
 
 
 def test_an_activity_that_looks_like_gbq_is_warned_of():
-    assert any(
-        "in MBq" in w for w in assess(case(given=Administration(Y90, 1.85, AT)), LocalDeposition()).record.warnings
-    )
-    assert not any("in MBq" in w for w in assess(case(), LocalDeposition()).record.warnings)
+    little = assess(case(given=Administration(Y90, 1.85, AT)), LocalDeposition()).record
+    (unusual,) = coded("activity-unusual", little.warnings)
+    assert unusual.numbers == {"activity_mbq": 1.85}
+    assert "in MBq" in unusual.sentence
+    assert not coded("activity-unusual", assess(case(), LocalDeposition()).record.warnings)
 
 
 def test_worked_example_21_from_image_to_dose():
@@ -153,9 +156,11 @@ def test_dose_inside_a_smaller_grid_counts_activity_just_outside_it():
 
 def test_a_region_partly_outside_is_warned_of_and_one_wholly_outside_refused():
     beyond = Roi("lung", "lung", np.ones((10, 10, 10)), GRID.window((19, 5, 5), (10, 10, 10)))
-    assert any("lung lies outside" in w for w in assess(case((LIVER, beyond))).record.warnings)
+    (outside,) = coded("roi-outside-dose-grid", assess(case((LIVER, beyond))).record.warnings)
+    assert outside.numbers == {"roi": "lung", "outside_fraction": pytest.approx(0.5)}
+    assert "50.0% of ROI lung lies outside" in outside.sentence
     far = Roi("lung", "lung", np.ones((3, 3, 3)), GRID.window((100, 0, 0), (3, 3, 3)))
-    with pytest.raises(GeometryError, match="does not overlap"):
+    with pytest.raises(GeometryError, check=refusal("no-overlap")):
         assess(case((LIVER, far)))
 
 
@@ -165,7 +170,8 @@ def test_a_lung_in_a_uniform_medium_of_soft_tissue_has_no_dose():
     assert np.isnan(result.rois["lung"].mean_dose_gy)
     assert np.isnan(result.rois["lung"].dvh.coverage(30))
     assert result.rois["lung"].volume_ml == pytest.approx(lung.volume_ml)
-    assert any("lung has no dose" in w for w in result.record.warnings)
+    (unknown,) = coded("lung-dose-unknown", result.record.warnings)
+    assert "lung has no dose" in unknown.sentence
     assert not any(t.roi == "lung" for t in result.thresholds)
     by_density = assess(
         case((LIVER, TUMOR, lung), density=DensityMap(np.full(GRID.shape, 0.3), GRID)), LocalDeposition()
@@ -184,20 +190,21 @@ def test_side_by_side_labels_lose_nothing_of_the_liver_on_another_grid():
 def test_overlapping_tumors_are_reported():
     second = roi("lesion_2", "tumor", (slice(13, 16), slice(9, 14), slice(10, 16)))
     result = assess(case((LIVER, TUMOR, second)))
-    assert any("lesion and lesion_2 overlap" in w for w in result.record.warnings)
+    (overlap,) = coded("rois-overlap", result.record.warnings)
+    assert "lesion and lesion_2 overlap" in overlap.sentence
     assert {(o.first, o.second) for o in result.overlaps} >= {("lesion", "lesion_2"), ("liver", "lesion")}
 
 
 def test_ct_in_another_frame_is_refused():
     framed = ActivityMap(case().activity.values, Grid(GRID.shape, GRID.affine_lps_mm, "1.2"), at=AT, radionuclide=Y90)
     ct = CtImage(np.zeros(GRID.shape), Grid(GRID.shape, GRID.affine_lps_mm, "1.3"))
-    with pytest.raises(GeometryError, match="CT and activity image"):
+    with pytest.raises(GeometryError, check=refusal("frame-differs")):
         assess(Case(framed, RoiSet((LIVER,)), Administration(Y90, 300.0, AT), ct=ct))
 
 
 def test_dose_from_a_nuclide_without_energy_is_refused():
-    with pytest.raises(QuantityError, match="Tc-99m"):
-        assess(case(given=Administration(TC99M, 300.0, AT)))
+    with pytest.raises(QuantityError, check=refusal("energy-unknown")):
+        assess(case(given=Administration(TC99M, 300.0, AT), image_nuclide="Y-90"))
 
 
 def test_a_density_image_rules_mass_and_local_dose_and_its_gaps_are_warned_of():
@@ -206,8 +213,8 @@ def test_a_density_image_rules_mass_and_local_dose_and_its_gaps_are_warned_of():
     part = DensityMap(rho[:22], GRID.window((0, 0, 0), (22, 26, 30)))
     result = assess(case(density=part), LocalDeposition())
     assert result.rois["liver"].mass_g < 0.8 * result.rois["liver"].volume_ml
-    assert any("not reached by the density image" in a for a in result.record.assumptions)  # and no activity lies there
-    with pytest.raises(QuantityError, match="one uniform density"):
+    assert coded("density-gap", result.record.assumptions)  # and no activity lies there
+    with pytest.raises(QuantityError, check=refusal("engine-takes-no-density-image")):
         assess(case(density=part))
 
 
@@ -217,14 +224,13 @@ def test_activity_in_air_and_padding_is_reported_with_its_part():
     rho[0] = 0  # no density at all, and no activity
     for engine in (LocalDeposition(), RayTransport(point_kernel(), rays=64)):
         record = assess(case((LIVER,), density=DensityMap(rho, GRID)), engine).record
-        (said,) = [w for w in record.warnings if "(air)" in w]
-        assert "5.03% of the activity" in said  # a row of 320 voxels; 5760 in the liver, 150 of them fivefold
-        (gap,) = [
-            a for a in record.assumptions if "4.2% of the dose grid, with 0.00% of the activity, is not reached" in a
-        ]
-        assert "no dose and no mass" in gap
-        (lost,) = [a for a in record.assumptions if "of the emitted energy is not in the dose map" in a]
-        assert float(lost.split("%")[0]) > (5 if engine.name == "local" else 1)
+        (air,) = coded("density-of-air", record.warnings)
+        assert "5.03% of the activity" in air.sentence  # a row of 320 voxels; 5760 in the liver, 150 of them fivefold
+        (gap,) = coded("density-gap", record.assumptions)
+        assert "4.2% of the dose grid, with 0.00% of the activity, is not reached" in gap.sentence
+        assert "no dose and no mass" in gap.sentence
+        (missing,) = coded("energy-missing", record.assumptions)
+        assert missing.numbers["energy_fraction"] > (0.05 if engine.name == "local" else 0.01)
 
 
 def test_the_density_engine_takes_activity_and_density_on_the_grids_they_have():
@@ -249,9 +255,17 @@ def test_the_record_says_what_was_done():
     assert record.engine == "dpk"
     assert record.kernel["sha256"] == point_kernel().sha256
     assert record.constants is Y90
-    said = " ".join(record.assumptions)
-    for word in ("T½/ln 2", "K = 49.38", "1.04 g/mL", "Calibration administered", "not in the dose map", "α/β"):
-        assert word in said
+    words = {
+        "microspheres-fixed": "T½/ln 2",
+        "constants": "K = 49.38",
+        "density-uniform": "1.04 g/mL",
+        "calibration": "Calibration administered",
+        "energy-missing": "not in the dose map",
+        "tissue-parameters": "α/β",
+    }
+    for code, word in words.items():
+        assert all(word in remark.sentence for remark in coded(code, record.assumptions)), code
+        assert coded(code, record.assumptions)
 
 
 def test_energy_deposited_and_lost_add_up():
@@ -291,7 +305,8 @@ def test_what_if_all_activity_doubles_is_twice_the_dose():
     assert twice.rois["lesion"].mean_dose_gy == pytest.approx(2 * own.rois["lesion"].mean_dose_gy, rel=1e-6)
     assert twice.rois["lesion"].activity_mbq == pytest.approx(2 * own.rois["lesion"].activity_mbq, rel=1e-6)
     assert twice.totals.energy_j == pytest.approx(2 * own.totals.energy_j, rel=1e-6)
-    assert any("times 2" in a for a in twice.record.assumptions)
+    (changed,) = coded("activity-changed", twice.record.assumptions)
+    assert "times 2" in changed.sentence
 
 
 @pytest.mark.parametrize("grid", [None, GRID.window((3, 3, 4), (18, 20, 22))])
@@ -316,12 +331,12 @@ def test_what_if_regions_change_the_dose_does_not():
 
 @pytest.mark.parametrize("factor", [-1, np.nan, np.inf])
 def test_what_if_refuses_an_impossible_factor(factor):
-    with pytest.raises(QuantityError, match="activity_factor"):
+    with pytest.raises(QuantityError, check=refusal("value-out-of-range")):
         what_if(assess(case()), activity_factor=factor)
 
 
 def test_what_if_refuses_another_engine_for_a_territory():
-    with pytest.raises(QuantityError, match="engine"):
+    with pytest.raises(QuantityError, check=refusal("engine-differs")):
         what_if(assess(case()), LocalDeposition(), activity_factor=2, territory="lesion")
 
 
@@ -335,7 +350,9 @@ def test_what_if_keeps_the_engine_that_made_the_dose():
 
 def test_what_if_says_once_what_energy_is_missing():
     changed = what_if(assess(case()), activity_factor=3, territory="lesion")
-    assert len([a for a in changed.record.assumptions if "of the emitted energy" in a]) == 1
+    (missing,) = coded("energy-missing", changed.record.assumptions)
+    totals = changed.totals
+    assert missing.numbers["energy_fraction"] == pytest.approx(1 - totals.energy_j / totals.energy_emitted_j)
 
 
 @pytest.mark.parametrize("nested", [True, False])

@@ -198,11 +198,12 @@ def place_error():
 
 @pytest.fixture(scope="session")
 def refused():
-    """Caller that wants a refusal of the house with these words, and without anything that names the patient."""
+    """Caller that wants a refusal with these words, of this kind, and without anything that names the patient."""
 
-    def call(action: Callable[[], object], *words: str) -> str:
+    def call(action: Callable[[], object], *words: str, code: str | None = None) -> str:
         with pytest.raises(VoxeldoseError) as caught:
             action()
+        assert code in (None, caught.value.code)
         message = str(caught.value)
         missing = [w for w in words if w not in message]
         assert not missing, f"{missing} not in: {message}"
@@ -226,7 +227,7 @@ def anonymous():
 
 @pytest.fixture(scope="session")
 def make_grid():
-    """Maker of an anisotropic grid with unequal axes in the house's order, axial, oblique or left-handed."""
+    """Maker of an anisotropic grid with unequal axes in LPS+ (k, j, i) order, axial, oblique or left-handed."""
 
     def make(kind: str = "axial", shape: tuple = (4, 6, 9), frame_uid: str | None = FRAME) -> Grid:
         spacing = (3.0, 2.0, 1.5)

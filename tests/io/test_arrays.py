@@ -323,3 +323,34 @@ def test_an_unknown_suffix_when_writing_is_refused(tmp_path, make_grid, field):
     grid = make_grid()
     with pytest.raises(InputError, match="nii"):
         write_nifti(Volume(field(grid), grid), tmp_path / "dose.dat")
+
+
+def set_unit(image):
+    image.header.set_xyzt_units("meter")
+
+
+def lose_place(image):
+    image.set_sform(None, 0)
+    image.set_qform(None, 0)
+
+
+@pytest.mark.parametrize(("change", "code"), [(set_unit, "unit-wrong"), (lose_place, "place-unknown")])
+def test_a_header_that_cannot_be_used_has_its_code(tmp_path, change, code):
+    image = ras_image((0, 1, 2), (1, 1, 1))
+    change(image)
+    nib.save(image, tmp_path / "a.nii")
+    with pytest.raises(InputError) as refusal:
+        read_array(tmp_path / "a.nii")
+    assert refusal.value.code == code
+
+
+def test_files_that_cannot_be_read_have_their_codes(tmp_path):
+    (tmp_path / "a.nii").write_bytes(b"no image")
+    (tmp_path / "a.nrrd").write_bytes(b"no image")
+    (tmp_path / "a.png").write_bytes(b"no image")
+    nib.save(nib.Nifti1Image(np.zeros((3, 4, 5, 2), np.float32), np.eye(4)), tmp_path / "times.nii")
+    codes = {"a.nii": "file-damaged", "a.nrrd": "file-damaged", "a.png": "format-unknown", "none.nii": "file-missing"}
+    for name, code in (codes | {"times.nii": "dimensions-not-three"}).items():
+        with pytest.raises(InputError) as refusal:
+            read_array(tmp_path / name)
+        assert refusal.value.code == code, name

@@ -1,4 +1,4 @@
-"""Thousands of damaged files: each is refused in the house's words or read to the same result; never a traceback, a hang,
+"""Thousands of damaged files: each is refused with a reason or read to the same result; never a traceback, a hang,
 a flood of memory, or another result in silence.
 
 Damage is drawn from fixed seeds. *Loss* (something is gone or is no value any more) must never change a result without a
@@ -312,6 +312,27 @@ def test_damaged_segmentations(on_ct, tmp_path):
     folder, rois = on_ct
     write_seg(rois, tmp_path / "rois.dcm", reference=folder)
     survive(tmp_path / "rois.dcm", tmp_path, read_labels, damage_dicom, 240)
+
+
+def lose_number_of_frames(ds: Dataset) -> None:
+    del ds.NumberOfFrames
+
+
+def rename_a_segment(ds: Dataset) -> None:
+    ds.SegmentSequence[1].SegmentNumber = 9
+
+
+@pytest.mark.parametrize(
+    ("change", "code"), [(lose_number_of_frames, "frames-undescribed"), (rename_a_segment, "segments-undescribed")]
+)
+def test_a_segmentation_that_would_lose_frames_in_silence_is_refused(on_ct, tmp_path, refused, change, code):
+    folder, rois = on_ct
+    path = tmp_path / "rois.dcm"
+    write_seg(rois, path, reference=folder)
+    ds = dcmread(path)
+    change(ds)
+    ds.save_as(path)
+    refused(lambda: read_labels(path), str(path), code=code)
 
 
 def test_damaged_structure_sets(on_ct, tmp_path):

@@ -40,29 +40,29 @@ def test_every_series_and_image_file_is_one_row_with_a_verdict(write_series, wri
     labels[1, 1, 1] = 1
     write_label_map(tmp_path / "liver.nii.gz", labels)
     rows = inspect(tmp_path)
-    assert all(set(row) == KEYS for row in rows)
-    assert {row["kind"]: row["use"] for row in rows} == {
-        "CT": "ct",
-        "PT": "activity",
-        "NM": "activity",
-        "file": "rois",
+    assert all(set(row.as_dict()) == KEYS for row in rows)
+    assert {row.kind: row.uses for row in rows} == {
+        "CT": ("ct",),
+        "PT": ("activity",),
+        "NM": ("activity",),
+        "file": ("rois",),
     }
-    assert all(isinstance(row["verdict"], str) and "refused" not in row["verdict"] for row in rows)
+    assert all(isinstance(row.verdict, str) and "refused" not in row.verdict for row in rows)
 
 
 def test_a_pet_row_tells_nuclide_units_decay_grid_and_instant(write_series):
     (row,) = inspect(write_series("PT"))
-    assert (row["nuclide"], row["units"], row["decay"], row["files"]) == ("Y-90", "BQML", "START", 5)
-    assert row["vendor"] == "ACME Testomat"
-    assert row["grid"] == "5 x 7 x 9 voxels of 3 x 2 x 1.5 mm (k, j, i)"
-    assert "2024-05-02T14:05:00+00:00" in row["verdict"]
+    assert (row.nuclide, row.units, row.decay, row.files) == ("Y-90", "BQML", "START", 5)
+    assert row.vendor == "ACME Testomat"
+    assert row.grid_text == "5 x 7 x 9 voxels of 3 x 2 x 1.5 mm (k, j, i)"
+    assert "2024-05-02T14:05:00+00:00" in row.verdict
 
 
 def test_a_series_that_would_be_refused_says_why(write_series):
     (row,) = inspect(write_series("CT", change=lambda _, n: n != 2))
-    assert row["use"] is None
-    assert row["verdict"].startswith("refused: ")
-    assert "missing" in row["verdict"]
+    assert row.uses == ()
+    assert row.verdict == f"refused: {row.refusal}"
+    assert "missing" in row.verdict
 
 
 @pytest.mark.parametrize("modality", ["CT", "PT"])
@@ -74,7 +74,7 @@ def test_a_row_holds_nothing_of_the_patient(write_series, anonymous, modality):
 
 def test_a_refused_spect_row_holds_nothing_of_the_patient(write_nm, anonymous):
     (row,) = inspect(write_nm(change=lambda ds: delattr(ds, "DetectorInformationSequence")))
-    assert "Detector Information Sequence" in row["verdict"]
+    assert "Detector Information Sequence" in row.verdict
     anonymous(str(row))
 
 
@@ -84,8 +84,8 @@ def test_two_series_in_one_folder_are_two_rows(write_series):
     for file in list((folder.parent / "b").iterdir()):
         shutil.move(file, folder / f"b_{file.name}")
     rows = inspect(folder)
-    assert [row["use"] for row in rows] == ["ct", "ct"]
-    assert len({row["series_uid"] for row in rows}) == 2
+    assert [row.uses for row in rows] == [("ct",), ("ct",)]
+    assert len({row.series_uid for row in rows}) == 2
 
 
 def test_a_series_spread_over_subfolders_can_be_used_as_reading_it_can(write_series):
@@ -94,33 +94,36 @@ def test_a_series_spread_over_subfolders_can_be_used_as_reading_it_can(write_ser
         (folder / f"IM{n}").mkdir()
         shutil.move(file, folder / f"IM{n}" / "slice")
     (row,) = inspect(folder)
-    assert row["use"] == "ct", row["verdict"]
+    assert row.uses == ("ct",), row.verdict
 
 
 def test_a_modality_without_a_use_says_so(write_series):
     rows = inspect(write_series("CT", change=lambda ds, _: setattr(ds, "Modality", "MR")))
-    assert rows[0]["use"] is None
-    assert "MR is not used" in rows[0]["verdict"]
+    assert rows[0].uses == ()
+    assert "MR is not used" in rows[0].verdict
 
 
 def test_a_file_of_fractions_needs_its_quantity(tmp_path):
     write_label_map(tmp_path / "uptake.nii.gz", np.linspace(0, 7, 60, dtype=np.float32).reshape(3, 4, 5))
     (row,) = inspect(tmp_path)
-    assert "quantity" in row["use"]
-    assert "from 0 to 7" in row["verdict"]
+    assert row.uses == ("activity", "ct", "density")
+    assert row.as_dict()["use"] == "activity (say its quantity), ct or density"
+    assert "activity.quantity" in row.needs
+    assert "from 0 to 7" in row.verdict
 
 
 def test_a_label_map_without_names_says_so(tmp_path):
     write_label_map(tmp_path / "seg.nii.gz", np.arange(60, dtype=np.uint8).reshape(3, 4, 5) % 3)
     (row,) = inspect(tmp_path / "seg.nii.gz")
-    assert "labels need names" in row["verdict"]
+    assert "labels need names" in row.verdict
+    assert set(row.needs) == {"rois.labels"}
 
 
 def test_a_file_of_four_dimensions_is_refused_in_its_row(tmp_path):
     write_label_map(tmp_path / "dynamic.nii.gz", np.ones((3, 4, 5, 2), np.float32))
     (row,) = inspect(tmp_path)
-    assert "refused" in row["verdict"]
-    assert row["use"] is None
+    assert row.refusal.code == "dimensions-not-three"
+    assert row.uses == ()
 
 
 def test_a_folder_with_nothing_of_use_is_refused(tmp_path):
@@ -146,7 +149,7 @@ def test_a_pet_row_dates_series_acquisition_and_administration(write_series):
         ds.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartDateTime = "20240502101500"
 
     (row,) = inspect(write_series("PT", change=dated))
-    assert row["instants"] == {
+    assert row.instants == {
         "series": "2024-05-02T14:05:00+02:00",
         "acquired": "2024-05-02T14:05:00+02:00",
         "administered": "2024-05-02T10:15:00+02:00",
@@ -156,8 +159,9 @@ def test_a_pet_row_dates_series_acquisition_and_administration(write_series):
 
 def test_instants_without_a_stated_zone_have_none(write_series):
     (row,) = inspect(write_series("PT"))
-    assert row["instants"]["series"] == "2024-05-02T14:05:00"
-    assert "no time zone stated" in row["quirks"]
+    assert row.instants["series"] == "2024-05-02T14:05:00"
+    assert row.states_zone is False
+    assert "no time zone stated" in row.quirks
 
 
 def test_an_administration_without_its_date_says_so(write_series):
@@ -165,7 +169,7 @@ def test_an_administration_without_its_date_says_so(write_series):
         ds.RadiopharmaceuticalInformationSequence[0].RadiopharmaceuticalStartTime = "101500"
 
     (row,) = inspect(write_series("PT", change=timed))
-    assert row["instants"]["administered"] == "10:15 on an unknown day"
+    assert row.instants["administered"] == "10:15 on an unknown day"
 
 
 @pytest.mark.parametrize(
@@ -181,14 +185,14 @@ def test_an_administration_without_its_date_says_so(write_series):
 )
 def test_a_quirk_of_a_ct_is_named(write_series, change, quirk):
     (row,) = inspect(write_series("CT", change=change))
-    assert quirk in row["quirks"]
+    assert quirk in row.quirks
 
 
 def test_quirks_of_a_spect_are_named(write_nm):
     (row,) = inspect(write_nm(sign=-1, change=setting(NumberOfEnergyWindows=2)))
-    assert "frames run against row x column (negative spacing)" in row["quirks"]
-    assert "2 energy windows" in row["quirks"]
-    assert "activity.energy_window" in row["needs"]
+    assert "frames run against row x column (negative spacing)" in row.quirks
+    assert "2 energy windows" in row.quirks
+    assert "activity.energy_window" in row.needs
 
 
 def test_beds_and_philips_factors_are_named(write_series):
@@ -197,7 +201,7 @@ def test_beds_and_philips_factors_are_named(write_series):
         ds.private_block(0x7053, "Philips PET Private Group", create=True).add_new(0x09, "DS", "3.75")
 
     (row,) = inspect(write_series("PT", change=philips))
-    assert {"Philips factor to Bq/mL 3.75", "2 bed positions or frames"} <= set(row["quirks"])
+    assert {"Philips factor to Bq/mL 3.75", "2 bed positions or frames"} <= set(row.quirks)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +214,7 @@ def test_beds_and_philips_factors_are_named(write_series):
 )
 def test_what_a_pet_needs_is_named_by_its_key(write_series, change, key):
     (row,) = inspect(write_series("PT", change=change))
-    assert key in row["needs"]
+    assert key in row.needs
 
 
 def test_another_nuclide_needs_the_users_word(write_series):
@@ -219,9 +223,9 @@ def test_another_nuclide_needs_the_users_word(write_series):
         drug.RadionuclideCodeSequence[0].CodeMeaning, drug.RadionuclideHalfLife = "^18^Fluorine", 6586.2
 
     (row,) = inspect(write_series("PT", change=fluorine))
-    assert {"activity.undo_nuclide", "activity.image_nuclide"} <= set(row["needs"])
+    assert {"activity.undo_nuclide", "activity.image_nuclide"} <= set(row.needs)
 
 
 def test_uneven_ct_slices_need_the_users_word(write_series):
     (row,) = inspect(write_series("CT", change=lambda _, n: n != 2))
-    assert set(row["needs"]) == {"ct.uneven"}
+    assert set(row.needs) == {"ct.uneven"}

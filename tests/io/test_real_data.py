@@ -114,7 +114,7 @@ def test_a_recon_tomo_without_geometry_is_refused_in_spite_of_its_old_dates(data
     path = data_folder / "nm_recon_tomo_heart" / "NM-MONO2-16-13x-heart.dcm"
     refused(lambda: read_spect(path), str(path), "Detector Information Sequence", "NIfTI")
     (row,) = inspect(path)
-    assert row["verdict"].startswith("refused")
+    assert row.verdict.startswith("refused")
 
 
 def test_a_ct_scanned_feet_first_is_read_with_k_to_the_head(data_folder):
@@ -188,7 +188,7 @@ def test_a_mask_of_one_label_is_named_by_its_file(data_folder):
 def test_every_public_folder_can_be_inspected_without_naming_a_patient(data_folder):
     names = ("ct_seg_dcmqi", "pydicom_misc", "nm_recon_tomo_heart", "seg_highdicom", "rt_dicompyler")
     rows = [row for name in names for row in inspect(data_folder / name)]
-    assert all(row["verdict"] for row in rows)
-    text = str([{k: v for k, v in row.items() if k != "path"} for row in rows])
+    assert all(row.verdict for row in rows)
+    text = str([{k: v for k, v in row.as_dict().items() if k != "path"} for row in rows])
     for patient in ("JANCT000", "Anonymized^", "CompressedSamples"):
         assert patient not in text

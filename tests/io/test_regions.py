@@ -61,7 +61,9 @@ def test_label_keys_may_be_text_as_in_a_case_file(tmp_path):
 def test_labels_left_out_of_the_mapping_are_noted(tmp_path):
     path = save(tmp_path / "seg.nii.gz", label_map())
     (roi,) = read_labels(path, {5: ("liver", "liver")})
-    assert any("not used: 7" in note for note in roi.remarks)
+    assert [r.code for r in roi.remarks] == ["label-map-without-overlap", "labels-unused"]
+    assert roi.remarks[1].numbers == {"labels": "7"}
+    assert "not used: 7" in roi.remarks[1].sentence
 
 
 def test_a_label_that_is_named_but_absent_is_refused(tmp_path, refused):
@@ -89,7 +91,8 @@ def test_two_regions_of_one_name_are_refused(tmp_path, refused):
 def test_one_voxel_one_label_is_noted_since_the_liver_there_does_not_hold_its_tumors(tmp_path):
     path = save(tmp_path / "seg.nii.gz", label_map())
     rois = read_labels(path, {5: ("liver", "liver"), 7: ("lesion", "tumor")})
-    assert any("does not hold its tumors" in note for note in rois["liver"].remarks)
+    (remark,) = (r for r in rois["liver"].remarks if r.code == "label-map-without-overlap")
+    assert "does not hold its tumors" in remark.sentence
 
 
 def test_whole_numbers_stored_as_floats_are_labels(tmp_path):
@@ -103,7 +106,9 @@ def test_a_mask_takes_its_name_and_role_from_its_file_name(tmp_path, value):
     (roi,) = read_labels(path)
     assert (roi.name, roi.role) == ("Liver_Tumor", "tumor")
     assert roi.volume_ml == pytest.approx(0.144)
-    assert any("taken from its name" in note for note in roi.remarks)
+    (remark,) = roi.remarks
+    assert (remark.code, remark.numbers) == ("role-from-name", {"roi": "Liver_Tumor", "role": "tumor"})
+    assert remark.sentence == "ROI Liver_Tumor has the role tumor, taken from its name."
 
 
 def test_a_mask_of_fractions_keeps_them(tmp_path):
@@ -236,7 +241,7 @@ def test_masks_of_a_folder_are_renamed_by_their_file_names(tmp_path):
 
 def test_a_label_map_in_a_folder_of_masks_is_refused(tmp_path, refused):
     path = save(tmp_path / "liver.nii.gz", label_map())
-    refused(lambda: read_labels(tmp_path), str(path), "2 labels", "one mask a file")
+    refused(lambda: read_labels(tmp_path), str(path), "2 labels", "one mask per file")
 
 
 def test_a_folder_without_masks_is_refused(tmp_path, refused):

@@ -2,9 +2,10 @@ import itertools
 
 import numpy as np
 import pytest
+from remarks import refusal
 
 from voxeldose.errors import GeometryError
-from voxeldose.model.grid import Grid, towards_lps
+from voxeldose.model.grid import Grid, bounding_box, towards_lps
 
 
 def rotation(degrees: float, axis: int) -> np.ndarray:
@@ -75,7 +76,7 @@ def test_two_frames_are_refused_with_both_named():
 
 @pytest.mark.parametrize("shape", [(0, 1, 1), (2, 3), (-1, 2, 2)])
 def test_a_grid_without_three_axes_is_refused(shape):
-    with pytest.raises(GeometryError, match="three axes"):
+    with pytest.raises(GeometryError, check=refusal("grid-impossible")):
         Grid(shape, np.eye(4))
 
 
@@ -146,3 +147,11 @@ def test_turned_axes_point_to_head_back_and_left():
     assert grid.directions[2, 0] > 0.9
     assert grid.directions[1, 1] > 0.9
     assert grid.directions[0, 2] > 0.9
+
+
+def test_a_bounding_box_holds_every_true_element_and_no_more():
+    mask = np.zeros((6, 7, 8), bool)
+    mask[2, 3, 4] = mask[4, 1, 7] = True
+    assert bounding_box(mask) == np.s_[2:5, 1:4, 4:8]
+    assert bounding_box(mask[2]) == np.s_[3:4, 4:5]
+    assert bounding_box(np.zeros((6, 7, 8), bool)) is None

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from remarks import refusal
 
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.contours import from_contours
@@ -45,13 +46,53 @@ def test_an_impossible_region_is_refused(change, error):
 
 
 def test_occupancy_of_another_shape_is_refused():
-    with pytest.raises(GeometryError, match="occupancy has shape"):
+    with pytest.raises(GeometryError, check=refusal("grid-differs")):
         Roi("a", "tumor", np.ones((2, 2, 2)), GRID)
 
 
 def test_two_regions_of_one_name_are_refused():
     with pytest.raises(QuantityError, match="same name: a"):
         RoiSet((block(), block()))
+
+
+OTHER = Grid.from_axes((6, 7, 8), (3, 2, 1.5), (0, 0, 0))
+
+
+@pytest.mark.parametrize(
+    ("grids", "kept"),
+    [
+        ((GRID, Grid.from_axes((6, 7, 8), (3, 2, 1), (0, 0, 0))), True),
+        ((GRID, OTHER), False),
+        ((GRID, None), False),
+        ((None, GRID), False),
+        ((None, None), False),
+        ((Grid.from_axes((6, 7, 8), (3, 2, 1), (0, 0, 0), frame_uid="1.2"), GRID), True),
+    ],
+)
+def test_a_sum_of_sets_has_a_grid_only_if_both_have_the_same(grids, kept):
+    one, two = (RoiSet((block(name),), grid) for name, grid in zip("ab", grids, strict=True))
+    both = one + two
+    assert both.names() == ["a", "b"]
+    assert (both.grid is not None) == kept
+    assert not kept or both.grid.matches(GRID)
+
+
+def test_grids_in_two_frames_of_reference_are_not_the_same_grid_of_a_sum():
+    one, two = (Grid.from_axes((6, 7, 8), (3, 2, 1), (0, 0, 0), frame_uid=uid) for uid in ("1.2", "1.3"))
+    assert (RoiSet((block("a"),), one) + RoiSet((block("b"),), two)).grid is None
+
+
+def test_a_grid_lost_in_a_sum_does_not_come_back_with_a_third_set():
+    sets = [RoiSet((block(name),), grid) for name, grid in zip("abc", (GRID, OTHER, GRID), strict=True)]
+    assert sum(sets, RoiSet()).grid is None
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_empty_set_adds_nothing_and_takes_no_grid_away(order):
+    some = RoiSet((block(),), GRID)
+    one, two = [RoiSet(), some][::order]
+    assert (one + two).grid is GRID
+    assert (one + two).names() == ["a"]
 
 
 def test_an_unknown_name_lists_the_known_ones():
@@ -117,5 +158,6 @@ def test_a_contour_that_is_there_twice_counts_once_and_is_told():
     once, _, _ = from_contours(square)
     twice, grid, remarks = from_contours([*square, square[1]])
     np.testing.assert_array_equal(once, twice)
-    assert "1 contours are in the file twice" in remarks[0]
+    assert [(r.code, r.numbers) for r in remarks] == [("contours-twice", {"contours": 1})]
+    assert "1 contours are in the file twice" in remarks[0].sentence
     assert twice.sum(dtype=float) * grid.voxel_volume_ml == pytest.approx(20 * 10 * 9 / 1000, rel=1e-3)

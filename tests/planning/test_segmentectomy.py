@@ -93,7 +93,7 @@ def test_facts_of_an_assessment():
         "administration": {"device": "glass", "lung_shunt_fraction": 0.05},
         "constants": {"gy_kg_per_gbq": 50.0},
     }
-    facts = facts_of(content, segments=1, albi_grade=None)
+    facts = facts_of(content, SegmentectomyFacts(segments=1))
     assert facts.perfused_gy == pytest.approx(50 * 1000 * 0.95 / 104)  # one compartment, not the map's mean
     assert facts.perfused_voxel_gy == 380
     assert facts.treated_fraction == pytest.approx(100 / 1030)

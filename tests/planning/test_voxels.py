@@ -91,7 +91,8 @@ def test_a_limit_for_a_coverage_is_kept_on_the_scaled_map_and_just_so(predicted,
     plan = plan_voxels(predicted, [Wish("a.b", "mean", 1e6)], [Wish("normal_liver", f"V{dose:.3f}", fraction)])
     dose = round(dose, 3)
     assert plan.binding.startswith("normal_liver")
-    assert plan.warnings[0].endswith("is not met.")
+    assert plan.warnings[0].code == "goal-missed"
+    assert plan.warnings[0].sentence.endswith("is not met.")
     assert at(predicted, plan).rois["normal_liver"].dvh.coverage(dose) <= fraction
     more = what_if(predicted, activity_factor=plan.activity_mbq * (1 + 3e-6) / predicted.case.administration.net_mbq)
     assert more.rois["normal_liver"].dvh.coverage(dose) > fraction
@@ -128,7 +129,7 @@ def test_lungs_without_a_dose_map_take_shunt_and_mass_and_the_plan_says_so(predi
     plan = plan_voxels(predicted, [], [Wish("lung", "mean", 30.0)], lungs=Lungs(0.08, 800.0))
     assert plan.activity_mbq == pytest.approx(30 * 800 / (Y90.gy_kg_per_gbq * 0.08))
     assert plan.lung_gy == pytest.approx(30)
-    assert any("LSF 0.08 and 800 g" in a for a in plan.assumptions)
+    assert any("LSF 0.08 and 800 g" in a.sentence for a in plan.assumptions)
     by_name = plan_voxels(predicted, [], [Wish("lungs", "mean", 30.0)], lungs=Lungs(0.08, 800.0))
     assert by_name.activity_mbq == plan.activity_mbq
 
@@ -139,7 +140,7 @@ def test_lungs_with_a_dose_map_take_that():
     result = assess(Case(image, RoiSet(ROIS), Administration(Y90, 1000.0, AT), density=0.3), LocalDeposition())
     plan = plan_voxels(result, [], [Wish("lung", "mean", 30.0)])
     assert at(result, plan).rois["lungs"].mean_dose_gy == pytest.approx(30, rel=1e-6)
-    assert any("dose map in lungs" in a for a in plan.assumptions)
+    assert any("dose map in lungs" in a.sentence for a in plan.assumptions)
 
 
 @pytest.mark.parametrize(
@@ -165,37 +166,46 @@ def test_what_cannot_be_asked_is_refused_with_the_reason(predicted, wish, words)
 def test_a_lung_limit_without_shunt_and_no_wish_at_all_are_refused(predicted):
     case = predicted.case
     unknown = assess(Case(case.activity, case.rois, Administration(Y90, 900.0, AT)), LocalDeposition())
-    with pytest.raises(QuantityError, match="no lung shunt fraction is known"):
+    with pytest.raises(QuantityError) as refused:
         plan_voxels(unknown, [], [Wish("lung", "mean", 30.0)])
-    with pytest.raises(QuantityError, match="No activity reaches any"):
+    assert refused.value.code == "lung-shunt-missing"
+    with pytest.raises(QuantityError) as refused:
         plan_voxels(unknown, [], [Wish("lung", "mean", 30.0)], lungs=Lungs(0.0))
-    with pytest.raises(QuantityError, match="A goal or a limit"):
+    assert refused.value.code == "goal-unreachable"
+    with pytest.raises(QuantityError) as refused:
         plan_voxels(predicted, [])
+    assert refused.value.code == "goal-missing"
 
 
 def test_masses_and_ratio_of_a_case_are_those_of_the_perfused_region(predicted):
-    territory, unperfused_g, said = territory_of(
+    found = territory_of(
         assess(
             Case(predicted.case.activity, RoiSet(ROIS[:2] + ROIS[3:4]), predicted.case.administration),
             LocalDeposition(),
         ),
         0.05,
     )
-    rois = predicted.rois
+    rois, territory = predicted.rois, found.territory
     assert territory.normal_g == pytest.approx(rois["right"].mass_g - rois["a.b"].mass_g)
     normal = (rois["right"].activity_mbq - rois["a.b"].activity_mbq) / territory.normal_g
     assert territory.tumors[0].ratio == pytest.approx(rois["a.b"].activity_mbq / rois["a.b"].mass_g / normal)
-    assert unperfused_g + territory.perfused_g == pytest.approx(rois["liver"].mass_g, rel=1e-6)
-    assert "right without its tumors" in said[0]
+    assert found.unperfused_g + territory.perfused_g == pytest.approx(rois["liver"].mass_g, rel=1e-6)
+    assert found.assumptions[0].code == "normal-liver-of-perfused"
     assert perfused_mass_g(predicted) == (rois["right"].mass_g, "right")
     assert perfused_mass_g(predicted, "liver")[0] == rois["liver"].mass_g
 
 
 def test_a_tumor_perfused_in_part_and_missing_regions_are_refused(predicted):
-    with pytest.raises(QuantityError, match="of small lies in right"):
+    with pytest.raises(QuantityError) as refused:
         territory_of(predicted)
+    assert refused.value.code == "region-perfused-in-part"
+    assert refused.value.fields["roi"] == "small"
     bare = assess(Case(predicted.case.activity, RoiSet(ROIS[:1]), predicted.case.administration), LocalDeposition())
-    with pytest.raises(QuantityError, match="role 'tumor'"):
+    with pytest.raises(QuantityError) as refused:
         territory_of(bare)
-    with pytest.raises(QuantityError, match="role 'perfused'"):
+    assert refused.value.code == "region-missing"
+    assert refused.value.fields["role"] == "tumor"
+    with pytest.raises(QuantityError) as refused:
         perfused_mass_g(bare)
+    assert refused.value.code == "region-missing"
+    assert refused.value.fields["role"] == "perfused"

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from voxeldose.model.administration import administration_from_assays
+from voxeldose.model.administration import Assay, administration_from_assays
 from voxeldose.model.radionuclide import Y90, Y90_LEGACY, Y90_VENDOR, Radionuclide
 from voxeldose.planning.body_surface import plan_body_surface
 from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
@@ -131,8 +131,8 @@ def test_20_delivered_activity():
     given = administration_from_assays(
         Y90,
         at=AT,
-        vial=(3120.0, CALIBRATED),
-        residual=(45.0, datetime(2024, 5, 2, 15, 0, tzinfo=UTC)),
+        vial=Assay(3120.0, CALIBRATED),
+        residual=Assay(45.0, datetime(2024, 5, 2, 15, 0, tzinfo=UTC)),
         lung_shunt_fraction=0.05,
     )
     assert given.administered_mbq == pytest.approx(2939.7, abs=0.05)

@@ -40,11 +40,16 @@ def test_voxel_s_values_of_scaled_water_are_those_of_lanconelli(size):
     compare_with_lanconelli(size, 1.0, TOLERANCE)
 
 
+#: With tissue's range nothing but the two Monte Carlo codes differs. Goal: 2 %, as two codes agree on the energy that electrons
+#: leave in a few millimetres; 10 % where bremsstrahlung alone arrives (offset 200 at 9.28 mm), for which codes differ more.
+TISSUE_GOAL, BREMSSTRAHLUNG_GOAL = 0.02, 0.10
+
+
 @pytest.mark.parametrize("size", LANCONELLI)
 def test_voxel_s_values_with_the_range_of_tissue_are_those_of_lanconelli(size):
-    # found: self 0.5 to 1.3 % low (two Monte Carlo codes near the source), faces to 0.9 %, edges 0.4 %, corners 0.5 %, 200
-    # 1.1 %; at 9.28 mm offset 200 holds bremsstrahlung alone: 5 % high
-    compare_with_lanconelli(size, TISSUE_RANGE, (0.015, 0.01, 0.005, 0.006, 0.012 if size <= 6 else 0.06))
+    # found: self 0.5 to 1.3 % low, faces to 0.9 %, edges 0.4 %, corners 0.5 %, 200 1.1 %; bremsstrahlung alone 5 % high.
+    # The goals were written down with these known.
+    compare_with_lanconelli(size, TISSUE_RANGE, (*[TISSUE_GOAL] * 4, TISSUE_GOAL if size <= 6 else BREMSSTRAHLUNG_GOAL))
 
 
 def test_the_command_line_makes_kernels_of_soft_tissue_too(tmp_path):

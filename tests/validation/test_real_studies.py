@@ -52,14 +52,14 @@ def test_the_sirt_example_gives_every_result(sirt, tmp_path, more):
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     # on its CT there is no SEG: each of its slices claims a study of its own
-    no_seg = any("rois.dcm and measurements.dcm were not written" in w for w in content["warnings"])
+    no_seg = any("rois.dcm and measurements.dcm were not written" in w["message"] for w in content["warnings"])
     assert no_seg == (more == ("--grid", "ct"))
     assert {p.name for p in (tmp_path / "out").iterdir()} == FILES | DICOM_FILES - (
         {"rois.dcm", "measurements.dcm"} if no_seg else set()
     )
     assert content["rois"]["lesion"]["mean_dose_gy"] > 20 * content["rois"]["liver"]["mean_dose_gy"]
     assert content["totals"]["recovered_fraction"] is None
-    assert any("counts" in a for a in content["assumptions"])
+    assert any("counts" in a["message"] for a in content["assumptions"])
 
 
 def test_an_fdg_pet_goes_on_only_when_told_to(data_folder, tmp_path):
@@ -85,7 +85,7 @@ def test_an_fdg_pet_goes_on_only_when_told_to(data_folder, tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == FILES | DICOM_FILES
     content = json.loads(result.stdout)
     assert content["rois"]["mask"]["volume_ml"] == pytest.approx(365.32, abs=0.01)  # 117145 voxels of the mask
-    assert any("F-18" in a for a in content["assumptions"])
+    assert "image-nuclide-differs" in [a["code"] for a in content["assumptions"]]
 
 
 def test_a_pet_in_suv_is_refused_as_activity(data_folder, tmp_path):

@@ -135,7 +135,7 @@ def test_volumes_are_no_farther_from_the_truth_than_those_of_plastimatch(structu
 def test_the_interpreted_type_is_kept_and_gives_the_role_where_the_name_tells_nothing(structures):
     rois = read_rtstruct(structures / "rs.dcm")
     assert rois["narrow"].role == "tumor"
-    assert any("taken from its code" in note for note in rois["narrow"].remarks)
+    assert any(r.code == "role-from-code" for r in rois["narrow"].remarks)
     assert rois["cylinder"].role == "other"
     renamed = read_rtstruct(structures / "rs.dcm", {"narrow": ("lesion_1", "tumor")})["lesion_1"]
     assert renamed.source_name == "narrow"

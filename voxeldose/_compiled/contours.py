@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 from numba import njit, types
+
+if TYPE_CHECKING:
+    from voxeldose._compiled.arrays import Doubles
 
 __all__ = ["fill"]
 
-DoubleArray = npt.NDArray[np.float64]
 
 _edges = types.Array(types.float64, 2, "C", readonly=True)
 _plane = types.Array(types.float64, 2, "C")
 
 
 @njit(types.void(_edges, types.int64, _plane), cache=True, nogil=True)
-def fill(edges: DoubleArray, rows_a_pixel: int, covered: DoubleArray) -> None:
+def fill(edges: Doubles, rows_a_pixel: int, covered: Doubles) -> None:
     """Add to ``covered`` (nj, ni) the part of each pixel inside the polygons, by the even-odd rule over all edges.
 
     ``edges`` (n, 4) float64 holds x₀, y₀, x₁, y₁ in pixels (integer = pixel centre), every polygon closed. Coverage is

@@ -14,17 +14,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from voxeldose._compiled.arrays import Doubles, Floats, Integers, Mask, ShortIntegers
+
 __all__ = ["Reach", "direct_sum", "find_reach", "fold_direct", "kernel_rows", "sum_spectra"]
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int32]
-Int64Array = npt.NDArray[np.int64]
 
 #: float32 values in 64 bytes: columns are worked on in multiples of it.
 LANES = 16
@@ -40,16 +38,17 @@ class Reach(NamedTuple):
     for none. ``box``: the activity as a whole. ``out``: all that its dose can reach.
     """
 
-    start: IntArray
-    stop: IntArray
+    start: ShortIntegers
+    stop: ShortIntegers
     box: tuple[slice, slice, slice]
     out: tuple[slice, slice, slice]
 
 
-def find_reach(source: FloatArray, size: tuple[int, ...]) -> Reach | None:
+def find_reach(source: Floats, size: tuple[int, ...]) -> Reach | None:
     """Find the activity and what a kernel of this size reaches from it; ``None`` if there is no activity."""
     reach = [n // 2 for n in size]
-    bits = source.view(np.uint32)  # their largest is found six times as fast as any() of floats; -0 is sorted out below
+    # the largest of the bits is found six times as fast as any() of floats; negative zero is handled below
+    bits = source.view(np.uint32)
     k = np.flatnonzero(bits.reshape(len(source), -1).max(axis=1))
     if not k.size:
         return None
@@ -86,7 +85,7 @@ def find_reach(source: FloatArray, size: tuple[int, ...]) -> Reach | None:
     return Reach(start, stop, box, (out_k, out_j, out_i))
 
 
-def _pick(values: IntArray, reach: int, axis: int, choose: np.ufunc) -> IntArray:
+def _pick(values: ShortIntegers, reach: int, axis: int, choose: np.ufunc) -> ShortIntegers:
     """The least or the largest value within ``reach`` along an axis."""
     values = np.moveaxis(values, axis, 0)
     found = values.copy()
@@ -97,7 +96,7 @@ def _pick(values: IntArray, reach: int, axis: int, choose: np.ufunc) -> IntArray
 
 
 @njit(nogil=True, **_INNER)
-def _sum_two(rows: FloatArray, one: int, two: int, given: int, total: FloatArray, n: int, into: int, size: int) -> None:
+def _sum_two(rows: Floats, one: int, two: int, given: int, total: Floats, n: int, into: int, size: int) -> None:
     """Write the sum of two rows, from the column ``given`` on, into row ``n`` of another array, from ``into`` on."""
     x, y, z = rows[one], rows[two], total[n]
     u, v = np.uintp(given), np.uintp(into)
@@ -106,7 +105,7 @@ def _sum_two(rows: FloatArray, one: int, two: int, given: int, total: FloatArray
 
 
 @njit(nogil=True, **_INNER)
-def _add(parts: FloatArray, n: int, given: int, total: FloatArray, line: int, into: int, size: int) -> None:
+def _add(parts: Floats, n: int, given: int, total: Floats, line: int, into: int, size: int) -> None:
     """Add a row, from the column ``given`` on, to a row of another array, from ``into`` on."""
     x, y = parts[n], total[line]
     u, v = np.uintp(given), np.uintp(into)
@@ -115,7 +114,7 @@ def _add(parts: FloatArray, n: int, given: int, total: FloatArray, line: int, in
 
 
 @njit(nogil=True, fastmath={"contract"}, **_INNER)
-def _add_four(x: FloatArray, weight: FloatArray, use: Int64Array, c: int, parts: FloatArray, a: int, size: int) -> None:
+def _add_four(x: Floats, weight: Floats, use: Integers, c: int, parts: Floats, a: int, size: int) -> None:
     """Add the four rows of ``x``, times their weights for the distances ``a`` and ``a + 1``, to those two parts."""
     x0, x1, x2, x3 = x[0], x[1], x[2], x[3]
     w0, w1, w2, w3 = weight[use[c]], weight[use[c + 1]], weight[use[c + 2]], weight[use[c + 3]]
@@ -130,22 +129,22 @@ def _add_four(x: FloatArray, weight: FloatArray, use: Int64Array, c: int, parts:
 
 @njit(nogil=True, cache=True, no_cfunc_wrapper=True, error_model="numpy")
 def fold_direct(
-    source: FloatArray,
-    filled: npt.NDArray[np.bool_],
-    start: Int64Array,
-    stop: Int64Array,
-    low: Int64Array,
-    high: Int64Array,
-    offset: Int64Array,
-    weight: FloatArray,
-    layout: Int64Array,
+    source: Floats,
+    filled: Mask,
+    start: Integers,
+    stop: Integers,
+    low: Integers,
+    high: Integers,
+    offset: Integers,
+    weight: Floats,
+    layout: Integers,
     begin: int,
     end: int,
-    use: Int64Array,
-    planes: FloatArray,
-    folded: FloatArray,
-    parts: FloatArray,
-    dose: FloatArray,
+    use: Integers,
+    planes: Floats,
+    folded: Floats,
+    parts: Floats,
+    dose: Floats,
 ) -> None:
     """Dose in the output slices ``begin`` to ``end`` by a direct sum over a kernel symmetric in each axis.
 
@@ -232,7 +231,7 @@ def fold_direct(
                                 _add(parts, a if a > 0 else -a, given, dose, line, into, end_i - into)
 
 
-def kernel_rows(octant: npt.NDArray[np.float64]) -> tuple[Int64Array, FloatArray]:
+def kernel_rows(octant: Doubles) -> tuple[Integers, Floats]:
     """The octant's rows that are not zero, widest first: ``offset`` and ``weight`` of :func:`fold_direct`."""
     wide = np.where(octant != 0, np.arange(octant.shape[2]), -1).max(axis=2)
     k, j = np.nonzero(wide >= 0)
@@ -246,9 +245,7 @@ def kernel_rows(octant: npt.NDArray[np.float64]) -> tuple[Int64Array, FloatArray
     return offset, weight
 
 
-def direct_sum(
-    values: FloatArray, octant: npt.NDArray[np.float64], reach: Reach, dose: FloatArray
-) -> Callable[[int, int], None]:
+def direct_sum(values: Floats, octant: Doubles, reach: Reach, dose: Floats) -> Callable[[int, int], None]:
     """Lay out the arrays of :func:`fold_direct`; the answer fills slices of ``dose``, counted from those in reach.
 
     Parameters
@@ -275,7 +272,7 @@ def direct_sum(
     padded = source.reshape(-1, tall, width)
     at_k, at_j = box[0].start - out[0].start + depth - 1, box[1].start - out[1].start + reach_j
     padded[at_k : at_k + part.shape[0], at_j : at_j + part.shape[1], : part.shape[2]] = part
-    some: npt.NDArray[np.bool_] = np.asarray(padded.any(axis=2))
+    some: Mask = np.asarray(padded.any(axis=2))
     filled = some.copy()
     for n in range(1, group):
         filled[:, :-n] |= some[:, n:]
@@ -299,7 +296,7 @@ def direct_sum(
     return work
 
 
-def _aligned(rows: int, columns: int) -> FloatArray:
+def _aligned(rows: int, columns: int) -> Floats:
     """Zeros that begin at a multiple of 64 bytes."""
     buffer = np.zeros(rows * columns + 16, np.float32)
     skip = -(buffer.ctypes.data // 4) % 16
@@ -307,7 +304,7 @@ def _aligned(rows: int, columns: int) -> FloatArray:
 
 
 @njit(nogil=True, cache=True, no_cfunc_wrapper=True, fastmath={"contract"})
-def sum_spectra(spectra: FloatArray, slot: IntArray, kernel: FloatArray, total: FloatArray) -> None:
+def sum_spectra(spectra: Floats, slot: ShortIntegers, kernel: Floats, total: Floats) -> None:
     """Write the spectra of some output slices: those of the slices around each, weighted by the kernel's.
 
     Parameters

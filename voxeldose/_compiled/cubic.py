@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-__all__ = ["add_cubes"]
+if TYPE_CHECKING:
+    from voxeldose._compiled.arrays import Doubles
 
-Doubles = npt.NDArray[np.float64]
+__all__ = ["add_cubes"]
 
 
 @njit(nogil=True, cache=True)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 from numba import njit, prange
+
+if TYPE_CHECKING:
+    from voxeldose._compiled.arrays import Doubles, Floats
 
 __all__ = ["ROUNDING", "search"]
 
-DoubleArray = npt.NDArray[np.float64]
-FloatArray = npt.NDArray[np.float32]
 
 #: An index this far beyond the outermost voxel centre still is that centre.
 ROUNDING = 1e-6
@@ -19,7 +21,7 @@ _HALVINGS = 2
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _between(values: FloatArray, k: float, j: float, i: float) -> float:
+def _between(values: Floats, k: float, j: float, i: float) -> float:
     """Value between voxel centres (trilinear); NaN beyond the outermost centres, where nothing is known."""
     nk, nj, ni = values.shape
     if min(k, j, i) < -ROUNDING or k > nk - 1 + ROUNDING or j > nj - 1 + ROUNDING or i > ni - 1 + ROUNDING:
@@ -41,14 +43,14 @@ def _between(values: FloatArray, k: float, j: float, i: float) -> float:
 
 @njit(parallel=True, cache=True, nogil=True)
 def search(
-    places: DoubleArray,
-    reference: DoubleArray,
-    tolerance: DoubleArray,
-    values: FloatArray,
-    spacing: DoubleArray,
-    offsets: DoubleArray,
-    criteria: DoubleArray,
-    gamma: DoubleArray,
+    places: Doubles,
+    reference: Doubles,
+    tolerance: Doubles,
+    values: Floats,
+    spacing: Doubles,
+    offsets: Doubles,
+    criteria: Doubles,
+    gamma: Doubles,
 ) -> None:
     """Write the gamma of each reference point into ``gamma`` (n,), at most the limit.
 

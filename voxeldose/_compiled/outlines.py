@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 from numba import njit
 
-__all__ = ["fill_moved"]
+if TYPE_CHECKING:
+    from voxeldose._compiled.arrays import Doubles, Floats, Integers
 
-FloatArray = npt.NDArray[np.float32]
+__all__ = ["fill_moved"]
 
 
 @njit(nogil=True, cache=True)
 def fill_moved(
-    outside: FloatArray,
-    cuts: npt.NDArray[np.int64],
-    shift: npt.NDArray[np.float64],
+    outside: Floats,
+    cuts: Integers,
+    shift: Doubles,
     level: float,
     width: float,
-    result: FloatArray,
+    result: Floats,
 ) -> None:
     """Write into ``result`` (nk, nj, ni) the fraction of each voxel where the shifted distance is below ``level``.
 

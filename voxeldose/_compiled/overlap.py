@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 from numba import njit, prange
+
+if TYPE_CHECKING:
+    from voxeldose._compiled.arrays import Doubles, Floats, Integers
 
 __all__ = ["gather"]
 
-DoubleArray = npt.NDArray[np.float64]
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 
 #: A face has four corners; each of the six planes that cut it to a cell may add one.
 _MOST = 12
 
 
 @njit(cache=True, nogil=True)
-def _cut(points: DoubleArray, count: int, axis: int, level: float, above: bool, out: DoubleArray) -> int:
+def _cut(points: Doubles, count: int, axis: int, level: float, above: bool, out: Doubles) -> int:
     """Write the part of a convex polygon (n, 3) above or below ``level`` along ``axis`` into ``out``; return its corners."""
     found = 0
     for n in range(count):
@@ -39,7 +40,7 @@ def _cut(points: DoubleArray, count: int, axis: int, level: float, above: bool, 
 
 
 @njit(cache=True, nogil=True)
-def _add_piece(points: DoubleArray, count: int, place: DoubleArray, sums: DoubleArray) -> None:
+def _add_piece(points: Doubles, count: int, place: Doubles, sums: Doubles) -> None:
     """Add to ``sums`` (7) the integrals over the polygon, seen along k, of h, h²/2, j h, i h, 1, j and i.
 
     h is the height above the cell's floor, j and i are counted from the cell's centre (``place``: floor, j, i). The
@@ -65,7 +66,7 @@ def _add_piece(points: DoubleArray, count: int, place: DoubleArray, sums: Double
 
 
 @njit(cache=True, nogil=True)
-def _span(points: DoubleArray, count: int, axis: int) -> tuple[int, int]:
+def _span(points: Doubles, count: int, axis: int) -> tuple[int, int]:
     """First and one past the last cell along ``axis`` that the points touch."""
     low, high = points[0, axis], points[0, axis]
     for n in range(1, count):
@@ -75,9 +76,7 @@ def _span(points: DoubleArray, count: int, axis: int) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def _integrate(
-    corners: DoubleArray, faces: IntArray, lowest: int, values: FloatArray, work: DoubleArray, result: DoubleArray
-) -> None:
+def _integrate(corners: Doubles, faces: Integers, lowest: int, values: Floats, work: Doubles, result: Doubles) -> None:
     """Write into ``result`` (4) the integral over one new voxel of the values, and of values times k, j and i.
 
     ``corners`` (8, 3) are its corners in cells of ``values``, ``lowest`` the first cell along k that it may touch.
@@ -130,7 +129,7 @@ def _integrate(
 
 
 @njit(cache=True, nogil=True)
-def _same(values: FloatArray, low: IntArray, high: IntArray) -> bool:
+def _same(values: Floats, low: Integers, high: Integers) -> bool:
     """Whether all cells from ``low`` to before ``high`` hold one value; cells outside the array hold 0."""
     nk, nj, ni = values.shape
     k0, k1 = max(low[0], 0), min(high[0], nk)
@@ -151,9 +150,7 @@ def _same(values: FloatArray, low: IntArray, high: IntArray) -> bool:
 
 
 @njit(cache=True, nogil=True, parallel=True)
-def gather(
-    values: FloatArray, matrix: DoubleArray, offset: DoubleArray, mean: DoubleArray, moments: DoubleArray
-) -> None:
+def gather(values: Floats, matrix: Doubles, offset: Doubles, mean: Doubles, moments: Doubles) -> None:
     """Write the mean of ``values`` over each voxel of another grid, and its first moments.
 
     ``values`` (nk, nj, ni) float32 fill their cells evenly and are 0 outside. ``matrix`` (3, 3) and ``offset`` (3,) take an

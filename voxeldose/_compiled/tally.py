@@ -4,25 +4,25 @@ Doses are binned by the upper 16 bits of their float32 pattern: it rises with a 
 bins it falls with one below zero. A bin is 0.4 to 0.8 % of the dose wide, and any rank is found exactly by looking into
 one bin.
 
-Images come flat, with a layout that says where rows begin (:func:`rows_of`): a loop over neighbours in memory is worked
-off several voxels at a time, one over an array of unknown strides is not. Each part of the work has its own small loop
+Images come flat, with a layout that says where rows begin (:func:`rows_of`): a loop over neighbours in memory is processed
+several voxels at a time, one over an array of unknown strides is not. Each part of the work has its own small loop
 over the same stretch of a row, which stays in the processor's first-level cache; sums are float64 in a fixed order.
 """
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import numpy.typing as npt
 from numba import njit, types
+
+if TYPE_CHECKING:
+    from voxeldose._compiled.arrays import Bits, Doubles, Floats, Integers, Mask
 
 __all__ = ["BINS", "pick", "rows_of", "tally"]
 
 BINS = 1 << 16
 
-FloatArray = npt.NDArray[np.float32]
-DoubleArray = npt.NDArray[np.float64]
-BitArray = npt.NDArray[np.uint32]
-LayoutArray = npt.NDArray[np.int64]
 
 _values = types.Array(types.float32, 1, "C", readonly=True)
 _bits = types.Array(types.uint32, 1, "C", readonly=True)
@@ -38,7 +38,7 @@ _INNER = {"nogil": True, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 STRETCH = 2048
 
 
-def rows_of(values: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, LayoutArray]:
+def rows_of(values: Floats, weights: Floats) -> tuple[Floats, Floats, Integers]:
     """Two images (nk, nj, ni) of one shape, such as windows of larger ones, flat and read-only, and their layout.
 
     The layout holds the shape, then how far apart slices and rows begin in each. Nothing is copied if neighbours in a
@@ -58,13 +58,13 @@ def rows_of(values: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatA
 
 
 @njit(**_INNER)
-def _add_to_bins(bits: BitArray, weights: FloatArray, sums: DoubleArray) -> None:
+def _add_to_bins(bits: Bits, weights: Floats, sums: Doubles) -> None:
     for i in range(bits.size):
         sums[np.uintp(bits[i] >> np.uint32(16))] += np.float64(weights[i])
 
 
 @njit(fastmath={"reassoc", "contract"}, **_INNER)
-def _moments(values: FloatArray, weights: FloatArray, first: float) -> tuple[float, float, float, int]:
+def _moments(values: Floats, weights: Floats, first: float) -> tuple[float, float, float, int]:
     total = along = square = 0.0
     negative = 0
     for i in range(values.size):
@@ -79,12 +79,12 @@ def _moments(values: FloatArray, weights: FloatArray, first: float) -> tuple[flo
 
 @njit(types.void(_values, _bits, _values, _layout, _sums, _sums), cache=True, nogil=True, no_cfunc_wrapper=True)
 def tally(
-    values: FloatArray,
-    bits: BitArray,
-    weights: FloatArray,
-    layout: LayoutArray,
-    sums: DoubleArray,
-    moments: DoubleArray,
+    values: Floats,
+    bits: Bits,
+    weights: Floats,
+    layout: Integers,
+    sums: Doubles,
+    moments: Doubles,
 ) -> None:
     """Add weights into ``sums`` (65536) by the bin of each value, and moments into ``moments`` (5).
 
@@ -108,12 +108,12 @@ def tally(
 
 @njit(**_INNER)
 def _pick_row(
-    values: FloatArray,
-    bits: BitArray,
-    weights: FloatArray,
-    wanted: npt.NDArray[np.bool_],
-    into_value: FloatArray,
-    into_weight: FloatArray,
+    values: Floats,
+    bits: Bits,
+    weights: Floats,
+    wanted: Mask,
+    into_value: Floats,
+    into_weight: Floats,
     found: int,
 ) -> int:
     at = np.uintp(found)
@@ -129,13 +129,13 @@ def _pick_row(
     types.int64(_values, _bits, _values, _layout, _marks, _into, _into), cache=True, nogil=True, no_cfunc_wrapper=True
 )
 def pick(
-    values: FloatArray,
-    bits: BitArray,
-    weights: FloatArray,
-    layout: LayoutArray,
-    wanted: npt.NDArray[np.bool_],
-    into_value: FloatArray,
-    into_weight: FloatArray,
+    values: Floats,
+    bits: Bits,
+    weights: Floats,
+    layout: Integers,
+    wanted: Mask,
+    into_value: Floats,
+    into_weight: Floats,
 ) -> int:
     """Copy the voxels with a weight above zero whose bin is marked in ``wanted`` (65536); return how many."""
     found = 0

@@ -1,6 +1,6 @@
-"""Words to objects, results to files and terminal; exit codes. The only room that prints.
+"""Words to calls, answers to the terminal; exit codes. Nothing else prints.
 
-One file a command. Nothing but click is imported until a command runs, so that ``voxeldose --help`` is instant.
+One file per command. Nothing but click is imported until a command runs, so that ``voxeldose --help`` is instant.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
+import traceback
 from typing import NoReturn
 
 import click
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.cli.assess import assess
 from voxeldose.cli.card import card
 from voxeldose.cli.cohort import cohort
@@ -37,21 +38,23 @@ __all__ = ["main"]
 REFUSED = 3
 FAILED = 1
 
-# The interpreter would else look through the compiler's hundred thousand objects several times before it ends: 0.4 s.
+# Otherwise the interpreter traverses the compiler's hundred thousand objects several times at exit: 0.4 s.
 atexit.register(gc.freeze)
 
 
-class _Refusing(click.Group):
-    """Turns refusals into exit code 3, and anything unforeseen into one line and exit code 1."""
+class _Main(click.Group):
+    """Turns refusals into exit code 3, and anything unexpected into exit code 1 and a file with the traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except VoxeldoseError as error:
+            _show_traceback(ctx)
             _stop(f"refused: {error}", REFUSED)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except MemoryError:
+            _show_traceback(ctx)
             _stop(
                 "there is not enough memory for this; ask for larger voxels (--grid, --spacing-mm) or crop the images.",
                 FAILED,
@@ -59,11 +62,26 @@ class _Refusing(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             raise click.exceptions.Exit(0) from None
-        except Exception as error:
-            if ctx.params.get("debug"):
-                raise
-            why = f"{type(error).__name__}: {error}"
-            _stop(f"unforeseen fault ({why}). This is a defect; voxeldose --debug shows where.", FAILED)
+        except Exception as error:  # noqa: BLE001 - the last resort: its traceback goes to a file
+            _show_traceback(ctx)
+            _stop(_fault_message(error), FAILED)
+
+
+def _show_traceback(ctx: click.Context) -> None:
+    """With ``--debug``, of the error that is being handled."""
+    if ctx.params.get("debug"):
+        click.echo(traceback.format_exc(), err=True, nl=False)
+
+
+def _fault_message(error: Exception) -> str:
+    from voxeldose.jobs.faults import write_fault
+
+    file = write_fault(error)
+    where = f"; {file} says where, and holds nothing of the patient or your files" if file is not None else ""
+    return (
+        f"unexpected {type(error).__name__}: a fault of voxeldose, not of your files{where}. Please report it with the command "
+        "that was run; voxeldose --debug shows the whole traceback."
+    )
 
 
 def _stop(message: str, code: int) -> NoReturn:
@@ -71,9 +89,9 @@ def _stop(message: str, code: int) -> NoReturn:
     raise click.exceptions.Exit(code)
 
 
-@click.group(cls=_Refusing, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=_Main, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="voxeldose")
-@click.option("--debug", is_flag=True, hidden=True, help="Show the traceback of an unforeseen fault.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error; it may name files.")
 def main(debug: bool) -> None:
     """Voxel-based absorbed dose for Y-90 radioembolization.
 
@@ -81,23 +99,8 @@ def main(debug: bool) -> None:
     """
 
 
-_COMMANDS = (
-    assess,
-    card,
-    cohort,
-    compare,
-    demo,
-    dvh,
-    inspect,
-    kernel,
-    keys,
-    lung_shunt,
-    plan,
-    radiobiology,
-    replay,
-    schema,
-    tn,
-    uncertainty,
-)
-for _command in _COMMANDS:
+#: Files to files, and answers before and beyond a treatment.
+_JOBS = (assess, cohort, compare, demo, dvh, inspect, kernel, keys, replay, schema)
+_ANSWERS = (card, lung_shunt, plan, radiobiology, tn, uncertainty)
+for _command in (*_JOBS, *_ANSWERS):
     main.add_command(with_numbers(_command))

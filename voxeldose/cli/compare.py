@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from voxeldose.cli.options import PATH, progress
-from voxeldose.cli.terminal import print_rows
+from voxeldose.cli.terminal import print_json, print_lines, print_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["compare"]
-
-_COLUMNS = (("mean Gy", "mean_dose_gy"), ("D95", "d95_gy"), ("D70", "d70_gy"), ("volume mL", "volume_ml"))
 
 
 @click.command(short_help="Predicted and delivered dose side by side.")
@@ -42,87 +39,48 @@ _COLUMNS = (("mean Gy", "mean_dose_gy"), ("D95", "d95_gy"), ("D70", "d70_gy"), (
 def compare(
     results: tuple[Path, ...],
     out: Path | None,
+    rois: tuple[str, ...],
     transforms: tuple[Path, ...],
+    same_frame: bool,
+    gamma_percent: float,
+    gamma_mm: float,
+    gamma_local: bool,
+    gamma_cutoff_percent: float,
+    add: bool,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
-    **words: Any,
 ) -> None:
     """Predicted and delivered dose side by side: RESULTS are PRE and POST, two results folders.
 
     With --add, two or more treatments whose doses are added on the grid of the last.
     """
-    if len(results) < 2 or (len(results) > 2 and not words["add"]):
+    if len(results) < 2 or (len(results) > 2 and not add):
         msg = "give two results folders, PRE and POST (more only with --add)."
         raise click.UsageError(msg)
     if transforms and len(transforms) != len(results) - 1:
         msg = f"{len(results)} results need {len(results) - 1} --transform, found {len(transforms)}."
         raise click.UsageError(msg)
-    with progress(quiet) as tell:
-        tell("loading libraries")
+    with progress(quiet) as report_progress:
+        report_progress("loading libraries")
         from voxeldose.dose.comparison import GammaCriteria
         from voxeldose.io.transforms import read_transform
         from voxeldose.jobs.compare import ComparisonOptions, compare_folders
+        from voxeldose.report.text import comparison_lines, sum_lines
 
-        criteria = GammaCriteria(
-            words["gamma_percent"] / 100,
-            words["gamma_mm"],
-            words["gamma_local"],
-            words["gamma_cutoff_percent"] / 100,
-        )
         options = ComparisonOptions(
-            rois=words["rois"],
+            rois=rois,
             matrices=tuple(read_transform(path) for path in transforms),
-            same_frame=words["same_frame"],
-            criteria=criteria,
-            add=words["add"],
+            same_frame=same_frame,
+            criteria=GammaCriteria(gamma_percent / 100, gamma_mm, gamma_local, gamma_cutoff_percent / 100),
+            add=add,
         )
-        content = compare_folders(results, out, options, overwrite=overwrite, progress=tell)
+        comparison = compare_folders(results, out, options, overwrite=overwrite, progress=report_progress)
     if as_json:
-        click.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(comparison.content)
     elif not quiet:
-        (_print_sum if words["add"] else _print_difference)(content)
+        print_lines((sum_lines if add else comparison_lines)(comparison.content))
     if not quiet:
-        for warning in content["warnings"]:
-            click.echo(f"warning: {warning}", err=True)
+        print_warnings(comparison.warnings)
         if out is not None:
             click.echo(f"Comparison: {out} (open {out / 'comparison.html'})", err=True)
-
-
-def _print_difference(content: dict[str, Any]) -> None:
-    rows = []
-    for name, roi in content["rois"].items():
-        row = {"ROI": name, "role": roi["role"]}
-        for title, key in _COLUMNS:
-            pair = roi["metrics"][key]
-            row[title] = f"{_number(pair['pre'])} > {_number(pair['post'])}"
-        row["gamma %"] = _number(roi["gamma_passed_fraction"], 100)
-        rows.append(row)
-    print_rows(rows)
-    ratio, gamma = content["tumor_to_normal_ratio"], content["gamma"]
-    click.echo(
-        f"T/N {_number(ratio['pre'])} > {_number(ratio['post'])}; gamma {gamma['criteria']}: "
-        f"{_number(gamma['passed_fraction'], 100)} % of {gamma['evaluated_voxels']} voxels pass"
-    )
-    for row in content["tumor_to_normal"]:
-        by_counts, by_dose = row["by_concentration"], row["by_dose"]
-        click.echo(
-            f"  {row['roi']}: by concentration {_number(by_counts['pre'])} > {_number(by_counts['post'])}, by dose "
-            f"{_number(by_dose['pre'])} > {_number(by_dose['post'])} ({row['normal']['post']})"
-        )
-    click.echo(f"Registration: {content['registration']['kind']}")
-
-
-def _print_sum(content: dict[str, Any]) -> None:
-    rows = []
-    for name, roi in content["rois"].items():
-        row = {"ROI": name, "role": roi["role"], "volume mL": _number(roi["volume_ml"])}
-        row |= {s["name"]: _number(v) for s, v in zip(content["results"], roi["mean_each_gy"], strict=True)}
-        row |= {"sum mean Gy": _number(roi["mean_dose_gy"]), "D95": _number(roi["d95_gy"])}
-        rows.append(row | {"D2": _number(roi["d2_gy"]), "BED": _number(roi["bed_gy"])})
-    print_rows(rows)
-    click.echo(f"Registration: {content['registration']['kind']}")
-
-
-def _number(value: float | None, factor: float = 1.0) -> str:
-    return "-" if value is None else f"{value * factor:.1f}"

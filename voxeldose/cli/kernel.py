@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voxeldose.cli.options import CONSTANTS, PATH, Number
+from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,13 @@ __all__ = ["kernel"]
     metavar="K J I",
     help="Voxel: slice, row, column spacing.",
 )
-@click.option("--density-g-per-ml", type=Number(0.05, 25), default=1.0, show_default=True, help="Of the medium.")
+@click.option(
+    "--density-g-per-ml",
+    type=Number(AIR_G_PER_ML, DENSEST_G_PER_ML),
+    default=1.0,
+    show_default=True,
+    help="Of the medium.",
+)
 @click.option(
     "--reach-mm", type=Number(0.01, 200), default=12.0, show_default=True, help="Where the kernel ends, in water."
 )
@@ -55,18 +62,18 @@ def kernel(
 
     if out.exists() and not overwrite:
         msg = f"{out}: already exists; choose another --out or add --overwrite."
-        raise InputError(msg)
+        raise InputError(msg, code="file-exists")
     if not out.absolute().parent.is_dir():
         msg = f"{out}: there is no folder {out.absolute().parent}; make it first."
-        raise InputError(msg)
+        raise InputError(msg, code="folder-missing")
     point = point_kernel()
     if constants:
         point = point.with_energy(y90_constants(constants).energy_mev)
     if range_factor != 1:
         point = point.with_range(range_factor)
-    made = voxelise(point, spacing_mm, density_g_per_ml=density_g_per_ml, reach_mm=reach_mm)
-    write_kernel(made, out)
+    voxels = voxelise(point, spacing_mm, density_g_per_ml=density_g_per_ml, reach_mm=reach_mm)
+    write_kernel(voxels, out)
     click.echo(
-        f"self-dose {made.gy_per_decay.max() * 1e9:.5g} mGy/(MBq s), {' x '.join(map(str, made.energy_fraction.shape))} voxels, "
-        f"{made.mev_per_decay:g} MeV a decay, {made.fraction_outside:.3%} of the energy outside: {out}"
+        f"self-dose {voxels.gy_per_decay.max() * 1e9:.5g} mGy/(MBq s), {' x '.join(map(str, voxels.energy_fraction.shape))} voxels, "
+        f"{voxels.mev_per_decay:g} MeV per decay, {voxels.fraction_outside:.3%} of the energy outside: {out}"
     )

@@ -1,12 +1,13 @@
-"""What the commands share: types of their options, labels, and progress."""
+"""What the commands share: types of their options, options as a record, and progress."""
 
 from __future__ import annotations
 
 import contextlib
-import json
+import functools
 import math
+import pathlib
 import sys
-from pathlib import Path
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,12 +16,27 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-__all__ = ["CONSTANTS", "PATH", "Instant", "Number", "named_labels", "progress", "read_labels_json", "with_numbers"]
+__all__ = [
+    "CONSTANTS",
+    "DEVICE",
+    "PATH",
+    "Instant",
+    "Number",
+    "as_record",
+    "json_option",
+    "progress",
+    "require_one_of",
+    "with_numbers",
+]
 
-PATH = click.Path(path_type=Path)
+PATH = click.Path(path_type=pathlib.Path)
 
 #: Sets of Y-90 constants, the default first.
 CONSTANTS = click.Choice(["ddep", "icrp107", "vendor", "legacy"])
+
+DEVICE = click.Choice(["glass", "resin"])
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 
 
 class Number(click.ParamType[float]):
@@ -45,7 +61,7 @@ class Number(click.ParamType[float]):
 
         flag = param.opts[0] if param else "a number"
         msg = f"{flag} must be a number from {self.least:g} to {self.most:g}, found {value}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", flag=flag)
 
 
 def with_numbers(command: click.Command) -> click.Command:
@@ -74,6 +90,28 @@ class Instant(click.ParamType[Any]):
             self.fail(f"{value!r} is not an ISO 8601 date and time such as 2024-05-02T10:15:00+02:00", param, ctx)
 
 
+def as_record(kind: type, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Options that are fields of the dataclass ``kind`` reach the command as one record, its parameter ``name``."""
+    own = [f.name for f in fields(kind)]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def call(**values: Any) -> None:
+            record = kind(**{key: values[key] for key in own})
+            command(**{key: value for key, value in values.items() if key not in own}, **{name: record})
+
+        return call
+
+    return decorate
+
+
+def require_one_of(*options: tuple[str, object]) -> None:
+    """Refuse the usage unless exactly one of the named options is there."""
+    if sum(value is not None for _, value in options) != 1:
+        msg = f"give {' or '.join(name for name, _ in options)}, exactly one."
+        raise click.UsageError(msg)
+
+
 @contextlib.contextmanager
 def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
     """A spinner with the step's name, on a terminal only."""
@@ -84,38 +122,3 @@ def progress(quiet: bool) -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status("starting") as status:
         yield status.update
-
-
-def read_labels_json(path: Path) -> Any:
-    """What a labels file holds: label value or name -> name and role.
-
-    Raises
-    ------
-    InputError
-        If it is not JSON.
-    """
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        from voxeldose.errors import InputError
-
-        msg = f'{path}: cannot be read as JSON ({error}); needed is {{"1": {{"name": "liver", "role": "liver"}}}}.'
-        raise InputError(msg) from error
-
-
-def named_labels(path: Path) -> dict[str, tuple[str, str]]:
-    """Label value or name -> (name, role) of a labels file.
-
-    Raises
-    ------
-    InputError
-        If it is not JSON, or a label has no name or no role.
-    """
-    from voxeldose.errors import InputError
-
-    found = read_labels_json(path)
-    labels = found if isinstance(found, dict) else {}
-    if not labels or not all(isinstance(v, dict) and {"name", "role"} <= v.keys() for v in labels.values()):
-        msg = f'{path}: every label needs a name and a role, as in {{"1": {{"name": "liver", "role": "liver"}}}}.'
-        raise InputError(msg)
-    return {key: (str(v["name"]), str(v["role"])) for key, v in labels.items()}

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
 from voxeldose.cli.options import PATH, progress
+from voxeldose.cli.terminal import print_json, print_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,22 +34,21 @@ def replay(
     if any(not sign or not key for key, sign, _ in pairs):
         msg = "--set wants TABLE.KEY=VALUE and --moved wants OLD=NEW."
         raise click.UsageError(msg)
-    with progress(quiet) as tell:
-        tell("loading libraries")
+    with progress(quiet) as report_progress:
+        report_progress("loading libraries")
         from voxeldose.jobs.replay import replay as repeat
 
-        found = repeat(
+        replayed = repeat(
             manifest,
             out,
             settings={key.strip(): value.strip() for key, _, value in pairs[: len(settings)]},
             moved=(pairs[-1][0], pairs[-1][2]) if moved is not None else None,
             overwrite=overwrite,
-            progress=tell,
+            progress=report_progress,
         )
     if as_json:
-        click.echo(json.dumps(found.content, indent=2, ensure_ascii=False))
+        print_json(replayed.content)
     elif not quiet:
-        for sentence in found.sentences[:_SHOWN]:
-            click.echo(sentence)
-        if len(found.sentences) > _SHOWN:
-            click.echo(f"… and {len(found.sentences) - _SHOWN} more in {out / 'replay.json'}.")
+        print_lines(replayed.sentences[:_SHOWN])
+        if len(replayed.sentences) > _SHOWN:
+            click.echo(f"… and {len(replayed.sentences) - _SHOWN} more in {out / 'replay.json'}.")

@@ -1,4 +1,4 @@
-"""Scanner numbers to physical ones: counts to Bq/mL, decay, lung shunt, total decays; HU to g/mL."""
+"""Scanner numbers to physical ones: counts to Bq/mL, decay, lung shunt, total decays."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from voxeldose.geometry.resample import onto
 from voxeldose.model.administration import ADMINISTRATIONS_APART_S, Administration
 from voxeldose.model.case import Absolute
 from voxeldose.model.radionuclide import TC99M, known_radionuclide
+from voxeldose.model.remarks import Numbers, Remark
 from voxeldose.model.volume import ActivityMap, CountMap, DecayMap
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.case import Case
     from voxeldose.model.grid import Grid
     from voxeldose.model.radionuclide import Radionuclide
-    from voxeldose.model.volume import FloatArray
+    from voxeldose.model.volume import Volume
 
 __all__ = ["Quantified", "count_decays", "decay_to", "decays_on_grid", "quantify"]
 
@@ -30,19 +32,26 @@ __all__ = ["Quantified", "count_decays", "decay_to", "decays_on_grid", "quantify
 #: studies find most sites within 10-20 %).
 RECOVERY_LIMITS = (0.8, 1.2)
 
+#: The calibrations, and what each does.
+ABSOLUTE, ADMINISTERED = "absolute", "administered"
+CALIBRATIONS = {
+    ABSOLUTE: "the image's Bq/mL, decayed to the infusion",
+    ADMINISTERED: "the image is scaled so that the activity in the region equals net × (1 - lung shunt)",
+}
+
 #: After so many half-lives (107 days of Y-90) a million-millionth is left, which no image shows.
 MOST_HALF_LIVES = 40
 
 
 @dataclass(frozen=True, eq=False)
 class Quantified:
-    """Activity at the infusion, and how it was found."""
+    """Activity at the infusion, how it was calibrated, and what that assumes and warns of."""
 
     activity: ActivityMap
     recovered_fraction: float | None
     calibration: str
-    assumptions: tuple[str, ...]
-    warnings: tuple[str, ...]
+    assumptions: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
 
 
 def decay_to(activity: ActivityMap, at: datetime, radionuclide: Radionuclide) -> ActivityMap:
@@ -55,7 +64,7 @@ def decay_to(activity: ActivityMap, at: datetime, radionuclide: Radionuclide) ->
     """
     if activity.at is None:
         msg = "The instant of the activity image is not known; say it with measured_at."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="instant-missing", field="measured_at")
     factor = radionuclide.decay_factor((at - activity.at).total_seconds())
     return ActivityMap(
         activity.bq_per_ml * np.float32(factor),
@@ -109,31 +118,23 @@ def quantify(case: Case) -> Quantified:
     image.require_finite()
     if image.total() <= 0:
         msg = f"The activity image holds no activity: its voxels add up to {image.total():g}. Check path and quantity."
-        raise QuantityError(msg)
-    shown = image_nuclide(case)
-    _require_scan_after_infusion(case, shown)
-    negative = image.values < 0
-    assumptions: list[str] = []
-    if negative.any():
-        assumptions.append(
-            f"{int(negative.sum())} negative voxels (noise) are kept, since clipping them would bias means upward."
-        )
-    assumptions += filter(None, [_shown(shown, case)])
-    assumptions += _scanners_administration(case)
-    as_stored, why_not = _absolute_at_infusion(case, shown)
+        raise QuantityError(msg, code="activity-none", total=image.total())
+    imaged = image_nuclide(case)
+    _require_scan_after_infusion(case, imaged)
+    assumptions = [*_negative_voxels(image), *_nuclide_remarks(imaged, case), *_scanner_administration(case)]
+    as_stored, why_not = _absolute_at_infusion(case, imaged)
     if isinstance(case.calibration, Absolute):
         if as_stored is None:
             msg = f'Absolute calibration is not possible: {why_not} Use calibration = "administered".'
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="calibration-impossible")
         region, where = reference_region(case.rois, image.grid)
         recovered = _recovered(as_stored, region, given)
-        text = "absolute: the image's Bq/mL, decayed to the infusion"
-        return _checked(as_stored, recovered, text, where, assumptions)
+        return _compare_with_administered(as_stored, recovered, ABSOLUTE, where, assumptions)
     region, where = reference_region(case.rois, image.grid, case.calibration.region)
     in_region = float((image.values * region).sum(dtype=np.float64)) if region is not None else image.total()
     if in_region <= 0:
         msg = f"The calibration region ({where}) holds no activity ({in_region:g}), so the image cannot be scaled."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="activity-none", region=where)
     scale = given.liver_mbq * 1e6 / (in_region * image.grid.voxel_volume_ml)
     scaled = ActivityMap(
         image.values * np.float32(scale),
@@ -144,26 +145,40 @@ def quantify(case: Case) -> Quantified:
     )
     recovered = _recovered(as_stored, region, given) if as_stored is not None else None
     if as_stored is None:
-        assumptions.append(f"The image's own activity cannot be compared with the administered one: {why_not}")
-    text = "administered: the image is scaled so that the activity in the region equals net × (1 - lung shunt)"
-    return _checked(scaled, recovered, text, where, assumptions)
+        sentence = f"The image's own activity cannot be compared with the administered one: {why_not}"
+        assumptions.append(Remark("activity-not-comparable", {}, sentence))
+    return _compare_with_administered(scaled, recovered, ADMINISTERED, where, assumptions)
 
 
-def _checked(
-    activity: ActivityMap, recovered: float | None, text: str, where: str, assumptions: list[str]
+def _compare_with_administered(
+    activity: ActivityMap, recovered: float | None, calibration: str, where: str, assumptions: list[Remark]
 ) -> Quantified:
-    warnings = []
+    """The activity with what was assumed, and a warning where the image shows much more or less than was administered."""
+    compared, warnings = [], []
+    numbers: Numbers
     if recovered is not None:
         low, high = RECOVERY_LIMITS
-        said = f"The image shows {recovered:.3g} of the net administered activity less lung shunt in {where}"
+        numbers = {"recovered_fraction": recovered, "region": where}
+        shows = f"The image shows {recovered:.3g} of the net administered activity less lung shunt in {where}"
         if low <= recovered <= high:
-            assumptions.append(f"{said}.")
+            compared.append(Remark("activity-recovered", numbers, f"{shows}."))
         else:
-            warnings.append(
-                f"{said}, outside {low}-{high}: check nuclide, units, decay reference, residual and field of view."
+            sentence = (
+                f"{shows}, outside {low}-{high}: check nuclide, units, decay reference, residual and field of view."
             )
-    assumptions.append(f"Calibration {text}; calibration region: {where}.")
-    return Quantified(activity, recovered, text, tuple(assumptions), tuple(warnings))
+            warnings.append(Remark("activity-recovered-implausibly", numbers, sentence))
+    text = f"{calibration}: {CALIBRATIONS[calibration]}"
+    numbers = {"calibration": calibration, "region": where}
+    stated = Remark("calibration", numbers, f"Calibration {text}; calibration region: {where}.")
+    return Quantified(activity, recovered, text, (*assumptions, *compared, stated), tuple(warnings))
+
+
+def _negative_voxels(image: Volume) -> list[Remark]:
+    voxels = int((image.values < 0).sum())
+    if not voxels:
+        return []
+    sentence = f"{voxels} negative voxels (noise) are kept, since clipping them would bias means upward."
+    return [Remark("negative-voxels-kept", {"voxels": voxels}, sentence)]
 
 
 def image_nuclide(case: Case) -> str | None:
@@ -172,56 +187,56 @@ def image_nuclide(case: Case) -> str | None:
     Raises
     ------
     QuantityError
-        If the header names a nuclide that is neither the administration's nor Tc-99m and the user has not said to go
-        on, or if the user names a third one.
+        If the header names a nuclide that is neither the administration's nor Tc-99m and the user has not
+        accepted it, or if the user names a third one.
     """
     given = case.administration.radionuclide.name
     header = case.activity.radionuclide.name if case.activity.radionuclide else None
-    said = _spelled(case.image_nuclide)
+    stated = _usual_name(case.image_nuclide)
     if header is None:
-        return said
-    if said is None and header not in (given, TC99M.name):
+        return stated
+    if stated is None and header not in (given, TC99M.name):
         msg = (
             f"The header says that the image shows {header}, not {given}. If {given} was scanned under that name, say "
             f"image_nuclide = {given}; if the {header} image stands for where the microspheres lie, say image_nuclide = "
             f"{header} (--image-nuclide). Either way it is used as a relative image."
         )
-        raise QuantityError(msg)
-    if said not in (None, header, given):
-        msg = f"image_nuclide = {said} contradicts the header, which says {header}."
-        raise QuantityError(msg)
-    return said or header
+        raise QuantityError(msg, code="nuclide-differs", header=header, administered=given)
+    if stated not in (None, header, given):
+        msg = f"image_nuclide = {stated} contradicts the header, which says {header}."
+        raise QuantityError(msg, code="nuclide-contradicts", header=header, stated=stated)
+    return stated or header
 
 
-def _spelled(name: str | None) -> str | None:
+def _usual_name(name: str | None) -> str | None:
     """The usual spelling of a nuclide's name, so that Y90 is Y-90."""
     known = known_radionuclide(name) if name else None
     return known.name if known else name
 
 
-def _require_scan_after_infusion(case: Case, shown: str | None) -> None:
+def _require_scan_after_infusion(case: Case, imaged: str | None) -> None:
     image, given = case.activity, case.administration
-    # values corrected to the administration hold before the scan; its own start tells
+    # values corrected to the administration hold before the scan; its own start is known
     scanned_at = (image.acquired_at if isinstance(image, ActivityMap) else None) or image.at
-    if scanned_at is None or given.at is None or shown not in (None, given.radionuclide.name):
+    if scanned_at is None or given.at is None or imaged not in (None, given.radionuclide.name):
         return
     if scanned_at < given.at:
         msg = (
             f"The image is dated {scanned_at.isoformat()}, before the infusion at {given.at.isoformat()}. Check the dates "
             "(de-identification shifts them) and the time zones; a planning scan needs image_nuclide = Tc-99m."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="scan-before-infusion")
     half_lives = (scanned_at - given.at).total_seconds() / given.radionuclide.half_life_s
     if half_lives > MOST_HALF_LIVES:
         msg = (
             f"The image is dated {scanned_at.isoformat()}, {half_lives:.0f} half-lives after the infusion at "
             f"{given.at.isoformat()}, when nothing is left to be seen. Check the dates (de-identification shifts them)."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="scan-too-late", half_lives=half_lives)
 
 
-def _scanners_administration(case: Case) -> list[str]:
-    """What is said where the scanner corrected to an administration other than the user's."""
+def _scanner_administration(case: Case) -> list[Remark]:
+    """What is assumed where the scanner corrected to an administration other than the user's."""
     image, given = case.activity, case.administration
     if not isinstance(image, ActivityMap) or None in (image.at, image.acquired_at, given.at):
         return []
@@ -229,36 +244,39 @@ def _scanners_administration(case: Case) -> list[str]:
     apart_s = abs((image.at - given.at).total_seconds())
     if image.at >= image.acquired_at or apart_s <= ADMINISTRATIONS_APART_S:
         return []
-    said = (
+    sentence = (
         f"The scanner corrected the image to {image.at.isoformat()}, {apart_s / 60:.0f} minutes from the infusion at "
         f"{given.at.isoformat()}; its values are taken to hold at the scanner's instant."
     )
-    return [said]
+    return [Remark("administrations-differ", {"minutes_apart": apart_s / 60}, sentence)]
 
 
-def _shown(shown: str | None, case: Case) -> str:
+def _nuclide_remarks(imaged: str | None, case: Case) -> list[Remark]:
     """What is assumed about the image's nuclide."""
     given = case.administration.radionuclide.name
     header = case.activity.radionuclide.name if case.activity.radionuclide else None
-    if shown is None:
-        return f"The image does not say which nuclide it shows; {given} is taken to lie where it shows activity."
-    if shown != given:
-        return f"The image shows {shown}; {given} microspheres are taken to lie where it lies."
+    if imaged is None:
+        sentence = f"The image does not say which nuclide it shows; {given} is taken to lie where it shows activity."
+        return [Remark("image-nuclide-unknown", {"administered": given}, sentence)]
+    if imaged != given:
+        sentence = f"The image shows {imaged}; {given} microspheres are taken to lie where it lies."
+        return [Remark("image-nuclide-differs", {"imaged": imaged, "administered": given}, sentence)]
     if header != given:
-        said = f"names {header}" if header else "names no nuclide"
-        return f"The header {said}; the image is taken to show {given}, as the user says."
-    return ""
+        names = f"names {header}" if header else "names no nuclide"
+        sentence = f"The header {names}; the image is taken to show {given}, as the user says."
+        return [Remark("image-nuclide-by-user", {"header": header, "administered": given}, sentence)]
+    return []
 
 
-def _absolute_at_infusion(case: Case, shown: str | None) -> tuple[ActivityMap | None, str]:
+def _absolute_at_infusion(case: Case, imaged: str | None) -> tuple[ActivityMap | None, str]:
     """The image's own Bq/mL at the infusion, or why that cannot be known."""
     image, given = case.activity, case.administration
     if isinstance(image, CountMap):
         return None, "it holds counts, not Bq/mL."
     if image.not_absolute:
         return None, image.not_absolute
-    if shown not in (None, given.radionuclide.name):
-        return None, f"it shows {shown}, not {given.radionuclide.name}."
+    if imaged not in (None, given.radionuclide.name):
+        return None, f"it shows {imaged}, not {given.radionuclide.name}."
     if image.radionuclide is not None and image.radionuclide.name != given.radionuclide.name:
         name = image.radionuclide.name
         return None, (
@@ -271,7 +289,7 @@ def _absolute_at_infusion(case: Case, shown: str | None) -> tuple[ActivityMap | 
     return decay_to(image, given.at, given.radionuclide), ""
 
 
-def _recovered(activity: ActivityMap, region: FloatArray | None, given: Administration) -> float | None:
+def _recovered(activity: ActivityMap, region: Floats | None, given: Administration) -> float | None:
     if given.administered_mbq is None:
         return None
     values = activity.bq_per_ml if region is None else activity.bq_per_ml * region
@@ -279,19 +297,19 @@ def _recovered(activity: ActivityMap, region: FloatArray | None, given: Administ
     return found / given.liver_mbq
 
 
-def decays_on_grid(case: Case, emitted: DecayMap, assumptions: list[str]) -> DecayMap:
-    """The decays on the grid the dose is wanted on."""
+def decays_on_grid(case: Case, emitted: DecayMap) -> tuple[DecayMap, tuple[Remark, ...]]:
+    """The decays on the grid the dose is wanted on, and a remark if that is another than the image's."""
     grid = case.dose_grid or emitted.grid
     if grid.matches(emitted.grid):
-        return emitted
+        return emitted, ()
     moved = onto(emitted, grid)
     inside = float(moved.total() / emitted.total())
-    assumptions.append(
-        f"Dose is computed on a grid of {grid.shape} voxels of {format_spacing(grid)} mm (k, j, i); activity is spread evenly over each "
-        f"image voxel, its total kept; {inside:.2%} of it lies inside that grid."
+    sentence = (
+        f"Dose is computed on a grid of {grid.shape} voxels of {_format_spacing(grid)} mm (k, j, i); activity is spread evenly over "
+        f"each image voxel, its total kept; {inside:.2%} of it lies inside that grid."
     )
-    return moved
+    return moved, (Remark("dose-grid-differs", {"inside_fraction": inside}, sentence),)
 
 
-def format_spacing(grid: Grid) -> str:
+def _format_spacing(grid: Grid) -> str:
     return " x ".join(f"{s:.4g}" for s in grid.spacing_mm)

@@ -9,85 +9,89 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.dose import metrics
 from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, image_nuclide, quantify
+from voxeldose.dose.assumptions import assumptions_of
 from voxeldose.dose.density import density_on_grid
-from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.engines.local import LocalDeposition
-from voxeldose.dose.engines.rays.transport import RayTransport
-from voxeldose.dose.limits import published_limits, thresholds_met
+from voxeldose.dose.engines.named import default_engine
+from voxeldose.dose.limits import thresholds_met
 from voxeldose.dose.regions import perfused_normal, regions_on
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.administration import unit_doubts
 from voxeldose.model.assessment import Assessment, Overlap, RunRecord, Totals
-from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel, point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV
+from voxeldose.model.remarks import Numbers, Remark
 from voxeldose.model.volume import DensityMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from voxeldose.dose.engines.base import Engine
     from voxeldose.model.assessment import RoiMetrics, TumorToNormal
     from voxeldose.model.case import Case
-    from voxeldose.model.roi import RoiSet
+    from voxeldose.model.roi import Roi, RoiSet
     from voxeldose.model.volume import DecayMap, DoseMap
 
 __all__ = ["assess", "what_if"]
 
-ENERGY_MISSING = "of the emitted energy is not in the dose map"
+#: Code of the remark on energy that is not in the dose map.
+ENERGY_MISSING = "energy-missing"
 
-#: Lungs weigh about 0.26 g/mL (ICRU 44); in a uniform medium denser than this their dose would be a lie.
+#: Lungs weigh about 0.26 g/mL (ICRU 44); in a uniform medium denser than this their dose would mislead.
 LUNG_DENSITY_LIMIT = 0.5
 
 
 def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str], None] | None = None) -> Assessment:
     """Absorbed dose, DVHs and metrics of one case.
 
-    The steps: activity at the infusion, all its decays on the dose grid, dose by the engine (and by local deposition
-    beside it), regions on the dose grid, metrics.
+    The steps: activity at the infusion, all its decays on the dose grid, dose by the engine (and by local deposition for
+    comparison), regions on the dose grid, metrics.
 
     Parameters
     ----------
     case : Case
         Images, regions, administration.
     engine : Engine, optional
-        ``Convolution(point_kernel("y90-water"))`` without it.
+        :func:`voxeldose.dose.engines.named.default_engine` without it.
     progress : callable, optional
         Called with a few words before each step.
 
     Returns
     -------
     Assessment
-        With every assumption made, as a sentence, in ``record``.
+        With every assumption made, as a remark, in ``record``.
 
     Raises
     ------
     VoxeldoseError
         If anything in the case cannot be used; the message says what was found, what is needed and the way out.
     """
-    engine = engine or Convolution(point_kernel())
+    engine = engine or default_engine()
     watch = _Watch(progress)
     watch.step("quantifying activity")
     if case.ct is not None:
         case.ct.grid.require_same_frame(case.activity.grid, "CT and activity image")
-    found = quantify(case)
-    assumptions = [*_what_was_assumed(case, engine), *found.assumptions]
-    warnings = [*(case.registration.doubts() if case.registration is not None else ()), *found.warnings]
+    quantified = quantify(case)
+    assumptions = [*assumptions_of(case, engine), *quantified.assumptions]
+    warnings = [*(case.registration.doubts() if case.registration is not None else ()), *quantified.warnings]
     if case.administration.administered_mbq is not None:
         warnings += unit_doubts(case.administration.net_mbq)
 
     watch.step("placing activity on the dose grid")
-    emitted = count_decays(found.activity, case.administration.radionuclide)
-    decays = decays_on_grid(case, emitted, assumptions)
-    density = density_on_grid(case, decays, (assumptions, warnings))
+    emitted = count_decays(quantified.activity, case.administration.radionuclide)
+    decays, moved = decays_on_grid(case, emitted)
+    density, gaps, severe_gaps = density_on_grid(case, decays)
+    assumptions += (*moved, *gaps)
+    warnings += severe_gaps
 
     watch.step("computing dose")
     dose = engine.dose(emitted, case.density, decays.grid)
-    placed = _Placed(decays, density, dose, LocalDeposition().dose(decays, density))
-    return _measured(case, engine, found, placed, (assumptions, warnings), watch)
+    on_grid = _DoseOnGrid(decays, density, dose, LocalDeposition().dose(decays, density))
+    run = _Run(case, engine.name, engine.facts(), quantified, tuple(assumptions), tuple(warnings))
+    return _measure(run, on_grid, watch)
 
 
 def what_if(
@@ -108,7 +112,7 @@ def what_if(
     result : Assessment
         Of :func:`assess`.
     engine : Engine, optional
-        That of the result; needed for a territory (``Convolution(point_kernel())`` without it).
+        That of the result; needed for a territory (the default engine without it).
     activity_factor : float
         By which activity changes, 0 or more.
     territory : str, optional
@@ -127,41 +131,57 @@ def what_if(
     QuantityError
         If the factor is negative or not finite, or the engine is not that of the result.
     """
-    engine = engine or Convolution(point_kernel())
+    engine = engine or default_engine()
     if not (math.isfinite(activity_factor) and activity_factor >= 0):
         msg = f"activity_factor must be 0 or more, found {activity_factor}."
-        raise QuantityError(msg)
-    if territory is not None and engine.name != result.record.engine:
-        msg = f"The result was made by the engine {result.record.engine!r}; give the same to what_if, not {engine.name!r}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", field="activity_factor", found=activity_factor)
+    record = result.record
+    if territory is not None and engine.name != record.engine:
+        msg = f"The result was made by the engine {record.engine!r}; give the same to what_if, not {engine.name!r}."
+        raise QuantityError(msg, code="engine-differs", needed=record.engine, found=engine.name)
     watch = _Watch(None)
     watch.step("changing activity")
     case = result.case if rois is None else replace(result.case, rois=rois)
+    nuclide = case.administration.radionuclide
     change = result.activity.bq_per_ml * np.float32(activity_factor - 1)
     if territory is not None:
         change *= roi_onto(result.case.rois[territory], result.activity.grid)[0].on_window(result.activity.grid)
     activity = result.activity.replaced(result.activity.bq_per_ml + change)
-    text = f"What if: activity{f' in {territory}' if territory else ''} times {activity_factor:g}."
-    found = Quantified(activity, result.totals.recovered_fraction, result.record.calibration, (), ())
-    kept = [a for a in result.record.assumptions if ENERGY_MISSING not in a]  # said anew below
-    assumptions, warnings = [*kept, text], list(result.record.warnings) if rois is None else []
-    decays = decays_on_grid(case, count_decays(activity, case.administration.radionuclide), [])
-    density = density_on_grid(case, decays, ([], []))
+    decays, _ = decays_on_grid(case, count_decays(activity, nuclide))
+    density, _, _ = density_on_grid(case, decays)
     if territory is None:
         dose = result.dose.replaced(result.dose.gy * np.float32(activity_factor))
     else:
-        delta = count_decays(result.activity.replaced(change), case.administration.radionuclide)
+        delta = count_decays(result.activity.replaced(change), nuclide)
         added = engine.dose(delta, case.density, decays.grid)
         dose = result.dose.replaced(result.dose.gy + added.gy)
-    placed = _Placed(decays, density, dose, LocalDeposition().dose(decays, density))
-    changed = _measured(case, engine, found, placed, (assumptions, warnings), watch)
-    made_by = result.record  # the dose is still that run's, whatever engine came along
-    record = replace(changed.record, engine=made_by.engine, method=made_by.method, kernel=made_by.kernel)
-    return replace(changed, record=record)
+    on_grid = _DoseOnGrid(decays, density, dose, LocalDeposition().dose(decays, density))
+    changed = Remark(
+        "activity-changed",
+        {"territory": territory, "factor": activity_factor},
+        f"What if: activity{f' in {territory}' if territory else ''} times {activity_factor:g}.",
+    )
+    kept = [a for a in record.assumptions if a.code != ENERGY_MISSING]  # measured again for the changed dose
+    quantified = Quantified(activity, result.totals.recovered_fraction, record.calibration, (), ())
+    warnings = record.warnings if rois is None else ()
+    # the dose is still that run's, whatever engine came along
+    return _measure(_Run(case, record.engine, record.kernel, quantified, (*kept, changed), warnings), on_grid, watch)
 
 
 @dataclass(frozen=True, eq=False)
-class _Placed:
+class _Run:
+    """What is known of a run before its regions are measured."""
+
+    case: Case
+    engine: str
+    kernel: Mapping[str, object]
+    quantified: Quantified
+    assumptions: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class _DoseOnGrid:
     """Decays, density and doses on one grid."""
 
     decays: DecayMap
@@ -169,110 +189,159 @@ class _Placed:
     dose: DoseMap
     local: DoseMap
 
-
-def _measured(
-    case: Case,
-    engine: Engine,
-    found: Quantified,
-    placed: _Placed,
-    said: tuple[list[str], list[str]],
-    watch: _Watch,
-) -> Assessment:
-    """Regions on the dose grid and everything that is measured in them; ``said`` are assumptions and warnings."""
-    watch.step("measuring regions")
-    assumptions, warnings = said
-    given, dose, density = case.administration, placed.dose, placed.density
-    energy = _energy_j(dose, density)
-    emitted = count_decays(found.activity, given.radionuclide).total() * given.radionuclide.energy_mev * JOULE_PER_MEV
-    if energy < (1 - 1e-6) * emitted:
-        assumptions.append(
-            f"{1 - energy / emitted:.2%} {ENERGY_MISSING}: it leaves the kernel's reach (0.39 % at "
-            "12 mm of water, bremsstrahlung), the image or the dose grid, or is emitted in air."
-        )
-    regions, outside = regions_on(case.rois, dose.grid, assumptions, warnings)
-    measured = {}
-    for region in regions:
-        known = region.role != "lung" or isinstance(density, DensityMap) or density < LUNG_DENSITY_LIMIT
-        if not known:
-            warnings.append(
-                f"ROI {region.name} has no dose: at a uniform {density:g} g/mL it would come out several times too low. Use "
-                'engine = "density" with density = "ct", or a density for lungs alone.'
-            )
-        measured[region.name] = metrics.roi_metrics(
+    def measure(self, region: Roi, outside_fraction: float, case: Case) -> RoiMetrics:
+        """All numbers of one region; no dose where the medium does not fit it."""
+        return metrics.roi_metrics(
             region,
-            outside[region.name],
-            dose,
-            placed.local,
-            placed.decays,
-            density,
-            dose_is_known=known,
+            outside_fraction,
+            self.dose,
+            self.local,
+            self.decays,
+            self.density,
+            dose_is_known=self.is_known_in(region),
             tissue=case.radiobiology.get(region.role),
         )
-    shared = metrics.overlaps([r for r in regions if r.name in case.rois], dose.grid.voxel_volume_ml)
-    warnings += _overlap_warnings(regions, shared)
-    ratios = _tumor_to_normal(measured, regions, placed, assumptions)
-    totals = Totals(
-        activity_mbq=found.activity.total_mbq(),
-        administered_mbq=given.administered_mbq,
-        net_mbq=given.net_mbq if given.administered_mbq is not None else None,
-        recovered_fraction=found.recovered_fraction,
-        energy_j=energy,
-        energy_emitted_j=emitted,
+
+    def is_known_in(self, region: Roi) -> bool:
+        """Whether the medium fits the region: lungs have no dose in a uniform medium as dense as tissue."""
+        return region.role != "lung" or isinstance(self.density, DensityMap) or self.density < LUNG_DENSITY_LIMIT
+
+    def energy_j(self) -> float:
+        """Energy in the dose map."""
+        kg = self.dose.grid.voxel_volume_ml * 1e-3
+        if isinstance(self.density, DensityMap):
+            return float((self.dose.gy * self.density.g_per_ml).sum(dtype=np.float64)) * kg
+        return self.dose.total() * self.density * kg
+
+
+def _measure(run: _Run, on_grid: _DoseOnGrid, watch: _Watch) -> Assessment:
+    """Regions on the dose grid and everything that is measured in them."""
+    watch.step("measuring regions")
+    case, given = run.case, run.case.administration
+    totals = _totals(run, on_grid)
+    regions = regions_on(case.rois, on_grid.dose.grid)
+    measured = {r.name: on_grid.measure(r, regions.outside_fraction[r.name], case) for r in regions.rois}
+    overlaps = metrics.overlaps([r for r in regions.rois if r.name in case.rois], on_grid.dose.grid.voxel_volume_ml)
+    ratios, against = _tumor_to_normal(measured, regions.rois, on_grid)
+    assumptions = (*run.assumptions, *_energy_missing(totals), *regions.assumptions, *against)
+    warnings = (
+        *run.warnings,
+        *regions.warnings,
+        *(_lung_without_dose(r.name, on_grid.density) for r in regions.rois if not on_grid.is_known_in(r)),
+        *_overlap_warnings(regions.rois, overlaps),
     )
     record = RunRecord(
         version=__version__,
-        engine=engine.name,
-        method=dose.method,
-        kernel=_kernel_facts(engine),
+        engine=run.engine,
+        method=on_grid.dose.method,
+        kernel=run.kernel,
         constants=given.radionuclide,
-        calibration=found.calibration,
-        assumptions=tuple(dict.fromkeys(assumptions)),
-        warnings=tuple(dict.fromkeys(warnings)),
-        timings_s=watch.done(),
+        calibration=run.quantified.calibration,
+        assumptions=_distinct(assumptions),
+        warnings=_distinct(warnings),
+        timings_s=watch.stop(),
     )
     return Assessment(
         case=case,
-        activity=found.activity,
-        dose=dose,
+        activity=run.quantified.activity,
+        dose=on_grid.dose,
         rois=measured,
-        regions=regions,
+        regions=regions.rois,
         tumor_to_normal_ratio=metrics.tumor_to_normal(measured),
         totals=totals,
         thresholds=thresholds_met(
             measured,
             given.device,
             case.limits,
-            engine=engine.name,
+            engine=run.engine,
             image=image_nuclide(case),
             bilirubin_mg_per_dl=case.bilirubin_mg_per_dl,
         ),
-        overlaps=shared,
+        overlaps=overlaps,
         record=record,
         tumor_to_normal=ratios,
     )
 
 
+def _distinct(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
+    """Each remark once, in order: a volume and its regions may come from one file."""
+    return tuple({(remark.code, remark.sentence): remark for remark in remarks}.values())
+
+
+def _totals(run: _Run, on_grid: _DoseOnGrid) -> Totals:
+    given = run.case.administration
+    nuclide = given.radionuclide
+    activity = run.quantified.activity
+    return Totals(
+        activity_mbq=activity.total_mbq(),
+        administered_mbq=given.administered_mbq,
+        net_mbq=given.net_mbq if given.administered_mbq is not None else None,
+        recovered_fraction=run.quantified.recovered_fraction,
+        energy_j=on_grid.energy_j(),
+        energy_emitted_j=count_decays(activity, nuclide).total() * nuclide.energy_mev * JOULE_PER_MEV,
+    )
+
+
+def _energy_missing(totals: Totals) -> list[Remark]:
+    """The part of the emitted energy that the dose map does not hold; how much of it the engine loses, the engine states."""
+    if totals.energy_j >= (1 - 1e-6) * totals.energy_emitted_j:
+        return []
+    part = 1 - totals.energy_j / totals.energy_emitted_j
+    sentence = (
+        f"{part:.2%} of the emitted energy is not in the dose map: it is lost by the engine as stated, leaves the image or the "
+        "dose grid, or is emitted in air."
+    )
+    return [Remark(ENERGY_MISSING, {"energy_fraction": part}, sentence)]
+
+
+def _lung_without_dose(name: str, density: DensityMap | float) -> Remark:
+    numbers = {"roi": name} | ({} if isinstance(density, DensityMap) else {"density_g_per_ml": density})
+    sentence = (
+        f"ROI {name} has no dose: at a uniform {density:g} g/mL it would come out several times too low. Use "
+        'engine = "density" with density = "ct", or a density for lungs alone.'
+    )
+    return Remark("lung-dose-unknown", numbers, sentence)
+
+
 def _tumor_to_normal(
-    measured: Mapping[str, RoiMetrics], regions: RoiSet, placed: _Placed, assumptions: list[str]
-) -> tuple[TumorToNormal, ...]:
+    measured: Mapping[str, RoiMetrics], regions: RoiSet, on_grid: _DoseOnGrid
+) -> tuple[tuple[TumorToNormal, ...], list[Remark]]:
     """Every tumor against perfused normal liver where that is known, against whole normal liver elsewhere."""
     normals = regions.with_role("normal_liver").names()
     if not normals or not any(m.role == "tumor" for m in measured.values()):
-        return ()
+        return (), []
     perfused = perfused_normal(regions)
     if perfused is not None:
-        normal = metrics.roi_metrics(perfused, 0.0, placed.dose, placed.local, placed.decays, placed.density)
+        normal = metrics.roi_metrics(perfused, 0.0, on_grid.dose, on_grid.local, on_grid.decays, on_grid.density)
         definition = (
             f"perfused normal liver: {', '.join(normals)} inside {', '.join(regions.with_role('perfused').names())}"
         )
-    else:
-        normal = measured[normals[0]]
-        definition = f"whole normal liver: {normals[0]}"
-        assumptions.append(
-            f"T/N is against {definition}, as no perfused region is given; where only a part of the liver was infused this "
-            "makes it too high."
-        )
-    return metrics.tumor_to_normal_table(measured, normal, definition)
+        return metrics.tumor_to_normal_table(measured, normal, definition), []
+    definition = f"whole normal liver: {normals[0]}"
+    sentence = (
+        f"T/N is against {definition}, as no perfused region is given; where only a part of the liver was infused this "
+        "makes it too high."
+    )
+    remark = Remark("tumor-to-normal-of-whole-liver", {"roi": normals[0]}, sentence)
+    return metrics.tumor_to_normal_table(measured, measured[normals[0]], definition), [remark]
+
+
+def _overlap_warnings(regions: RoiSet, overlaps: tuple[Overlap, ...]) -> list[Remark]:
+    """Overlap that nobody expects: among tumors, or of lung with liver; tumors in liver are as they should be."""
+    warnings = []
+    for pair in overlaps:
+        roles = {regions[pair.first].role, regions[pair.second].role}
+        numbers: Numbers = {"roi": pair.first, "other_roi": pair.second, "volume_ml": pair.volume_ml}
+        if roles == {"tumor"} or ("lung" in roles and roles & {"liver", "normal_liver", "tumor"}):
+            sentence = (
+                f"ROIs {pair.first} and {pair.second} overlap by {pair.volume_ml:.2f} mL; each keeps its own voxels, so sums "
+                "over ROIs count that part twice."
+            )
+            warnings.append(Remark("rois-overlap", numbers, sentence))
+        elif "normal_liver" in roles and "tumor" in roles:
+            sentence = f"Normal liver {pair.first}/{pair.second} holds {pair.volume_ml:.2f} mL of tumor."
+            warnings.append(Remark("normal-liver-holds-tumor", numbers, sentence))
+    return warnings
 
 
 class _Watch:
@@ -284,91 +353,16 @@ class _Watch:
         self._now: tuple[str, float] | None = None
 
     def step(self, words: str) -> None:
-        self.done()
+        """End the step before and begin this one."""
+        self.stop()
         if self._progress:
             self._progress(words)
         self._now = (words, time.perf_counter())
 
-    def done(self) -> dict[str, float]:
+    def stop(self) -> dict[str, float]:
+        """End the last step; seconds of all."""
         if self._now:
             words, start = self._now
             self._seconds[words] = round(time.perf_counter() - start, 4)
             self._now = None
         return self._seconds
-
-
-def _what_was_assumed(case: Case, engine: Engine) -> list[str]:
-    given, image = case.administration, case.activity
-    said = [*image.remarks, *(case.ct.remarks if case.ct else ()), *(n for r in case.rois for n in r.remarks)]
-    if isinstance(case.density, DensityMap):
-        said += case.density.remarks
-    if case.registration is not None:
-        said.append(case.registration.sentence())
-    said.append("Microspheres do not move: all activity decays where it is (time-integrated activity = A T½/ln 2).")
-    nuclide = given.radionuclide
-    said.append(
-        f"One set of constants: {nuclide.name} T½ {nuclide.half_life_h:g} h, {nuclide.energy_mev:.4f} MeV a decay, "
-        f"K = {nuclide.gy_kg_per_gbq:.2f} Gy kg/GBq ({nuclide.source}); kernels keep their shape and take this energy."
-    )
-    if given.lung_shunt_fraction is None:
-        said.append("No lung shunt fraction was given: 0 is taken.")
-    if given.at is None:
-        said.append("The instant of the infusion was not given; the administered activity is taken as of then.")
-    if given.device is None:
-        said.append("No device was given, so no published threshold is compared.")
-    if case.limits is not None:
-        own = [limit for limit in case.limits if limit not in published_limits()]
-        said.append(
-            f"The thresholds compared are the site's: {len(own)} of its own and {len(case.limits) - len(own)} published."
-        )
-    if not isinstance(case.density, DensityMap):
-        said.append(f"Uniform density {case.density:g} g/mL everywhere, lungs and bone included.")
-    if isinstance(engine, Convolution):
-        said.append("The water kernel is scaled by density; soft tissue's 1.2 % longer range in mass is not modelled.")
-
-    frames = [v.grid.frame_uid for v in (case.ct, *case.rois) if v is not None]
-    if image.grid.frame_uid is None or None in frames:
-        said.append(
-            "Not every image states its frame of reference; positions are taken to be in the same patient frame."
-        )
-    if any(r.role in case.radiobiology for r in case.rois):
-        for tissue in dict.fromkeys(case.radiobiology.values()):
-            said.append(
-                f"BED and EUD of {tissue.tissue} ({tissue.name}): α/β {tissue.alpha_beta_gy:g} Gy, repair half-time "
-                f"{tissue.repair_half_time_h:g} h, α {tissue.alpha_per_gy:g} per Gy ({tissue.source})."
-            )
-    return said
-
-
-def _energy_j(dose: DoseMap, density: DensityMap | float) -> float:
-    kg = dose.grid.voxel_volume_ml * 1e-3
-    if isinstance(density, DensityMap):
-        return float((dose.gy * density.g_per_ml).sum(dtype=np.float64)) * kg
-    return dose.total() * density * kg
-
-
-def _overlap_warnings(regions: RoiSet, shared: tuple[Overlap, ...]) -> list[str]:
-    """Overlap that nobody expects: among tumors, or of lung with liver; tumors in liver are as they should be."""
-    said = []
-    for pair in shared:
-        roles = {regions[pair.first].role, regions[pair.second].role}
-        if roles == {"tumor"} or ("lung" in roles and roles & {"liver", "normal_liver", "tumor"}):
-            said.append(
-                f"ROIs {pair.first} and {pair.second} overlap by {pair.volume_ml:.2f} mL; each keeps its own voxels, so sums "
-                "over ROIs count that part twice."
-            )
-        elif "normal_liver" in roles and "tumor" in roles:
-            said.append(f"Normal liver {pair.first}/{pair.second} holds {pair.volume_ml:.2f} mL of tumor.")
-    return said
-
-
-def _kernel_facts(engine: Engine) -> dict[str, object]:
-    if not isinstance(engine, (Convolution, RayTransport)):
-        return {}
-    kernel = engine.kernel
-    reach = engine.reach_mm if isinstance(engine, Convolution) else DEFAULT_REACH_MM
-    facts: dict[str, object] = {"source": kernel.source, "own_mev_per_decay": kernel.mev_per_decay, "reach_mm": reach}
-    if isinstance(kernel, PointKernel):
-        facts["sha256"] = kernel.sha256
-        facts["energy_fraction_beyond_reach"] = 1 - kernel.within(reach)
-    return facts

@@ -17,15 +17,13 @@ from voxeldose._compiled.gamma import ROUNDING, search
 from voxeldose.dose.metrics import dvh_in
 from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.geometry.resample import same_place
+from voxeldose.model.remarks import Remark
 from voxeldose.model.tissue import default_sets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    import numpy.typing as npt
-
-    from voxeldose.model.arrays import Doubles
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.grid import Grid
     from voxeldose.model.radionuclide import Radionuclide
@@ -90,10 +88,10 @@ class GammaCriteria:
                 f"Gamma wants a dose criterion and a cut-off between 0 and 1 (fractions), found {self.dose_fraction} and "
                 f"{self.cutoff_fraction}."
             )
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", field="dose_fraction")
         if not (0 < self.distance_mm < 100 and 1 <= self.limit <= 10):
             msg = f"Gamma wants a distance up to 100 mm and a limit from 1 to 10, found {self.distance_mm} and {self.limit}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", field="distance_mm")
 
     def __str__(self) -> str:
         kind = "local" if self.is_local else "global"
@@ -107,7 +105,7 @@ class GammaCriteria:
 class GammaMap:
     """Gamma of each reference voxel, NaN where it was not evaluated: (nk, nj, ni) on ``grid``."""
 
-    gamma: npt.NDArray[np.float32]
+    gamma: Floats
     grid: Grid
     criteria: GammaCriteria
     not_reached: int
@@ -148,7 +146,7 @@ def registration_of(source: Grid, target: Grid, matrix_lps_mm: Doubles | None, *
         "nothing about the other. Give the rigid transform between them (--transform), or state that they coincide "
         "(--same-frame)."
     )
-    raise GeometryError(msg)
+    raise GeometryError(msg, code="frame-differs")
 
 
 def _require_rigid(matrix: Doubles) -> None:
@@ -156,7 +154,7 @@ def _require_rigid(matrix: Doubles) -> None:
     good = matrix.shape == (4, 4) and np.isfinite(matrix).all() and np.allclose(matrix[3], (0, 0, 0, 1))
     if not good or np.abs(turn.T @ turn - np.eye(3)).max() > _RIGID or np.linalg.det(turn) < 0:
         msg = f"A rigid transform (4 x 4, rotation and shift in mm) is needed, found {np.round(matrix, 4).tolist()}."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="transform-not-rigid")
 
 
 def require_same_rois(first: Iterable[str], second: Iterable[str]) -> None:
@@ -175,7 +173,7 @@ def require_same_rois(first: Iterable[str], second: Iterable[str]) -> None:
             f"{', '.join(alone) or 'none'}, only the second {', '.join(only) or 'none'}. Name those to compare (--roi NAME, "
             "repeatable), or assess both with the same names."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="rois-differ", only_first=tuple(alone), only_second=tuple(only))
 
 
 def gamma_index(
@@ -204,11 +202,11 @@ def gamma_index(
     """
     if not evaluated.grid.is_right_angled:
         msg = "Gamma needs an evaluated dose on perpendicular axes; resample it first."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="grid-sheared")
     highest = float(reference.gy.max())
     if not highest > 0:
         msg = f"Gamma needs a reference dose above zero, the highest is {highest:g} Gy."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="dose-none")
     chosen = np.argwhere(reference.gy >= criteria.cutoff_fraction * highest)
     points = reference.grid.points_lps_mm(chosen)
     if matrix_lps_mm is not None:
@@ -220,7 +218,7 @@ def gamma_index(
     dose = reference.gy[tuple(chosen.T)].astype(np.float64)
     tolerance = criteria.dose_fraction * (dose if criteria.is_local else np.full(dose.size, highest))
     step = criteria.distance_mm / _STEPS
-    found = np.empty(dose.size)
+    gammas = np.empty(dose.size)
     rules = np.array([criteria.distance_mm, step, criteria.limit])
     search(
         places,
@@ -230,10 +228,10 @@ def gamma_index(
         np.array(evaluated.grid.spacing_mm),
         _offsets(step, criteria.limit * criteria.distance_mm),
         rules,
-        found,
+        gammas,
     )
     gamma = np.full(reference.grid.shape, np.nan, np.float32)
-    gamma[tuple(chosen.T)] = found
+    gamma[tuple(chosen.T)] = gammas
     return GammaMap(gamma, reference.grid, criteria, int((~reached).sum()))
 
 
@@ -253,11 +251,12 @@ def dose_sum(doses: Sequence[DoseMap]) -> DoseMap:
     Absorbed doses add; biologically effective ones are summed each by itself (:func:`sums_in_rois`).
     """
     grid = doses[0].grid
-    if any(d.grid.shape != grid.shape or not same_place(d.grid, grid) for d in doses):
+    if not all(d.grid.coincides(grid) for d in doses):
         msg = "Doses must lie on one grid before they are added; use moved_onto(dose, grid)."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="grid-differs")
     total = np.sum([d.gy.astype(np.float64) for d in doses], axis=0)
-    return doses[-1].replaced(total, remarks=(f"Sum of {len(doses)} absorbed doses.",))
+    remark = Remark("dose-sum", {"doses": len(doses)}, f"Sum of {len(doses)} absorbed doses.")
+    return doses[-1].replaced(total, remarks=(remark,))
 
 
 @dataclass(frozen=True, eq=False)
@@ -301,19 +300,19 @@ def sums_in_rois(
         volume = float(inside.sum(dtype=np.float64))
         if not volume:
             continue
-        seen = type(roi)(roi.name, roi.role, inside, roi.grid, roi.remarks, roi.offset)
-        each = [_mean(d, seen) for d in doses]
+        part_reached = type(roi)(roi.name, roi.role, inside, roi.grid, roi.remarks, roi.offset)
+        each = [_mean(d, part_reached) for d in doses]
         tissue = tissues.get(roi.role)
         beds = None
         if tissue is not None:
             beds = tuple(
-                _mean(d.replaced(bed_gy(d.gy.astype(np.float64), tissue, nuclide)), seen)
+                _mean(d.replaced(bed_gy(d.gy.astype(np.float64), tissue, nuclide)), part_reached)
                 for d, nuclide in zip(doses, radionuclides, strict=True)
             )
         found[roi.name] = SumInRoi(
             role=roi.role,
             volume_ml=volume * roi.grid.voxel_volume_ml,
-            dvh=dvh_in(seen, total.replaced(np.nan_to_num(total.gy))),
+            dvh=dvh_in(part_reached, total.replaced(np.nan_to_num(total.gy))),
             mean_each_gy=tuple(each),
             bed_each_gy=beds,
             bed_gy=sum(beds) if beds is not None else None,

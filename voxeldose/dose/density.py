@@ -7,15 +7,17 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto
-from voxeldose.model.volume import AIR_G_PER_ML, CtImage, DecayMap, DensityMap
+from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
+from voxeldose.model.remarks import Remark
+from voxeldose.model.volume import CtImage, DecayMap, DensityMap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from voxeldose.model.arrays import Mask
     from voxeldose.model.case import Case
 
 __all__ = ["density_on_grid", "hu_to_density", "kg_per_voxel"]
@@ -55,62 +57,73 @@ def hu_to_density(ct: CtImage, table: Sequence[tuple[float, float]] | None = Non
         If the table has fewer than two rows, its HU do not rise, or a density is negative or above 25 g/mL.
     """
     if table is None:
-        note = "Mass density from CT numbers by the table of Schneider et al. 2000 (doi:10.1088/0031-9155/45/2/314)."
+        sentence = (
+            "Mass density from CT numbers by the table of Schneider et al. 2000 (doi:10.1088/0031-9155/45/2/314)."
+        )
         table = HU_TABLE
     else:
         _require_hu_table(table)
         listed = ", ".join(f"{h:g} HU {d:g}" for h, d in table)
-        note = f"Mass density from CT numbers by the table given, in g/mL: {listed}."
+        sentence = f"Mass density from CT numbers by the table given, in g/mL: {listed}."
     hu, density = zip(*table, strict=True)
+    remark = Remark("density-by-hu-table", {"rows": len(table)}, sentence)
     values = np.interp(ct.hu, hu, density).astype(np.float32)
-    return DensityMap(values, ct.grid, remarks=(*ct.remarks, note))
+    return DensityMap(values, ct.grid, remarks=(*ct.remarks, remark))
 
 
 def _require_hu_table(table: Sequence[tuple[float, float]]) -> None:
     way_out = "Give rows of HU and g/mL with rising HU, as [-1000, 0.00121]."
     if len(table) < 2 or not np.isfinite(np.asarray(table, float)).all():
         msg = f"hu_table needs at least two rows of two finite numbers, found {len(table)} rows. {way_out}"
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="table-too-short", field="hu_table")
     for (before, _), (after, _) in pairwise(table):
         if after <= before:
             msg = f"hu_table: {after:g} HU follows {before:g} HU. {way_out}"
-            raise QuantityError(msg)
-    wrong = [(h, d) for h, d in table if not 0 <= d <= 25]
+            raise QuantityError(msg, code="table-not-rising", field="hu_table")
+    wrong = [(h, d) for h, d in table if not 0 <= d <= DENSEST_G_PER_ML]
     if wrong:
         msg = f"hu_table: {wrong[0][1]:g} g/mL at {wrong[0][0]:g} HU is no density. {way_out}"
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="density-impossible", field="hu_table")
 
 
-def density_on_grid(case: Case, decays: DecayMap, said: tuple[list[str], list[str]]) -> DensityMap | float:
-    """Density on the grid of the decays; ``said`` (assumptions, warnings) learns where the image does not reach."""
+def density_on_grid(case: Case, decays: DecayMap) -> tuple[DensityMap | float, tuple[Remark, ...], tuple[Remark, ...]]:
+    """Density on the grid of the decays, and where it gives no dose: as assumptions and, if that matters, as warnings."""
     if not isinstance(case.density, DensityMap):
-        return case.density
+        return case.density, (), ()
     density = onto(case.density, decays.grid)
     missing = density.g_per_ml <= 0
-    _report_gap(missing, "not reached by the density image", "there is no dose and no mass", decays, said)
     air = ~missing & (density.g_per_ml < AIR_G_PER_ML)
-    what = "no dose is given, since energy over nearly no mass is none"
-    _report_gap(air, f"lighter than {AIR_G_PER_ML} g/mL (air)", what, decays, said)
-    return density
+    gaps = [
+        *_gap("density-gap", missing, "not reached by the density image; there is no dose and no mass there", decays),
+        *_gap(
+            "density-of-air",
+            air,
+            f"lighter than {AIR_G_PER_ML} g/mL (air); no dose is given, since energy over nearly no mass is none there",
+            decays,
+        ),
+    ]
+    severe = [abs(float(gap.numbers["activity_fraction"] or 0)) > MISSING_WARNING for gap in gaps]
+    return (
+        density,
+        tuple(gap for gap, is_severe in zip(gaps, severe, strict=True) if not is_severe),
+        tuple(gap for gap, is_severe in zip(gaps, severe, strict=True) if is_severe),
+    )
 
 
-def _report_gap(
-    where: npt.NDArray[np.bool_], name: str, what: str, decays: DecayMap, said: tuple[list[str], list[str]]
-) -> None:
-    """Say how much of grid and activity lies ``where``: as a warning if it is more than a little of the activity."""
+def _gap(code: str, where: Mask, what: str, decays: DecayMap) -> list[Remark]:
+    """How much of the grid and of the activity lies ``where``; nothing if none does."""
     if not where.any():
-        return
+        return []
     total = decays.total()
     part = float(decays.decays[where].sum(dtype=np.float64)) / total if total else 0.0
-    assumptions, warnings = said
-    (warnings if abs(part) > MISSING_WARNING else assumptions).append(
-        f"{where.mean():.1%} of the dose grid, with {part:.2%} of the activity, is {name}; {what} there."
-    )
+    numbers = {"grid_fraction": float(where.mean()), "activity_fraction": part}
+    sentence = f"{where.mean():.1%} of the dose grid, with {part:.2%} of the activity, is {what}."
+    return [Remark(code, numbers, sentence)]
 
 
 def kg_per_voxel(decays: DecayMap, density_g_per_ml: float) -> float:
     """Mass of a voxel in kg at one density; one that is no tissue is refused."""
     if not (math.isfinite(density_g_per_ml) and density_g_per_ml >= AIR_G_PER_ML):
         msg = f"A tissue density of at least {AIR_G_PER_ML} g/mL is needed, found {density_g_per_ml}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="density-impossible", found=density_g_per_ml, needed_at_least=AIR_G_PER_ML)
     return density_g_per_ml * decays.grid.voxel_volume_ml * 1e-3

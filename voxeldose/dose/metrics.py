@@ -21,14 +21,16 @@ from voxeldose.dose.radiobiology import eubed_gy, eud_gy
 from voxeldose.errors import QuantityError
 from voxeldose.model.assessment import Overlap, RoiMetrics, TumorToNormal
 from voxeldose.model.dvh import Dvh
+from voxeldose.model.metric import Metric
 from voxeldose.model.volume import DensityMap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.roi import Roi
     from voxeldose.model.tissue import Radiobiology
-    from voxeldose.model.volume import DecayMap, DoseMap, FloatArray
+    from voxeldose.model.volume import DecayMap, DoseMap
 
 __all__ = [
     "dvh_in",
@@ -112,8 +114,8 @@ def roi_metrics(
         min_dose_gy=lowest,
         max_dose_gy=highest,
         sd_dose_gy=sd,
-        **dict(zip(("d98_gy", "d95_gy", "d90_gy", "d70_gy", "d50_gy", "d2_gy"), doses, strict=True)),
-        **{f"v{dose:g}_fraction": value for dose, value in zip(COVERAGES_GY, coverages, strict=True)},
+        **{Metric("d", 100 * part).key: value for part, value in zip(FRACTIONS, doses, strict=True)},
+        **{Metric("v", dose).key: value for dose, value in zip(COVERAGES_GY, coverages, strict=True)},
         bed_gy=bed,
         eud_gy=eud,
         eubed_gy=eubed,
@@ -128,7 +130,7 @@ def dvh_in(roi: Roi, dose: DoseMap) -> Dvh:
     return Dvh(_inside(roi, dose), roi.occupancy, dose.grid.voxel_volume_ml)
 
 
-def _inside(roi: Roi, dose: DoseMap) -> FloatArray:
+def _inside(roi: Roi, dose: DoseMap) -> Floats:
     """Dose to the part of each voxel that the region holds.
 
     A voxel's dose is its mean. Where the region fills only a part of it, that part gets the mean plus the slope of the
@@ -159,13 +161,13 @@ def _inside(roi: Roi, dose: DoseMap) -> FloatArray:
     return result
 
 
-def _product(weights: FloatArray, values: FloatArray) -> float:
+def _product(weights: Floats, values: Floats) -> float:
     """Sum of weight times value, in float64."""
     return float(np.einsum("kji,kji->", weights, values, dtype=np.float64))
 
 
 def tumor_to_normal(metrics: Mapping[str, RoiMetrics]) -> float | None:
-    """Activity a gram of all tumors pooled over that of the normal liver; ``None`` without both.
+    """Activity per gram of all tumors pooled over that of the normal liver; ``None`` without both.
 
     Tumors that overlap each other count their shared voxels twice here; the run warns of it.
     """
@@ -182,7 +184,7 @@ def tumor_to_normal(metrics: Mapping[str, RoiMetrics]) -> float | None:
 def tumor_to_normal_table(
     metrics: Mapping[str, RoiMetrics], normal: RoiMetrics, definition: str
 ) -> tuple[TumorToNormal, ...]:
-    """Each tumor, and all pooled, against a normal region: by activity a millilitre (as counts would) and by mean dose.
+    """Each tumor, and all pooled, against a normal region: by activity per millilitre (as counts would) and by mean dose.
 
     Tumors that overlap each other count their shared voxels twice in the pool.
     """
@@ -219,11 +221,11 @@ def tumor_to_normal_of(
     for name, (amount, volume) in (*tumors.items(), ("the normal region", normal)):
         if not (math.isfinite(amount) and amount >= 0 and math.isfinite(volume) and volume > 0):
             msg = f"{name} needs 0 or more of counts or dose and a volume above 0 mL, found {amount} and {volume}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", roi=name)
     if not tumors or normal[0] == 0:
         what = "a tumor" if not tumors else "counts or dose in the normal region, found 0"
         msg = f"T/N needs {what}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="tumor-to-normal-undefined")
     nan = math.nan
 
     def row(amount: float, volume: float) -> tuple[float, float, float]:
@@ -235,7 +237,7 @@ def tumor_to_normal_of(
 def _ratios(
     rows: dict[str, tuple[float, float, float]], normal: tuple[float, float, float], definition: str
 ) -> tuple[TumorToNormal, ...]:
-    """Ratios of amount a millilitre and of mean dose; rows are (amount, mL, Gy), the pool of several rows is added."""
+    """Ratios of amount per millilitre and of mean dose; rows are (amount, mL, Gy), the pool of several rows is added."""
     if len(rows) > 1:
         amounts, volumes, doses = zip(*rows.values(), strict=True)
         volume = sum(volumes)
@@ -256,11 +258,11 @@ def _ratios(
 
 def overlaps(rois: Sequence[Roi], voxel_volume_ml: float) -> tuple[Overlap, ...]:
     """Every pair of regions (on windows of one lattice) that share more than 0.01 mL in voxels filled beyond one."""
-    found = []
+    shared_pairs = []
     for n, first in enumerate(rois):
         for second in rois[n + 1 :]:
             other = second.on_window(first.grid)
             shared = float(np.clip(first.occupancy + other - 1, 0, None).sum(dtype=np.float64)) * voxel_volume_ml
             if shared > 0.01:
-                found.append(Overlap(first.name, second.name, shared))
-    return tuple(found)
+                shared_pairs.append(Overlap(first.name, second.name, shared))
+    return tuple(shared_pairs)

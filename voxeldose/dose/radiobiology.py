@@ -67,10 +67,10 @@ def geud_gy(dose_gy: Doubles, weights: Doubles, a: float) -> float:
     """
     if a == 0 or not math.isfinite(a):
         msg = f"gEUD needs a parameter a that is not 0, found {a}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", field="a", found=a)
     if dose_gy.min() < 0:
         msg = f"gEUD needs doses of 0 Gy or more, found {dose_gy.min():g} Gy (noise); use EUD instead."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="dose-negative")
     highest = float(dose_gy.max())
     if highest == 0 or (a < 0 and dose_gy[weights > 0].min() == 0):
         return 0.0
@@ -93,11 +93,11 @@ def control_probability(dose_gy: float, curve: Control, slope: float | None = No
             if slope is None
             else f"The set {curve.name} has a slope of its own, {curve.slope:g}; leave --slope out."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="slope-missing" if slope is None else "slope-twice")
     exponent = float(slope or curve.slope or 0)
     if not 0 < exponent < math.inf:
         msg = f"A slope must be above 0, found {exponent}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", field="slope", found=exponent)
     if dose_gy <= 0:
         return 0.0
     return 1 / (1 + math.exp(min(exponent * math.log(curve.d50_gy / dose_gy), LARGEST_EXPONENT)))
@@ -116,7 +116,7 @@ def complication_probability(dose_gy: float, td50_gy: float, m: float) -> float:
     require_known(dose_gy)
     if not (0 < td50_gy < math.inf and 0 < m < math.inf):
         msg = f"TD50 and m must be above 0, found {td50_gy} Gy and {m}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", field="td50_gy, m")
     return 0.5 * math.erfc(-(dose_gy - td50_gy) / (m * td50_gy) / math.sqrt(2))
 
 
@@ -134,7 +134,7 @@ def complication_by_set(dose_gy: float, curve: Complication, m: float | None = N
             if m is None
             else f"The set {curve.name} has a width of its own, {curve.m:g}; leave --m out."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="width-missing" if m is None else "width-twice")
     return complication_probability(dose_gy, curve.td50_gy, float(m if m is not None else curve.m or 0))
 
 
@@ -143,5 +143,5 @@ def poisson_control(eubed: float, alpha_per_gy: float, clonogens: float) -> floa
     require_known(eubed)
     if not (1 <= clonogens < math.inf and alpha_per_gy > 0):
         msg = f"Poisson control needs at least one cell and α above 0, found {clonogens} and {alpha_per_gy}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", field="clonogens, alpha_per_gy")
     return math.exp(-clonogens * math.exp(-alpha_per_gy * eubed))

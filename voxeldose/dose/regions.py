@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.geometry.resample import roi_onto
+from voxeldose.model.grid import bounding_box
+from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import Roi, RoiSet, union
+from voxeldose.model.roles import LIVER_ROLES
 
 if TYPE_CHECKING:
-    from voxeldose.model.grid import Grid
-    from voxeldose.model.volume import FloatArray
+    from collections.abc import Mapping
 
-__all__ = ["perfused_normal", "reference_region", "regions_on"]
+    from voxeldose.model.arrays import Floats
+    from voxeldose.model.grid import Grid
+
+__all__ = ["RegionsOnGrid", "perfused_normal", "reference_region", "regions_on"]
 
 #: A region with more than this part outside the dose grid gets a warning.
 OUTSIDE_WARNING = 0.01
@@ -22,43 +28,55 @@ OUTSIDE_WARNING = 0.01
 #: By how much the default calibration region is larger than its ROIs: the blur of the scanner and breathing carry
 #: activity across their edges.
 REGION_MARGIN_MM = 10.0
-REGION_ROLES = ("liver", "normal_liver", "tumor", "segment", "perfused")
 
 
-def regions_on(
-    rois: RoiSet, grid: Grid, assumptions: list[str], warnings: list[str]
-) -> tuple[RoiSet, dict[str, float]]:
-    """Every region on the dose grid, with the part of it outside; makes normal liver where there is none."""
+@dataclass(frozen=True, eq=False)
+class RegionsOnGrid:
+    """Regions on windows of one grid, the part of each that lies outside it, and what that assumes and warns of."""
+
+    rois: RoiSet
+    outside_fraction: Mapping[str, float]
+    assumptions: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
+
+
+def regions_on(rois: RoiSet, grid: Grid) -> RegionsOnGrid:
+    """Every region on the dose grid, and normal liver (liver without tumors) where there is none."""
     moved, outside = [], {}
+    assumptions: list[Remark] = []
+    warnings: list[Remark] = []
     for roi in rois:
         region, beyond = roi_onto(roi, grid)
         if beyond > OUTSIDE_WARNING:
-            warnings.append(
+            sentence = (
                 f"{beyond:.1%} of ROI {roi.name} lies outside the dose grid; its numbers are those of the part inside."
             )
+            warnings.append(Remark("roi-outside-dose-grid", {"roi": roi.name, "outside_fraction": beyond}, sentence))
         moved.append(region)
         outside[roi.name] = beyond
     regions = RoiSet(tuple(moved))
     livers, tumors = regions.with_role("liver"), regions.with_role("tumor")
     if livers and not regions.with_role("normal_liver"):
-        normal = _without(livers, tumors, "normal_liver" if "normal_liver" not in regions else "normal_liver_derived")
+        normal = _normal_liver(
+            livers, tumors, "normal_liver" if "normal_liver" not in regions else "normal_liver_derived"
+        )
         if normal is None:
-            warnings.append("Nothing of the liver is left outside the tumors, so there is no normal liver.")
+            sentence = "Nothing of the liver is left outside the tumors, so there is no normal liver."
+            warnings.append(Remark("normal-liver-empty", {}, sentence))
         else:
             regions += RoiSet((normal,))
             outside[normal.name] = max(outside[r.name] for r in livers)
-            assumptions.append(
-                f"{normal.name} is {', '.join(livers.names())} minus {', '.join(tumors.names()) or 'nothing'}."
-            )
-    return regions, outside
+            sentence = f"{normal.name} is {', '.join(livers.names())} minus {', '.join(tumors.names()) or 'nothing'}."
+            assumptions.append(Remark("normal-liver-derived", {"roi": normal.name}, sentence))
+    return RegionsOnGrid(regions, outside, tuple(assumptions), tuple(warnings))
 
 
-def _without(livers: RoiSet, tumors: RoiSet, name: str) -> Roi | None:
+def _normal_liver(livers: RoiSet, tumors: RoiSet, name: str) -> Roi | None:
     ends = [r.grid.points_lps_mm(np.array([(0, 0, 0), [n - 1 for n in r.grid.shape]])) for r in livers]
     frame = livers.rois[0].grid.extended_to(np.concatenate(ends))
-    liver, moment = _merged(livers, frame)
+    liver, moment = _union_and_moments(livers, frame)
     if tumors:  # only what both fill beyond one voxel: a label map's border voxels hold some of each, side by side
-        tumor, tumor_moment = _merged(tumors, frame)
+        tumor, tumor_moment = _union_and_moments(tumors, frame)
         taken = np.clip(liver + tumor - 1, 0, None)
         moment = moment - tumor_moment * np.where(tumor > 0, taken / np.maximum(tumor, 1e-6), 0)
         liver = np.clip(liver - taken, 0, 1)
@@ -82,7 +100,7 @@ def perfused_normal(regions: RoiSet) -> Roi | None:
     return Roi("perfused normal liver", "normal_liver", both, frame) if (both > 0).any() else None
 
 
-def _merged(rois: RoiSet, frame: Grid) -> tuple[FloatArray, FloatArray]:
+def _union_and_moments(rois: RoiSet, frame: Grid) -> tuple[Floats, Floats]:
     """Occupancy of the union on a window of their lattice, and occupancy times offset, (3, nk, nj, ni)."""
     occupancy = union([r.on_window(frame) for r in rois])
     moment = np.zeros((3, *frame.shape), np.float32)
@@ -92,7 +110,7 @@ def _merged(rois: RoiSet, frame: Grid) -> tuple[FloatArray, FloatArray]:
     return occupancy, moment
 
 
-def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tuple[FloatArray | None, str]:
+def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tuple[Floats | None, str]:
     """Weights of the calibration region on ``grid`` (``None`` for the whole image) and its description.
 
     ``region`` names an ROI; without it the union of all that lie in the liver, grown by 10 mm, or the whole image.
@@ -100,15 +118,15 @@ def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tup
     if region is not None:
         roi, _ = roi_onto(rois[region], grid)
         return roi.on_window(grid), f"ROI {region}"
-    chosen = rois.with_role(*REGION_ROLES)
+    chosen = rois.with_role(*LIVER_ROLES)
     if not chosen:
         return None, "the whole image"
     merged = union([roi_onto(roi, grid)[0].on_window(grid) for roi in chosen])
     names = ", ".join(chosen.names())
-    return _grown(merged, grid), f"the union of {names}, grown by {REGION_MARGIN_MM:g} mm"
+    return _grow(merged, grid), f"the union of {names}, grown by {REGION_MARGIN_MM:g} mm"
 
 
-def _grown(occupancy: FloatArray, grid: Grid) -> FloatArray:
+def _grow(occupancy: Floats, grid: Grid) -> Floats:
     """1 in every voxel whose centre lies within the margin of the centre of an occupied voxel, 0 elsewhere.
 
     Only the box around the region is searched, so large images cost no more than small ones.
@@ -116,12 +134,14 @@ def _grown(occupancy: FloatArray, grid: Grid) -> FloatArray:
     from scipy.ndimage import distance_transform_edt
 
     filled = occupancy > 0
-    box = []
-    for axis, (n, step) in enumerate(zip(grid.shape, grid.spacing_mm, strict=True)):
-        rows = np.flatnonzero(filled.any(axis=tuple(a for a in range(3) if a != axis)))
-        reach = math.ceil(REGION_MARGIN_MM / step)
-        box.append(slice(max(0, int(rows[0]) - reach), min(n, int(rows[-1]) + reach + 1)))
-    near = distance_transform_edt(~filled[tuple(box)], sampling=grid.spacing_mm) <= REGION_MARGIN_MM
     result = np.zeros(grid.shape, np.float32)
-    result[tuple(box)] = near
+    inner = bounding_box(filled)
+    if inner is None:
+        return result
+    reaches = [math.ceil(REGION_MARGIN_MM / step) for step in grid.spacing_mm]
+    box = tuple(
+        slice(max(0, part.start - reach), min(n, part.stop + reach))
+        for part, reach, n in zip(inner, reaches, grid.shape, strict=True)
+    )
+    result[box] = distance_transform_edt(~filled[box], sampling=grid.spacing_mm) <= REGION_MARGIN_MM
     return result

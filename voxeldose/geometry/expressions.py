@@ -17,13 +17,15 @@ from voxeldose.geometry.isocontours import isocontour
 from voxeldose.geometry.margins import with_margin
 from voxeldose.geometry.resample import occupancy_onto
 from voxeldose.model.grid import window_around
+from voxeldose.model.remarks import Numbers, Remark
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voxeldose.model.volume import FloatArray, Volume
+    from voxeldose.model.arrays import Floats
+    from voxeldose.model.volume import Volume
 
 __all__ = ["Derivation", "Isocontour", "derive"]
 
@@ -103,98 +105,99 @@ def derive(rois: RoiSet, wanted: Sequence[Derivation], activity: Volume | None =
     """
     for plan in wanted:
         try:
-            rois = RoiSet((*rois.rois, _made(plan, rois, plan.image or activity)), rois.grid)
+            rois = RoiSet((*rois.rois, _build(plan, rois, plan.image or activity)), rois.grid)
         except (GeometryError, InputError, QuantityError) as error:
             msg = f"derived region {plan.name!r}: {error}"
-            raise type(error)(msg) from error
+            raise type(error)(msg, code=error.code, **error.fields) from error
     return rois
 
 
-def _made(plan: Derivation, rois: RoiSet, image: Volume | None) -> Roi:
+def _build(plan: Derivation, rois: RoiSet, image: Volume | None) -> Roi:
     if plan.name in rois:
         msg = "there is a ROI of that name already; choose another."
-        raise InputError(msg)
-    limit = _evaluated(plan.within, rois) if plan.within else None
+        raise InputError(msg, code="name-taken", found=plan.name)
+    limit = _evaluate(plan.within, rois) if plan.within else None
     if plan.expression is not None:
-        found = _evaluated(plan.expression, rois)
+        region = _evaluate(plan.expression, rois)
         words = f"is {plan.expression}"
     elif plan.contour is not None and image is not None:
-        found, words = _contoured(plan.contour, image, rois, limit)
+        region, words = _contour(plan.contour, image, rois, limit)
     else:
         msg = "needs an expression ('from'), or an isocontour and an image of the activity."
-        raise InputError(msg)
-    doubt_ml = found.doubt_ml
-    roi = found.roi
+        raise InputError(msg, code="key-missing", field="from")
+    doubt_ml = region.doubt_ml
+    roi = region.roi
     if plan.margin_mm:
         roi = with_margin(roi, plan.margin_mm)
         words += (
             f", {'grown' if plan.margin_mm > 0 else 'shrunk'} by {abs(plan.margin_mm):g} mm from its sub-voxel surface"
         )
     if limit is not None:
-        cut = _combined(_Found(roi), limit, "&")
+        cut = _combine(_Region(roi), limit, "&")
         roi, doubt_ml = cut.roi, doubt_ml + cut.doubt_ml
         words += f", inside {plan.within}"
-    note = f"ROI {plan.name} was made here: it {words}; {roi.volume_ml:.2f} mL."
+    sentence = f"ROI {plan.name} was made here: it {words}; {roi.volume_ml:.2f} mL."
     if doubt_ml > 0.001 * roi.volume_ml:
-        note += f" In voxels that several regions fill in part, {doubt_ml:.2f} mL may belong to it or not."
-    return Roi(plan.name, plan.role, roi.occupancy, roi.grid, (note,))
+        sentence += f" In voxels that several regions fill in part, {doubt_ml:.2f} mL may belong to it or not."
+    numbers: Numbers = {"roi": plan.name, "volume_ml": roi.volume_ml, "doubt_ml": doubt_ml}
+    return Roi(plan.name, plan.role, roi.occupancy, roi.grid, (Remark("roi-derived", numbers, sentence),))
 
 
 @dataclass(frozen=True, eq=False)
-class _Found:
+class _Region:
     """A region and the volume about which partly filled voxels leave doubt."""
 
     roi: Roi
     doubt_ml: float = 0.0
 
 
-def _evaluated(expression: str, rois: RoiSet) -> _Found:
+def _evaluate(expression: str, rois: RoiSet) -> _Region:
     """The region that an expression means."""
     tokens = re.findall(r"'[^']*'|\"[^\"]*\"|[|&()]|[^\s|&()'\"]+", expression)
-    found, rest = _sum(tokens, rois, expression)
+    region, rest = _sum(tokens, rois, expression)
     if rest:
         msg = f"{expression!r} cannot be understood at {rest[0]!r}; join names by |, & or ' - ', names with spaces in quotes."
-        raise InputError(msg)
-    return found
+        raise InputError(msg, code="expression-not-understood")
+    return region
 
 
-def _sum(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Found, list[str]]:
-    found, tokens = _product(tokens, rois, whole)
+def _sum(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Region, list[str]]:
+    region, tokens = _product(tokens, rois, whole)
     while tokens and tokens[0] in ("|", "-"):
         other, rest = _product(tokens[1:], rois, whole)
-        found, tokens = _combined(found, other, tokens[0]), rest
-    return found, tokens
+        region, tokens = _combine(region, other, tokens[0]), rest
+    return region, tokens
 
 
-def _product(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Found, list[str]]:
-    found, tokens = _term(tokens, rois, whole)
+def _product(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Region, list[str]]:
+    region, tokens = _term(tokens, rois, whole)
     while tokens and tokens[0] == "&":
         other, rest = _term(tokens[1:], rois, whole)
-        found, tokens = _combined(found, other, "&"), rest
-    return found, tokens
+        region, tokens = _combine(region, other, "&"), rest
+    return region, tokens
 
 
-def _term(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Found, list[str]]:
+def _term(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Region, list[str]]:
     if not tokens or tokens[0] in ("|", "&", "-", ")"):
         msg = f"{whole!r} lacks a name{f' before {tokens[0]!r}' if tokens else ' at its end'}."
-        raise InputError(msg)
+        raise InputError(msg, code="expression-not-understood")
     if tokens[0] == "(":
-        found, rest = _sum(tokens[1:], rois, whole)
+        region, rest = _sum(tokens[1:], rois, whole)
         if not rest or rest[0] != ")":
             msg = f"{whole!r} lacks a closing parenthesis."
-            raise InputError(msg)
-        return found, rest[1:]
+            raise InputError(msg, code="expression-not-understood")
+        return region, rest[1:]
     name = tokens[0].strip("'\"")
     if name not in rois and name.casefold() in _ALL_OF:
         members = rois.with_role(_ALL_OF[name.casefold()]).rois
         if members:
-            found = _Found(members[0])
+            region = _Region(members[0])
             for other in members[1:]:
-                found = _combined(found, _Found(other), "|")
-            return found, tokens[1:]
+                region = _combine(region, _Region(other), "|")
+            return region, tokens[1:]
     if name not in rois:
-        raise InputError(_unknown(name, rois))
-    return _Found(rois[name]), tokens[1:]
+        raise InputError(_unknown(name, rois), code="roi-unknown", found=name, known=tuple(rois.names()))
+    return _Region(rois[name]), tokens[1:]
 
 
 def _unknown(name: str, rois: RoiSet) -> str:
@@ -207,7 +210,7 @@ def _unknown(name: str, rois: RoiSet) -> str:
     return f"there is no ROI {name!r}.{hint} ROIs are {', '.join(known) or 'none'}."
 
 
-def _combined(first: _Found, second: _Found, sign: str) -> _Found:
+def _combine(first: _Region, second: _Region, sign: str) -> _Region:
     """Union, intersection or difference on the finer of both lattices.
 
     In a voxel that both fill in part, the parts are taken to overlap as far as they can (so that a region without itself
@@ -226,20 +229,20 @@ def _combined(first: _Found, second: _Found, sign: str) -> _Found:
     if float(result.max()) <= 1e-6:
         words = {"|": "or", "&": "and", "-": "without"}[sign]
         msg = f"nothing is left: {a.name} {words} {b.name} is empty."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="roi-empty")
     name = f"{a.name} {sign} {b.name}"
-    return _Found(Roi(name, "other", result, lattice), first.doubt_ml + second.doubt_ml + doubt)
+    return _Region(Roi(name, "other", result, lattice), first.doubt_ml + second.doubt_ml + doubt)
 
 
-def _contoured(plan: Isocontour, image: Volume, rois: RoiSet, limit: _Found | None) -> tuple[_Found, str]:
-    """Where the activity reaches the threshold, and how that is said."""
+def _contour(plan: Isocontour, image: Volume, rois: RoiSet, limit: _Region | None) -> tuple[_Region, str]:
+    """Where the activity reaches the threshold, and that in words."""
     if plan.bq_per_ml is not None:
         if not isinstance(image, ActivityMap):
             msg = f"isocontour_bq_per_ml needs an image in Bq/mL, not {image.quantity}; use isocontour_fraction."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="quantity-differs", found=image.quantity, needed="activity")
         threshold, words = plan.bq_per_ml, f"is where the activity image is at least {plan.bq_per_ml:g} Bq/mL"
     elif plan.fraction is not None:
-        named = _evaluated(plan.region, rois) if plan.region else limit
+        named = _evaluate(plan.region, rois) if plan.region else limit
         weights = None if named is None else occupancy_onto(named.roi, image.grid)
         reference = _reference(image, weights, plan.of)
         place = plan.region or (limit.roi.name if limit is not None else "the image")
@@ -247,23 +250,23 @@ def _contoured(plan: Isocontour, image: Volume, rois: RoiSet, limit: _Found | No
         words = f"is where the activity is at least {plan.fraction:g} of the {plan.of} ({reference:.4g}) in {place}"
     else:
         msg = "an isocontour needs a fraction or a concentration."
-        raise InputError(msg)
+        raise InputError(msg, code="key-missing", field="isocontour_fraction")
     if not threshold > 0:
         msg = f"the threshold of the isocontour is {threshold:g}; it must be above 0."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", field="threshold", found=threshold)
     occupancy = isocontour(image, threshold, None if limit is None else limit.roi.grid)
     if not occupancy.any():
         msg = f"nothing is left: no voxel reaches the threshold {threshold:.4g}."
-        raise QuantityError(msg)
-    return _Found(Roi("isocontour", "other", occupancy, image.grid)), words + " (linear between voxel centres)"
+        raise QuantityError(msg, code="roi-empty")
+    return _Region(Roi("isocontour", "other", occupancy, image.grid)), words + " (linear between voxel centres)"
 
 
-def _reference(image: Volume, weights: FloatArray | None, of: str) -> float:
+def _reference(image: Volume, weights: Floats | None, of: str) -> float:
     if weights is None:
         return float(image.values.max() if of == "maximum" else image.values.mean(dtype=np.float64))
     if not (weights > 0).any():
         msg = "the region of the reference does not overlap the image."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="no-overlap")
     if of == "mean":
         return float(np.average(image.values, weights=weights))
     inside = weights >= 0.5

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
-    from voxeldose.model.volume import FloatArray, Volume
+    from voxeldose.model.volume import Volume
 
 __all__ = ["isocontour"]
 
@@ -19,7 +20,7 @@ _PROBES = 4
 _AT_ONCE = 50_000
 
 
-def isocontour(image: Volume, threshold: float, around: Grid | None = None) -> FloatArray:
+def isocontour(image: Volume, threshold: float, around: Grid | None = None) -> Floats:
     """Part of each voxel of an image in which it reaches a threshold.
 
     Parameters
@@ -55,8 +56,8 @@ def isocontour(image: Volume, threshold: float, around: Grid | None = None) -> F
     for start in range(0, len(cut), _AT_ONCE):
         some = cut[start : start + _AT_ONCE]
         points = (some[:, None] + inside).reshape(-1, 3).T
-        found = map_coordinates(values, points, order=1, mode="nearest", output=np.float32)
-        result[tuple(some.T)] = (found.reshape(len(some), -1) >= threshold).mean(axis=1)
+        probed = map_coordinates(values, points, order=1, mode="nearest", output=np.float32)
+        result[tuple(some.T)] = (probed.reshape(len(some), -1) >= threshold).mean(axis=1)
     if around is not None:
         whole = np.zeros_like(result)
         whole[box] = result[box]

@@ -1,4 +1,4 @@
-"""Surfaces inside voxels: isocontours of an image, and regions grown or shrunk by a margin."""
+"""Regions grown or shrunk by a margin, with their surface inside voxels."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from voxeldose.geometry.resample import occupancy_onto
 from voxeldose.model.grid import window_around
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.roi import Roi
-    from voxeldose.model.volume import FloatArray
 
 __all__ = ["with_margin"]
 
@@ -53,7 +51,7 @@ def with_margin(roi: Roi, margin_mm: float) -> Roi:
     """
     if not roi.grid.is_right_angled:
         msg = f"ROI {roi.name!r} lies on a sheared grid, where distances are not known; resample it first."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="grid-sheared", roi=roi.name)
     spacing = np.array(roi.grid.spacing_mm)
     reach = max(margin_mm, 0.0) + 2 * spacing
     corners = roi.grid.indices(roi.grid.corners())
@@ -67,25 +65,23 @@ def with_margin(roi: Roi, margin_mm: float) -> Roi:
     low, high = -float(np.linalg.norm(grid.spacing_mm)), float(np.linalg.norm(grid.spacing_mm))
     for _ in range(40):
         middle = (low + high) / 2
-        if float(_filled(distance, width, middle).sum(dtype=np.float64)) < wanted:
+        if float(_fill(distance, width, middle).sum(dtype=np.float64)) < wanted:
             low = middle
         else:
             high = middle
-    result = _filled(distance, width, (low + high) / 2 + margin_mm)
+    result = _fill(distance, width, (low + high) / 2 + margin_mm)
     if float(result.max()) <= 1e-3:
         msg = f"nothing is left of ROI {roi.name!r} after shrinking it by {-margin_mm:g} mm."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="roi-empty", roi=roi.name)
     return replace(roi, occupancy=result, grid=grid, offset=None)
 
 
-def _filled(distance: FloatArray, width: FloatArray, level: float) -> FloatArray:
+def _fill(distance: Floats, width: Floats, level: float) -> Floats:
     """Part of each voxel nearer than ``level``, its border a plane."""
     return np.asarray(np.clip(0.5 - (distance - np.float32(level)) / width, 0, 1), np.float32)
 
 
-def _signed_distance(
-    occupancy: FloatArray, spacing_mm: npt.NDArray[np.float64], margin_mm: float
-) -> tuple[FloatArray, FloatArray]:
+def _signed_distance(occupancy: Floats, spacing_mm: Doubles, margin_mm: float) -> tuple[Floats, Floats]:
     """Distance of voxel centres from the surface (negative inside), and the voxels' width across it, in mm.
 
     Right within ``margin_mm`` and a voxel of the surface; farther away only the sign is. The surface is given by its
@@ -122,9 +118,9 @@ def _signed_distance(
     apart = near * spacing_mm - surface[nearest]
     upright = (apart * normal[nearest]).sum(axis=1)
     aside = np.abs(apart - upright[:, None] * normal[nearest])
-    beside = np.linalg.norm(np.clip(aside - spacing_mm / 2, 0, None), axis=1)
-    found = np.hypot(upright, beside)
+    sideways = np.linalg.norm(np.clip(aside - spacing_mm / 2, 0, None), axis=1)
+    apart_mm = np.hypot(upright, sideways)
     place = tuple(near.T)
-    distance[place] = np.where(inside[place], -found, found)
+    distance[place] = np.where(inside[place], -apart_mm, apart_mm)
     width[place] = np.abs(normal[nearest]) @ spacing_mm
     return distance, width

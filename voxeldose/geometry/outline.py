@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    FloatArray = npt.NDArray[np.float32]
+    from voxeldose.model.arrays import Floats
 
 __all__ = ["Outline"]
 
@@ -37,12 +37,12 @@ class Outline:
         Their size.
     """
 
-    outside_mm: FloatArray
+    outside_mm: Floats
     cuts: tuple[int, int, int]
     part_mm: tuple[float, float, float]
 
     @classmethod
-    def of(cls, occupancy: FloatArray, spacing_mm: tuple[float, float, float]) -> Outline:
+    def of(cls, occupancy: Floats, spacing_mm: tuple[float, float, float]) -> Outline:
         """From occupancy on a box; outside the box is nothing.
 
         The outline is where occupancy, linear between voxel centres, falls to the value that keeps the region's volume.
@@ -69,7 +69,7 @@ class Outline:
         distance = distance[ck:-ck, cj:-cj, ci:-ci]
         return cls(np.ascontiguousarray(distance, np.float32), cuts, part)
 
-    def moved(self, outline_mm: float, shift_mm: npt.ArrayLike) -> FloatArray:
+    def moved(self, outline_mm: float, shift_mm: npt.ArrayLike) -> Floats:
         """Occupancy of the box's voxels with the outline moved outwards and the whole shifted along k, j and i.
 
         A region that would shrink to nothing keeps its innermost parts.

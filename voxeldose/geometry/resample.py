@@ -14,17 +14,15 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from voxeldose.errors import GeometryError
+from voxeldose.model.grid import voxels_met
 from voxeldose.model.volume import DoseMap, Volume
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
-    from voxeldose.model.arrays import Doubles
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi
-    from voxeldose.model.volume import FloatArray
 
-__all__ = ["moved_onto", "occupancy_onto", "onto", "roi_onto", "same_place"]
+__all__ = ["moved_onto", "occupancy_onto", "onto", "roi_onto"]
 
 V = TypeVar("V", bound=Volume)
 
@@ -32,7 +30,7 @@ V = TypeVar("V", bound=Volume)
 _PARALLEL_VOXELS = 1e-3
 #: Two lattices whose voxels differ by less than this part of a voxel are one.
 _SAME_VOXELS = 1e-4
-#: A voxel with less than this of a region has no middle worth telling.
+#: In a voxel with less than this of a region, its centroid is too uncertain to use.
 _EMPTY = 1e-9
 
 
@@ -88,11 +86,10 @@ def roi_onto(roi: Roi, grid: Grid) -> tuple[Roi, float]:
     """
     roi.grid.require_same_frame(grid, f"ROI {roi.name!r} and the image")
     index = grid.indices(roi.grid.corners())
-    low = np.floor(index.min(axis=0) + 0.5 - 1e-6).astype(int)
-    high = np.ceil(index.max(axis=0) - 0.5 + 1e-6).astype(int) + 1
-    start, stop = np.maximum(low, 0), np.minimum(high, grid.shape)
+    first, last = voxels_met(index, with_touched=True)
+    start, stop = np.maximum(first, 0), np.minimum(last + 1, grid.shape)
     part = grid.window(start.tolist(), np.maximum(stop - start, 1).tolist())
-    offset: npt.NDArray[np.float32] | None
+    offset: Floats | None
     if (start >= stop).any():
         inside, offset = np.zeros(part.shape, np.float32), None
     elif _is_one_lattice(roi.grid, part):
@@ -106,12 +103,12 @@ def roi_onto(roi: Roi, grid: Grid) -> tuple[Roi, float]:
             f"ROI {roi.name!r} does not overlap the image: it spans {_span(roi.grid)} and the image {_span(grid)} "
             "(x, y, z in LPS mm). Give ROIs of the same study, or register the images ([registration] in the case file)."
         )
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="no-overlap", roi=roi.name)
     moved = replace(roi, occupancy=np.clip(inside, 0, 1), grid=part, offset=offset)
     return moved, max(0.0, 1 - moved.volume_ml / roi.volume_ml)
 
 
-def occupancy_onto(roi: Roi, grid: Grid) -> FloatArray:
+def occupancy_onto(roi: Roi, grid: Grid) -> Floats:
     """Part of every voxel of ``grid`` that belongs to a region, (nk, nj, ni); 0 where it does not reach.
 
     Raises
@@ -137,7 +134,7 @@ def _span(grid: Grid) -> str:
     return " x ".join(f"{a:.0f}..{b:.0f}" for a, b in zip(low, high, strict=True))
 
 
-def _mean_over_voxels(values: npt.NDArray[np.float32], old: Grid, new: Grid) -> npt.NDArray[np.float32]:
+def _mean_over_voxels(values: Floats, old: Grid, new: Grid) -> Floats:
     """Mean of ``values``, even in each old voxel and zero outside, over every voxel of ``new``."""
     matrix, offset = new.to_index_of(old)
     if _are_parallel(matrix, new):
@@ -146,9 +143,7 @@ def _mean_over_voxels(values: npt.NDArray[np.float32], old: Grid, new: Grid) -> 
     return _exact(values, matrix, offset, new.shape)[0].astype(np.float32)
 
 
-def _mean_and_middle(
-    values: npt.NDArray[np.float32], old: Grid, new: Grid
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def _mean_and_middle(values: Floats, old: Grid, new: Grid) -> tuple[Floats, Floats]:
     """As :func:`_mean_over_voxels`, and where in each new voxel the mean comes from, in voxels from its centre."""
     matrix, offset = new.to_index_of(old)
     if _are_parallel(matrix, new):
@@ -175,11 +170,11 @@ def _mean_and_middle(
 
 
 def _exact(
-    values: npt.NDArray[np.float32],
-    matrix: npt.NDArray[np.float64],
-    offset: npt.NDArray[np.float64],
+    values: Floats,
+    matrix: Doubles,
+    offset: Doubles,
     shape: tuple[int, int, int],
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[Doubles, Doubles]:
     """Mean over every new voxel, and its first moments along k, j and i, for grids in any directions."""
     from voxeldose._compiled.overlap import gather
 
@@ -188,13 +183,13 @@ def _exact(
     return mean, moments
 
 
-def _are_parallel(matrix: npt.NDArray[np.float64], new: Grid) -> bool:
+def _are_parallel(matrix: Doubles, new: Grid) -> bool:
     drift = np.abs(matrix - np.diag(np.diag(matrix))) @ np.array(new.shape)
     return bool(drift.max() < _PARALLEL_VOXELS and (np.diag(matrix) > 0).all())
 
 
-def _along_k(weights: npt.NDArray[np.float64], values: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Weigh old slices, summed in float64; a new slice touches few old ones."""
+def _along_k(weights: Doubles, values: Floats) -> Doubles:
+    """Weighted sum of source slices, in float64; a new slice touches few of them."""
     from scipy.sparse import csr_array
 
     k = csr_array(weights)
@@ -204,10 +199,8 @@ def _along_k(weights: npt.NDArray[np.float64], values: npt.NDArray[np.float32]) 
     return result
 
 
-def _along_ji(
-    rows: npt.NDArray[np.float64], columns: npt.NDArray[np.float64], values: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float32]:
-    """Weigh old rows, then old columns, of every slice, summed in float64."""
+def _along_ji(rows: Doubles, columns: Doubles, values: Doubles) -> Floats:
+    """Weighted sum of source rows, then of source columns, of every slice, in float64."""
     from scipy.sparse import csr_array
 
     j, i = csr_array(rows), csr_array(columns)
@@ -218,8 +211,8 @@ def _along_ji(
 
 
 def _edges(
-    new: Grid, old: Grid, matrix: npt.NDArray[np.float64], offset: npt.NDArray[np.float64], axis: int
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.float64], float]:
+    new: Grid, old: Grid, matrix: Doubles, offset: Doubles, axis: int
+) -> tuple[Doubles, Doubles, Doubles, float]:
     """Ends of the overlap of every new with every old voxel along an axis, (new, old), new centres, and the scale."""
     scale = float(matrix[axis, axis])
     centre = (np.arange(new.shape[axis]) * scale + offset[axis])[:, None]
@@ -228,17 +221,13 @@ def _edges(
     return low, high, centre, scale
 
 
-def _overlaps(
-    new: Grid, old: Grid, matrix: npt.NDArray[np.float64], offset: npt.NDArray[np.float64], axis: int
-) -> npt.NDArray[np.float64]:
+def _overlaps(new: Grid, old: Grid, matrix: Doubles, offset: Doubles, axis: int) -> Doubles:
     """Fraction of each new voxel's length that lies in each old voxel, (new, old)."""
     low, high, _, scale = _edges(new, old, matrix, offset, axis)
     return np.asarray(np.clip(high - low, 0, None) / scale)
 
 
-def _middles(
-    new: Grid, old: Grid, matrix: npt.NDArray[np.float64], offset: npt.NDArray[np.float64], axis: int
-) -> npt.NDArray[np.float64]:
+def _middles(new: Grid, old: Grid, matrix: Doubles, offset: Doubles, axis: int) -> Doubles:
     """Middle of each overlap in new voxels from the new voxel's centre, (new, old)."""
     low, high, centre, scale = _edges(new, old, matrix, offset, axis)
     return np.asarray(((low + high) / 2 - centre) / scale)
@@ -260,7 +249,7 @@ def moved_onto(dose: DoseMap, grid: Grid, matrix_lps_mm: Doubles | None = None) 
     """
     from scipy.ndimage import map_coordinates
 
-    if matrix_lps_mm is None and dose.grid.shape == grid.shape and same_place(dose.grid, grid):
+    if matrix_lps_mm is None and dose.grid.coincides(grid):
         return dose.replaced(dose.gy, grid)
     points = grid.points_lps_mm(np.moveaxis(np.indices(grid.shape), 0, -1))
     if matrix_lps_mm is not None:
@@ -268,11 +257,6 @@ def moved_onto(dose: DoseMap, grid: Grid, matrix_lps_mm: Doubles | None = None) 
         points = points @ back[:3, :3].T + back[:3, 3]
     index = dose.grid.indices(points)
     inside = ((index >= -0.5) & (index <= np.array(dose.grid.shape) - 0.5)).all(axis=-1)
-    found = map_coordinates(dose.gy, np.moveaxis(index, -1, 0), order=3, mode="nearest", output=np.float32)
-    found = np.clip(found, dose.gy.min(), dose.gy.max())
-    return dose.replaced(np.where(inside, found, np.float32("nan")), grid)
-
-
-def same_place(first: Grid, second: Grid) -> bool:
-    """Whether two grids of one shape have their corners in the same places, whatever their frames."""
-    return bool(np.abs(first.corners() - second.corners()).max() < 1e-3)
+    gy = map_coordinates(dose.gy, np.moveaxis(index, -1, 0), order=3, mode="nearest", output=np.float32)
+    gy = np.clip(gy, dose.gy.min(), dose.gy.max())
+    return dose.replaced(np.where(inside, gy, np.float32("nan")), grid)

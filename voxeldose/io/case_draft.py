@@ -6,16 +6,18 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from voxeldose.model.roles import ROLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-    Row = Mapping[str, Any]
+    from voxeldose.io.inspection import FoundSeries
 
 __all__ = ["draft_case"]
 
-_ROLES = "tumor, liver, normal_liver, perfused, segment, lung, other"
+_ROLES = ", ".join(ROLES)
 #: What a key that is left open could hold where it is a choice; a number or instant is the user's to fill in.
 _CHOICES = {
     "activity.quantity": '"counts"',
@@ -25,12 +27,12 @@ _CHOICES = {
 }
 
 
-def draft_case(rows: Sequence[Row], folder: Path) -> str:
+def draft_case(found: Sequence[FoundSeries], folder: Path) -> str:
     """The case file (TOML) that would assess what was found.
 
     Parameters
     ----------
-    rows : sequence of dict
+    found : sequence of FoundSeries
         Of :func:`voxeldose.io.inspection.inspect`.
     folder : path
         Where the case file is going to lie; paths are written relative to it.
@@ -39,12 +41,12 @@ def draft_case(rows: Sequence[Row], folder: Path) -> str:
     -------
     str
         TOML. The activity is the Y-90 PET if there is one, else another PET, else a SPECT, else a file without units; what
-        else could be meant stands beside it as a comment.
+        else could be meant stands below it as a comment.
     """
-    activities = sorted((r for r in rows if _emission_rank(r) is not None), key=lambda r: _emission_rank(r) or 0)
-    cts = sorted((r for r in rows if r["kind"] == "CT"), key=lambda r: r["use"] is None)
-    regions = [r for r in rows if r["use"] == "rois"]
-    uids = Counter(str(r["path"]) for r in rows)
+    activities = sorted((s for s in found if _emission_rank(s) is not None), key=lambda s: _emission_rank(s) or 0)
+    cts = sorted((s for s in found if s.kind == "CT"), key=lambda s: not s.uses)
+    regions = [s for s in found if s.uses == ("rois",)]
+    uids = Counter(s.path for s in found)
     lines = [
         "# Drafted by voxeldose inspect. What stands behind # is not known from the files: fill it in and take the # away.",
         "",
@@ -59,34 +61,33 @@ def draft_case(rows: Sequence[Row], folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _emission_rank(row: Row) -> int | None:
+def _emission_rank(series: FoundSeries) -> int | None:
     """Order in which images stand for the activity; ``None`` for what is none."""
-    usable = row["use"] is not None
-    if row["kind"] == "PT":
-        return (0 if row["nuclide"] == "Y-90" else 1) if usable else 3
-    if row["kind"] == "NM":
-        return 2 if usable else 4
-    return 5 if usable and str(row["use"]).startswith("activity") else None
+    if series.kind == "PT":
+        return (0 if series.nuclide == "Y-90" else 1) if series.uses else 3
+    if series.kind == "NM":
+        return 2 if series.uses else 4
+    return 5 if "activity" in series.uses else None
 
 
-def _image(table: str, rows: Sequence[Row], folder: Path, uids: Counter[str]) -> list[str]:
+def _image(table: str, rows: Sequence[FoundSeries], folder: Path, uids: Counter[str]) -> list[str]:
     if not rows:
         what = "a PET or SPECT" if table == "activity" else "a CT is only needed for density = 'ct' and for display"
         return [f"# [{table}]", f'# path = ""  # none was found: {what}', ""]
     first = rows[0]
-    lines = [f"[{table}]", *_path_of(first, folder, uids), f"# {_said(first)}"]
-    if first["use"] is None:
-        lines.append(f"# As it is, {_one_line(first['verdict'])}")
-    for key, what in first["needs"].items():
+    lines = [f"[{table}]", *_path_of(first, folder, uids), f"# {_describe(first)}"]
+    if not first.uses:
+        lines.append(f"# As it is, {_one_line(first.verdict)}")
+    for key, what in first.needs.items():
         if key.startswith(f"{table}."):
             lines.append(f"# {key.partition('.')[2]} = {_example(key, first)}  # {what}")
     for other in rows[1:]:
-        shown = "; ".join(_path_of(other, folder, uids))
-        lines.append(f"# or: {shown}  # {_said(other)}{'' if other['use'] else ' (refused as it is)'}")
+        place = "; ".join(_path_of(other, folder, uids))
+        lines.append(f"# or: {place}  # {_describe(other)}{'' if other.uses else ' (refused as it is)'}")
     return [*lines, ""]
 
 
-def _regions(rows: Sequence[Row], folder: Path) -> list[str]:
+def _regions(rows: Sequence[FoundSeries], folder: Path) -> list[str]:
     if not rows:
         return [
             "# [[rois]]",
@@ -95,30 +96,30 @@ def _regions(rows: Sequence[Row], folder: Path) -> list[str]:
             "",
         ]
     lines, taken = list[str](), set[str]()
-    some_named = any(row["regions"] for row in rows)
-    for row in sorted(rows, key=lambda r: not r["regions"]):
-        path, said = _text(_relative(row["path"], folder)), _one_line(row["verdict"])
-        twice = sorted(taken & set(row["regions"]))
-        nameless = "rois.labels" in row["needs"] and some_named
+    some_named = any(row.regions for row in rows)
+    for row in sorted(rows, key=lambda r: not r.regions):
+        path, verdict = _text(_relative(row.path, folder)), _one_line(row.verdict)
+        twice = sorted(taken & set(row.regions))
+        nameless = "rois.labels" in row.needs and some_named
         if twice or nameless:
             why = "needs labels = { 1 = { name, role } }" if nameless else f"{', '.join(twice)}: named above already"
-            lines += [f"# [[rois]]  # {why}", f"# path = {path}", f"# {said}", ""]
+            lines += [f"# [[rois]]  # {why}", f"# path = {path}", f"# {verdict}", ""]
             continue
-        taken |= set(row["regions"])
-        lines += ["[[rois]]", f"path = {path}", f"# {said}"]
-        if "rois.labels" in row["needs"]:
+        taken |= set(row.regions)
+        lines += ["[[rois]]", f"path = {path}", f"# {verdict}"]
+        if "rois.labels" in row.needs:
             lines.append(f'# labels = {{ 1 = {{ name = "?", role = "?" }} }}  # needed: every label; roles: {_ROLES}')
         lines.append("")
     return lines
 
 
-def _administration(activity: Row | None) -> list[str]:
-    instants = activity["instants"] if activity else {}
+def _administration(activity: FoundSeries | None) -> list[str]:
+    instants = activity.instants if activity else {}
     given = instants.get("administered", "")
     known = f"the image's header says {given}" if given else "the header does not say"
-    zone = " (the header's times take its zone)" if _without_zone(activity) else ""
-    absolute = activity is not None and activity["use"] and activity["units"] == "BQML" and not activity["needs"]
-    choice = '  # or "absolute", which takes the image\'s own Bq/mL and needs at' if absolute else ""
+    zone = " (the header's times take its zone)" if activity is not None and activity.states_zone is False else ""
+    is_absolute = activity is not None and activity.uses and activity.units == "BQML" and not activity.needs
+    choice = '  # or "absolute", which takes the image\'s own Bq/mL and needs at' if is_absolute else ""
     return [
         "[administration]",
         'radionuclide = "Y-90"',
@@ -133,36 +134,32 @@ def _administration(activity: Row | None) -> list[str]:
     ]
 
 
-def _without_zone(activity: Row | None) -> bool:
-    return activity is not None and "no time zone stated" in activity["quirks"]
-
-
-def _path_of(row: Row, folder: Path, uids: Counter[str]) -> list[str]:
-    lines = [f"path = {_text(_relative(row['path'], folder))}"]
-    if row["series_uid"] and uids[str(row["path"])] > 1:
-        lines.append(f"series_uid = {_text(row['series_uid'])}")
+def _path_of(series: FoundSeries, folder: Path, uids: Counter[str]) -> list[str]:
+    lines = [f"path = {_text(_relative(series.path, folder))}"]
+    if series.series_uid and uids[series.path] > 1:
+        lines.append(f"series_uid = {_text(series.series_uid)}")
     return lines
 
 
-def _said(row: Row) -> str:
-    facts: Iterable[object] = (row["kind"], row["vendor"], row["nuclide"], row["units"], row["decay"], row["grid"])
-    return ", ".join(str(f) for f in facts if f)
+def _describe(series: FoundSeries) -> str:
+    facts: Iterable[str | None] = (series.kind, series.vendor, series.nuclide, series.units, series.decay)
+    return ", ".join(fact for fact in (*facts, series.grid_text) if fact)
 
 
-def _example(key: str, row: Row) -> str:
-    if key == "activity.undo_nuclide" and row["nuclide"] and row["nuclide"] != "Y-90":
-        return _text(row["nuclide"])
+def _example(key: str, series: FoundSeries) -> str:
+    if key == "activity.undo_nuclide" and series.nuclide and series.nuclide != "Y-90":
+        return _text(series.nuclide)
     return _CHOICES.get(key, "?")
 
 
-def _relative(path: object, folder: Path) -> str:
-    return Path(os.path.relpath(Path(str(path)).absolute(), folder.absolute())).as_posix()
+def _relative(path: str, folder: Path) -> str:
+    return Path(os.path.relpath(Path(path).absolute(), folder.absolute())).as_posix()
 
 
-def _text(value: object) -> str:
+def _text(value: str) -> str:
     """A TOML basic string, whose escapes are those of JSON."""
-    return json.dumps(str(value), ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)
 
 
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import numpy as np
-    import numpy.typing as npt
+    from voxeldose.model.arrays import Doubles
 
 __all__ = ["ELEMENT_DAMAGED", "grid_of_file", "is_damage", "refusing_damage"]
 
@@ -36,6 +35,7 @@ R = TypeVar("R")
 ELEMENT_DAMAGED = "element-damaged"
 #: What reads files here: what these raise when they are called, the file has caused.
 _LIBRARIES = {"pydicom", "highdicom", "nibabel", "SimpleITK", "gdcm", "gzip"}
+_HERE = __name__.partition(".")[0]
 #: Kinds that nothing but data or a disk causes, whoever raises them.
 _OF_DATA = (OSError, EOFError, UnicodeDecodeError, zlib.error, struct.error)
 _QUOTED = re.compile(r"""(['"]).*?\1""")
@@ -84,19 +84,17 @@ def is_damage(error: Exception) -> bool:
         return False
     if isinstance(error, _OF_DATA):
         return True
-    packages = [name.partition(".")[0] for name in _modules(error)]
-    here = __name__.partition(".")[0]
-    after = len(packages) - packages[::-1].index(here) if here in packages else 0
-    if not _LIBRARIES.intersection(packages[after : after + 1]):
+    inside = [name for name in _packages(error) if name == _HERE or name in _LIBRARIES]
+    if not inside or inside[-1] == _HERE:
         return False
     return not (isinstance(error, AttributeError) and _is_misspelt(error))
 
 
-def _modules(error: Exception) -> Iterator[str]:
-    """The modules whose lines the failure has passed, the one that raised it last."""
+def _packages(error: Exception) -> Iterator[str]:
+    """The packages whose lines the failure has passed, the one that raised it last."""
     at = error.__traceback__
     while at is not None:
-        yield str(at.tb_frame.f_globals.get("__name__", ""))
+        yield str(at.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
         at = at.tb_next
 
 
@@ -122,7 +120,7 @@ def _code(error: Exception) -> str:
     return "file-unreadable" if isinstance(error, OSError) and error.strerror else "file-damaged"
 
 
-def grid_of_file(shape: tuple[int, int, int], affine: npt.NDArray[np.float64], path: Path) -> Grid:
+def grid_of_file(shape: tuple[int, int, int], affine: Doubles, path: Path) -> Grid:
     """The grid that a header describes; one that spans no space is a refusal that names the file."""
     try:
         return Grid(shape, affine)

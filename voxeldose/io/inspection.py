@@ -3,48 +3,149 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from datetime import UTC
+from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Literal
 
 from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.io.arrays import SUFFIXES, read_array
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom.ct import read_ct
 from voxeldose.io.dicom.files import Series, find_series
-from voxeldose.io.dicom.header import drug_item, number
+from voxeldose.io.dicom.header import drug_item, number, text
 from voxeldose.io.dicom.instants import format_instant, instant, stated_zone, whole_instant
 from voxeldose.io.dicom.nuclide import nuclide_of
-from voxeldose.io.dicom.pet import read_pet, units_of
+from voxeldose.io.dicom.pet import units_of
 from voxeldose.io.dicom.planes import planes_of
 from voxeldose.io.dicom.quirks import quirks_of
-from voxeldose.io.dicom.spect import read_spect
+from voxeldose.io.images import load_activity, load_ct_image
 from voxeldose.io.regions import read_labels
 from voxeldose.model.volume import ActivityMap, CountMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from pydicom.dataset import Dataset
+
+    from voxeldose.io.dicom.files import Scan
+    from voxeldose.io.images import ImageRead
     from voxeldose.model.grid import Grid
+    from voxeldose.model.remarks import Remark
     from voxeldose.model.volume import Volume
 
-__all__ = ["inspect"]
+__all__ = ["FoundSeries", "Use", "inspect"]
 
-_READERS: dict[str, Callable[..., Volume]] = {"CT": read_ct, "PT": read_pet, "NM": read_spect}
+#: What a series or file can be in a case.
+Use = Literal["activity", "ct", "density", "rois"]
+
+_READERS: dict[str, Callable[..., ImageRead[Volume]]] = {"CT": load_ct_image, "PT": load_activity, "NM": load_activity}
 _LATER = {"RTDOSE": "a dose; read with read_rtdose"}
-#: A way out that a message names -> the key of the case file, and what it asks.
+#: Keys of the case file that a refusal names as its way out -> what they ask.
 _WAYS_OUT = {
-    "--undo-suv": ("activity.undo_suv", "true turns SUV into Bq/mL with the header's dose, weight and times"),
-    "--energy-window": ("activity.energy_window", "number of the window to read"),
-    "--slice-spacing-mm": ("activity.slice_spacing_mm", "with its sign"),
-    "--ct-uneven": ("ct.uneven", '"resample" interpolates the slices'),
-    'quantity = "counts"': ("activity.quantity", '"counts" uses it as a relative image'),
+    "activity.undo_suv": "true turns SUV into Bq/mL with the header's dose, weight and times",
+    "activity.energy_window": "number of the window to read",
+    "activity.slice_spacing_mm": "with its sign",
+    "ct.uneven": '"resample" interpolates the slices',
+    "activity.quantity": '"counts" uses it as a relative image',
 }
 
 
+@dataclass(frozen=True, eq=False, kw_only=True)
+class FoundSeries:
+    """One series, image file or file of regions: what it is, and the verdict. No patient data.
+
+    Parameters
+    ----------
+    path : str
+        The file, or the nearest folder that holds every file of the series.
+    kind : str
+        The modality of a DICOM series, else ``file``.
+    files : int
+        How many.
+    verdict : str
+        Whether it can be used and as what, or why it is refused, for people.
+    uses : tuple of str
+        What it can be in a case: one thing, or several where the file does not say what it is; nothing if it is refused.
+    series_uid, vendor, nuclide, units, decay : str, optional
+        As the header says.
+    instants : mapping
+        What the header dates, with a zone where it states one.
+    states_zone : bool, optional
+        Whether the header states its time zone; of a DICOM series.
+    grid : Grid, optional
+        Of what can be read.
+    quirks : tuple of str
+        What sets it apart, for people.
+    regions : tuple of str
+        Their names.
+    needs : mapping
+        Key of the case file -> what the header leaves open.
+    remarks : tuple of Remark
+        What would be assumed in reading it.
+    refusal : VoxeldoseError, optional
+        Why it cannot be read as it is.
+    """
+
+    path: str
+    kind: str
+    files: int
+    verdict: str
+    uses: tuple[Use, ...] = ()
+    series_uid: str | None = None
+    vendor: str | None = None
+    nuclide: str | None = None
+    units: str | None = None
+    decay: str | None = None
+    instants: Mapping[str, str] = field(default_factory=dict)
+    states_zone: bool | None = None
+    grid: Grid | None = None
+    quirks: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    needs: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[Remark, ...] = ()
+    refusal: VoxeldoseError | None = None
+
+    @property
+    def grid_text(self) -> str | None:
+        """Size and voxel for people."""
+        if self.grid is None:
+            return None
+        size = " x ".join(str(n) for n in self.grid.shape)
+        return f"{size} voxels of {' x '.join(f'{s:.4g}' for s in self.grid.spacing_mm)} mm (k, j, i)"
+
+    @property
+    def use_text(self) -> str | None:
+        """What it can be, for people."""
+        if len(self.uses) > 1:
+            first, *others = self.uses
+            return f"{first} (say its quantity), {' or '.join(others)}"
+        return self.uses[0] if self.uses else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """What ``voxeldose inspect --json`` prints of it."""
+        return {
+            "path": self.path,
+            "kind": self.kind,
+            "files": self.files,
+            "series_uid": self.series_uid,
+            "vendor": self.vendor,
+            "nuclide": self.nuclide,
+            "units": self.units,
+            "decay": self.decay,
+            "instants": dict(self.instants),
+            "grid": self.grid_text,
+            "quirks": list(self.quirks),
+            "use": self.use_text,
+            "regions": list(self.regions),
+            "needs": dict(self.needs),
+            "verdict": self.verdict,
+        }
+
+
 @refusing_damage
-def inspect(path: str | Path) -> list[dict[str, object]]:
-    """One row a series, image file or file of regions: what it is, and the verdict.
+def inspect(path: str | Path) -> list[FoundSeries]:
+    """One record per series, image file or file of regions: what it is, and the verdict.
 
     Parameters
     ----------
@@ -53,11 +154,8 @@ def inspect(path: str | Path) -> list[dict[str, object]]:
 
     Returns
     -------
-    list of dict
-        Keys ``path``, ``kind``, ``files``, ``series_uid``, ``vendor``, ``nuclide``, ``units``, ``decay``, ``instants``
-        (what the header dates, with a zone where it states one), ``grid``, ``quirks`` (what sets it apart), ``use`` (as
-        activity, ct, rois, or nothing), ``regions`` (their names), ``needs`` (key of the case file: what the header leaves
-        open) and ``verdict``. No patient data.
+    list of FoundSeries
+        DICOM series first, then other files, each by path.
 
     Raises
     ------
@@ -65,14 +163,15 @@ def inspect(path: str | Path) -> list[dict[str, object]]:
         If there is nothing there that could be read.
     """
     path = Path(path)
-    series = sorted(find_series(path), key=lambda s: (str(s.folder), s.uid))
-    rows = [_series_row(part, path) for one in series for part in _parts(one)]
+    scan = cache(find_series)
+    series = sorted(scan(path), key=lambda s: (str(s.folder), s.uid))
+    found = [_inspect_series(part, path, scan) for one in series for part in _parts(one)]
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if not p.name.startswith("."))
-    rows += [_file_row(p) for p in files if p.is_file() and p.name.casefold().endswith(SUFFIXES)]
-    if not rows:
+    found += [_inspect_file(p) for p in files if p.is_file() and p.name.casefold().endswith(SUFFIXES)]
+    if not found:
         msg = f"{path}: nothing here is DICOM, {', '.join(SUFFIXES)}."
-        raise InputError(msg)
-    return rows
+        raise InputError(msg, code="nothing-readable")
+    return found
 
 
 def _parts(series: Series) -> list[Series]:
@@ -82,48 +181,51 @@ def _parts(series: Series) -> list[Series]:
     return [Series(series.uid, (p,), (h,)) for p, h in zip(series.paths, series.headers, strict=True)]
 
 
-def _series_row(series: Series, looked_in: Path) -> dict[str, object]:
-    header = _described(series)
+def _inspect_series(series: Series, looked_in: Path, scan: Scan) -> FoundSeries:
+    header = _whole_header(series)
     nuclide = nuclide_of(header)
-    needs: dict[str, str] = {}
-    row: dict[str, object] = {
+    facts: dict[str, Any] = {
         "path": _place(series),
         "kind": series.modality,
         "files": len(series.paths),
         "series_uid": series.uid,
-        "vendor": " ".join(str(header.get(k, "") or "") for k in ("Manufacturer", "ManufacturerModelName")).strip(),
+        "vendor": " ".join(text(header, k) for k in ("Manufacturer", "ManufacturerModelName")).strip(),
         "nuclide": nuclide.name if nuclide else None,
         "units": units_of(header) or None,
-        "decay": header.get("DecayCorrection"),
+        "decay": text(header, "DecayCorrection") or None,
         "instants": _instants(header) if series.modality in ("PT", "NM") else {},
-        "grid": None,
-        "quirks": quirks_of(series),
-        "use": None,
-        "regions": [],
-        "needs": needs,
+        "states_zone": stated_zone(header) is not None,
+        "quirks": tuple(quirks_of(series)),
     }
     if series.modality in ("SEG", "RTSTRUCT"):
-        return row | _regions(series.paths[0], needs)
+        return FoundSeries(**facts, **_regions_in(series.paths[0]))
+    return FoundSeries(**facts, **_image_in(series, looked_in, scan))
+
+
+def _image_in(series: Series, looked_in: Path, scan: Scan) -> dict[str, Any]:
+    """Use, grid, needs and verdict of an image series."""
     reader = _READERS.get(series.modality)
     if reader is None:
-        row["verdict"] = _LATER.get(series.modality, f"{series.modality} is not used")
-        return row
+        return {"verdict": _LATER.get(series.modality, f"{series.modality} is not used")}
     try:
-        volume = reader(looked_in, series_uid=series.uid)
+        volume = reader(looked_in, series_uid=series.uid, scan=scan).volume
     except VoxeldoseError as error:
-        row["verdict"] = f"refused: {error}"
-        needs |= {key: what for words, (key, what) in _WAYS_OUT.items() if words in str(error)}
-        return row
-    row["grid"] = _grid_text(volume.grid)
-    row["use"] = "ct" if series.modality == "CT" else "activity"
+        keys = error.fields.get("keys")
+        ways_out = {key: _WAYS_OUT[key] for key in keys if key in _WAYS_OUT} if isinstance(keys, tuple) else {}
+        return {"needs": ways_out, "refusal": error, "verdict": f"refused: {error}"}
     at = volume.at if isinstance(volume, ActivityMap | CountMap) else None
-    said = [f"values hold at {at.astimezone(UTC).isoformat()}"] if at else []
-    needs |= _open_questions(volume)
-    row["verdict"] = "; ".join(["can be used", *said, *volume.remarks])
-    return row
+    instants = [f"values hold at {at.astimezone(UTC).isoformat()}"] if at else []
+    sentences = [remark.sentence for remark in volume.remarks]
+    return {
+        "grid": volume.grid,
+        "uses": ("ct",) if series.modality == "CT" else ("activity",),
+        "needs": _open_questions(volume),
+        "remarks": volume.remarks,
+        "verdict": "; ".join(["can be used", *instants, *sentences]),
+    }
 
 
-def _described(series: Series):  # type: ignore[no-untyped-def]
+def _whole_header(series: Series) -> Dataset:
     """A header that holds what multi-frame files say in their functional groups."""
     try:
         return planes_of(series)[0].header
@@ -138,26 +240,26 @@ def _place(series: Series) -> str:
     return os.path.commonpath([p.parent for p in series.paths])
 
 
-def _instants(header) -> dict[str, str]:  # type: ignore[no-untyped-def]
+def _instants(header: Dataset) -> dict[str, str]:
     """Series, acquisition and administration as the header dates them, with its zone if it states one."""
     stated = stated_zone(header)
     zone = stated or UTC
     drug = drug_item(header)
     given = whole_instant(drug.get("RadiopharmaceuticalStartDateTime"), zone) if drug is not None else None
-    found = {
+    dated = {
         "series": instant(header, "SeriesDate", "SeriesTime", zone),
         "acquired": instant(header, "AcquisitionDate", "AcquisitionTime", zone)
         or whole_instant(header.get("FrameAcquisitionDateTime") or header.get("AcquisitionDateTime"), zone),
         "administered": given,
     }
-    shown = {n: format_instant(at if stated else at.replace(tzinfo=None)) for n, at in found.items() if at is not None}
-    clock = str(drug.get("RadiopharmaceuticalStartTime", "") or "") if drug is not None else ""
+    texts = {n: format_instant(at if stated else at.replace(tzinfo=None)) for n, at in dated.items() if at is not None}
+    clock = text(drug, "RadiopharmaceuticalStartTime") if drug is not None else ""
     if given is None and clock:
-        shown["administered"] = f"{clock[:2]}:{clock[2:4]} on an unknown day"
+        texts["administered"] = f"{clock[:2]}:{clock[2:4]} on an unknown day"
     seconds = number(header, "ActualFrameDuration") or number(header, "FrameAcquisitionDuration")
-    if seconds and shown:
-        shown["frame"] = f"{seconds / 1000:g} s"
-    return shown
+    if seconds and texts:
+        texts["frame"] = f"{seconds / 1000:g} s"
+    return texts
 
 
 def _open_questions(volume: Volume) -> dict[str, str]:
@@ -176,43 +278,37 @@ def _open_questions(volume: Volume) -> dict[str, str]:
     return needs
 
 
-def _file_row(path: Path) -> dict[str, object]:
-    row: dict[str, object] = {"path": str(path), "kind": "file", "files": 1, "series_uid": None, "vendor": None}
-    row |= {"nuclide": None, "units": None, "decay": None, "instants": {}, "grid": None, "quirks": [], "use": None}
-    needs: dict[str, str] = {}
-    row |= {"regions": [], "needs": needs}
+def _inspect_file(path: Path) -> FoundSeries:
+    facts: dict[str, Any] = {"path": str(path), "kind": "file", "files": 1}
     if (path.parent / "run.json").is_file():
-        row["verdict"] = "a result of voxeldose; not used"
-        return row
+        return FoundSeries(**facts, verdict="a result of voxeldose; not used")
     try:
         values, grid, _ = read_array(path)
     except VoxeldoseError as error:
-        row["verdict"] = f"refused: {error}"
-        return row
-    row["grid"] = _grid_text(grid)
-    whole = values.dtype.kind in "ui" and values.min() >= 0 and values.max() < 1000
-    if not whole:
-        row["use"] = "activity (say its quantity), ct or density"
-        row["verdict"] = f"values from {values.min():g} to {values.max():g}; the file does not say what they are"
-        needs["activity.quantity"] = '"bq_per_ml", "bq" or "counts", if it is the activity'
-        needs["activity.measured_at"] = "instant to which the values hold, if they are Bq"
-        return row
-    return row | _regions(path, needs)
+        return FoundSeries(**facts, refusal=error, verdict=f"refused: {error}")
+    is_labels = values.dtype.kind in "ui" and values.min() >= 0 and values.max() < 1000
+    if is_labels:
+        return FoundSeries(**facts, grid=grid, **_regions_in(path))
+    return FoundSeries(
+        **facts,
+        grid=grid,
+        uses=("activity", "ct", "density"),
+        verdict=f"values from {values.min():g} to {values.max():g}; the file does not say what they are",
+        needs={
+            "activity.quantity": '"bq_per_ml", "bq" or "counts", if it is the activity',
+            "activity.measured_at": "instant to which the values hold, if they are Bq",
+        },
+    )
 
 
-def _regions(path: Path, needs: dict[str, str]) -> dict[str, object]:
-    """Use, names and verdict of a file of regions."""
+def _regions_in(path: Path) -> dict[str, Any]:
+    """Use, names, needs and verdict of a file of regions."""
     try:
         rois = list(read_labels(path))
     except VoxeldoseError as error:
-        if "has no name" not in str(error):
-            return {"use": None, "verdict": f"refused: {error}"}
-        needs["rois.labels"] = "name and role of every label"
-        return {"use": "rois", "verdict": f"labels need names: {error}"}
-    said = ", ".join(f"{r.name} ({r.role}, {r.volume_ml:.1f} mL)" for r in rois)
-    return {"use": "rois", "regions": [r.name for r in rois], "verdict": f"regions: {said}"}
-
-
-def _grid_text(grid: Grid) -> str:
-    size = " x ".join(str(n) for n in grid.shape)
-    return f"{size} voxels of {' x '.join(f'{s:.4g}' for s in grid.spacing_mm)} mm (k, j, i)"
+        if error.code != "label-without-name":
+            return {"refusal": error, "verdict": f"refused: {error}"}
+        needs = {"rois.labels": "name and role of every label"}
+        return {"uses": ("rois",), "needs": needs, "verdict": f"labels need names: {error}"}
+    described = ", ".join(f"{r.name} ({r.role}, {r.volume_ml:.1f} mL)" for r in rois)
+    return {"uses": ("rois",), "regions": tuple(r.name for r in rois), "verdict": f"regions: {described}"}

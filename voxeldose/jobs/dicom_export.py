@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,25 +10,29 @@ import numpy as np
 
 from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import GeometryError, VoxeldoseError
-from voxeldose.io.dicom.files import find_series, is_dicom
-from voxeldose.io.dicom.new_object import SeriesRef, frame_of, reference_header
+from voxeldose.io.dicom.header import count
+from voxeldose.io.dicom.new_object import StudyReference
 from voxeldose.io.dicom.rtdose import StructureDvhs, structure_set_of, write_rtdose
 from voxeldose.io.dicom.rtstruct import write_rtstruct
 from voxeldose.io.dicom.seg import write_seg
 from voxeldose.io.dicom.sr import write_sr
 from voxeldose.io.images import is_plain_file
+from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import RoiSet
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from voxeldose.io.config.case import CaseFile
-    from voxeldose.io.dicom.files import Series
+    from voxeldose.io.dicom.files import Scan, Series
     from voxeldose.io.dicom.rtdose import StructureSet
+    from voxeldose.io.images import ImageRead
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
     from voxeldose.model.rigid import Registration
-    from voxeldose.model.volume import CtImage, DoseMap
+    from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DoseMap
 
-__all__ = ["DicomSource", "bed_map", "dicom_source", "write_dicom"]
+__all__ = ["DicomSource", "bed_map", "dicom_source", "structure_set_of_case", "write_dicom"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,63 +41,61 @@ class DicomSource:
 
     Parameters
     ----------
-    activity, ct : SeriesRef, optional
-        Those of the inputs that were DICOM.
-    grids : dict
+    activity, ct : StudyReference, optional
+        Those of the inputs that were DICOM, with their headers.
+    grids : mapping
         The voxels of each of them that is a single-frame series, by ``activity`` and ``ct``.
-    modality : str
-        Of the activity image.
     structure_set : StructureSet, optional
         The one RTSTRUCT that the regions came from.
     """
 
-    activity: SeriesRef | None
-    ct: SeriesRef | None
-    grids: dict[str, Grid]
-    modality: str
-    structure_set: StructureSet | None
+    activity: StudyReference | None = None
+    ct: StudyReference | None = None
+    grids: Mapping[str, Grid] = field(default_factory=dict)
+    structure_set: StructureSet | None = None
 
     @property
-    def reference(self) -> SeriesRef | None:
+    def modality(self) -> str:
+        """Of the activity image; empty if it was not DICOM."""
+        return self.activity.modality if self.activity is not None else ""
+
+    @property
+    def reference(self) -> StudyReference | None:
         """What gives patient, study and frame of reference: the CT, or the activity series without one."""
         return self.ct or self.activity
 
 
 def dicom_source(
-    config: CaseFile, activity: Grid, ct: CtImage | None, registration: Registration | None
+    activity: ImageRead[ActivityMap | CountMap],
+    ct: ImageRead[CtImage] | None,
+    *,
+    registration: Registration | None = None,
+    structure_set: StructureSet | None = None,
 ) -> DicomSource:
-    """The DICOM series behind the images, and the structure set behind the regions if there is just one.
+    """The DICOM series behind the images of a case, as they were read.
 
     An image that was moved is not cited: its own frame of reference is not that of the results.
     """
     moved = registration.moving if registration is not None else None
-    shown = _series(config.activity.path, ("PT", "NM"), config.activity.series_uid) if moved != "activity" else None
-    below = _series(config.ct.path, ("CT",), config.ct.series_uid) if config.ct is not None and moved != "ct" else None
+    shown = below = None
     grids: dict[str, Grid] = {}
-    if below is not None and ct is not None:
-        grids["ct"] = ct.grid
-    if shown is not None and shown.modality != "NM" and int(shown.first.get("NumberOfFrames", 1) or 1) == 1:
-        grids["activity"] = activity
-    tables = [(t, p) for t in config.rois for p in t.paths]
-    structures = None
-    if len(tables) == 1:
-        table, path = tables[0]
-        structures = structure_set_of(Path(path), table.names) if not is_plain_file(Path(path)) else None
-    return DicomSource(
-        SeriesRef(Path(config.activity.path), shown.uid) if shown is not None else None,
-        SeriesRef(Path(config.ct.path), below.uid) if config.ct is not None and below is not None else None,
-        grids,
-        shown.modality if shown is not None else "",
-        structures,
-    )
+    if activity.series is not None and moved != "activity":
+        shown = StudyReference(activity.series, activity.volume.grid)
+        if shown.modality != "NM" and count(shown.header, "NumberOfFrames", 1) == 1:
+            grids["activity"] = activity.volume.grid
+    if ct is not None and ct.series is not None and moved != "ct":
+        below = StudyReference(ct.series)  # its voxels are those of its files: a CT may have been resampled
+        grids["ct"] = ct.volume.grid
+    return DicomSource(shown, below, grids, structure_set)
 
 
-def _series(path: str, modalities: tuple[str, ...], uid: str | None) -> Series | None:
-    """The series that a reader found at ``path``; ``None`` for other formats."""
-    if is_plain_file(Path(path)) or not is_dicom(Path(path)):
+def structure_set_of_case(config: CaseFile, scan: Scan) -> StructureSet | None:
+    """The structure set behind the regions of a case, if there is just one file and it is one."""
+    files = [(table, Path(path)) for table in config.rois for path in table.paths]
+    if len(files) != 1:
         return None
-    images = [s for s in find_series(Path(path)) if uid in (None, s.uid) and "Rows" in s.first]
-    return next((s for s in images if s.modality in modalities), images[0] if images else None)
+    table, path = files[0]
+    return None if is_plain_file(path) else structure_set_of(path, table.names, scan=scan)
 
 
 def write_dicom(
@@ -104,16 +106,16 @@ def write_dicom(
     dose_bits: int = 32,
     bed: str | None = None,
     rtstruct: bool = False,
-) -> tuple[str, ...]:
+) -> tuple[Remark, ...]:
     """Write ``dose.dcm``, ``rois.dcm`` and ``measurements.dcm``, and on request ``bed.dcm`` and ``rois.rtstruct.dcm``.
 
     Regions that all lie on the voxels of the CT or PET and fill them wholly become a BINARY SEG there, exactly as they
-    were given, so that a run with that SEG finds the same numbers; derived normal liver is then made again by the run and is
-    not in the SEG. Any others become a FRACTIONAL SEG on the dose grid, derived ones included.
+    were given, so that a run with that SEG finds the same numbers; derived normal liver is then derived again by that run
+    and is not in the SEG. Any others become a FRACTIONAL SEG on the dose grid, derived ones included.
 
     Returns
     -------
-    tuple of str
+    tuple of Remark
         Why SEG and SR were left out, where the headers of the images do not allow them; the dose is then still written.
     """
     reference = source.reference
@@ -124,8 +126,8 @@ def write_dicom(
         dvhs = StructureDvhs(source.structure_set, {name: m.dvh for name, m in result.rois.items()})
     write_rtdose(result.dose, folder / "dose.dcm", reference=reference, bits=dose_bits, dvhs=dvhs)
     if bed is not None:
-        effective, words = bed_map(result, bed)
-        write_rtdose(effective, folder / "bed.dcm", reference=reference, bits=dose_bits, effective=words)
+        effective, text = bed_map(result, bed)
+        write_rtdose(effective, folder / "bed.dcm", reference=reference, bits=dose_bits, effective=text)
     if rtstruct:
         write_rtstruct(result.regions, folder / "rois.rtstruct.dcm", reference=reference)
     seg, report = folder / "rois.dcm", folder / "measurements.dcm"
@@ -135,26 +137,34 @@ def write_dicom(
     except VoxeldoseError as error:
         seg.unlink(missing_ok=True)
         why = str(error)
-        for series in filter(None, (source.activity, source.ct)):  # paths may tell more than a report should
-            why = why.replace(f"{series.path}: ", "")
-        return (f"rois.dcm and measurements.dcm were not written: {why}",)
+        for image in filter(None, (source.activity, source.ct)):  # paths may tell more than a report should
+            why = _without_paths(why, image.series)
+        sentence = f"rois.dcm and measurements.dcm were not written: {why}"
+        return (Remark("seg-and-sr-left-out", {"reason": error.code}, sentence),)
     return ()
 
 
+def _without_paths(sentence: str, series: Series) -> str:
+    """A sentence about a series without the folder that it begins with, and with file names for whole paths."""
+    sentence = sentence.removeprefix(f"{series.folder}: ")
+    for path in series.paths:
+        sentence = sentence.replace(str(path), path.name)
+    return sentence
+
+
 def bed_map(result: Assessment, tissue: str) -> tuple[DoseMap, str]:
-    """BED of every voxel with the parameters of one tissue (by role), and words that name them."""
+    """BED of every voxel with the parameters of one tissue (by role), and a text that names them."""
     parameters = result.case.radiobiology[tissue]
     values = bed_gy(result.dose.gy.astype(np.float64), parameters, result.case.administration.radionuclide)
-    words = (
+    text = (
         f"BED {parameters.name}: alpha/beta {parameters.alpha_beta_gy:g} Gy, repair {parameters.repair_half_time_h:g} h"
     )
-    return result.dose.replaced(values), words
+    return result.dose.replaced(values), text
 
 
-def _write_regions(result: Assessment, path: Path, source: DicomSource) -> SeriesRef:
+def _write_regions(result: Assessment, path: Path, source: DicomSource) -> StudyReference:
     """Write the SEG; returns the series that it cites."""
-    tries: tuple[tuple[SeriesRef | None, str], ...] = ((source.ct, "ct"), (source.activity, "activity"))
-    for series, name in tries:
+    for series, name in ((source.ct, "ct"), (source.activity, "activity")):
         grid = source.grids.get(name)
         if series is None or grid is None:
             continue
@@ -172,7 +182,7 @@ def _in_frame_of_dose(result: Assessment, source: DicomSource) -> RoiSet:
     """The regions on the dose grid, in the frame of reference that ``dose.dcm`` states."""
     if result.dose.grid.frame_uid is not None or source.reference is None:
         return result.regions
-    frame = frame_of(result.dose.grid, reference_header(source.reference))
+    frame = source.reference.frame_uid_for(result.dose.grid)
     return RoiSet(tuple(replace(r, grid=replace(r.grid, frame_uid=frame)) for r in result.regions))
 
 

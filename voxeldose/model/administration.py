@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.remarks import Remark
 from voxeldose.model.volume import require_zone
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ __all__ = [
     "ADMINISTRATIONS_APART_S",
     "DEVICES",
     "Administration",
+    "Assay",
     "administration_from_assays",
     "require_above_zero",
     "require_activity",
@@ -26,7 +28,7 @@ __all__ = [
     "unit_doubts",
 ]
 
-#: Administrations of header and user that lie further apart than this are said to differ (judgement).
+#: Administrations of header and user that lie further apart than this count as different (judgement).
 ADMINISTRATIONS_APART_S = 600.0
 
 
@@ -43,42 +45,44 @@ LIKELY_LUNG_G = (100.0, 5000.0)
 
 def unit_doubts(
     activity_mbq: float | None = None, liver_g: Sequence[float] = (), lung_g: float | None = None
-) -> tuple[str, ...]:
-    """Sentences about numbers that look like GBq given as MBq, or kilograms as grams; masses of 0 mean that there is none."""
-    said = []
+) -> tuple[Remark, ...]:
+    """Warnings of numbers that look like GBq given as MBq, or kilograms as grams; masses of 0 mean that there is none."""
+    doubts = []
     if activity_mbq is not None and not LIKELY_MBQ[0] <= activity_mbq <= LIKELY_MBQ[1]:
-        said.append(
+        sentence = (
             f"{activity_mbq:g} MBq is no usual activity of an infusion: check that activities are in MBq, masses in g."
         )
+        doubts.append(Remark("activity-unusual", {"activity_mbq": activity_mbq}, sentence))
     total = sum(liver_g)
     if total and not (total >= 2 and all(LIKELY_LIVER_G[0] <= g <= LIKELY_LIVER_G[1] for g in liver_g if g)):
-        said.append(
-            f"Masses of {', '.join(f'{g:g}' for g in liver_g)} g are no usual part of a liver: check that they are in g."
-        )
+        masses = ", ".join(f"{g:g}" for g in liver_g)
+        sentence = f"Masses of {masses} g are no usual part of a liver: check that they are in g."
+        doubts.append(Remark("liver-mass-unusual", {"mass_g": total}, sentence))
     if lung_g is not None and not LIKELY_LUNG_G[0] <= lung_g <= LIKELY_LUNG_G[1]:
-        said.append(f"{lung_g:g} g is no usual mass of lungs: check that it is in g.")
-    return tuple(said)
+        sentence = f"{lung_g:g} g is no usual mass of lungs: check that it is in g."
+        doubts.append(Remark("lung-mass-unusual", {"mass_g": lung_g}, sentence))
+    return tuple(doubts)
 
 
 def require_shunt(fraction: float | None) -> None:
     """Refuse a lung shunt fraction outside 0 to 1, percent included."""
     if fraction is not None and not 0 <= fraction < 1:
         msg = f"The lung shunt fraction must be at least 0 and below 1 (a fraction, not percent), found {fraction}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", field="lung_shunt_fraction", found=fraction)
 
 
 def require_above_zero(value: float, what: str, unit: str) -> None:
     """Refuse a number that is not above 0, by its name."""
     if not (math.isfinite(value) and value > 0):
         msg = f"The {what} must be above 0{' ' + unit if unit else ''}, found {value}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", field=what, found=value)
 
 
 def require_activity(activity_mbq: float | None) -> float:
     """The activity, refused if it is not above 0 MBq."""
     if activity_mbq is None or not (math.isfinite(activity_mbq) and activity_mbq > 0):
         msg = f"The activity must be above 0 MBq, found {activity_mbq}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", field="activity_mbq", found=activity_mbq)
     return activity_mbq
 
 
@@ -118,20 +122,20 @@ class Administration:
         given = self.administered_mbq
         if given is not None and not (math.isfinite(given) and given > 0):
             msg = f"administered_mbq must be above 0 MBq, found {given}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", field="administered_mbq", found=given)
         if not (math.isfinite(self.residual_mbq) and self.residual_mbq >= 0):
             msg = f"residual_mbq must be 0 MBq or more, found {self.residual_mbq}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", field="residual_mbq", found=self.residual_mbq)
         if given is not None and self.residual_mbq >= given:
             msg = f"residual_mbq = {self.residual_mbq} must be less than administered_mbq = {given}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="keys-contradict", field="residual_mbq", found=self.residual_mbq)
         shunt = self.lung_shunt_fraction
         if shunt is not None and not 0 <= shunt < 1:
             msg = f"lung_shunt_fraction must be at least 0 and below 1 (a fraction, not percent), found {shunt}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", field="lung_shunt_fraction", found=shunt)
         if self.device is not None and self.device not in DEVICES:
             msg = f"device must be {' or '.join(DEVICES)}, found {self.device!r}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-unknown", field="device", found=self.device)
         require_zone(self.at, "administration.at")
 
     @property
@@ -145,7 +149,7 @@ class Administration:
         """
         if self.administered_mbq is None:
             msg = "The administered activity is not known; give administered_mbq (vial activity at the infusion)."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="activity-missing", field="administered_mbq")
         return self.administered_mbq - self.residual_mbq
 
     @property
@@ -154,12 +158,20 @@ class Administration:
         return self.net_mbq * (1 - (self.lung_shunt_fraction or 0.0))
 
 
+@dataclass(frozen=True)
+class Assay:
+    """An activity in MBq as it was measured at an instant."""
+
+    mbq: float
+    at: datetime
+
+
 def administration_from_assays(
     radionuclide: Radionuclide,
     *,
     at: datetime,
-    vial: tuple[float, datetime],
-    residual: tuple[float, datetime] | None = None,
+    vial: Assay,
+    residual: Assay | None = None,
     lung_shunt_fraction: float | None = None,
 ) -> Administration:
     """Bring the assays of vial and residual, each with its own instant, to the infusion.
@@ -172,8 +184,8 @@ def administration_from_assays(
         With the run's constants.
     at : datetime
         The infusion.
-    vial, residual : (float, datetime)
-        MBq and the instant of the assay.
+    vial, residual : Assay
+        Each as it was measured.
     lung_shunt_fraction : float, optional
         0 to 1.
 
@@ -184,21 +196,21 @@ def administration_from_assays(
         an activity is impossible.
     """
     require_zone(at, "the infusion (at)")
-    require_zone(vial[1], "the vial's assay (assayed_at)")
-    if at < vial[1]:
+    require_zone(vial.at, "the vial's assay (assayed_at)")
+    if at < vial.at:
         msg = (
-            f"The infusion at {at.isoformat()} lies before the vial's assay or calibration {vial[1].isoformat()}. Check dates and "
+            f"The infusion at {at.isoformat()} lies before the vial's assay or calibration {vial.at.isoformat()}. Check dates and "
             "time zones, or give the activity as of the infusion."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="instants-disordered", field="assayed_at")
     if residual is not None:
-        require_zone(residual[1], "the residual's assay (residual_at)")
-        if residual[0] and residual[1] < at:
-            msg = f"The residual was measured at {residual[1].isoformat()}, before the infusion at {at.isoformat()}. Check both."
-            raise QuantityError(msg)
+        require_zone(residual.at, "the residual's assay (residual_at)")
+        if residual.mbq and residual.at < at:
+            msg = f"The residual was measured at {residual.at.isoformat()}, before the infusion at {at.isoformat()}. Check both."
+            raise QuantityError(msg, code="instants-disordered", field="residual_at")
 
-    def at_infusion(assay: tuple[float, datetime]) -> float:
-        return assay[0] * radionuclide.decay_factor((at - assay[1]).total_seconds())
+    def at_infusion(assay: Assay) -> float:
+        return assay.mbq * radionuclide.decay_factor((at - assay.at).total_seconds())
 
     left = at_infusion(residual) if residual else 0.0
     return Administration(radionuclide, at_infusion(vial), at, left, lung_shunt_fraction)

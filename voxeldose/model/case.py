@@ -1,4 +1,4 @@
-"""What goes in (``Administration``, ``Case``) and what comes out (``RoiMetrics``, ``RunRecord``, ``Assessment``)."""
+"""What goes into an assessment: images, regions, administration, and how they are to be used."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
 from voxeldose.model.tissue import default_sets
 
 if TYPE_CHECKING:
@@ -19,11 +20,7 @@ if TYPE_CHECKING:
     from voxeldose.model.tissue import Radiobiology
     from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap
 
-__all__ = ["DEFAULT_DENSITY_G_PER_ML", "Absolute", "Administered", "Case", "require_bilirubin"]
-
-#: Soft tissue of Lanconelli's voxel S tables (Phys. Med. Biol. 57 (2012) 517); liver in ICRP 110 is 1.06.
-DEFAULT_DENSITY_G_PER_ML = 1.04
-
+__all__ = ["Absolute", "Administered", "Case", "require_bilirubin"]
 
 #: Nobody with more is a candidate for radioembolization, and a usual value in µmol/L is above it.
 HIGHEST_BILIRUBIN = 10.0
@@ -49,7 +46,7 @@ def require_bilirubin(mg_per_dl: float | None) -> None:
     """Refuse a bilirubin that cannot be in mg/dL."""
     if mg_per_dl is not None and not 0 < mg_per_dl <= HIGHEST_BILIRUBIN:
         msg = f"Bilirubin must be above 0 and in mg/dL (1 mg/dL is 17.1 µmol/L), found {mg_per_dl}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range", field="bilirubin_mg_per_dl", found=mg_per_dl)
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from voxeldose.model.arrays import Doubles
-
-    Floats = npt.NDArray[np.float32]
+    from voxeldose.model.arrays import Doubles, Floats, Integers
 
 __all__ = ["Dvh"]
 
@@ -29,7 +27,7 @@ __all__ = ["Dvh"]
 ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dvh:
     """Cumulative dose-volume histogram of one region.
 
@@ -56,10 +54,30 @@ class Dvh:
         total, *_, negative = self._tallied[1]
         if negative:
             msg = f"A DVH needs volumes of zero or more, found {float(self.occupancy.min()) * self.voxel_ml} mL."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="volume-negative")
         if total == 0:
             msg = "A DVH needs at least one occupied voxel; the region has none."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="roi-empty")
+
+    def __repr__(self) -> str:
+        low, high = self.range_gy
+        return f"Dvh({self.total_ml:.4g} mL, mean {self.mean_gy:.4g} Gy, {low:.4g} to {high:.4g} Gy)"
+
+    def _repr_html_(self) -> str:
+        """A table and the curve, for notebooks."""
+        from voxeldose.model.display import html_of_dvh
+
+        return html_of_dvh(self)
+
+    def to_dataframe(self, step_gy: float | None = None) -> Any:
+        """The curve as a ``pandas.DataFrame`` (extra ``voxeldose[pandas]``).
+
+        Columns ``dose_gy``, ``volume_ml`` and ``volume_fraction`` (cumulative): a row per voxel, highest dose first, or doses
+        from 0 in steps of ``step_gy``.
+        """
+        from voxeldose.model.exchange import frame_of_dvh
+
+        return frame_of_dvh(self, step_gy)
 
     @classmethod
     def from_voxels(cls, dose_gy: npt.ArrayLike, volume_ml: npt.ArrayLike) -> Dvh:
@@ -165,7 +183,7 @@ class Dvh:
         for fraction in fractions:
             if not 0 < fraction <= 1:
                 msg = f"Dx needs a fraction above 0 and at most 1, found {fraction}."
-                raise QuantityError(msg)
+                raise QuantityError(msg, code="value-out-of-range", field="fraction", found=fraction)
         sums, moments = self._tallied
         if np.isnan(moments[1]):
             return [float("nan")] * len(doses_gy), [float("nan")] * len(fractions)
@@ -230,7 +248,7 @@ def _pattern(gy: Floats) -> npt.NDArray[np.uint32]:
     return np.where(bits & _SIGN, ~bits, bits | _SIGN)
 
 
-def _bin(gy: Floats | np.float32) -> npt.NDArray[np.int64]:
+def _bin(gy: Floats | np.float32) -> Integers:
     """The bin of each dose, so that bins rise with the dose."""
     return np.asarray(_pattern(np.atleast_1d(np.asarray(gy, np.float32))) >> np.uint32(16), np.int64)
 

@@ -23,14 +23,16 @@ if TYPE_CHECKING:
 __all__ = ["DEFAULT_REACH_MM", "PointKernel", "VoxelKernel", "point_kernel"]
 
 #: Radius in water at which voxel kernels end. 99.61 % of the energy lies inside; the rest is bremsstrahlung spread over
-#: half a metre (about 1e-6 of the self-dose a voxel) and is reported as lost, never folded into the near field.
+#: half a metre (about 1e-6 of the self-dose per voxel) and is reported as lost, never folded into the near field.
 DEFAULT_REACH_MM = 12.0
 
 
+#: Energy per decay in MeV, density in g/mL, medium, and source of each table.
 _TABLES = {
     "y90-water": (
         0.93334,
         1.0,
+        "water",
         "voxeldose Monte Carlo (PENELOPE-2018 physics), Y-90 in water, 9.65 million histories; voxeldose/tables/README.md",
     )
 }
@@ -55,6 +57,10 @@ class PointKernel:
         Who computed or measured it, and how.
     sha256 : str
         Hash of the table it was read from.
+    medium : str
+        What the table was computed in, such as ``water``; empty where nobody says.
+    range_factor : float
+        Range in g/cm² against that medium, by :meth:`with_range`; 1 as the table was read.
 
     Raises
     ------
@@ -68,19 +74,21 @@ class PointKernel:
     density_g_per_ml: float
     source: str
     sha256: str = ""
+    medium: str = ""
+    range_factor: float = 1.0
 
     def __post_init__(self) -> None:
         radius = np.array(self.radius_mm, np.float64)
         within = np.array(self.energy_fraction_within, np.float64)
         if radius.ndim != 1 or radius.shape != within.shape or radius.size < 2 or radius[0] != 0 or within[0] != 0:
             msg = "A point kernel needs two equally long columns that begin at radius 0 with energy 0."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="kernel-impossible")
         if (np.diff(radius) <= 0).any() or (np.diff(within) < 0).any() or within[-1] > 1 + 1e-6:
             msg = f"A point kernel's radii must rise and its energy not fall nor exceed 1; it ends at {within[-1]:.6f}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="kernel-impossible")
         if not (self.mev_per_decay > 0 and self.density_g_per_ml > 0):
             msg = f"A point kernel needs energy and density above 0: {self.mev_per_decay}, {self.density_g_per_ml}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="kernel-impossible")
         for array, name in ((radius, "radius_mm"), (within, "energy_fraction_within")):
             array.setflags(write=False)
             object.__setattr__(self, name, array)
@@ -88,6 +96,10 @@ class PointKernel:
     def within(self, radius_mm: float) -> float:
         """Energy fraction deposited within a radius."""
         return float(self.at(np.array([radius_mm]))[0][0])
+
+    def fraction_beyond(self, reach_mm: float) -> float:
+        """Energy fraction that is not deposited within a radius in water (times ρ: the same mass thickness)."""
+        return 1 - self.within(reach_mm / self.density_g_per_ml)
 
     def at(self, radius_mm: Doubles) -> tuple[Doubles, Doubles]:
         """Energy fraction deposited within each radius, and per mm of radius there, which is never negative."""
@@ -128,8 +140,13 @@ class PointKernel:
         """
         if not 0.9 <= factor <= 1.1:
             msg = f"A range factor lies near 1 (soft tissue against water 1.0122), found {factor}."
-            raise QuantityError(msg)
-        return replace(self, radius_mm=self.radius_mm * factor, source=f"{self.source}; range times {factor:g}")
+            raise QuantityError(msg, code="value-out-of-range", field="factor", found=factor)
+        return replace(
+            self,
+            radius_mm=self.radius_mm * factor,
+            source=f"{self.source}; range times {factor:g}",
+            range_factor=self.range_factor * factor,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,6 +163,8 @@ class VoxelKernel:
         As in the point kernel it was made from.
     reach_mm : float
         Radius at which the point kernel was cut.
+    medium, range_factor
+        As in the point kernel.
     """
 
     energy_fraction: Doubles
@@ -154,6 +173,8 @@ class VoxelKernel:
     density_g_per_ml: float
     reach_mm: float
     source: str
+    medium: str = ""
+    range_factor: float = 1.0
 
     @property
     def fraction_outside(self) -> float:
@@ -173,7 +194,7 @@ def point_kernel(name: str = "y90-water") -> PointKernel:
     Parameters
     ----------
     name : str
-        ``y90-water``: our own Monte Carlo result with 0.93334 MeV a decay; see ``voxeldose/tables/README.md``.
+        ``y90-water``: our own Monte Carlo result with 0.93334 MeV per decay; see ``voxeldose/tables/README.md``.
 
     Raises
     ------
@@ -182,9 +203,10 @@ def point_kernel(name: str = "y90-water") -> PointKernel:
     """
     if name not in _TABLES:
         msg = f"There is no point kernel {name!r}; voxeldose ships {', '.join(_TABLES)}."
-        raise InputError(msg)
-    energy, density, source = _TABLES[name]
+        raise InputError(msg, code="name-unknown", found=name, known=tuple(_TABLES))
+    energy, density, medium, source = _TABLES[name]
     raw = (resources.files("voxeldose") / "tables" / f"{name}.csv").read_bytes()
     table = np.loadtxt(raw.decode().splitlines(), delimiter=",", skiprows=1, usecols=(1, 2))
     radius, within = (np.concatenate(([0.0], column)) for column in (table[:, 0], np.cumsum(table[:, 1])))
-    return PointKernel(radius, within, energy, density, source, hashlib.sha256(raw).hexdigest())
+    digest = hashlib.sha256(raw).hexdigest()
+    return PointKernel(radius, within, energy, density, source, digest, medium)

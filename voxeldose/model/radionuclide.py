@@ -57,7 +57,7 @@ class Radionuclide:
     constants : str
         Name of the set when there are several for one nuclide.
     positron_fraction : float, optional
-        Positrons a decay, daughters in equilibrium included; ``None`` where PET has no part in it.
+        Positrons per decay, daughters in equilibrium included; ``None`` where PET has no part in it.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Radionuclide:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.half_life_h) and self.half_life_h > 0):
             msg = f"{self.name}: the half-life must be positive, found {self.half_life_h} h."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", field="half_life_h", found=self.half_life_h)
 
     @property
     def half_life_s(self) -> float:
@@ -82,7 +82,7 @@ class Radionuclide:
         """Mean energy per decay in MeV; refused where there is none."""
         if self.mean_energy_mev is None:
             msg = f"{self.name} has no charged-particle energy in voxeldose, so no dose is computed from it."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="energy-unknown", nuclide=self.name)
         return self.mean_energy_mev
 
     @property
@@ -103,7 +103,7 @@ class Radionuclide:
                 f"Activity of {self.name} cannot be followed back by {-elapsed_s / 86400:.0f} days, "
                 f"{-elapsed_s / self.half_life_s:.0f} half-lives of {self.half_life_h:g} h. Check the dates."
             )
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="scan-too-late", nuclide=self.name)
         return float(2.0 ** (-elapsed_s / self.half_life_s))
 
     def decays_per_bq(self) -> float:
@@ -140,13 +140,13 @@ def scaling_as_another(true: Radionuclide, taken_as: Radionuclide, *, elapsed_s:
     if true.positron_fraction is None or taken_as.positron_fraction is None:
         without = true.name if true.positron_fraction is None else taken_as.name
         msg = f"The positron fraction of {without} is not known to voxeldose, so its branching cannot be undone."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="positron-fraction-unknown", nuclide=without)
     branching = taken_as.positron_fraction / true.positron_fraction
     decay = taken_as.decay_factor(elapsed_s) / true.decay_factor(elapsed_s)
     return branching * decay * true.frame_factor(frame_s) / taken_as.frame_factor(frame_s)
 
 
-#: Positrons a decay of Y-90, 31.86(47) in a million. Selwyn et al., Appl. Radiat. Isot. 65 (2007) 318-327, as used by
+#: Positrons per decay of Y-90, 31.86(47) in a million. Selwyn et al., Appl. Radiat. Isot. 65 (2007) 318-327, as used by
 #: the QUEST study (Willowson et al. 2015, doi:10.1007/s00259-015-3059-9).
 Y90_POSITRON_FRACTION = 31.86e-6
 
@@ -201,7 +201,7 @@ def y90_constants(name: str) -> Radionuclide:
     """Y-90 with the named set of constants: ``ddep``, ``icrp107``, ``vendor`` or ``legacy``."""
     if name not in Y90_SETS:
         msg = f"Unknown set of constants {name!r}; known are {', '.join(Y90_SETS)}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="name-unknown", found=name, known=tuple(Y90_SETS))
     return Y90_SETS[name]
 
 

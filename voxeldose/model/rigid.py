@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose.errors import GeometryError
+from voxeldose.model.remarks import Numbers, Remark
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -37,7 +38,7 @@ def rigid_matrix(values: npt.ArrayLike, what: str) -> Matrix:
     matrix = np.array(values, np.float64)
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all() or np.abs(matrix[3] - (0, 0, 0, 1)).max() > 1e-9:
         msg = f"{what}: a transform must be 4 x 4 with last row 0 0 0 1, found {matrix.tolist()}."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="transform-not-rigid")
     left, sizes, right = np.linalg.svd(matrix[:3, :3])
     turn = left @ right
     if np.abs(sizes - 1).max() > RIGID or np.linalg.det(turn) < 0:
@@ -46,7 +47,7 @@ def rigid_matrix(values: npt.ArrayLike, what: str) -> Matrix:
             f"{np.linalg.det(matrix[:3, :3]):.4f}). Only rotation and translation are used here, since volumes and "
             "activity must not change; register rigidly."
         )
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="transform-not-rigid", scales=tuple(sizes.tolist()))
     matrix[:3, :3] = turn
     return matrix
 
@@ -112,16 +113,17 @@ class Registration:
         x, y, z = self.matrix_lps_mm[:3, :3] @ centre + self.matrix_lps_mm[:3, 3] - centre
         return float(x), float(y), float(z)
 
-    def doubts(self) -> tuple[str, ...]:
+    def doubts(self) -> tuple[Remark, ...]:
         """A warning if the images are less alike than they were."""
         if not self.metric or self.metric["after"] >= self.metric["before"]:
             return ()
-        said = (
+        sentence = (
             f"The registration makes the images less alike ({self.metric['name']} {self.metric['before']:.4f} before, "
             f"{self.metric['after']:.4f} after): look at them in the report, and check that the transform is that of these "
             "images and not its inverse."
         )
-        return (said,)
+        numbers = {"before": self.metric["before"], "after": self.metric["after"]}
+        return (Remark("registration-less-alike", numbers, sentence),)
 
     def facts(self) -> dict[str, Any]:
         """Everything about it, for results and report."""
@@ -138,17 +140,23 @@ class Registration:
             "metric": dict(self.metric) or None,
         }
 
-    def sentence(self) -> str:
+    def remark(self) -> Remark:
         """What was done, for the assumptions of a result."""
         shift = ", ".join(f"{v:.2f}" for v in self.shift_mm)
-        said = (
+        sentence = (
             f"The {self.moving} was registered rigidly to the {self.fixed} ({self.source}): rotation {self.rotation_deg:.2f} "
             f"degrees, its centre moved by ({shift}) mm in LPS, {float(np.linalg.norm(self.shift_mm)):.2f} mm in all. Grids "
             "were moved, no value was interpolated; breathing and deformation are not corrected."
         )
         if self.metric:
-            said += (
+            sentence += (
                 f" {self.metric['name']} of the two images {self.metric['before']:.4f} before and "
                 f"{self.metric['after']:.4f} after."
             )
-        return said
+        numbers: Numbers = {
+            "moving": self.moving,
+            "fixed": self.fixed,
+            "rotation_deg": self.rotation_deg,
+            "shift_mm": float(np.linalg.norm(self.shift_mm)),
+        }
+        return Remark("registered", numbers, sentence)

@@ -6,26 +6,25 @@ A label map is the case 0/1. Regions may overlap; each lies on its own grid, cro
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.model.grid import bounding_box
 from voxeldose.model.roles import ROLES, RoiCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    import numpy.typing as npt
-
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
-
-    FloatArray = npt.NDArray[np.float32]
+    from voxeldose.model.remarks import Remark
 
 __all__ = ["Roi", "RoiSet"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Roi:
     """A named region.
 
@@ -57,29 +56,29 @@ class Roi:
 
     name: str
     role: str
-    occupancy: FloatArray
+    occupancy: Floats
     grid: Grid
-    remarks: tuple[str, ...] = ()
-    offset: FloatArray | None = None
+    remarks: tuple[Remark, ...] = ()
+    offset: Floats | None = None
     source_name: str = field(default="", kw_only=True)
     codes: tuple[RoiCode, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             msg = f"ROI {self.name!r} has the unknown role {self.role!r}; roles are {', '.join(ROLES)}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="role-unknown", roi=self.name, found=self.role, known=ROLES)
         occupancy = np.asarray(self.occupancy)
         if occupancy.shape != self.grid.shape:
             msg = f"ROI {self.name!r}: occupancy has shape {occupancy.shape} but its grid has {self.grid.shape}."
-            raise GeometryError(msg)
-        box = _box(occupancy)
+            raise GeometryError(msg, code="grid-differs", found=occupancy.shape, needed=self.grid.shape)
+        box = bounding_box(occupancy > 0)
         if box is None:
             msg = f"ROI {self.name!r} is empty: no voxel belongs to it. Check its label, or leave it out."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="roi-empty", roi=self.name)
         part = np.array(occupancy[box], np.float32, order="C")
         if not (np.isfinite(part).all() and part.min() >= 0 and part.max() <= 1 + 1e-6):
             msg = f"ROI {self.name!r}: occupancy must lie between 0 and 1, found {part.min()} to {part.max()}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", roi=self.name, field="occupancy")
         np.minimum(part, 1, out=part)
         part.setflags(write=False)
         if self.offset is not None:
@@ -89,28 +88,26 @@ class Roi:
         object.__setattr__(self, "occupancy", part)
         object.__setattr__(self, "grid", self.grid.window([s.start for s in box], part.shape))
 
+    def __repr__(self) -> str:
+        return f"Roi({self.name!r}, {self.role}, {self.volume_ml:.4g} mL, {self.grid!r})"
+
+    def _repr_html_(self) -> str:
+        """A table and a slice, for notebooks."""
+        from voxeldose.model.display import html_of_roi
+
+        return html_of_roi(self)
+
     @property
     def volume_ml(self) -> float:
         """Occupied volume."""
         return float(self.occupancy.sum(dtype=np.float64)) * self.grid.voxel_volume_ml
 
-    def on_window(self, part: Grid) -> FloatArray:
+    def on_window(self, part: Grid) -> Floats:
         """Occupancy on another window of the same lattice, zero where the region does not reach."""
         return self.grid.cut(self.occupancy, part)
 
 
-def _box(occupancy: npt.NDArray[Any]) -> tuple[slice, slice, slice] | None:
-    filled = occupancy > 0
-    found = []
-    for axis in range(3):
-        rows = np.flatnonzero(filled.any(axis=tuple(a for a in range(3) if a != axis)))
-        if rows.size == 0:
-            return None
-        found.append(slice(int(rows[0]), int(rows[-1]) + 1))
-    return found[0], found[1], found[2]
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RoiSet:
     """Regions in the order given, each with its own name.
 
@@ -137,7 +134,16 @@ class RoiSet:
         twice = sorted({n for n in names if names.count(n) > 1})
         if twice:
             msg = f"Two ROIs have the same name: {', '.join(twice)}. Give each its own name with labels."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="name-twice", names=tuple(twice))
+
+    def __repr__(self) -> str:
+        return f"RoiSet({', '.join(f'{r.name} ({r.role}, {r.volume_ml:.4g} mL)' for r in self.rois)})"
+
+    def _repr_html_(self) -> str:
+        """A row per region and where they lie, for notebooks."""
+        from voxeldose.model.display import html_of_rois
+
+        return html_of_rois(self)
 
     def __iter__(self) -> Iterator[Roi]:
         return iter(self.rois)
@@ -153,10 +159,16 @@ class RoiSet:
             if roi.name == name:
                 return roi
         msg = f"There is no ROI {name!r}; there are {', '.join(self.names()) or 'none'}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="roi-unknown", found=name, known=tuple(self.names()))
 
     def __add__(self, other: RoiSet) -> RoiSet:
-        return RoiSet(self.rois + other.rois, self.grid or other.grid)
+        """The regions of both; on a grid only if both have the same. ``RoiSet()`` adds nothing and changes nothing."""
+        if not self.rois and self.grid is None:
+            return other
+        if not other.rois and other.grid is None:
+            return self
+        is_shared = self.grid is not None and other.grid is not None and self.grid.matches(other.grid)
+        return RoiSet(self.rois + other.rois, self.grid if is_shared else None)
 
     def names(self) -> list[str]:
         """All names, in order."""
@@ -167,7 +179,7 @@ class RoiSet:
         return RoiSet(tuple(r for r in self.rois if r.role in roles), self.grid)
 
 
-def union(occupancies: Sequence[FloatArray]) -> FloatArray:
+def union(occupancies: Sequence[Floats]) -> Floats:
     """Occupancy of the union of regions on one grid, at most 1 in a voxel.
 
     Within a voxel the parts are taken as disjoint (neighbouring regions share a border voxel far more often than they

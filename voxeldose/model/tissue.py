@@ -91,7 +91,7 @@ class _Curve:
                 f"The curve {self.name} was found with {self.device} spheres, not {device}: at the same mean dose the two differ "
                 "several fold. Choose a curve for that device."
             )
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="device-differs", needed=self.device, found=device)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,14 +116,14 @@ def _require(name: str, tissue: str, roles: tuple[str, ...], role: str) -> None:
             f"The parameter set {name} is for {tissue} (roles {', '.join(roles)}), not for the role {role}. Choose a set for "
             "that tissue."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="role-differs", needed=roles, found=role)
 
 
 def require_known(dose_gy: float) -> None:
     """Refuse a dose that is no number."""
     if not math.isfinite(dose_gy):
         msg = f"A probability needs a dose that is known, found {dose_gy} Gy."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="dose-unknown", found=dose_gy)
 
 
 def require_one_tissue(*sets: Radiobiology | Control | Complication | None) -> None:
@@ -136,9 +136,9 @@ def require_one_tissue(*sets: Radiobiology | Control | Complication | None) -> N
     """
     tissues = {one.name: one.tissue for one in sets if one is not None}
     if len(set(tissues.values())) > 1:
-        said = ", ".join(f"{name} ({tissue})" for name, tissue in tissues.items())
-        msg = f"The parameter sets are for different tissues: {said}. Ask for each region by itself, with sets for its tissue."
-        raise QuantityError(msg)
+        listed = ", ".join(f"{name} ({tissue})" for name, tissue in tissues.items())
+        msg = f"The parameter sets are for different tissues: {listed}. Ask for each region by itself, with sets for its tissue."
+        raise QuantityError(msg, code="tissues-differ", sets=tuple(tissues))
 
 
 @cache
@@ -176,7 +176,7 @@ def linear_quadratic_set(name: str, role: str | None = None) -> Radiobiology:
     found = linear_quadratic_sets().get(name)
     if found is None:
         msg = f"There is no parameter set {name!r}; there are {', '.join(linear_quadratic_sets())}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="name-unknown", found=name, known=tuple(linear_quadratic_sets()))
     if role is not None:
         found.require_role(role)
     return found
@@ -187,7 +187,7 @@ def control_set(name: str) -> Control:
     found = control_sets().get(name)
     if found is None:
         msg = f"There is no control curve {name!r}; there are {', '.join(control_sets())}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="name-unknown", found=name, known=tuple(control_sets()))
     return found
 
 
@@ -196,7 +196,7 @@ def complication_set(name: str) -> Complication:
     found = complication_sets().get(name)
     if found is None:
         msg = f"There is no complication curve {name!r}; there are {', '.join(complication_sets())}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="name-unknown", found=name, known=tuple(complication_sets()))
     return found
 
 

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import require_above_zero, require_activity, require_shunt, unit_doubts
 from voxeldose.model.radionuclide import Y90
-from voxeldose.planning.plan import TRAPPED, Bound, Lungs, Plan, lung_dose_gy
+from voxeldose.model.remarks import Remark
+from voxeldose.planning.plan import TRAPPED, Bound, Lungs, Plan, compartment_gy, lung_dose_gy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,12 +38,15 @@ PARTITION_SOURCE = (
     "Partition model: Ho et al., Eur. J. Nucl. Med. 23 (1996) 947-952; several territories: same balance for each"
 )
 
+#: Names of what a plan by the partition model can be asked for.
+TUMOR_GOAL, NORMAL_LIMIT, LUNG_LIMIT = "tumor goal", "normal liver limit", "lung limit"
+
 
 @dataclass(frozen=True)
 class Tumor:
     """A tumor, or the part of one that a territory reaches.
 
-    ``ratio`` is its activity a gram over that of normal liver in the same territory (T/N). The same name in two territories is
+    ``ratio`` is its activity per gram over that of normal liver in the same territory (T/N). The same name in two territories is
     one tumor.
     """
 
@@ -79,14 +83,14 @@ class Territory:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.normal_g) and self.normal_g >= 0):
             msg = f"Mass of normal liver in {self.name} must be 0 g or more, found {self.normal_g}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range")
         if not self.tumors and self.normal_g == 0:
             msg = f"{self.name} has no mass: no tumor and no normal liver. Give at least one."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="mass-missing")
         names = [t.name for t in self.tumors]
         if len(set(names)) < len(names):
             msg = f"{self.name} names a tumor twice ({', '.join(names)}); give each its own name."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="name-twice")
         require_shunt(self.lung_shunt_fraction)
 
     @property
@@ -151,14 +155,18 @@ def plan_mird(
         "A = D m / (K (1 - LSF))",
         (MIRD_SOURCE,),
         {},
-        perfused_gy=k * activity * held / mass_g,
+        perfused_gy=compartment_gy(k, activity, mass_g, part=held),
         lung_gy=lung_dose_gy(k, [(activity, lungs.shunt_fraction)], lungs.grams),
         bounds=bounds,
         binding=bounds[0].name if bounds else None,
         assumptions=(
-            "The dose is the mean of the whole perfused volume, tumor and normal liver alike.",
+            Remark(
+                "perfused-mean",
+                {},
+                "The dose is the mean of the whole perfused volume, tumor and normal liver alike.",
+            ),
             TRAPPED,
-            *lungs.said(),
+            *lungs.remarks(),
         ),
         warnings=unit_doubts(activity, (mass_g,), lungs.mass_g),
     )
@@ -195,7 +203,7 @@ def plan_partition(
     _require_territories(territories, unperfused_g)
     if len(activities_mbq) != len(territories):
         msg = f"{len(territories)} territories need as many activities, found {len(activities_mbq)}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="values-contradict")
     lungs = Lungs(_common_shunt(territories), lung_g)
     activities = [require_activity(a) for a in activities_mbq]
     k = radionuclide.gy_kg_per_gbq
@@ -203,7 +211,7 @@ def plan_partition(
     gram: dict[str, float] = {}
     normal_gray_gram = perfused_gray_gram = 0.0
     for territory, activity in zip(territories, activities, strict=True):
-        base_gy = k * activity * territory.held_fraction / territory.weighted_g
+        base_gy = compartment_gy(k, activity, territory.weighted_g, part=territory.held_fraction)
         for tumor in territory.tumors:
             gray_gram[tumor.name] = gray_gram.get(tumor.name, 0.0) + base_gy * tumor.ratio * tumor.mass_g
             gram[tumor.name] = gram.get(tumor.name, 0.0) + tumor.mass_g
@@ -223,9 +231,13 @@ def plan_partition(
         lung_gy=lung_dose_gy(k, shunts, lungs.grams),
         territories_mbq=_by_name(territories, activities),
         assumptions=(
-            "Each compartment is even and keeps all its energy; voxel doses show what this hides.",
+            Remark(
+                "compartments-even",
+                {},
+                "Each compartment is even and keeps all its energy; voxel doses show what this hides.",
+            ),
             TRAPPED,
-            *lungs.said(),
+            *lungs.remarks(),
         ),
         warnings=unit_doubts(sum(activities), [g for t in territories for g in (t.normal_g, *_grams(t))], lungs.mass_g),
     )
@@ -272,67 +284,87 @@ def plan_partition_for(
         If nothing is asked for, there is no tumor for a goal, no normal liver or lung shunt fraction for a limit.
     """
     _require_territories(territories, unperfused_g)
-    wanted = {"tumor goal": tumor_gy, "normal liver limit": normal_limit_gy, "lung limit": lung_limit_gy}
-    asked = {name: value for name, value in wanted.items() if value is not None}
-    if not asked:
-        msg = "A goal for the tumor or a limit is needed (tumor_gy, normal_limit_gy, lung_limit_gy), or an activity."
-        raise QuantityError(msg)
-    for name, value in asked.items():
-        require_above_zero(value, name, "Gy")
-    if lung_limit_gy is not None and any(t.lung_shunt_fraction is None for t in territories):
-        msg = "A lung limit cannot be kept without the lung shunt fraction; give it (--lung-shunt), 0 if there is none."
-        raise QuantityError(msg)
-    if normal_limit_gy is not None and not any(t.normal_g for t in territories):
-        msg = "A limit for normal liver needs its mass, found 0 g in every territory."
-        raise QuantityError(msg)
+    asked = _require_asked(
+        territories, {TUMOR_GOAL: tumor_gy, NORMAL_LIMIT: normal_limit_gy, LUNG_LIMIT: lung_limit_gy}
+    )
     started = _goal_activities(territories, radionuclide, tumor_gy)
     reached = plan_partition(territories, started, radionuclide, lung_g=lung_g, unperfused_g=unperfused_g)
-    lowest = min(reached.tumor_gy.values(), default=0.0)
-    found = {
-        "tumor goal": lowest,
-        "normal liver limit": reached.whole_normal_gy or 0.0,
-        "lung limit": reached.lung_gy or 0.0,
+    doses = {
+        TUMOR_GOAL: min(reached.tumor_gy.values(), default=0.0),
+        NORMAL_LIMIT: reached.whole_normal_gy or 0.0,
+        LUNG_LIMIT: reached.lung_gy or 0.0,
     }
     # with a goal every tumor's parts reach it at factor 1; a limit lowers all by one factor
-    factors = {name: value / found[name] if found[name] > 0 else math.inf for name, value in asked.items()}
-    if "tumor goal" in factors:
-        factors["tumor goal"] = 1.0
+    factors = {name: value / doses[name] if doses[name] > 0 else math.inf for name, value in asked.items()}
+    if TUMOR_GOAL in factors:
+        factors[TUMOR_GOAL] = 1.0
     binding = min(factors, key=lambda name: factors[name])
     factor = factors[binding]
     if not math.isfinite(factor):
         msg = f"No activity reaches the {binding}: without shunt the lungs get no dose. Give a goal or another limit."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="goal-unreachable", bound=binding)
     plan = plan_partition(
         territories, [a * factor for a in started], radionuclide, lung_g=lung_g, unperfused_g=unperfused_g
     )
     bounds = tuple(
         Bound(
             name,
-            "goal" if "goal" in name else "limit",
+            "goal" if name == TUMOR_GOAL else "limit",
             value,
-            found[name] * factor,
+            doses[name] * factor,
             reached.activity_mbq * factors[name],
         )
         for name, value in asked.items()
     )
-    warnings = []
-    if tumor_gy is not None and factor < 1 - 1e-12:
-        warnings.append(
-            f"The {binding} rules: the least dosed tumor gets {found['tumor goal'] * factor:.1f} Gy of the wanted {tumor_gy:g} Gy."
-        )
-    said = list(plan.assumptions)
-    if tumor_gy is not None and len(plan.tumor_gy) > 1:
-        said.append("The goal is for every tumor: the one with the lowest T/N just reaches it.")
-    if len(territories) > 1:
-        said.append("Each territory gets the activity of its own goal; a limit lowers all of them by the same factor.")
     return replace(
         plan,
         formula="A = min[D_T (Σ r m_T + m_N) / (r K (1 - LSF)); D_N (Σ r m_T + m_N) / (K (1 - LSF)); D_L m_L / (K LSF)]",
         bounds=bounds,
         binding=binding,
-        assumptions=tuple(said),
-        warnings=(*warnings, *plan.warnings),
+        assumptions=(*plan.assumptions, *_goal_remarks(plan, len(territories), tumor_gy)),
+        warnings=(*_missed_goal(tumor_gy, binding, doses[TUMOR_GOAL] * factor, factor), *plan.warnings),
     )
+
+
+def _require_asked(territories: Sequence[Territory], wanted: dict[str, float | None]) -> dict[str, float]:
+    """Goal and limits that were given; refused without any, and where a limit cannot be judged."""
+    asked = {name: value for name, value in wanted.items() if value is not None}
+    if not asked:
+        msg = "A goal for the tumor or a limit is needed (tumor_gy, normal_limit_gy, lung_limit_gy), or an activity."
+        raise QuantityError(msg, code="goal-missing")
+    for name, value in asked.items():
+        require_above_zero(value, name, "Gy")
+    if LUNG_LIMIT in asked and any(t.lung_shunt_fraction is None for t in territories):
+        msg = "A lung limit cannot be kept without the lung shunt fraction; give it (--lung-shunt), 0 if there is none."
+        raise QuantityError(msg, code="lung-shunt-missing")
+    if NORMAL_LIMIT in asked and not any(t.normal_g for t in territories):
+        msg = "A limit for normal liver needs its mass, found 0 g in every territory."
+        raise QuantityError(msg, code="mass-missing")
+    return asked
+
+
+def _missed_goal(tumor_gy: float | None, binding: str, reached_gy: float, factor: float) -> tuple[Remark, ...]:
+    if tumor_gy is None or factor >= 1 - 1e-12:
+        return ()
+    sentence = f"The {binding} rules: the least dosed tumor gets {reached_gy:.1f} Gy of the wanted {tumor_gy:g} Gy."
+    return (
+        Remark(
+            "goal-missed",
+            {"binding": binding, "goal": TUMOR_GOAL, "reached_gy": reached_gy, "wanted_gy": tumor_gy},
+            sentence,
+        ),
+    )
+
+
+def _goal_remarks(plan: Plan, territories: int, tumor_gy: float | None) -> list[Remark]:
+    remarks = []
+    if tumor_gy is not None and len(plan.tumor_gy) > 1:
+        sentence = "The goal is for every tumor: the one with the lowest T/N just reaches it."
+        remarks.append(Remark("goal-for-every-tumor", {"tumors": len(plan.tumor_gy)}, sentence))
+    if territories > 1:
+        sentence = "Each territory gets the activity of its own goal; a limit lowers all of them by the same factor."
+        remarks.append(Remark("territories-share-factor", {"territories": territories}, sentence))
+    return remarks
 
 
 def _goal_activities(
@@ -342,12 +374,12 @@ def _goal_activities(
     if tumor_gy is None:
         if len(territories) > 1:
             msg = "Limits alone do not say how to share activity between territories; give a goal for the tumors."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="goal-missing")
         return [1000.0]
     without = [t.name for t in territories if not t.tumors]
     if without:
         msg = f"A goal for the tumor needs a tumor with its mass and T/N; there is none in {', '.join(without)}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="tumor-missing")
     k = radionuclide.gy_kg_per_gbq
     return [
         tumor_gy * t.weighted_g / (min(tumor.ratio for tumor in t.tumors) * k * t.held_fraction) for t in territories
@@ -355,7 +387,7 @@ def _goal_activities(
 
 
 def _common_shunt(territories: Sequence[Territory]) -> float | None:
-    """A shunt fraction that stands for all of them in what is said: the highest, or ``None`` where one is not known."""
+    """A shunt fraction that stands for all of them in the remarks: the highest, or ``None`` where one is not known."""
     known = [t.lung_shunt_fraction for t in territories]
     return None if None in known else max(f for f in known if f is not None)
 
@@ -367,17 +399,17 @@ def _by_name(territories: Sequence[Territory], activities: Sequence[float]) -> d
 def _require_territories(territories: Sequence[Territory], unperfused_g: float) -> None:
     if not territories:
         msg = "The partition model needs at least one territory."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="territory-missing")
     names = [t.name for t in territories]
     if len(set(names)) < len(names):
         msg = f"Every territory needs its own name, found {', '.join(names)}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="name-twice")
     if not (math.isfinite(unperfused_g) and unperfused_g >= 0):
         msg = f"Unperfused normal liver must be 0 g or more, found {unperfused_g}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range")
 
 
 def _require_one(first: float | None, second: float | None, what: str) -> None:
     if (first is None) == (second is None):
         msg = f"Give {what}, one of the two."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="values-contradict")

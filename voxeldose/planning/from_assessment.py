@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.remarks import Remark
 from voxeldose.planning.compartments import Territory, Tumor
 
 if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment
 
-__all__ = ["perfused_mass_g", "territory_of", "tumor_ml", "tumor_part_of"]
+__all__ = ["ImageTerritory", "perfused_mass_g", "territory_of", "tumor_ml", "tumor_part_of"]
 
 #: Part of a tumor that must lie in the perfused region to count as inside it.
 INSIDE = 0.95
+
+
+@dataclass(frozen=True)
+class ImageTerritory:
+    """The partition model's territory as an image shows it; ``unperfused_g`` is normal liver outside the perfused region."""
+
+    territory: Territory
+    unperfused_g: float
+    assumptions: tuple[Remark, ...]
 
 
 def perfused_mass_g(result: Assessment, roi: str | None = None) -> tuple[float, str]:
@@ -26,29 +37,22 @@ def perfused_mass_g(result: Assessment, roi: str | None = None) -> tuple[float, 
     """
     if roi is not None and roi not in result.rois:
         msg = f"There is no region {roi!r}; regions are {', '.join(result.rois)}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="region-unknown", roi=roi)
     names = [roi] if roi is not None else _with_role(result, "perfused")
     if len(names) != 1:
         msg = (
             f"One region of role 'perfused' is needed, found {len(names)} ({', '.join(names) or 'none'}). Give it that role in "
             "the case, or name the region (--roi)."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="region-missing", role="perfused")
     return result.rois[names[0]].mass_g, names[0]
 
 
-def territory_of(
-    result: Assessment, lung_shunt_fraction: float | None = None
-) -> tuple[Territory, float, tuple[str, ...]]:
-    """The partition model's territory from an image: masses, and T/N as activity a gram in each tumor over normal liver.
+def territory_of(result: Assessment, lung_shunt_fraction: float | None = None) -> ImageTerritory:
+    """The partition model's territory from an image: masses, and T/N as activity per gram in each tumor over normal liver.
 
     Normal liver is what is left of the one region of role ``perfused`` outside its tumors, or all normal liver where there is no
     such region.
-
-    Returns
-    -------
-    territory, unperfused_g, assumptions
-        ``unperfused_g`` is the mass of normal liver outside the perfused region.
 
     Raises
     ------
@@ -59,28 +63,30 @@ def territory_of(
     tumors, perfused, normals = (_with_role(result, role) for role in ("tumor", "perfused", "normal_liver"))
     if not tumors:
         msg = f"The partition model needs a region of role 'tumor'; found {', '.join(result.rois) or 'no region'}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="region-missing", role="tumor")
     if len(perfused) > 1:
         msg = f"Several perfused regions ({', '.join(perfused)}) are several infusions; give their masses with --territories."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="regions-several", role="perfused")
     normal_liver_g = sum(result.rois[n].mass_g for n in normals)
     if perfused:
         tumors = [name for name in tumors if _is_inside(result, name, perfused[0])]
         mass_g = result.rois[perfused[0]].mass_g - sum(result.rois[n].mass_g for n in tumors)
         mbq = result.rois[perfused[0]].activity_mbq - sum(result.rois[n].activity_mbq for n in tumors)
-        said = f"Normal liver is {perfused[0]} without its tumors; T/N is activity a gram there."
+        sentence = f"Normal liver is {perfused[0]} without its tumors; T/N is activity per gram there."
+        normal = Remark("normal-liver-of-perfused", {"roi": perfused[0]}, sentence)
     else:
         mass_g, mbq = normal_liver_g, sum(result.rois[n].activity_mbq for n in normals)
-        said = (
+        sentence = (
             f"Normal liver is {', '.join(normals)}. Where the infusion reaches a part of the liver only, T/N comes out too high: "
             "give the perfused region."
         )
+        normal = Remark("normal-liver-whole", {"roi": ", ".join(normals)}, sentence)
     if not tumors or mass_g <= 0 or mbq <= 0:
         msg = (
             f"The partition model needs tumors and normal liver with activity; found {len(tumors)} tumors, {mass_g:.1f} g and "
             f"{mbq:.3g} MBq of normal liver. Give liver or normal_liver as a region."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="region-missing", role="normal_liver")
     parts = tuple(
         Tumor(
             name, result.rois[name].mass_g, result.rois[name].activity_mbq / result.rois[name].mass_g / (mbq / mass_g)
@@ -89,7 +95,8 @@ def territory_of(
     )
     unperfused_g = max(normal_liver_g - mass_g, 0.0) if perfused else 0.0
     territory = Territory(parts, mass_g, lung_shunt_fraction, perfused[0] if perfused else "liver")
-    return territory, unperfused_g, (said, "Masses are volumes of the regions times the run's density.")
+    masses = Remark("mass-by-density", {}, "Masses are volumes of the regions times the run's density.")
+    return ImageTerritory(territory, unperfused_g, (normal, masses))
 
 
 def tumor_ml(result: Assessment) -> float:
@@ -113,7 +120,7 @@ def tumor_part_of(result: Assessment) -> tuple[float, str]:
         msg = (
             f"The tumor's part of the liver needs a region of the liver; found {', '.join(result.rois) or 'no region'}."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="region-missing", role="normal_liver")
     tumors = tumor_ml(result)
     return tumors / (tumors + normal_ml), ", ".join((*_with_role(result, "tumor"), *normals))
 
@@ -131,5 +138,5 @@ def _is_inside(result: Assessment, tumor: str, perfused: str) -> bool:
             f"{part:.0%} of {tumor} lies in {perfused}: the rest is another territory's. Draw the parts, or give masses with "
             "--territories."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="region-perfused-in-part", roi=tumor, part_fraction=part)
     return part >= INSIDE

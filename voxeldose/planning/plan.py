@@ -1,4 +1,4 @@
-"""What every kind of planning shares: lungs, goals and limits, the plan itself, and the spread between sets of constants."""
+"""What every kind of planning shares: lungs, goals and limits, the plan itself, and its numbers with other constants."""
 
 from __future__ import annotations
 
@@ -7,18 +7,33 @@ from typing import TYPE_CHECKING
 
 from voxeldose.model.administration import require_above_zero, require_shunt
 from voxeldose.model.radionuclide import Y90_SETS
+from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from voxeldose.model.radionuclide import Radionuclide
 
-__all__ = ["LUNG_MASS_G", "TRAPPED", "Bound", "Lungs", "Plan", "lung_dose_gy", "spread"]
+__all__ = [
+    "LUNG_MASS_G",
+    "TRAPPED",
+    "Bound",
+    "Lungs",
+    "Plan",
+    "compartment_gy",
+    "lung_dose_gy",
+    "once",
+    "with_other_constants",
+]
 
 #: The mass that the 30 Gy limit goes with; by CT it was 822 ± 103 g in 30 patients (Kao 2014, doi:10.1186/s13550-014-0033-7).
 LUNG_MASS_G = 1000.0
 
-TRAPPED = "Microspheres do not move: all activity decays where it is (time-integrated activity = A T½/ln 2)."
+TRAPPED = Remark(
+    "microspheres-fixed",
+    {},
+    "Microspheres do not move: all activity decays where it is (time-integrated activity = A T½/ln 2).",
+)
 
 
 @dataclass(frozen=True)
@@ -46,13 +61,15 @@ class Lungs:
         """The mass that counts."""
         return LUNG_MASS_G if self.mass_g is None else self.mass_g
 
-    def said(self) -> list[str]:
+    def remarks(self) -> tuple[Remark, ...]:
         """What is assumed about them."""
         if self.shunt_fraction is None:
-            return ["No lung shunt fraction was given: 0 is taken, and the lungs' dose is not known."]
+            sentence = "No lung shunt fraction was given: 0 is taken, and the lungs' dose is not known."
+            return (Remark("lung-shunt-missing", {"lung_shunt_fraction": 0.0}, sentence),)
         if self.mass_g is None and self.shunt_fraction > 0:
-            return [f"Lungs of {LUNG_MASS_G:g} g, the convention that the 30 Gy limit goes with."]
-        return []
+            sentence = f"Lungs of {LUNG_MASS_G:g} g, the convention that the 30 Gy limit goes with."
+            return (Remark("lung-mass-conventional", {"lung_mass_g": LUNG_MASS_G}, sentence),)
+        return ()
 
 
 @dataclass(frozen=True)
@@ -113,11 +130,19 @@ class Plan:
     bounds: tuple[Bound, ...] = ()
     binding: str | None = None
     territories_mbq: dict[str, float] | None = None
-    assumptions: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    assumptions: tuple[Remark, ...] = ()
+    warnings: tuple[Remark, ...] = ()
 
 
-def spread(plan: Plan) -> dict[str, dict[str, float]]:
+def once(remarks: Sequence[Remark]) -> tuple[Remark, ...]:
+    """Each sentence once, in order."""
+    by_sentence: dict[str, Remark] = {}
+    for remark in remarks:
+        by_sentence.setdefault(remark.sentence, remark)
+    return tuple(by_sentence.values())
+
+
+def with_other_constants(plan: Plan) -> dict[str, dict[str, float]]:
     """The answer with every set of Y-90 constants: K, and the activity for the same doses or the doses of the same activity."""
     table = {}
     for name, other in Y90_SETS.items():
@@ -131,6 +156,11 @@ def spread(plan: Plan) -> dict[str, dict[str, float]]:
     return table
 
 
+def compartment_gy(gy_kg_per_gbq: float, mbq: float, mass_g: float, *, part: float = 1.0) -> float:
+    """``K A part / m``: the mean dose of a compartment that holds this part of an activity and keeps all its energy."""
+    return gy_kg_per_gbq * mbq * part / mass_g
+
+
 def lung_dose_gy(k: float, shunts: Sequence[tuple[float, float | None]], lung_g: float) -> float | None:
     """``K Σ A LSF / m``; ``None`` where a shunt fraction is not known."""
     total = 0.0
@@ -138,4 +168,4 @@ def lung_dose_gy(k: float, shunts: Sequence[tuple[float, float | None]], lung_g:
         if fraction is None:
             return None
         total += activity * fraction
-    return k * total / lung_g
+    return compartment_gy(k, total, lung_g)

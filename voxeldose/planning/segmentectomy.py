@@ -1,19 +1,20 @@
-"""The radiation segmentectomy card: facts of a case beside what the sources compare them with. It recommends nothing.
+"""The radiation segmentectomy card: facts of a case next to what the sources compare them with. It recommends nothing.
 
 The evidence for dose is for the mean of the perfused volume by one compartment, ``K A (1 - LSF) / m``; coverage and D95 of the
-tumor stand beside it without a limit, because no source has one.
+tumor stand next to it without a limit, because no source has one.
 """
 
 from __future__ import annotations
 
 import math
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxeldose.errors import QuantityError
 from voxeldose.model.radionuclide import Y90
+from voxeldose.planning.plan import compartment_gy
 from voxeldose.planning.vials import fraction_delivered
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from voxeldose.model.radionuclide import Radionuclide
 
-__all__ = ["CardRow", "SegmentectomyFacts", "facts_of", "segmentectomy_card"]
+__all__ = ["CardRow", "SegmentectomyFacts", "TumorCoverage", "facts_of", "segmentectomy_card"]
 
 #: Above this ratio of tumor to normal liver the partition model is advised (secondary citation, original not read).
 TN_FOR_PARTITION = 2.0
@@ -36,6 +37,14 @@ WHOLE = 1.05
 WORDS = {"at least": "≥", "above": ">", "at most": "≤", "below": "<"}
 
 
+class TumorCoverage(NamedTuple):
+    """How well a tumor is covered: the part of it that gets 400 Gy or more (0 to 1), and D95."""
+
+    name: str
+    v400_fraction: float
+    d95_gy: float
+
+
 @dataclass(frozen=True)
 class SegmentectomyFacts:
     """What is known of a treatment; ``None`` is shown as not given.
@@ -46,8 +55,8 @@ class SegmentectomyFacts:
         Mean of the perfused volume by one compartment.
     perfused_voxel_gy : float, optional
         Mean of the dose map there.
-    tumors : tuple of (str, float, float)
-        Name, V400 (0 to 1) and D95 in Gy.
+    tumors : tuple of TumorCoverage
+        V400 and D95 of each.
     bq_per_sphere : float, optional
         At the infusion.
     treated_fraction : float, optional
@@ -68,7 +77,7 @@ class SegmentectomyFacts:
 
     perfused_gy: float | None = None
     perfused_voxel_gy: float | None = None
-    tumors: tuple[tuple[str, float, float], ...] = ()
+    tumors: tuple[TumorCoverage, ...] = ()
     bq_per_sphere: float | None = None
     treated_fraction: float | None = None
     albi_grade: int | None = None
@@ -91,20 +100,20 @@ class SegmentectomyFacts:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and value > 0):
                 msg = f"{name} must be above 0, found {value}."
-                raise QuantityError(msg)
+                raise QuantityError(msg, code="value-out-of-range")
         if self.treated_fraction is not None and self.treated_fraction > WHOLE:
             msg = f"treated_fraction must be at most 1 (a fraction, not percent), found {self.treated_fraction}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range")
         for name, coverage, d95 in self.tumors:
             if not (0 <= coverage <= 1 and math.isfinite(d95)):
                 msg = f"{name} needs V400 from 0 to 1 (a fraction, not percent) and D95 in Gy, found {coverage} and {d95}."
-                raise QuantityError(msg)
+                raise QuantityError(msg, code="value-out-of-range")
         if self.albi_grade not in (None, 1, 2, 3):
             msg = f"albi_grade must be 1, 2 or 3, found {self.albi_grade}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range")
         if self.child_pugh not in (None, "A", "B", "C"):
             msg = f"child_pugh must be A, B or C, found {self.child_pugh!r}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range")
 
 
 @dataclass(frozen=True)
@@ -124,23 +133,23 @@ class CardRow:
     evidence: str
 
 
-def facts_of(content: Mapping[str, Any], **more: Any) -> SegmentectomyFacts:
+def facts_of(content: Mapping[str, Any], given: SegmentectomyFacts | None = None) -> SegmentectomyFacts:
     """What an assessment (as ``assessment.json`` holds it) knows of a segmentectomy, and what the user adds.
 
     Parameters
     ----------
     content : mapping
         ``assessment.json``.
-    **more
-        Fields of :class:`SegmentectomyFacts`; ``None`` leaves what the assessment says.
+    given : SegmentectomyFacts, optional
+        What the user knows; it comes before what the assessment says.
     """
     rois = content["rois"]
     perfused = [roi for roi in rois.values() if roi["role"] == "perfused"]
     one = perfused[0] if len(perfused) == 1 else None
     ratio = content["tumor_to_normal_ratio"]
-    found: dict[str, Any] = {
+    facts: dict[str, Any] = {
         "tumors": tuple(
-            (name, roi["v400_fraction"], roi["d95_gy"])
+            TumorCoverage(name, roi["v400_fraction"], roi["d95_gy"])
             for name, roi in rois.items()
             if roi["role"] == "tumor" and roi["d95_gy"] is not None
         ),
@@ -148,16 +157,24 @@ def facts_of(content: Mapping[str, Any], **more: Any) -> SegmentectomyFacts:
         "device": content["administration"]["device"],
     }
     if one is not None:
-        found["perfused_voxel_gy"] = one["mean_dose_gy"]
-        net = content["totals"]["net_mbq"]
-        held = 1 - (content["administration"]["lung_shunt_fraction"] or 0.0)
-        if net is not None:
-            found["perfused_gy"] = content["constants"]["gy_kg_per_gbq"] * net * held / one["mass_g"]
-        whole_ml = _whole_liver_ml(content)
-        if whole_ml:
-            found["treated_fraction"] = one["volume_ml"] / whole_ml
-    found |= {key: value for key, value in more.items() if value is not None}
-    return SegmentectomyFacts(**found)
+        facts["perfused_voxel_gy"] = one["mean_dose_gy"]
+        facts["perfused_gy"] = _single_compartment_gy(content, one["mass_g"])
+        facts["treated_fraction"] = _treated_fraction(content, one["volume_ml"])
+    own = {f.name: getattr(given, f.name) for f in fields(SegmentectomyFacts)} if given is not None else {}
+    return SegmentectomyFacts(**facts | {name: value for name, value in own.items() if value not in (None, ())})
+
+
+def _single_compartment_gy(content: Mapping[str, Any], mass_g: float) -> float | None:
+    net = content["totals"]["net_mbq"]
+    if net is None:
+        return None
+    held = 1 - (content["administration"]["lung_shunt_fraction"] or 0.0)
+    return compartment_gy(content["constants"]["gy_kg_per_gbq"], net, mass_g, part=held)
+
+
+def _treated_fraction(content: Mapping[str, Any], perfused_ml: float) -> float | None:
+    whole_ml = _whole_liver_ml(content)
+    return perfused_ml / whole_ml if whole_ml else None
 
 
 def segmentectomy_card(facts: SegmentectomyFacts, radionuclide: Radionuclide = Y90) -> tuple[CardRow, ...]:
@@ -172,7 +189,7 @@ def segmentectomy_card(facts: SegmentectomyFacts, radionuclide: Radionuclide = Y
     """
     text = (resources.files("voxeldose") / "tables" / "segmentectomy.toml").read_text("utf-8")
     rows = [_row(facts, line) for line in tomllib.loads(text)["row"]]
-    beside = [
+    doses = [
         _information(
             "Perfused volume, mean of the dose map",
             facts.perfused_voxel_gy,
@@ -181,10 +198,10 @@ def segmentectomy_card(facts: SegmentectomyFacts, radionuclide: Radionuclide = Y
         )
     ]
     for name, coverage, d95 in facts.tumors or (("tumor", None, None),):
-        beside.append(
+        doses.append(
             _information(f"V400 of {name}", coverage, "fraction", "No source sets a limit for coverage by voxels")
         )
-        beside.append(_information(f"D95 of {name}", d95, "Gy", "No source sets a limit; noise lowers it"))
+        doses.append(_information(f"D95 of {name}", d95, "Gy", "No source sets a limit; noise lowers it"))
     ratio = facts.tumor_to_normal
     advice = "not given" if ratio is None else "advised" if ratio > TN_FOR_PARTITION else "not advised"
     partition = CardRow(
@@ -207,7 +224,7 @@ def segmentectomy_card(facts: SegmentectomyFacts, radionuclide: Radionuclide = Y
         DELIVERED_SOURCE,
         "Physical decay, permanent implant",
     )
-    return (*rows[:3], *beside, *rows[3:], partition, delivered)
+    return (*rows[:3], *doses, *rows[3:], partition, delivered)
 
 
 def _row(facts: SegmentectomyFacts, line: dict[str, Any]) -> CardRow:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import require_activity, unit_doubts
 from voxeldose.model.radionuclide import Y90
+from voxeldose.model.remarks import Remark
 from voxeldose.model.volume import require_zone
 
 if TYPE_CHECKING:
@@ -28,9 +29,10 @@ CURIE_BQ = 3.7e10
 #: A vial this old (about 27 half-lives) holds less than a hundred-millionth; such a date is a mistake.
 DECAYED_H = 24.0 * 73
 
-
 #: Five times the largest vial on the market; a size above it is MBq given as GBq.
 LARGEST_GBQ = 100.0
+
+RESIDUAL_MISSING = Remark("residual-missing", {"residual_mbq": 0.0}, "No residual was given: 0 is taken.")
 
 
 @dataclass(frozen=True)
@@ -63,11 +65,11 @@ class Product:
     def __post_init__(self) -> None:
         numbers = [*self.vials_gbq, *(x for x in (self.bq_per_sphere, self.shelf_life_h) if x is not None)]
         if not all(math.isfinite(x) and x > 0 for x in numbers):
-            msg = f"{self.name}: vial sizes, activity a sphere and shelf life must be above 0, found {numbers}."
-            raise QuantityError(msg)
+            msg = f"{self.name}: vial sizes, activity per sphere and shelf life must be above 0, found {numbers}."
+            raise QuantityError(msg, code="value-out-of-range")
         if any(size > LARGEST_GBQ for size in self.vials_gbq):
             msg = f"{self.name}: vial sizes are in GBq, found {max(self.vials_gbq):g}; no vial holds more than {LARGEST_GBQ:g} GBq."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range")
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,9 @@ class VialPlan:
     needed_mbq: float
     spheres: float | None
     spheres_per_ml: float | None
-    assumptions: tuple[str, ...]
+    assumptions: tuple[Remark, ...]
     sources: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Remark, ...] = ()
     formula: str = "A_vial(cal) = A 2^((t - t_cal)/T½) / (1 - R); SA(t) = SA_cal 2^(-(t - t_cal)/T½); N = A / SA"
 
 
@@ -168,7 +170,7 @@ def plan_vial(
     expires_at : datetime, optional
         After which the vial must not be used; the product's shelf life without it.
     tumor_ml : float, optional
-        For spheres a millilitre.
+        For spheres per millilitre.
 
     Raises
     ------
@@ -179,10 +181,10 @@ def plan_vial(
     require_zone(at, "the infusion (at)")
     if not (math.isfinite(residual_fraction) and 0 <= residual_fraction < 1):
         msg = f"The residual must be at least 0 and below 1 (a fraction, not percent), found {residual_fraction}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range")
     if tumor_ml is not None and not (math.isfinite(tumor_ml) and tumor_ml > 0):
         msg = f"The tumor volume must be above 0 mL, found {tumor_ml}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range")
     product = product or Product("no product named")
     needed = activity_mbq / (1 - residual_fraction)
     usable = _usable(calibrations or (at,), at, expires_at, product)
@@ -204,7 +206,7 @@ def plan_vial(
             f"({most.vial_gbq:g} GBq at {most.calibration_at.isoformat()}) then holds {most.at_infusion_mbq:.0f} MBq. Name a later "
             "calibration, or plan two vials."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="vial-too-small", needed_mbq=needed, largest_mbq=most.at_infusion_mbq)
     chosen = enough[0]
     spheres = activity_mbq * 1e6 / chosen.bq_per_sphere if chosen.bq_per_sphere else None
     return VialPlan(
@@ -216,7 +218,7 @@ def plan_vial(
         needed,
         spheres,
         spheres / tumor_ml if spheres is not None and tumor_ml else None,
-        _said(product, bool(calibrations), residual_fraction, tumor_ml),
+        _assumptions(product, residual_fraction, tumor_ml, is_calibrated=bool(calibrations)),
         (f"Vial sizes: {product.vials_source}", *_sphere_source(product)),
         unit_doubts(activity_mbq),
     )
@@ -250,29 +252,36 @@ def _usable(
             reasons.append(f"the vial expired at {expires_at.isoformat()}, before the infusion at {at.isoformat()}")
     if not usable:
         msg = f"No vial can be used: {'; '.join(reasons)}. Check dates and time zones, or name another calibration."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="vial-unusable")
     return usable
 
 
-def _said(product: Product, calibrated: bool, residual_fraction: float, tumor_ml: float | None) -> tuple[str, ...]:
-    said = []
-    if not calibrated:
-        said.append("No calibration instant was given: the vial's activity is as of the infusion.")
+def _assumptions(
+    product: Product, residual_fraction: float, tumor_ml: float | None, *, is_calibrated: bool
+) -> tuple[Remark, ...]:
+    remarks = []
+    if not is_calibrated:
+        sentence = "No calibration instant was given: the vial's activity is as of the infusion."
+        remarks.append(Remark("calibration-instant-missing", {}, sentence))
     if not product.vials_gbq:
-        said.append("No product was named, so the vial has just the activity that is needed.")
+        sentence = "No product was named, so the vial has just the activity that is needed."
+        remarks.append(Remark("vial-sizes-missing", {}, sentence))
     if residual_fraction == 0:
-        said.append("No residual was given: 0 is taken.")
+        remarks.append(RESIDUAL_MISSING)
     if product.bq_per_sphere is not None:
-        said.append(
-            f"{product.bq_per_sphere:g} Bq a sphere at calibration ({product.bq_per_sphere_source}); published thresholds in Bq a "
-            "sphere depend on the nominal value their authors took."
+        sentence = (
+            f"{product.bq_per_sphere:g} Bq per sphere at calibration ({product.bq_per_sphere_source}); published thresholds in Bq "
+            "per sphere depend on the nominal value their authors took."
         )
+        remarks.append(Remark("sphere-activity-nominal", {"bq_per_sphere": product.bq_per_sphere}, sentence))
     if tumor_ml is not None:
-        said.append("Spheres a mL are all spheres over the tumor volume, as if none went to normal liver or lungs.")
+        sentence = "Spheres per mL are all spheres over the tumor volume, as if none went to normal liver or lungs."
+        remarks.append(Remark("spheres-all-in-tumor", {"tumor_ml": tumor_ml}, sentence))
     if product.shelf_life_h is None:
-        said.append("No shelf life is known, so only an expiry that is given is checked.")
-    return tuple(said)
+        sentence = "No shelf life is known, so only an expiry that is given is checked."
+        remarks.append(Remark("shelf-life-missing", {}, sentence))
+    return tuple(remarks)
 
 
 def _sphere_source(product: Product) -> tuple[str, ...]:
-    return (f"Activity a sphere: {product.bq_per_sphere_source}",) if product.bq_per_sphere is not None else ()
+    return (f"Activity per sphere: {product.bq_per_sphere_source}",) if product.bq_per_sphere is not None else ()

@@ -7,14 +7,15 @@ the activity for a wanted coverage is read from the DVH, exactly.
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.errors import QuantityError
-from voxeldose.planning.plan import Bound, Lungs, Plan, lung_dose_gy
+from voxeldose.model.metric import Metric
+from voxeldose.model.remarks import Remark
+from voxeldose.planning.plan import LUNG_MASS_G, Bound, Lungs, Plan, lung_dose_gy, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +30,11 @@ STEP = 1e-6
 
 VOXEL_SOURCE = "Voxel-wise planning: the predicted dose map scales with activity (dose is linear in activity)"
 
-_METRIC = re.compile(r"(?P<kind>mean|min|max|[dv])(?P<number>\d+(?:\.\d+)?)?", re.IGNORECASE)
+ONE_FACTOR = Remark(
+    "one-factor-for-map",
+    {},
+    "One factor scales the whole dose map: every infusion that the image shows gets the same.",
+)
 
 
 @dataclass(frozen=True)
@@ -56,28 +61,48 @@ class Wish:
     wanted: float
 
     def __post_init__(self) -> None:
-        kind, number = self.parts
-        if kind == "v" and not 0 <= self.wanted <= 1:
+        metric = self.number
+        if metric.is_fraction and not 0 <= self.wanted <= 1:
             msg = f"{self}: a coverage is a fraction, 0 to 1, found {self.wanted:g}; 90 % is 0.9."
-            raise QuantityError(msg)
-        if kind != "v" and not (math.isfinite(self.wanted) and self.wanted > 0):
+            raise QuantityError(msg, code="value-out-of-range")
+        if not metric.is_fraction and not (math.isfinite(self.wanted) and self.wanted > 0):
             msg = f"{self}: a dose above 0 Gy is needed, found {self.wanted:g}."
-            raise QuantityError(msg)
-        if (kind == "d" and not 0 < number <= 100) or (kind == "v" and number <= 0):
+            raise QuantityError(msg, code="value-out-of-range")
+        if not metric.is_possible or (metric.is_fraction and metric.number <= 0):
             msg = f"{self}: D needs a percentage above 0 and at most 100, V a dose above 0 Gy."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range")
+
+    @classmethod
+    def parse(cls, text: str) -> Wish:
+        """A wish written as ``lesion_1.mean=400`` or ``lesion_1.V300=90%``.
+
+        Raises
+        ------
+        QuantityError
+            If it has no such form, or its metric or number no meaning.
+        """
+        where, _, number = text.rpartition("=")
+        roi, _, metric = where.rpartition(".")
+        try:
+            value = float(number.strip().removesuffix("%")) / (100 if number.strip().endswith("%") else 1)
+        except ValueError:
+            value = None
+        if not roi or not metric or value is None:
+            msg = f"{text!r} is not of the form ROI.METRIC=VALUE, such as lesion_1.mean=400."
+            raise QuantityError(msg, code="wish-malformed")
+        return cls(roi, metric, value)
 
     def __str__(self) -> str:
         return f"{self.roi}.{self.metric}={self.wanted:g}"
 
     @property
-    def parts(self) -> tuple[str, float]:
-        """``mean``, ``min``, ``max``, ``d`` or ``v`` and the number behind it."""
-        found = _METRIC.fullmatch(self.metric.strip())
-        if found is None or (found["number"] is None) == (found["kind"].lower() in "dv"):
+    def number(self) -> Metric:
+        """Which number of the region it is."""
+        metric = Metric.parse(self.metric)
+        if metric is None:
             msg = f"{self}: unknown metric {self.metric!r}; known are mean, min, max, D95 (any percentage), V400 (any dose)."
-            raise QuantityError(msg)
-        return found["kind"].lower(), float(found["number"] or 0)
+            raise QuantityError(msg, code="metric-unknown", metric=self.metric)
+        return metric
 
 
 def plan_voxels(
@@ -107,17 +132,16 @@ def plan_voxels(
     """
     if not goals and not limits:
         msg = "A goal or a limit is needed, such as lesion_1.mean=400."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="goal-missing")
     given = result.case.administration
     lungs = lungs or Lungs()
     if lungs.shunt_fraction is None:
         lungs = replace(lungs, shunt_fraction=given.lung_shunt_fraction)
-    said = ["One factor scales the whole dose map: every infusion that the image shows gets the same."]
     asked = [
         (wish, kind, target)
         for wishes, kind in ((goals, "goal"), (limits, "limit"))
         for wish in wishes
-        for target in _targets(result, wish, kind, lungs, said)
+        for target in _targets(result, wish, kind, lungs)
     ]
     factors = [target.factor for _, _, target in asked]
     needed = [f for f, (_, kind, _) in zip(factors, asked, strict=True) if kind == "goal"]
@@ -125,13 +149,18 @@ def plan_voxels(
     factor = min([*([max(needed)] if needed else []), *allowed])
     if not math.isfinite(factor):
         msg = "No activity reaches any of these limits; give a goal."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="goal-unreachable")
     binding = next(target.name for f, (_, _, target) in zip(factors, asked, strict=True) if f == factor)
     bounds = tuple(
         Bound(target.name, kind, wish.wanted, target.value(factor), target.factor * given.net_mbq)
         for wish, kind, target in asked
     )
-    missed = [b.name for b in bounds if b.kind == "goal" and not b.met]
+    missed = [
+        Remark("goal-missed", {"binding": binding, "goal": b.name}, f"{binding} rules: {b.name} is not met.")
+        for b in bounds
+        if b.kind == "goal" and not b.met
+    ]
+    lung_remarks = [target.remark for _, _, target in asked if target.remark is not None]
     means = {name: m.mean_dose_gy * factor for name, m in result.rois.items()}
     return Plan(
         factor * given.net_mbq,
@@ -145,79 +174,88 @@ def plan_voxels(
         lung_gy=_lungs_gy(result, means, lungs, factor),
         bounds=bounds,
         binding=binding,
-        assumptions=tuple(dict.fromkeys([*said, *result.record.assumptions])),
-        warnings=(*(f"{binding} rules: {name} is not met." for name in missed), *result.record.warnings),
+        assumptions=once([ONE_FACTOR, *lung_remarks, *result.record.assumptions]),
+        warnings=(*missed, *result.record.warnings),
     )
 
 
 @dataclass(frozen=True)
 class _Target:
-    """One region that a wish is for: the factor by which the map may or must be scaled, and the value at a factor."""
+    """One region that a wish is for: the factor by which the map may or must be scaled, and the value at a factor.
+
+    ``remark`` says what is assumed where it is a lung.
+    """
 
     name: str
     factor: float
     value: Callable[[float], float]
+    remark: Remark | None = None
 
 
-def _targets(result: Assessment, wish: Wish, kind: str, lungs: Lungs, said: list[str]) -> list[_Target]:
+def _targets(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> list[_Target]:
     of_role = [name for name, m in result.rois.items() if m.role == wish.roi]
     names = [wish.roi] if wish.roi in result.rois else of_role
     known = [name for name in names if math.isfinite(result.rois[name].mean_dose_gy)]
     lung_like = wish.roi == "lung" or any(result.rois[name].role == "lung" for name in names)
     if lung_like and not known:
-        return [_shunted(result, wish, kind, lungs, said)]
+        return [_shunted(result, wish, kind, lungs)]
     if not names:
         msg = (
             f"{wish}: there is no region and no role {wish.roi!r}; regions are {', '.join(result.rois)}, roles are "
             f"{', '.join(sorted({m.role for m in result.rois.values()}))}."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="region-unknown", roi=wish.roi)
     if len(known) < len(names):
         msg = f"{wish}: {', '.join(n for n in names if n not in known)} has no dose in this run; see its warnings."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="region-without-dose", roi=wish.roi)
+    remark = None
     if lung_like:
-        said.append(f"The lungs' dose is that of the dose map in {', '.join(known)}.")
-    found = []
+        regions = ", ".join(known)
+        remark = Remark("lung-dose-by-map", {"roi": regions}, f"The lungs' dose is that of the dose map in {regions}.")
+    targets = []
     for name in known:
         one = replace(wish, roi=name)
-        found.append(_Target(str(one), _factor(one, kind, result.rois[name].dvh), _value(one, result.rois[name])))
-    return found
+        factor = _factor(one, kind, result.rois[name].dvh)
+        targets.append(_Target(str(one), factor, _value(one, result.rois[name]), remark))
+    return targets
 
 
-def _shunted(result: Assessment, wish: Wish, kind: str, lungs: Lungs, said: list[str]) -> _Target:
+def _shunted(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> _Target:
     """Lungs without a dose map of their own: even dose from the shunt."""
-    if wish.parts[0] not in ("mean", "min", "max"):
+    if wish.number.kind not in ("mean", "min", "max"):
         msg = f"{wish}: the lungs have no dose map in this run, so only their mean is known. Use lung.mean."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="metric-unknown")
     if lungs.shunt_fraction is None:
         msg = (
             f"{wish}: the lungs have no dose in this run and no lung shunt fraction is known. Give it (--lung-shunt), or lungs "
             'as a region with engine = "density" and density = "ct".'
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="lung-shunt-missing")
     given = result.case.administration
     at_one = lung_dose_gy(given.radionuclide.gy_kg_per_gbq, [(given.net_mbq, lungs.shunt_fraction)], lungs.grams) or 0.0
-    said.append(
+    sentence = (
         f"The lungs' dose is K A LSF / m with LSF {lungs.shunt_fraction:g} and {lungs.grams:g} g, not that of a dose map"
-        f"{'' if lungs.mass_g else ' (1000 g is the convention that the 30 Gy limit goes with)'}."
+        f"{'' if lungs.mass_g else f' ({LUNG_MASS_G:g} g is the convention that the 30 Gy limit goes with)'}."
     )
+    numbers = {"lung_shunt_fraction": lungs.shunt_fraction, "lung_mass_g": lungs.grams}
+    remark = Remark("lung-dose-by-shunt", numbers, sentence)
     if at_one == 0 and kind == "goal":
         msg = f"{wish}: no activity reaches the lungs without shunt."
-        raise QuantityError(msg)
-    return _Target(str(wish), wish.wanted / at_one if at_one else math.inf, lambda s: at_one * s)
+        raise QuantityError(msg, code="goal-unreachable")
+    return _Target(str(wish), wish.wanted / at_one if at_one else math.inf, lambda s: at_one * s, remark)
 
 
 def _factor(wish: Wish, kind: str, dvh: Dvh) -> float:
     """By how much the map has to grow for a goal, or may for a limit."""
-    what, number = wish.parts
-    if what == "v":
-        return _factor_of_coverage(wish, kind, dvh, number)
-    now = _dose_now(dvh, what, number)
+    metric = wish.number
+    if metric.is_fraction:
+        return _factor_of_coverage(wish, kind, dvh, metric.number)
+    now = _dose_now(dvh, metric)
     if now <= 0:
         if kind == "limit":
             return math.inf
         msg = f"{wish}: {wish.metric} of {wish.roi} is {now:.3g} Gy in the predicted map, so no activity reaches it."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="goal-unreachable", roi=wish.roi)
     return wish.wanted / now
 
 
@@ -228,7 +266,7 @@ def _factor_of_coverage(wish: Wish, kind: str, dvh: Dvh, dose_gy: float) -> floa
         reached = dvh.dose_to_fraction_gy(wish.wanted)
         if reached <= 0:
             msg = f"{wish}: {wish.wanted:.0%} of {wish.roi} never get a dose; voxels at 0 Gy or below stay there."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="goal-unreachable", roi=wish.roi)
         return dose_gy / reached * (1 + STEP)
     # the first dose whose coverage is above the limit must stay below dose_gy
     first = int(np.searchsorted(dvh.volume_ml, wish.wanted * dvh.total_ml * (1 + 1e-9), side="right"))
@@ -237,17 +275,17 @@ def _factor_of_coverage(wish: Wish, kind: str, dvh: Dvh, dose_gy: float) -> floa
     return dose_gy / float(dvh.dose_gy[first]) * (1 - STEP)
 
 
-def _dose_now(dvh: Dvh, what: str, number: float) -> float:
-    if what == "d":
-        return dvh.dose_to_fraction_gy(number / 100)
-    return dvh.mean_gy if what == "mean" else dvh.range_gy[what == "max"]
+def _dose_now(dvh: Dvh, metric: Metric) -> float:
+    if metric.kind == "d":
+        return dvh.dose_to_fraction_gy(metric.number / 100)
+    return dvh.mean_gy if metric.kind == "mean" else dvh.range_gy[metric.kind == "max"]
 
 
 def _value(wish: Wish, roi: RoiMetrics) -> Callable[[float], float]:
-    what, number = wish.parts
-    if what == "v":
-        return lambda s: roi.dvh.coverage(number / s) if s > 0 else 0.0
-    return lambda s: _dose_now(roi.dvh, what, number) * s
+    metric = wish.number
+    if metric.is_fraction:
+        return lambda s: roi.dvh.coverage(metric.number / s) if s > 0 else 0.0
+    return lambda s: _dose_now(roi.dvh, metric) * s
 
 
 def _only(result: Assessment, means: dict[str, float], role: str) -> float | None:

@@ -84,6 +84,7 @@ def test_a_table_that_is_no_kernel_is_refused_by_name(tmp_path, header, rows, sa
     path = table(tmp_path / "kernel.csv", header, rows)
     with pytest.raises(InputError) as refusal:
         read_point_kernel(path, **GIVEN)
+    assert refusal.value.code == ("kernel-energy" if said[0].startswith("holds") else "table-wrong")
     for word in (str(path), *said):
         assert word in str(refusal.value)
 
@@ -103,6 +104,7 @@ def test_what_the_table_does_not_say_must_be_given(cumulative, change):
 
 def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path):
     (tmp_path / "kernel.csv").write_bytes(b"\xff\xfe\x00\x81")
-    for name in ("kernel.csv", "none.csv"):
-        with pytest.raises(InputError, match="cannot be read"):
+    for name, code in (("kernel.csv", "file-damaged"), ("none.csv", "file-missing")):
+        with pytest.raises(InputError, match="cannot be read") as refusal:
             read_point_kernel(tmp_path / name, **GIVEN)
+        assert refusal.value.code == code

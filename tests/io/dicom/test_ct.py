@@ -12,6 +12,7 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from remarks import coded
 
 from voxeldose.dose.density import HU_TABLE, hu_to_density
 from voxeldose.errors import InputError, QuantityError
@@ -78,7 +79,7 @@ def test_compressed_pixels_that_are_damaged_are_refused(write_series, refused):
     ds["PixelData"].VR, ds["PixelData"].is_undefined_length = "OB", True
     ds.file_meta.TransferSyntaxUID = JPEG2000Lossless
     ds.save_as(file)
-    refused(lambda: read_ct(folder), "slice_02.dcm", "pixels cannot be read")
+    refused(lambda: read_ct(folder), "slice_02.dcm", code="pixels-unreadable")
 
 
 # --- padding ---
@@ -98,7 +99,9 @@ def padded(value, representation=1, slope=1.0, intercept=0.0):
 def test_padding_below_air_weighs_as_air_and_is_said(write_series):
     ct = read_ct(write_series("CT", change=padded(-3024)))
     assert ct.hu.min() == -3024
-    assert any("-3024 HU" in note for note in ct.remarks)
+    (remark,) = coded("ct-padding-weighs-as-air", ct.remarks)
+    assert remark.numbers == {"padding_hu": -3024}
+    assert "-3024 HU" in remark.sentence
     assert hu_to_density(ct).g_per_ml[0, 0, 0] == pytest.approx(0.00121)
 
 
@@ -106,13 +109,13 @@ def test_padding_that_would_weigh_as_metal_becomes_air(write_series):
     ct = read_ct(write_series("CT", change=padded(63536, representation=0)))
     assert ct.hu.max() == 40
     assert ct.hu[0, 0, 0] == -1000
-    assert any("set to air" in note for note in ct.remarks)
+    assert coded("ct-padding-set-to-air", ct.remarks)
 
 
 def test_padding_inside_the_range_of_tissue_is_left_alone(write_series):
     ct = read_ct(write_series("CT", change=padded(0)))
     assert ct.hu[0, 0, 0] == 0
-    assert not any("Padding" in note for note in ct.remarks)
+    assert not ct.remarks
 
 
 # --- uneven and tilted slices ---
@@ -153,10 +156,16 @@ def test_uneven_slices_are_interpolated_when_asked(write_series, place_error, re
         orientation
     ]
     folder = write_series("CT", orientation=orientation, shape=(6, 7, 9), change=moved(**along, only=(3,)))
-    refused(lambda: read_ct(folder), "not evenly spaced", 'uneven = "resample"', "--ct-uneven resample")
+    refused(
+        lambda: read_ct(folder),
+        "not evenly spaced",
+        'uneven = "resample"',
+        "--ct-uneven resample",
+        code="slices-uneven",
+    )
     ct = read_ct(folder, options=CtOptions("resample"))
     assert place_error(ct) < 2 * ROUNDING
-    assert any("as asked" in note for note in ct.remarks)
+    assert coded("ct-resampled", ct.remarks)
 
 
 def test_a_missing_slice_is_interpolated_when_asked(write_series, place_error):
@@ -169,25 +178,27 @@ def test_a_missing_slice_is_interpolated_when_asked(write_series, place_error):
 
 def test_a_tilted_gantry_is_straightened_when_asked(write_series, place_error, refused):
     folder = write_series("CT", shape=(6, 20, 9), change=moved(y=0.7))
-    refused(lambda: read_ct(folder), "sideways", "--ct-uneven resample")
+    refused(lambda: read_ct(folder), "--ct-uneven resample", code="slices-shifted")
     ct = read_ct(folder, options=CtOptions("resample"))
     error, kept = inner_error(ct, place_error)
     assert error < 2 * ROUNDING
     assert kept > 0.9
     assert ct.grid.is_right_angled
-    assert any("sideways by up to 3.50 mm" in note for note in ct.remarks)
+    (remark,) = coded("ct-resampled", ct.remarks)
+    assert remark.numbers["shift_mm"] == pytest.approx(3.5)
+    assert "sideways by up to 3.50 mm" in remark.sentence
 
 
 def test_an_even_series_is_not_interpolated_though_it_may_be(write_series):
     folder = write_series("CT", orientation="oblique")
     plain, asked = read_ct(folder), read_ct(folder, options=CtOptions("resample"))
     np.testing.assert_array_equal(plain.hu, asked.hu)
-    assert not any("as asked" in note for note in asked.remarks)
+    assert not coded("ct-resampled", asked.remarks)
 
 
 def test_doubled_slices_are_refused_even_where_uneven_ones_are_not(write_series, refused):
     folder = write_series("CT", change=moved(z=-3.0, only=(3,)))
-    refused(lambda: read_ct(folder, options=CtOptions("resample")), "same place")
+    refused(lambda: read_ct(folder, options=CtOptions("resample")), code="slices-doubled")
 
 
 def test_slices_thicker_than_their_distance_are_read_as_they_lie(write_series, place_error):
@@ -211,10 +222,11 @@ def ct_of(hu, make_grid):
     return CtImage(values, make_grid(shape=(1, 1, len(hu))))
 
 
-def test_a_table_of_the_site_replaces_the_house_one_and_is_named(make_grid):
+def test_a_table_of_the_site_replaces_the_default_one_and_is_named(make_grid):
     density = hu_to_density(ct_of([-2000, -1000, -500, 0, 100, 4000], make_grid), [(-1000, 0.0), (0, 1.0), (100, 1.2)])
     np.testing.assert_allclose(density.g_per_ml[0, 0], [0, 0, 0.5, 1.0, 1.2, 1.2], rtol=1e-6)
-    assert any("-1000 HU 0, 0 HU 1, 100 HU 1.2" in note for note in density.remarks)
+    (remark,) = coded("density-by-hu-table", density.remarks)
+    assert "-1000 HU 0, 0 HU 1, 100 HU 1.2" in remark.sentence
 
 
 @pytest.mark.parametrize(
@@ -255,6 +267,6 @@ def test_a_table_that_is_not_there_is_refused(tmp_path):
         read_hu_table(tmp_path / "none.csv")
 
 
-def test_the_house_table_is_one_that_it_would_accept(make_grid):
+def test_the_default_table_is_one_that_it_would_accept(make_grid):
     ct = ct_of([-1000, -500, 40, 1500], make_grid)
     np.testing.assert_array_equal(hu_to_density(ct, HU_TABLE).g_per_ml, hu_to_density(ct).g_per_ml)

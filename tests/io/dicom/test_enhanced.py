@@ -168,7 +168,7 @@ def test_units_in_a_mapping_of_the_shared_groups_are_applied(write_series, tmp_p
 
 def test_an_enhanced_pet_without_units_is_refused(write_series, tmp_path, refused):
     path = converted(write_series("PT"), tmp_path / "multi.dcm", "enhanced PET", lambda ds: delattr(ds, "Units"))
-    refused(lambda: read_pet(path), "(0054,1001)", "none")
+    refused(lambda: read_pet(path), "(0054,1001)", "none", code="pet-not-in-bq-per-ml")
 
 
 def test_two_time_points_in_one_file_are_refused(write_series, tmp_path, refused):
@@ -177,7 +177,7 @@ def test_two_time_points_in_one_file_are_refused(write_series, tmp_path, refused
         ds.PixelData, ds.NumberOfFrames = ds.PixelData * 2, 10
 
     path = converted(write_series("PT"), tmp_path / "multi.dcm", "enhanced PET", twice)
-    refused(lambda: read_pet(path), "same place", "frame 2", "frame 7")
+    refused(lambda: read_pet(path), "frame 2", "frame 7", code="slices-doubled")
 
 
 def test_a_frame_without_its_description_is_refused(write_series, tmp_path, refused):
@@ -185,7 +185,7 @@ def test_a_frame_without_its_description_is_refused(write_series, tmp_path, refu
         ds.PerFrameFunctionalGroupsSequence = ds.PerFrameFunctionalGroupsSequence[:-1]
 
     path = converted(write_series("CT"), tmp_path / "multi.dcm", "enhanced CT", fewer)
-    refused(lambda: read_ct(path), str(path), "5 frames are stored and 4 described")
+    refused(lambda: read_ct(path), str(path), "5 frames are stored and 4 described", code="frames-undescribed")
 
 
 def test_a_missing_frame_is_refused(write_series, tmp_path, refused):
@@ -195,7 +195,7 @@ def test_a_missing_frame_is_refused(write_series, tmp_path, refused):
         ds.PixelData, ds.NumberOfFrames = ds.PixelData[: 3 * frame] + ds.PixelData[4 * frame :], 4
 
     path = converted(write_series("CT"), tmp_path / "multi.dcm", "enhanced CT", missing)
-    refused(lambda: read_ct(path), "not evenly spaced")
+    refused(lambda: read_ct(path), code="slices-uneven")
 
 
 @pytest.mark.parametrize("kind", ["ED", "Z_EFF", "MGML"])
@@ -205,7 +205,7 @@ def test_a_spectral_map_is_no_ct(write_series, tmp_path, refused, kind):
             frame.PixelValueTransformationSequence[0].RescaleType = kind
 
     path = converted(write_series("CT"), tmp_path / "multi.dcm", "enhanced CT", spectral)
-    refused(lambda: read_ct(path), kind, "no CT numbers")
+    refused(lambda: read_ct(path), kind, "no CT numbers", code="ct-not-in-hu")
 
 
 def test_an_enhanced_pet_and_ct_are_assessed_with_every_result(write_series, tmp_path):

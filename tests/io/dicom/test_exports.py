@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.io.dicom import sr
-from voxeldose.io.dicom.new_object import SeriesRef
+from voxeldose.io.dicom.new_object import study_reference
 from voxeldose.io.dicom.rtdose import structure_set_of
 from voxeldose.io.results.assessment import write_tables
 from voxeldose.jobs.dicom_export import DicomSource, write_dicom
@@ -96,7 +97,7 @@ def assessed(write_series, write_nm, tmp_path):
         )
         regions = rois if rois is not None else rois_on(ct.grid, fraction=fraction)
         result = vd.assess(vd.Case(activity, regions, given, ct=ct, image_nuclide="Tc-99m" if spect else None))
-        source = DicomSource(SeriesRef(shown), SeriesRef(ct_folder), grids, "NM" if spect else "PT", None)
+        source = DicomSource(study_reference(shown), study_reference(ct_folder), grids)
         return result, source
 
     return make
@@ -325,7 +326,7 @@ def test_dvhs_of_a_structure_set_stand_in_the_dose_with_their_roi_numbers(assess
     vd.write_rtstruct(rois_on(vd.read_ct(folder).grid), tmp_path / "rs.dcm", reference=folder)
     result, source = assessed(rois=vd.read_rtstruct(tmp_path / "rs.dcm", labels))
     found = structure_set_of(tmp_path / "rs.dcm", labels)
-    source = DicomSource(source.activity, source.ct, source.grids, "PT", found)
+    source = DicomSource(source.activity, source.ct, source.grids, found)
     write_dicom(result, tmp_path, source, dose_bits=16)
     assert errors_of(tmp_path / "dose.dcm") == []
     made = dcmread(tmp_path / "dose.dcm")
@@ -407,16 +408,83 @@ def test_images_without_a_frame_of_reference_get_one_that_all_objects_share(writ
     size = {"shape": (10, 14, 16), "spacing": (4.0, 3.0, 2.5)}
     bare = {"change": lambda ds, _: delattr(ds, "FrameOfReferenceUID")}
     shown = write_series("PT", folder="pet", **bare, **size)
-    ct = SeriesRef(write_series("CT", folder="ct", **bare, **size)) if with_ct else None
+    ct = study_reference(write_series("CT", folder="ct", **bare, **size)) if with_ct else None
     activity = vd.read_pet(shown)
     assert activity.grid.frame_uid is None
     regions = rois_on(activity.grid)
     result = vd.assess(vd.Case(activity, regions, vd.Administration(vd.Y90, 300.0)))
-    source = DicomSource(SeriesRef(shown), ct, {"activity": activity.grid}, "PT", None)
+    source = DicomSource(study_reference(shown), ct, {"activity": activity.grid})
     assert write_dicom(result, tmp_path, source, dose_bits=16, rtstruct=True) == ()
     made = [dcmread(tmp_path / n) for n in ("dose.dcm", "rois.dcm", "rois.rtstruct.dcm")]
     assert len({m.FrameOfReferenceUID for m in made}) == 1
     assert all(errors_of(tmp_path / n) == [] for n in ("dose.dcm", "rois.dcm", "measurements.dcm"))
+
+
+def content_of(path):
+    """Every value of an object but the instants of its writing and the UIDs that are new in each."""
+
+    def values(dataset):
+        return [
+            [values(item) for item in element.value] if element.VR == "SQ" else str(element.value)
+            for element in dataset
+            if element.VR not in ("TM", "DT") and element.keyword not in ("DimensionOrganizationUID", "UID")
+        ]
+
+    dataset = dcmread(path)
+    for key in ("SOPInstanceUID", "SeriesInstanceUID"):
+        dataset[key].value = ""
+    return values(dataset)
+
+
+@pytest.mark.parametrize("spect", [False, True])
+def test_a_series_read_once_gives_every_writer_what_its_folder_gives(assessed, tmp_path, spect):
+    result, source = assessed("oblique", spect=spect)
+    study = source.activity if spect else source.ct
+    before = [deepcopy(header) for header in study.series.headers]
+    folder = study.series.paths[0] if spect else study.series.folder
+    for name, reference in (("read", study), ("path", folder)):
+        out = tmp_path / name
+        out.mkdir()
+        vd.write_rtdose(result.dose, out / "dose.dcm", reference=reference)
+        vd.write_rtstruct(result.regions, out / "rois.rtstruct.dcm", reference=reference)
+        vd.write_seg(result.regions, out / "rois.dcm", reference=reference, fractional=True)
+        vd.write_sr(result, out / "sr.dcm", seg=tmp_path / "read" / "rois.dcm", reference=reference)
+    for file in ("dose.dcm", "rois.rtstruct.dcm", "rois.dcm", "sr.dcm"):
+        assert content_of(tmp_path / "read" / file) == content_of(tmp_path / "path" / file)
+    assert before == list(study.series.headers)
+
+
+def test_a_series_without_study_or_frame_of_reference_stays_as_it_was_read(write_series, make_grid, tmp_path):
+    def bare(ds, _):
+        ds.StudyInstanceUID, ds.SpecificCharacterSet = "", ""
+        del ds.FrameOfReferenceUID, ds.AccessionNumber
+
+    study = study_reference(write_series("CT", change=bare))
+    before = [deepcopy(header) for header in study.series.headers]
+    rois = vd.RoiSet((vd.Roi("r", "other", np.full((4, 6, 9), 0.7), make_grid(frame_uid=None)),))
+    vd.write_seg(rois, tmp_path / "seg.dcm", reference=study, fractional=True)
+    for name in ("one.dcm", "two.dcm"):
+        vd.write_rtstruct(rois, tmp_path / name, reference=study)
+    assert before == list(study.series.headers)
+    frames = {dcmread(tmp_path / n).FrameOfReferenceUID for n in ("seg.dcm", "one.dcm", "two.dcm")}
+    assert len(frames) == 1
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "sagittal", "prone"])
+@pytest.mark.parametrize("modality", ["CT", "PT"])
+def test_the_voxels_of_a_series_are_known_from_its_headers(write_series, kind, modality):
+    folder = write_series(modality, orientation=kind)
+    read = vd.read_image(folder).grid
+    found = study_reference(folder).grid
+    assert found.shape == read.shape
+    np.testing.assert_array_equal(found.affine_lps_mm, read.affine_lps_mm)
+    assert found.frame_uid == read.frame_uid
+
+
+def test_a_folder_of_two_series_is_no_reference(write_series, tmp_path, refused):
+    for n in range(2):
+        write_series("CT", folder=f"both/{n}")
+    refused(lambda: study_reference(tmp_path / "both"), "2 image series are mixed")
 
 
 def test_every_column_of_the_tables_is_explained(assessed, tmp_path):

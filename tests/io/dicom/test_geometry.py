@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from remarks import coded
 
 from voxeldose.errors import InputError
 from voxeldose.io.dicom.ct import read_ct
@@ -122,7 +123,8 @@ def test_slices_up_to_a_few_percent_from_even_places_are_read_with_a_note(write_
             ds.ImagePositionPatient[2] += 0.08
 
     pet = read_pet(write_series("PT", change=uneven))
-    assert any("0.080 mm from even places" in note for note in pet.remarks)
+    (remark,) = coded("slices-nearly-even", pet.remarks)
+    assert "0.080 mm from even places" in remark.sentence
 
 
 def test_two_slices_are_a_volume(write_series, place_error):

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
+from remarks import coded
 
 from voxeldose.errors import QuantityError, VoxeldoseError
 from voxeldose.io.dicom.nuclide import nuclide_name, nuclide_of
@@ -42,7 +43,9 @@ def administered(start):
 def test_start_means_the_series_instant(write_series, study_instant):
     pet = read_pet(write_series("PT"))
     assert pet.at == study_instant
-    assert any("START" in note for note in pet.remarks)
+    (remark,) = coded("pet-instant-start", pet.remarks)
+    assert remark.numbers == {"at": "2024-05-02T14:05:00+00:00"}
+    assert "(Decay Correction START)" in remark.sentence
 
 
 def test_start_means_the_acquisition_where_the_series_was_made_later(write_series, study_instant):
@@ -84,7 +87,7 @@ def test_a_series_saved_after_midnight_holds_at_its_acquisition(write_series):
 def test_start_without_any_time_has_no_instant_and_says_so(write_series):
     pet = read_pet(write_series("PT", change=setting(SeriesTime=None, AcquisitionTime=None)))
     assert pet.at is None
-    assert any("no usable" in note for note in pet.remarks)
+    assert coded("pet-instant-missing", pet.remarks)
 
 
 def test_old_style_dates_and_fractions_of_seconds_are_understood(write_series):
@@ -120,7 +123,7 @@ def test_admin_follows_the_zone_that_the_header_states(write_series):
 def test_admin_without_a_date_has_no_instant_and_says_the_way_out(write_series, start):
     pet = read_pet(write_series("PT", change=administered(start)))
     assert pet.at is None
-    assert any("measured_at" in note for note in pet.remarks)
+    assert "measured_at" in coded("pet-instant-missing", pet.remarks)[0].sentence
 
 
 def test_none_means_the_middle_of_the_frame(write_series, study_instant):
@@ -137,7 +140,7 @@ def test_none_without_a_time_has_no_instant(write_series):
 def test_another_decay_correction_leaves_the_instant_open_and_says_so(write_series, correction):
     pet = read_pet(write_series("PT", change=setting(DecayCorrection=correction)))
     assert pet.at is None
-    assert any("(0054,1102)" in note for note in pet.remarks)
+    assert "(0054,1102)" in coded("pet-decay-correction-unknown", pet.remarks)[0].sentence
 
 
 # --- time zones ---
@@ -147,13 +150,15 @@ def test_another_decay_correction_leaves_the_instant_open_and_says_so(write_seri
 def test_the_stated_zone_rules_and_needs_no_note(write_series, offset, hours):
     pet = read_pet(write_series("PT", change=setting(TimezoneOffsetFromUTC=offset)), zone=ZoneInfo("Asia/Tokyo"))
     assert pet.at == datetime(2024, 5, 2, 14, 5, tzinfo=timezone(timedelta(hours=hours)))
-    assert not any("no time zone" in note for note in pet.remarks)
+    assert not coded("time-zone-assumed", pet.remarks)
 
 
 def test_without_a_stated_zone_the_given_one_is_taken_with_a_note(write_series):
     pet = read_pet(write_series("PT"), zone=ZoneInfo("Europe/Berlin"))
     assert pet.at == datetime(2024, 5, 2, 12, 5, tzinfo=UTC)
-    assert any("Europe/Berlin" in note for note in pet.remarks)
+    (remark,) = coded("time-zone-assumed", pet.remarks)
+    assert remark.numbers["zone"] == "Europe/Berlin"
+    assert "taken as Europe/Berlin" in remark.sentence
 
 
 def test_a_spect_holds_at_its_acquisition(write_nm, study_instant):
@@ -240,14 +245,19 @@ def test_measured_at_is_taken_where_the_header_has_no_instant(write_series, stud
     folder = write_series("PT", change=setting(DecayCorrection=None))
     pet = read_activity(folder, measured_at=study_instant)
     assert pet.at == study_instant
-    assert any("as the user says" in note for note in pet.remarks)
+    assert coded("pet-instant-of-user", pet.remarks)
 
 
 @pytest.mark.parametrize("quantity", [None, "bq_per_ml", "counts"])
 def test_measured_at_that_contradicts_the_header_is_refused(write_series, refused, study_instant, quantity):
     folder = write_series("PT")
     wrong = study_instant + timedelta(hours=3)
-    refused(lambda: read_activity(folder, quantity=quantity, measured_at=wrong), str(folder), "measured_at", "Leave")
+    refused(
+        lambda: read_activity(folder, quantity=quantity, measured_at=wrong),
+        str(folder),
+        "Leave",
+        code="instant-contradicts",
+    )
 
 
 def test_measured_at_within_a_minute_of_the_header_is_accepted(write_series, study_instant):
@@ -268,7 +278,14 @@ def test_a_spect_takes_the_instant_of_the_user(write_nm, study_instant):
 @pytest.mark.parametrize(("units", "quantity"), [("BQML", "bq"), ("GML", "bq_per_ml"), ("CNTS", "bq_per_ml")])
 def test_a_quantity_that_contradicts_the_units_is_refused(write_series, refused, units, quantity):
     folder = write_series("PT", change=setting(Units=units))
-    refused(lambda: read_activity(folder, quantity=quantity), str(folder), "(0054,1001)", units, quantity, "leave")
+    refused(
+        lambda: read_activity(folder, quantity=quantity),
+        str(folder),
+        units,
+        quantity,
+        "leave",
+        code="quantity-contradicts",
+    )
 
 
 @pytest.mark.parametrize("units", ["GML", "CNTS"])
@@ -276,7 +293,7 @@ def test_a_pet_in_other_units_is_a_relative_image_when_the_user_says_so(write_se
     found = read_activity(write_series("PT", change=setting(Units=units)), quantity="counts")
     assert type(found) is CountMap
     assert found.at == study_instant
-    assert any(units in note for note in found.remarks)
+    assert units in coded("quantity-of-user", found.remarks)[0].sentence
 
 
 def test_bq_per_ml_said_of_a_pet_in_bqml_reads_the_same_numbers(write_series):
@@ -315,7 +332,12 @@ def plain_file(tmp_path, make_grid, field):
 
 
 def test_a_nifti_activity_needs_its_quantity(plain_file, refused):
-    refused(lambda: read_activity(plain_file), str(plain_file), "quantity = bq_per_ml, bq or counts")
+    refused(
+        lambda: read_activity(plain_file),
+        str(plain_file),
+        "quantity = bq_per_ml, bq or counts",
+        code="quantity-missing",
+    )
 
 
 def test_a_nifti_activity_takes_quantity_and_instant_from_the_user(plain_file, study_instant, place_error):
@@ -332,8 +354,8 @@ def test_a_nifti_in_bq_keeps_its_total(plain_file):
 
 
 def test_a_plain_file_as_ct_is_said_to_be_taken_as_hounsfield_units(plain_file):
-    assert any("Hounsfield" in note for note in read_ct_image(plain_file).remarks)
+    assert "Hounsfield" in coded("file-taken-as-hu", read_ct_image(plain_file).remarks)[0].sentence
 
 
 def test_a_density_outside_what_tissue_can_be_is_refused(plain_file, refused):
-    refused(lambda: read_density(plain_file), str(plain_file), "g/mL")
+    refused(lambda: read_density(plain_file), str(plain_file), "g/mL", code="density-out-of-range")

@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from remarks import coded
 
 from voxeldose.dose.activity import quantify
 from voxeldose.errors import QuantityError
@@ -40,7 +41,7 @@ def test_a_positron_fraction_that_is_not_that_of_y90_bars_absolute_values(write_
 def test_positron_fractions_in_use_for_y90_are_kept_with_a_note(write_series, fraction, noted):
     pet = read_pet(write_series("PT", change=with_drug(RadionuclidePositronFraction=fraction)))
     assert not pet.not_absolute
-    assert any("Kept as they are" in note for note in pet.remarks) == noted
+    assert bool(coded("positron-fraction-differs", pet.remarks)) == noted
 
 
 def test_the_half_life_of_another_nuclide_bars_absolute_values(write_series):
@@ -62,7 +63,7 @@ def test_a_quantitative_spect_stored_as_pt_is_read_as_its_nuclide(write_series, 
 
     pet = read_pet(write_series("PT", change=spect))
     assert pet.radionuclide is known_radionuclide("Tc-99m")
-    assert any("quantitative SPECT" in note for note in pet.remarks)
+    assert coded("pet-object-holds-spect", pet.remarks)
     assert place_error(pet) < 0.03
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
+from remarks import coded
 
 from voxeldose.dose.activity import decay_to, quantify
 from voxeldose.errors import InputError, QuantityError
@@ -74,7 +75,7 @@ def test_every_decay_correction_gives_the_same_activity_at_the_infusion(
     change = scanner(correction=correction, scanned_at=INFUSION + timedelta(hours=delay_h), beds=beds, factor=factor)
     pet = read_pet(write_series("PT", change=change))
     assert place_error(at_infusion(pet)) < 700 * SAME
-    assert not any("rather than" in note for note in pet.remarks)
+    assert not coded("pet-decay-factor-contradicts", pet.remarks)
 
 
 @pytest.mark.parametrize("correction", ["START", "ADMIN", "NONE"])
@@ -98,7 +99,7 @@ def test_another_nuclide_undone_gives_the_same_activity_at_the_infusion(
     pet = read_pet(write_series("PT", change=change), options=PetOptions(undo_nuclide=computed_as.name))
     assert pet.radionuclide is Y90
     assert place_error(at_infusion(pet)) < 700 * SAME
-    assert any("undone for Y-90 as asked" in note for note in pet.remarks)
+    assert "undone for Y-90 as asked" in coded("nuclide-undone", pet.remarks)[0].sentence
 
 
 def test_factors_of_another_nuclide_are_the_published_ones():
@@ -124,24 +125,24 @@ def test_another_nuclide_is_never_undone_without_being_asked(write_series):
 
 
 @pytest.mark.parametrize(
-    ("wanted", "change", "words"),
+    ("wanted", "change", "code", "words"),
     [
-        ("Ga-68", {}, "names F-18"),
-        ("Y-90", {}, "names F-18"),
-        ("Tc-99m", {}, "F-18, Ga-68"),
-        ("nonsense", {}, "F-18, Ga-68"),
-        ("F-18", {"RadionuclideHalfLife": 231000}, "half-life"),
-        ("F-18", {"RadionuclidePositronFraction": 0.5}, "positron fraction"),
+        ("Ga-68", {}, "nuclide-contradicts", "names F-18"),
+        ("Y-90", {}, "nuclide-contradicts", "names F-18"),
+        ("Tc-99m", {}, "nuclide-unknown", "F-18, Ga-68"),
+        ("nonsense", {}, "nuclide-unknown", "F-18, Ga-68"),
+        ("F-18", {"RadionuclideHalfLife": 231000}, "nuclide-contradicts", "half-life"),
+        ("F-18", {"RadionuclidePositronFraction": 0.5}, "nuclide-contradicts", "positron fraction"),
     ],
 )
-def test_an_undo_that_contradicts_the_header_is_refused(write_series, refused, wanted, change, words):
+def test_an_undo_that_contradicts_the_header_is_refused(write_series, refused, wanted, change, code, words):
     def other(ds, n):
         scanner(correction="START", scanned_at=INFUSION, computed_as=F18)(ds, n)
         for key, value in change.items():
             setattr(ds.RadiopharmaceuticalInformationSequence[0], key, value)
 
     folder = write_series("PT", change=other)
-    refused(lambda: read_pet(folder, options=PetOptions(undo_nuclide=wanted)), str(folder), words)
+    refused(lambda: read_pet(folder, options=PetOptions(undo_nuclide=wanted)), str(folder), words, code=code)
 
 
 def test_an_undo_whose_times_and_decay_factor_disagree_is_refused(write_series, refused):
@@ -149,7 +150,9 @@ def test_an_undo_whose_times_and_decay_factor_disagree_is_refused(write_series, 
         correction="ADMIN", scanned_at=INFUSION + timedelta(hours=20), computed_as=F18, DecayFactor="1.0645"
     )
     folder = write_series("PT", change=change)
-    refused(lambda: read_pet(folder, options=PetOptions(undo_nuclide="F-18")), "1.0645", "cannot be undone")
+    refused(
+        lambda: read_pet(folder, options=PetOptions(undo_nuclide="F-18")), "1.0645", code="decay-factor-contradicts"
+    )
 
 
 def test_y90_computed_as_f18_under_its_own_name_is_undone_when_asked(write_series, place_error):
@@ -187,13 +190,15 @@ def test_a_series_time_before_the_scan_rules_where_the_decay_factor_fits_it(writ
 def test_a_stale_decay_factor_of_one_decides_nothing(write_series):
     pet = read_pet(write_series("PT", change=scanner(correction="START", scanned_at=SCAN, DecayFactor="1.0")))
     assert pet.at == SCAN
-    assert not any("Decay Factor" in note for note in pet.remarks)
+    assert not coded("pet-decay-factor-contradicts", pet.remarks)
 
 
 def test_a_decay_factor_that_fits_another_instant_is_said(write_series):
     pet = read_pet(write_series("PT", change=scanner(correction="START", scanned_at=SCAN, DecayFactor="1.25")))
     assert pet.at == SCAN
-    assert any("rather than" in note for note in pet.remarks)
+    (remark,) = coded("pet-decay-factor-contradicts", pet.remarks)
+    assert remark.numbers["activity_fraction"] > 0.1
+    assert "rather than" in remark.sentence
 
 
 def test_beds_corrected_each_to_its_own_start_are_brought_to_the_first(write_series, place_error):
@@ -205,7 +210,7 @@ def test_beds_corrected_each_to_its_own_start_are_brought_to_the_first(write_ser
 
     pet = read_pet(write_series("PT", change=own))
     assert pet.at == SCAN
-    assert any("own start" in note for note in pet.remarks)
+    assert coded("pet-beds-brought-to-first", pet.remarks)
     assert place_error(at_infusion(pet)) < 700 * SAME
 
 
@@ -224,7 +229,8 @@ def test_a_series_of_philips_made_again_without_its_first_bed_is_counted_back_to
     pet = read_pet(write_series("PT", change=later))
     assert abs((pet.at - SCAN).total_seconds()) < 5  # a Decay Factor of eight digits
     assert place_error(at_infusion(pet)) < 700 * SAME
-    assert any("counts from" in note for note in pet.remarks)
+    (remark,) = coded("pet-instant-by-decay-factor" if factor else "pet-instant-start", pet.remarks)
+    assert "the instant that Frame Reference Time counts from" in remark.sentence
 
 
 def test_a_frame_without_a_length_is_said_to_hold_at_its_start(write_series):
@@ -234,7 +240,7 @@ def test_a_frame_without_a_length_is_said_to_hold_at_its_start(write_series):
 
     pet = read_pet(write_series("PT", change=short))
     assert pet.at == SCAN
-    assert any("(0018,1242)" in note for note in pet.remarks)
+    assert "(0018,1242)" in coded("pet-frame-start-for-middle", pet.remarks)[0].sentence
 
 
 def test_beds_that_share_one_acquisition_time_are_told_apart_by_frame_reference_time(write_series, place_error):
@@ -266,7 +272,7 @@ def test_the_time_of_day_of_an_administration_alone_is_no_instant(write_series):
 
     pet = read_pet(write_series("PT", change=timed))
     assert pet.at is None
-    assert any("--measured-at" in note for note in pet.remarks)
+    assert "--measured-at" in coded("pet-instant-missing", pet.remarks)[0].sentence
 
 
 @pytest.mark.parametrize("correction", ["START", "NONE"])
@@ -275,7 +281,9 @@ def test_dates_lost_to_deidentification_name_the_flag_that_gives_them(write_seri
     folder = write_series("PT", change=scanner(correction=correction, scanned_at=SCAN, factor=False, **blank))
     pet = read_pet(folder)
     assert pet.at is None
-    assert any("de-identification" in note and "--measured-at" in note for note in pet.remarks)
+    (remark,) = coded("pet-instant-missing", pet.remarks)
+    assert remark.numbers == {"decay_correction": correction}
+    assert "de-identification" in remark.sentence
     said = SCAN if correction == "START" else SCAN + timedelta(seconds=FRAME_S / 2)
     assert place_error(at_infusion(read_activity(folder, measured_at=said))) < 700 * SAME
 
@@ -311,7 +319,7 @@ def test_an_administration_before_the_users_infusion_is_no_scan_before_it(write_
     early = INFUSION - timedelta(minutes=25)
     pet = read_pet(write_series("PT", change=scanner(correction="ADMIN", scanned_at=SCAN, administered_at=early)))
     found = quantify(case_of(pet))
-    assert any("25 minutes from the infusion" in text for text in found.assumptions)
+    assert coded("administrations-differ", found.assumptions)[0].numbers == {"minutes_apart": 25}
 
 
 def test_a_scan_before_the_infusion_is_refused_in_spite_of_a_later_administration(write_series):
@@ -337,7 +345,9 @@ def philips(units="CNTS", creator="Philips PET Private Group", **factors):
 def test_counts_of_philips_times_its_factor_are_bq_per_ml(write_series, place_error, units):
     pet = read_pet(write_series("PT", change=philips(units, suv="0.002", bqml="3.75")))
     assert place_error(pet, scale=3.75) < 0.03 * 3.75
-    assert any("(7053,1009) 3.75" in note for note in pet.remarks)
+    (remark,) = coded("philips-factor-used", pet.remarks)
+    assert remark.numbers["smallest_factor"] == remark.numbers["largest_factor"] == 3.75
+    assert "(7053,1009) 3.75" in remark.sentence
 
 
 def test_a_factor_of_philips_of_its_own_a_slice_is_applied_slice_by_slice(write_series, place_error):
@@ -359,12 +369,12 @@ def test_a_factor_of_philips_of_its_own_a_slice_is_applied_slice_by_slice(write_
 )
 def test_counts_without_a_usable_factor_are_refused(write_series, refused, change, words):
     folder = write_series("PT", change=change)
-    refused(lambda: read_pet(folder), str(folder), words, "(0054,1001)", "counts")
+    refused(lambda: read_pet(folder), str(folder), words, "counts", code="pet-not-in-bq-per-ml")
 
 
 def test_a_factor_missing_in_one_slice_is_refused(write_series, refused):
     folder = write_series("PT", change=lambda ds, n: philips(bqml="3" if n != 2 else "0")(ds, n))
-    refused(lambda: read_pet(folder), "missing in 1 slices")
+    refused(lambda: read_pet(folder), code="philips-factor-missing")
 
 
 def suv(correction="START", weight=70.0, dose=2e9, **header):
@@ -386,7 +396,9 @@ def test_suv_is_turned_back_when_asked_with_its_factor_said(write_series, place_
     folder = write_series("PT", change=suv(correction))
     pet = read_pet(folder, options=PetOptions(undo_suv=True))
     assert place_error(at_infusion(pet)) < 700 * SAME
-    assert any("1 g/mL is" in note and "70 kg" in note for note in pet.remarks)
+    (remark,) = coded("suv-undone", pet.remarks)
+    assert "1 g/mL is" in remark.sentence
+    assert "70 kg" in remark.sentence
 
 
 @pytest.mark.parametrize(
@@ -402,7 +414,7 @@ def test_suv_is_turned_back_when_asked_with_its_factor_said(write_series, place_
 )
 def test_suv_is_not_turned_back_without_weight_dose_and_decay(write_series, refused, change, words):
     folder = write_series("PT", change=change)
-    refused(lambda: read_pet(folder, options=PetOptions(undo_suv=True)), str(folder), words)
+    refused(lambda: read_pet(folder, options=PetOptions(undo_suv=True)), str(folder), words, code="suv-incomplete")
 
 
 def test_the_users_weight_stands_in_for_a_missing_one(write_series, place_error):
@@ -439,12 +451,12 @@ def test_two_real_world_mappings_to_a_concentration_that_differ_are_refused(writ
         ds.RealWorldValueMappingSequence = [mapping("Bq/ml", 1.0), mapping("Bq/ml", 2.0)]
 
     folder = write_series("PT", change=mapped)
-    refused(lambda: read_pet(folder), "several Real World Value Mappings")
+    refused(lambda: read_pet(folder), code="mappings-differ")
 
 
 def test_slices_in_two_units_are_refused(write_series, refused):
     folder = write_series("PT", change=lambda ds, n: setattr(ds, "Units", "GML" if n == 3 else "BQML"))
-    refused(lambda: read_pet(folder), "slice_03.dcm", "GML")
+    refused(lambda: read_pet(folder), "slice_03.dcm", "GML", code="units-differ")
 
 
 def test_slices_at_several_instants_without_a_nuclide_are_refused(write_series, refused):
@@ -453,7 +465,7 @@ def test_slices_at_several_instants_without_a_nuclide_are_refused(write_series, 
         del ds.RadiopharmaceuticalInformationSequence
 
     folder = write_series("PT", change=beds)
-    refused(lambda: read_pet(folder), str(folder), "5 different instants", "with decay correction")
+    refused(lambda: read_pet(folder), str(folder), "5 different instants", code="nuclide-missing")
 
 
 def test_a_relative_image_is_brought_to_one_instant_too(write_series, place_error):
@@ -487,12 +499,12 @@ def test_a_dynamic_series_says_why_places_are_doubled(write_series):
 
 def test_suv_is_not_undone_where_there_is_none(write_series, refused):
     folder = write_series("PT")
-    refused(lambda: read_pet(folder, options=PetOptions(undo_suv=True)), str(folder), "BQML already")
+    refused(lambda: read_pet(folder, options=PetOptions(undo_suv=True)), str(folder), code="nothing-to-undo")
 
 
 @pytest.mark.parametrize("asked", [PetOptions(undo_nuclide="F-18"), PetOptions(undo_suv=True)])
 def test_nothing_is_undone_in_counts_or_a_spect(write_series, write_nm, refused, asked):
     folder = write_series("PT")
-    refused(lambda: read_activity(folder, quantity="counts", pet=asked), "leave them out")
+    refused(lambda: read_activity(folder, quantity="counts", pet=asked), code="correction-without-pet")
     path = write_nm()
-    refused(lambda: read_activity(path, pet=asked), str(path), "leave them out")
+    refused(lambda: read_activity(path, pet=asked), str(path), "leave them out", code="correction-without-pet")

@@ -48,7 +48,7 @@ def labels() -> np.ndarray:
 
 
 @pytest.mark.parametrize("codes", [("399321004", "399001007"), ("R-10206", "R-10214")])
-def test_views_are_told_apart_by_their_codes(planar, codes):
+def test_views_are_distinguished_by_their_codes(planar, codes):
     found = read_planar_views([planar(lambda ds: views(ds, codes))])
     assert found["anterior"][1, 2] == 1002
     assert found["posterior"][1, 2] == 2002
@@ -73,21 +73,25 @@ def test_two_files_of_one_frame_each_by_their_description(planar):
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "code", "words"),
     [
-        (lambda ds: views(ds, kind="TOMO"), "planar views are STATIC"),
-        (lambda ds: views(ds, ("399321004", "399321004")), "found 2 anterior"),
-        (lambda ds: views(ds, ("1", "2")), "nothing says which frame"),
-        (lambda ds: (views(ds), setattr(ds, "EnergyWindowVector", [1, 2])), "energy windows"),
+        (lambda ds: views(ds, kind="TOMO"), "not-planar", "planar views are STATIC"),
+        (lambda ds: views(ds, ("399321004", "399321004")), "views-missing", "found 2 anterior"),
+        (lambda ds: views(ds, ("1", "2")), "view-unknown", "nothing says which frame"),
+        (
+            lambda ds: (views(ds), setattr(ds, "EnergyWindowVector", [1, 2])),
+            "energy-windows-several",
+            "--energy-window",
+        ),
     ],
 )
-def test_what_cannot_be_told_is_refused(planar, refused, change, words):
-    refused(lambda: read_planar_views([planar(change)]), words)
+def test_views_that_nothing_distinguishes_are_refused(planar, refused, change, code, words):
+    refused(lambda: read_planar_views([planar(change)]), words, code=code)
 
 
 def test_a_ct_or_nothing_is_no_planar_view(write_series, refused, tmp_path):
-    refused(lambda: read_planar_views([next(write_series("CT").iterdir())]), "no DICOM NM file")
-    refused(lambda: read_planar_views([tmp_path / "none.dcm"]), "no DICOM NM file")
+    refused(lambda: read_planar_views([next(write_series("CT").iterdir())]), code="not-planar")
+    refused(lambda: read_planar_views([tmp_path / "none.dcm"]), "no DICOM NM file", code="not-planar")
 
 
 @pytest.mark.parametrize("suffix", [".png", ".nii.gz", ".mha"])
@@ -100,16 +104,19 @@ def test_label_images_keep_rows_and_columns(tmp_path, suffix):
 def test_a_label_image_of_another_size_is_refused(tmp_path, refused):
     path = tmp_path / "labels.png"
     Itk.WriteImage(Itk.GetImageFromArray(labels().T.copy()), str(path))
-    refused(lambda: read_label_image(path, (ROWS, COLUMNS)), "7 rows x 9 columns")
+    refused(lambda: read_label_image(path, (ROWS, COLUMNS)), "7 rows x 9 columns", code="labels-differ-from-view")
     path.write_text("no image")
-    refused(lambda: read_label_image(path, (ROWS, COLUMNS)), "cannot be read as a label image")
-    refused(lambda: read_label_image(tmp_path / "none.png", (ROWS, COLUMNS)), "no such file")
+    refused(lambda: read_label_image(path, (ROWS, COLUMNS)), "cannot be read as a label image", code="file-damaged")
+    refused(lambda: read_label_image(tmp_path / "none.png", (ROWS, COLUMNS)), code="file-missing")
 
 
 def test_regions_of_different_size_on_the_two_views_are_refused(refused):
     frames = {view: np.ones((ROWS, COLUMNS)) for view in ("anterior", "posterior")}
     other = np.where(labels() == 1, 0, labels()).astype(int)
-    refused(lambda: counts_by_label(frames, {"anterior": labels(), "posterior": other}, {1: "lung"}), "same size")
+    refused(
+        lambda: counts_by_label(frames, {"anterior": labels(), "posterior": other}, {1: "lung"}),
+        code="label-sizes-differ",
+    )
 
 
 def shunt(tmp_path, file, *more):

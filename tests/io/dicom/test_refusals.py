@@ -4,6 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
+from remarks import coded
 
 from voxeldose.errors import VoxeldoseError
 from voxeldose.io.dicom.ct import read_ct
@@ -33,20 +34,20 @@ def setting(only=None, **values):
 
 def test_a_missing_slice_is_refused(write_series, refused):
     folder = write_series("CT", change=lambda _, n: n != 2)
-    refused(lambda: read_ct(folder), str(folder), "missing", "Export", "slice_01.dcm")
+    refused(lambda: read_ct(folder), str(folder), "Export", "slice_01.dcm", code="slices-uneven")
 
 
 def test_a_doubled_slice_is_refused(write_series, refused):
     folder = write_series("CT")
     shutil.copy(folder / "slice_03.dcm", folder / "again.dcm")
-    refused(lambda: read_ct(folder), str(folder), "same place", "again.dcm", "slice_03.dcm", "keep one")
+    refused(lambda: read_ct(folder), str(folder), "again.dcm", "slice_03.dcm", "keep one", code="slices-doubled")
 
 
 def test_a_series_with_every_slice_twice_is_refused(write_series, refused):
     folder = write_series("CT")
     for file in list(folder.iterdir()):
         shutil.copy(file, folder / f"copy_{file.name}")
-    refused(lambda: read_ct(folder), str(folder), "same place")
+    refused(lambda: read_ct(folder), str(folder), code="slices-doubled")
 
 
 def test_a_tilted_gantry_is_refused(write_series, refused):
@@ -54,7 +55,7 @@ def test_a_tilted_gantry_is_refused(write_series, refused):
         ds.ImagePositionPatient[1] += 0.4 * n
 
     folder = write_series("CT", change=tilt)
-    refused(lambda: read_ct(folder), str(folder), "sideways", "tilt", "resample")
+    refused(lambda: read_ct(folder), str(folder), "tilt", "resample", code="slices-shifted")
 
 
 @pytest.mark.parametrize(
@@ -69,55 +70,55 @@ def test_a_tilted_gantry_is_refused(write_series, refused):
 )
 def test_a_slice_unlike_the_others_is_refused(write_series, refused, values):
     folder = write_series("CT", change=setting(only=3, **values))
-    refused(lambda: read_ct(folder), "slice_03.dcm", "differs", "export one volume")
+    refused(lambda: read_ct(folder), "slice_03.dcm", "export one volume", code="slices-mixed")
 
 
 def test_axes_that_are_not_perpendicular_are_refused(write_series, refused):
     folder = write_series("CT", change=setting(ImageOrientationPatient=[1, 0, 0, 0.2, 0.98, 0]))
-    refused(lambda: read_ct(folder), str(folder), "perpendicular")
+    refused(lambda: read_ct(folder), str(folder), "perpendicular", code="geometry-invalid")
 
 
 @pytest.mark.parametrize("key", ["ImageOrientationPatient", "ImagePositionPatient", "PixelSpacing"])
 def test_a_series_without_geometry_is_refused(write_series, refused, key):
     folder = write_series("CT", change=without(key))
-    refused(lambda: read_ct(folder), str(folder), key, "Export")
+    refused(lambda: read_ct(folder), str(folder), key, "Export", code="geometry-missing")
 
 
 def test_two_series_in_one_folder_are_refused_unless_one_is_named(write_series, refused, place_error):
     folder = write_series("CT", folder="study/a")
     write_series("CT", folder="study/b", orientation="coronal")
-    message = refused(lambda: read_ct(folder.parent), str(folder.parent), "2 CT series", "series_uid")
+    message = refused(lambda: read_ct(folder.parent), str(folder.parent), "series_uid", code="series-several")
     uid = message.split("series ")[-1].split(")")[0]
     assert place_error(read_ct(folder.parent, series_uid=uid)) < 0.03
 
 
 def test_a_series_uid_that_is_not_there_is_refused(write_series, refused):
     folder = write_series("CT")
-    refused(lambda: read_ct(folder, series_uid="1.2.3"), str(folder), "1.2.3")
+    refused(lambda: read_ct(folder, series_uid="1.2.3"), str(folder), "1.2.3", code="series-missing")
 
 
 def test_an_empty_folder_is_refused(tmp_path, refused):
     (tmp_path / "empty").mkdir()
-    refused(lambda: read_ct(tmp_path / "empty"), str(tmp_path / "empty"), "empty", "give the folder")
+    refused(lambda: read_ct(tmp_path / "empty"), str(tmp_path / "empty"), "give the folder", code="folder-empty")
 
 
 def test_a_folder_that_is_not_there_is_refused(tmp_path, refused):
-    refused(lambda: read_ct(tmp_path / "nowhere"), str(tmp_path / "nowhere"), "no such")
+    refused(lambda: read_ct(tmp_path / "nowhere"), str(tmp_path / "nowhere"), code="file-missing")
 
 
 def test_a_folder_without_dicom_is_refused(tmp_path, refused):
     (tmp_path / "notes.txt").write_text("notes")
-    refused(lambda: read_ct(tmp_path), str(tmp_path), "no DICOM file", "give a folder")
+    refused(lambda: read_ct(tmp_path), str(tmp_path), "give a folder", code="dicom-missing")
 
 
 def test_another_modality_is_refused(write_series, refused):
     folder = write_series("CT")
-    refused(lambda: read_pet(folder), str(folder), "no PT series", "CT, 5 files")
+    refused(lambda: read_pet(folder), str(folder), "CT, 5 files", code="series-missing")
 
 
 def test_one_slice_is_refused(write_series, refused):
     folder = write_series("CT")
-    refused(lambda: read_ct(folder / "slice_02.dcm"), "slice_02.dcm", "one slice", "give the folder")
+    refused(lambda: read_ct(folder / "slice_02.dcm"), "slice_02.dcm", "give the folder", code="slices-too-few")
 
 
 @pytest.mark.parametrize(
@@ -131,37 +132,49 @@ def test_one_slice_is_refused(write_series, refused):
 )
 def test_enhanced_objects_are_refused(write_series, refused, modality, uid, word):
     folder = write_series(modality, shape=(1, 3, 4), change=setting(SOPClassUID=uid, NumberOfFrames=1))
-    refused(lambda: (read_ct if modality == "CT" else read_pet)(folder), str(folder), word, "single-frame")
+    refused(
+        lambda: (read_ct if modality == "CT" else read_pet)(folder),
+        str(folder),
+        word,
+        "single-frame",
+        code="frames-undescribed",
+    )
 
 
 def test_a_multi_frame_ct_is_refused(write_series, refused):
     folder = write_series("CT", shape=(1, 3, 4), change=setting(NumberOfFrames=2))
-    refused(lambda: read_ct(folder), str(folder), "multi-frame", "single-frame")
+    refused(lambda: read_ct(folder), str(folder), "single-frame", code="frames-undescribed")
 
 
 @pytest.mark.parametrize("key", ["RescaleSlope", "RescaleIntercept"])
 @pytest.mark.parametrize("modality", ["CT", "PT"])
 def test_stored_values_without_rescale_are_refused(write_series, refused, modality, key):
     folder = write_series(modality, change=lambda ds, n: without(key)(ds) if n == 1 else None)
-    refused(lambda: (read_ct if modality == "CT" else read_pet)(folder), "slice_01.dcm", key, "Export")
+    refused(
+        lambda: (read_ct if modality == "CT" else read_pet)(folder),
+        "slice_01.dcm",
+        key,
+        "Export",
+        code="rescale-missing",
+    )
 
 
 def test_a_pet_without_rescale_is_refused_also_when_the_user_names_the_quantity(write_series, refused):
     folder = write_series("PT", change=without("RescaleSlope"))
-    refused(lambda: read_activity(folder, quantity="bq_per_ml"), "RescaleSlope")
+    refused(lambda: read_activity(folder, quantity="bq_per_ml"), "RescaleSlope", code="rescale-missing")
 
 
 @pytest.mark.parametrize("units", ["GML", "CNTS", "PROPCNTS", ""])
 def test_a_pet_in_other_units_is_refused(write_series, refused, units):
     folder = write_series("PT", change=setting(Units=units))
-    refused(lambda: read_pet(folder), str(folder), "(0054,1001)", units or "none", "BQML", "counts")
+    refused(lambda: read_pet(folder), str(folder), units or "none", "BQML", "counts", code="pet-not-in-bq-per-ml")
 
 
 def test_truncated_pixel_data_are_refused(write_series, refused):
     folder = write_series("CT")
     file = folder / "slice_02.dcm"
     file.write_bytes(file.read_bytes()[:-40])
-    refused(lambda: read_ct(folder), "slice_02.dcm", "pixels cannot be read", "copy the file again")
+    refused(lambda: read_ct(folder), "slice_02.dcm", "copy the file again", code="pixels-unreadable")
 
 
 @pytest.mark.parametrize("left", [140, 180, 300, 500])
@@ -175,12 +188,12 @@ def test_a_file_cut_off_in_its_header_is_refused_or_passed_over_but_never_a_trac
 
 def test_pixels_of_another_size_than_stated_are_refused(write_series, refused):
     folder = write_series("CT", change=setting(Columns=10))
-    refused(lambda: read_ct(folder), "slice_00.dcm", "pixels cannot be read")
+    refused(lambda: read_ct(folder), "slice_00.dcm", code="pixels-unreadable")
 
 
 def test_a_colour_image_is_refused(write_series, refused):
     folder = write_series("CT", change=setting(SamplesPerPixel=3))
-    refused(lambda: read_ct(folder), "slice_00.dcm", "colour", "original series")
+    refused(lambda: read_ct(folder), "slice_00.dcm", "original series", code="colour-image")
 
 
 @pytest.mark.parametrize(
@@ -210,62 +223,64 @@ def test_a_decimal_string_that_is_no_number_is_refused_with_its_file_or_folder(w
 @pytest.mark.parametrize("kind", ["STATIC", "WHOLE BODY", "TOMO", "RECON GATED TOMO"])
 def test_nm_that_is_no_reconstructed_volume_is_refused(write_nm, refused, kind):
     path = write_nm(change=setting(ImageType=["ORIGINAL", "PRIMARY", kind, "EMISSION"]))
-    refused(lambda: read_spect(path), str(path), kind, "RECON TOMO")
+    refused(lambda: read_spect(path), str(path), kind, "RECON TOMO", code="not-reconstructed")
 
 
 def test_nm_without_an_image_type_is_refused(write_nm, refused):
     path = write_nm(change=without("ImageType"))
-    refused(lambda: read_spect(path), str(path), "none", "RECON TOMO")
+    refused(lambda: read_spect(path), str(path), "none", "RECON TOMO", code="not-reconstructed")
 
 
 def test_nm_without_detector_geometry_is_refused(write_nm, refused):
     path = write_nm(change=without("DetectorInformationSequence"))
-    refused(lambda: read_spect(path), str(path), "Detector Information Sequence", "NIfTI")
+    refused(lambda: read_spect(path), str(path), "NIfTI", code="geometry-missing")
 
 
 def test_nm_whose_detector_has_no_position_is_refused(write_nm, refused):
     path = write_nm(change=lambda ds: without("ImagePositionPatient")(ds.DetectorInformationSequence[0]))
-    refused(lambda: read_spect(path), str(path), "Image Position (Patient)", "Export")
+    refused(lambda: read_spect(path), str(path), "Image Position (Patient)", "Export", code="geometry-missing")
 
 
 def test_nm_whose_detector_has_no_orientation_is_refused(write_nm, refused):
     path = write_nm(change=lambda ds: without("ImageOrientationPatient")(ds.DetectorInformationSequence[0]))
-    refused(lambda: read_spect(path), str(path), "ImageOrientationPatient", "Export")
+    refused(lambda: read_spect(path), str(path), "ImageOrientationPatient", "Export", code="geometry-missing")
 
 
 @pytest.mark.parametrize("change", [without("SpacingBetweenSlices"), setting(SpacingBetweenSlices=0)])
 def test_nm_without_spacing_between_slices_is_refused(write_nm, refused, change):
     path = write_nm(change=change)
-    refused(lambda: read_spect(path), str(path), "(0018,0088)", "Slice Thickness cannot stand in", "Export")
+    refused(
+        lambda: read_spect(path), str(path), "Slice Thickness cannot stand in", "Export", code="slice-spacing-missing"
+    )
 
 
 def test_nm_with_several_energy_windows_is_refused(write_nm, refused):
     path = write_nm(change=setting(NumberOfEnergyWindows=2))
-    refused(lambda: read_spect(path), str(path), "2 energy windows", "export the one")
+    refused(lambda: read_spect(path), str(path), "export the one", code="energy-windows-several")
 
 
 def test_nm_of_one_frame_is_refused(write_nm, refused):
     path = write_nm(shape=(1, 4, 5))
-    refused(lambda: read_spect(path), str(path), "several frames")
+    refused(lambda: read_spect(path), str(path), code="slices-too-few")
 
 
 def test_a_spect_of_several_files_is_refused(write_nm, tmp_path, refused):
     path = write_nm()
     shutil.copy(path, tmp_path / "copy.dcm")
-    refused(lambda: read_spect(tmp_path), str(tmp_path), "one multi-frame file", "2")
+    refused(lambda: read_spect(tmp_path), str(tmp_path), "one multi-frame file", code="series-several")
 
 
 def test_a_truncated_spect_is_refused(write_nm, refused):
     path = write_nm()
     path.write_bytes(path.read_bytes()[:-100])
-    refused(lambda: read_spect(path), str(path), "pixels cannot be read")
+    refused(lambda: read_spect(path), str(path), code="pixels-unreadable")
 
 
 def test_an_nm_with_a_real_world_mapping_is_read_as_counts_with_a_note(write_nm):
     from pydicom.dataset import Dataset
 
     spect = read_spect(write_nm(change=setting(RealWorldValueMappingSequence=[Dataset()])))
-    assert any("not applied" in note for note in spect.remarks)
+    assert coded("real-world-mapping-unused", spect.remarks)
 
 
 # --- which image is meant ---
@@ -274,28 +289,35 @@ def test_an_nm_with_a_real_world_mapping_is_read_as_counts_with_a_note(write_nm)
 def test_an_activity_folder_with_pet_and_spect_is_refused(write_series, write_nm, tmp_path, refused):
     write_series("PT")
     write_nm()
-    refused(lambda: read_activity(tmp_path), str(tmp_path), "PT, 5 files", "NM, 1 file", "Give the folder")
+    refused(
+        lambda: read_activity(tmp_path),
+        str(tmp_path),
+        "PT, 5 files",
+        "NM, 1 file",
+        "Give the folder",
+        code="series-several",
+    )
 
 
 def test_a_ct_as_activity_is_refused_without_a_quantity(write_series, refused):
     folder = write_series("CT")
-    refused(lambda: read_activity(folder), str(folder), "CT", "quantity")
+    refused(lambda: read_activity(folder), str(folder), "CT", code="quantity-missing")
 
 
 def test_a_ct_as_activity_is_read_when_the_user_says_its_quantity(write_series):
     found = read_activity(write_series("CT"), quantity="counts")
-    assert any("CT image is taken as counts" in note for note in found.remarks)
+    assert coded("quantity-of-user", found.remarks)[0].numbers == {"quantity": "counts"}
 
 
 def test_an_image_folder_without_images_is_refused(tmp_path, refused):
     (tmp_path / "notes.txt").write_text("notes")
-    refused(lambda: read_image(tmp_path), str(tmp_path), "no DICOM image")
+    refused(lambda: read_image(tmp_path), str(tmp_path), code="series-missing")
 
 
 def test_one_dicom_volume_is_wanted_where_nothing_names_a_modality(write_series, refused):
     folder = write_series("CT", folder="study/a")
     write_series("PT", folder="study/b")
-    refused(lambda: read_dicom_volume(folder.parent), str(folder.parent), "2 image series")
+    refused(lambda: read_dicom_volume(folder.parent), str(folder.parent), code="series-several")
 
 
 def test_values_are_never_changed_by_reading_twice(write_series):

@@ -5,9 +5,10 @@ import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
-from voxeldose.errors import GeometryError, InputError
+from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.geometry.contours import from_contours
 from voxeldose.io.regions import read_labels, read_rtstruct, read_seg
+from voxeldose.model.grid import Grid
 
 TURN = np.array([[np.cos(0.3), 0, np.sin(0.3)], [0, 1, 0], [-np.sin(0.3), 0, np.cos(0.3)]])
 PLANES = np.arange(0, 30, 3.0)
@@ -73,7 +74,8 @@ def test_end_slabs_reach_half_the_distance_of_planes_beyond():
 def test_a_gap_of_missing_planes_stays_empty_and_is_told():
     occupancy, grid, remarks = from_contours([circle(20, z) for z in (0, 3, 6, 21, 24, 27)])
     assert volume_mm3(occupancy, grid) == pytest.approx(area(20) * 18, rel=1e-3)
-    assert "15.0 mm apart" in remarks[0]
+    assert [r.code for r in remarks] == ["contours-gap"]
+    assert "15.0 mm apart" in remarks[0].sentence
 
 
 def test_one_plane_needs_a_thickness():
@@ -81,7 +83,7 @@ def test_one_plane_needs_a_thickness():
         from_contours([circle(20, 0)])
     occupancy, grid, remarks = from_contours([circle(20, 0)], thickness_mm=2.5)
     assert volume_mm3(occupancy, grid) == pytest.approx(area(20) * 2.5, rel=1e-3)
-    assert "2.50 mm" in remarks[0]
+    assert "2.50 mm" in remarks[0].sentence
 
 
 @pytest.mark.parametrize(
@@ -142,9 +144,54 @@ def test_an_rtstruct_gives_its_regions_with_names_roles_and_frame(structures):
     assert rois["Liver"].volume_ml == pytest.approx(area(20) * 30 / 1000, rel=1e-3)
     assert rois["GTV"].volume_ml == pytest.approx(area(5) * 3 / 1000, rel=1e-3)
     assert rois["Liver"].grid.frame_uid == "1.2.3"
-    said = " ".join(n for r in rois for n in r.remarks)
-    assert "Isocenter" in said
-    assert "one plane" in said
+    remarks = {r.code: r for roi in rois for r in roi.remarks}
+    assert set(remarks) == {"role-from-name", "roi-without-contours", "contours-in-one-plane"}
+    assert remarks["roi-without-contours"].numbers["rois"] == "Isocenter"
+    assert remarks["contours-in-one-plane"].numbers == {"roi": "GTV", "thickness_mm": 3.0}
+    assert remarks["contours-in-one-plane"].sentence == (
+        "ROI GTV: drawn in one plane; taken to be 3.00 mm thick, the distance of planes in the structure set."
+    )
+
+
+@pytest.mark.parametrize("pixel_mm", [0.4, 2.5])
+def test_the_raster_of_contours_is_as_fine_as_asked(structures, pixel_mm):
+    path = structures()
+    usual, asked = read_rtstruct(path)["Liver"], read_rtstruct(path, pixel_mm=pixel_mm)["Liver"]
+    assert usual.grid.spacing_mm == pytest.approx((3.0, 0.2, 0.2))  # 40 mm wide: a 256th would be finer than 0.2 mm
+    assert asked.grid.spacing_mm == pytest.approx((3.0, pixel_mm, pixel_mm))
+    # exact along rows, eight lines per pixel across
+    assert asked.volume_ml == pytest.approx(area(20) * 30 / 1000, rel=2e-3)
+
+
+@pytest.mark.parametrize("pixel_mm", [0, -1.0, np.nan, np.inf, 1e-4])
+def test_a_raster_that_is_none_or_too_fine_is_refused(structures, pixel_mm):
+    with pytest.raises(QuantityError, match="pixel_mm") as caught:
+        read_rtstruct(structures(), pixel_mm=pixel_mm)
+    assert caught.value.code == "value-out-of-range"
+
+
+def test_regions_are_put_on_the_voxels_asked_for_with_their_volume(structures):
+    grid = Grid.from_axes((12, 40, 45), (3.0, 1.5, 2.0), (-40.3, -50.2, -1), frame_uid="1.2.3")
+    asked = read_rtstruct(structures(), grid=grid)
+    assert asked.grid is grid
+    for own, roi in zip(read_rtstruct(structures()), asked, strict=True):
+        grid.slices_of(roi.grid)  # a window of it
+        assert roi.volume_ml == pytest.approx(own.volume_ml, rel=1e-6)
+        assert [r.code for r in roi.remarks] == [r.code for r in own.remarks]
+    half = Grid.from_axes((5, 40, 45), (3.0, 1.5, 2.0), (-40.3, -50.2, 0), frame_uid="1.2.3")
+    cut = read_rtstruct(structures(), {"Liver": ("liver", "liver")}, grid=half)["liver"]
+    remark = next(r for r in cut.remarks if r.code == "roi-cut-off")
+    assert remark.numbers["outside_fraction"] == pytest.approx(0.5, abs=1e-6)
+    assert "50.0% of its volume is cut off" in remark.sentence
+
+
+def test_voxels_in_another_frame_or_place_are_refused(structures):
+    other = Grid.from_axes((12, 40, 45), (3.0, 1.5, 2.0), (-40, -50, 0), frame_uid="1.2.4")
+    far = Grid.from_axes((12, 40, 45), (3.0, 1.5, 2.0), (400, -50, 0), frame_uid="1.2.3")
+    with pytest.raises(GeometryError, match="frames of reference differ"):
+        read_rtstruct(structures(), grid=other)
+    with pytest.raises(GeometryError, match="does not overlap"):
+        read_rtstruct(structures(), grid=far)
 
 
 def test_labels_choose_regions_by_name_or_number(structures):

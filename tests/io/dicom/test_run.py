@@ -5,15 +5,19 @@ import re
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 from export_case import OBJECTS, SHAPE, SPACING, ball
 from pydicom import dcmread
 
 import voxeldose as vd
 from voxeldose.io.config.case import case_file_from
+from voxeldose.io.inspection import inspect
 from voxeldose.io.nifti import write_labels
 from voxeldose.io.results.folder import read_results
 from voxeldose.jobs.run_case import run_case
@@ -66,13 +70,15 @@ def test_headers_that_allow_no_seg_leave_the_dose_and_a_warning(run_study, write
     size = {"shape": (10, 14, 16), "spacing": (4.0, 3.0, 2.5)}
     odd = write_series("PT", folder="odd", change=lambda ds, _: delattr(ds, "StudyInstanceUID"), **size)
     result = run_study(tmp_path / "results", activity={"path": str(odd)}, ct=None)
-    assert any("rois.dcm and measurements.dcm were not written" in w for w in result.record.warnings)
-    assert not any(str(tmp_path) in w for w in result.record.warnings)
+    (remark,) = (w for w in result.record.warnings if getattr(w, "code", "") == "seg-and-sr-left-out")
+    assert remark.numbers == {"reason": "headers-insufficient"}
+    assert remark.sentence.startswith("rois.dcm and measurements.dcm were not written: headers do not allow a SEG")
+    assert not any(str(tmp_path) in w.sentence for w in result.record.warnings)
     names = {p.name for p in (tmp_path / "results").iterdir()}
     assert "dose.dcm" in names
     assert not {"rois.dcm", "measurements.dcm"} & names
     rows = json.loads((tmp_path / "results" / "assessment.json").read_text("utf-8"))["warnings"]
-    assert [str(w) for w in result.record.warnings] == [row["message"] for row in rows]
+    assert [w.sentence for w in result.record.warnings] == [row["message"] for row in rows]
 
 
 def test_a_results_folder_gives_its_regions_when_the_files_of_the_case_are_gone(run_study, tmp_path):
@@ -93,6 +99,71 @@ def test_contours_of_plain_files_are_refused(run_study, make_grid, tmp_path, ref
         lambda: run_study(tmp_path / "results", **words, output={"rtstruct": True}), "output.rtstruct", "DICOM image"
     )
     assert not (tmp_path / "results").exists()
+
+
+@pytest.fixture
+def parsed(monkeypatch):
+    """How often each file is parsed, by path: headers alone, and with its pixels."""
+    headers, whole = Counter(), Counter()
+    real = pydicom.dcmread
+
+    def counting(path, *args, **options):
+        (headers if options.get("stop_before_pixels") else whole)[Path(path)] += 1
+        return real(path, *args, **options)
+
+    monkeypatch.setattr(pydicom, "dcmread", counting)
+    return headers, whole
+
+
+def counts_of(folder, counter):
+    return {counter[path] for path in folder.iterdir()}
+
+
+def test_a_run_parses_each_image_file_once_for_its_header_and_once_for_its_pixels(run_study, parsed, tmp_path):
+    headers, whole = parsed
+    names = {"path": str(tmp_path / "labels.nii.gz"), "labels": {"1": {"name": "liver", "role": "liver"}}}
+    run_study(tmp_path / "first")  # writes the study, and reads its CT once more to draw on it
+    headers.clear()
+    whole.clear()
+    case = {
+        "activity": {"path": str(tmp_path / "pet")},
+        "ct": {"path": str(tmp_path / "ct")},
+        "rois": [names],
+        "administration": {"administered_mbq": 300.0, "at": datetime(2024, 5, 2, 10, 15, tzinfo=UTC)},
+        "output": {"bed_dose": "liver", "rtstruct": True},
+    }
+    run_case(case_file_from(case, "test"), tmp_path / "results")
+    assert {*OBJECTS} <= {p.name for p in (tmp_path / "results").iterdir()}
+    for folder in ("ct", "pet"):
+        assert counts_of(tmp_path / folder, headers) == {1}
+        assert counts_of(tmp_path / folder, whole) == {1}
+
+
+def test_a_folder_that_holds_the_whole_study_is_scanned_once(run_study, parsed, tmp_path):
+    headers, whole = parsed
+    run_study(tmp_path / "first", output={"rtstruct": True})
+    study = tmp_path / "study"
+    study.mkdir()
+    for folder in ("ct", "pet"):
+        for path in (tmp_path / folder).iterdir():
+            shutil.copy(path, study / f"{folder}-{path.name}")
+    shutil.copy(tmp_path / "first" / "rois.rtstruct.dcm", study)
+    headers.clear()
+    whole.clear()
+    case = {
+        **{key: {"path": str(study)} for key in ("activity", "ct")},
+        "rois": [{"path": str(study), "labels": {n: {"name": n, "role": "liver"} for n in ("liver",)}}],
+        "administration": {"administered_mbq": 300.0, "at": datetime(2024, 5, 2, 10, 15, tzinfo=UTC)},
+    }
+    run_case(case_file_from(case, "test"), tmp_path / "results")
+    assert counts_of(study, headers) == {1}
+    assert counts_of(study, whole) == {0, 1}  # the structure set has no pixels
+    headers.clear()
+    assert {found.kind for found in inspect(study)} == {"CT", "PT", "RTSTRUCT"}
+    assert {headers[p] for p in study.iterdir() if p.name != "rois.rtstruct.dcm"} == {1}
+    dose = pydicom.dcmread(tmp_path / "results" / "dose.dcm")
+    cited = dose.ReferencedStructureSetSequence[0].ReferencedSOPInstanceUID
+    assert cited == pydicom.dcmread(study / "rois.rtstruct.dcm").SOPInstanceUID
 
 
 ORTHANC = """

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pydicom.dataelem import DataElement
 from pydicom.dataset import Dataset
+from remarks import coded
 
 from voxeldose.errors import VoxeldoseError
 from voxeldose.io.dicom.options import SpectOptions
@@ -132,10 +133,10 @@ def without_spacing(ds):
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_missing_spacing_between_slices_is_the_users_to_say_with_its_sign(write_nm, place_error, refused, sign):
     path = write_nm(sign=sign, change=without_spacing)
-    refused(lambda: read_spect(path), str(path), "(0018,0088)", "--slice-spacing-mm", "3", "-3")
+    refused(lambda: read_spect(path), str(path), "--slice-spacing-mm", "3", "-3", code="slice-spacing-missing")
     spect = read_spect(path, options=SpectOptions(slice_spacing_mm=3.0 * sign))
     assert place_error(spect, scale=20) < HALF_A_COUNT
-    assert any("as the user says" in note for note in spect.remarks)
+    assert "as the user says" in coded("spect-spacing-of-user", spect.remarks)[0].sentence
 
 
 def test_the_users_spacing_never_replaces_that_of_the_file(write_nm, place_error):
@@ -172,6 +173,7 @@ def test_several_energy_windows_are_refused_by_name(write_nm, refused):
         "1: Photopeak 126-154 keV",
         "Scatter",
         "--energy-window",
+        code="energy-windows-several",
     )
 
 
@@ -179,13 +181,16 @@ def test_several_energy_windows_are_refused_by_name(write_nm, refused):
 def test_the_energy_window_asked_for_is_read(write_nm, place_error, window, scale):
     spect = read_spect(write_nm(change=windowed), options=SpectOptions(energy_window=window))
     assert place_error(spect, scale=scale) < 2 * HALF_A_COUNT
-    assert any(f"Energy window {window}" in note for note in spect.remarks)
+    (remark,) = coded("energy-window-chosen", spect.remarks)
+    assert remark.numbers == {"energy_window": window, "windows": 2}
 
 
 @pytest.mark.parametrize("window", [0, 3])
 def test_an_energy_window_that_is_not_there_is_refused(write_nm, refused, window):
     path = write_nm(change=windowed)
-    refused(lambda: read_spect(path, options=SpectOptions(energy_window=window)), "1 to 2", "Photopeak")
+    refused(
+        lambda: read_spect(path, options=SpectOptions(energy_window=window)), "1 to 2", code="energy-window-missing"
+    )
 
 
 def test_frames_of_one_window_among_several_need_no_choice(write_nm, place_error):
@@ -208,8 +213,8 @@ def test_a_real_world_mapping_makes_a_spect_an_activity(write_nm, place_error, s
     assert isinstance(spect, ActivityMap)
     assert spect.at == datetime(2024, 5, 2, 14, 5, tzinfo=UTC)
     assert place_error(spect.replaced(spect.values + 100)) < 0.03
-    assert any("Real World Value Mapping" in note for note in spect.remarks)
-    assert any("--measured-at" in note for note in spect.remarks)
+    assert coded("real-world-mapping-used", spect.remarks)
+    assert "--measured-at" in coded("spect-instant-start", spect.remarks)[0].sentence
 
 
 def test_a_mapping_to_suv_leaves_counts_and_says_so(write_nm, place_error):
@@ -217,7 +222,7 @@ def test_a_mapping_to_suv_leaves_counts_and_says_so(write_nm, place_error):
     spect = read_spect(path)
     assert isinstance(spect, CountMap)
     assert place_error(spect, scale=20) < HALF_A_COUNT
-    assert any("g/ml is not applied" in note for note in spect.remarks)
+    assert "g/ml is not applied" in coded("real-world-mapping-unused", spect.remarks)[0].sentence
 
 
 def test_units_that_a_vendor_writes_into_nm_count_with_a_note(write_nm, place_error):
@@ -227,7 +232,7 @@ def test_units_that_a_vendor_writes_into_nm_count_with_a_note(write_nm, place_er
     spect = read_spect(write_nm(change=quantified))
     assert isinstance(spect, ActivityMap)
     assert place_error(spect) < 0.03
-    assert any("BQML" in note for note in spect.remarks)
+    assert coded("spect-units-used", spect.remarks)[0].numbers == {"units": "BQML"}
 
 
 def test_an_activity_spect_takes_the_users_instant_and_may_be_used_as_counts(write_nm):
@@ -240,7 +245,7 @@ def test_an_activity_spect_takes_the_users_instant_and_may_be_used_as_counts(wri
 
 def test_an_activity_spect_is_no_activity_a_voxel(write_nm, refused):
     path = write_nm(change=lambda ds: setattr(ds, "RealWorldValueMappingSequence", [mapping("Bq/ml", 0.05)]))
-    refused(lambda: read_activity(path, quantity="bq"), str(path), "contradicts")
+    refused(lambda: read_activity(path, quantity="bq"), str(path), code="quantity-contradicts")
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -271,7 +276,7 @@ def test_a_mapping_of_some_frames_only_is_refused(write_nm, refused):
         ds.PerFrameFunctionalGroupsSequence = groups
 
     path = write_nm(change=grouped)
-    refused(lambda: read_spect(path), "only some slices")
+    refused(lambda: read_spect(path), code="mappings-differ")
 
 
 # --- what is no volume ---
@@ -291,7 +296,7 @@ def test_a_mapping_of_some_frames_only_is_refused(write_nm, refused):
 @pytest.mark.parametrize("read", [read_spect, read_activity, read_dicom_volume])
 def test_what_is_no_reconstructed_volume_is_refused_with_what_it_is(write_nm, refused, kind, words, read):
     path = write_nm(change=lambda ds: setattr(ds, "ImageType", ["ORIGINAL", "PRIMARY", kind, "EMISSION"]))
-    refused(lambda: read(path), str(path), kind, words)
+    refused(lambda: read(path), str(path), kind, words, code="not-reconstructed")
 
 
 @pytest.mark.parametrize("junk", ["x", "nan", "1e309", "-5", "1\\2", ""])

@@ -1,7 +1,4 @@
-"""Decays to dose by a kernel: local deposition and dose-point-kernel convolution.
-
-Both engines have the seam that ``pipeline.assess`` calls: ``name``, ``describe()`` and ``dose(decays, density)``.
-"""
+"""Decays to dose by convolution with a dose point kernel, in a uniform medium."""
 
 from __future__ import annotations
 
@@ -13,6 +10,7 @@ import numpy as np
 
 from voxeldose.dose.density import kg_per_voxel
 from voxeldose.dose.engines.convolve import convolve
+from voxeldose.dose.engines.kernel_remarks import kernel_facts, loss_remarks, range_remark
 from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.resample import onto
@@ -21,9 +19,11 @@ from voxeldose.model.radionuclide import JOULE_PER_MEV
 from voxeldose.model.volume import DecayMap, DensityMap, DoseMap
 
 if TYPE_CHECKING:
-    from voxeldose.model.grid import Grid
-    from voxeldose.model.volume import FloatArray
+    from collections.abc import Mapping
 
+    from voxeldose.model.arrays import Floats
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.remarks import Remark
 
 __all__ = ["Convolution"]
 
@@ -56,12 +56,20 @@ class Convolution:
             f"kernel: {self.kernel.source}."
         )
 
+    def facts(self) -> Mapping[str, object]:
+        """Source, energy, reach and loss of the kernel, and the hash of its table."""
+        return kernel_facts(self.kernel, self.reach_mm)
+
+    def remarks(self) -> tuple[Remark, ...]:
+        """How the kernel was brought to the run's density, and the energy that it leaves out."""
+        return (range_remark(self.kernel), *loss_remarks(self.kernel, self.reach_mm))
+
     def _margin_mm(self, density: float) -> float:
         """How far beyond a grid activity gives dose inside it."""
         return self.kernel.reach_mm if isinstance(self.kernel, VoxelKernel) else self.reach_mm / density
 
-    def voxel_kernel(self, decays: DecayMap, density: float) -> VoxelKernel:
-        """The kernel for this grid and density, or the given one if it fits.
+    def point_spread(self, grid: Grid, density_g_per_ml: float) -> VoxelKernel:
+        """The voxel kernel for this grid and density, or the given one if it fits.
 
         Raises
         ------
@@ -70,13 +78,13 @@ class Convolution:
         QuantityError
             If a given voxel kernel was made for another density.
         """
-        grid = decays.grid
+        density = density_g_per_ml
         if not grid.is_right_angled:
             msg = (
                 "The activity grid is sheared (its axes are not perpendicular), so no voxel kernel fits it; "
                 "resample the image to a right-angled grid, or ask for --grid MM."
             )
-            raise GeometryError(msg)
+            raise GeometryError(msg, code="grid-sheared")
         if isinstance(self.kernel, PointKernel):
             return voxelise(self.kernel, grid.spacing_mm, density_g_per_ml=density, reach_mm=self.reach_mm)
         if not np.allclose(self.kernel.spacing_mm, grid.spacing_mm, rtol=1e-4):
@@ -84,13 +92,15 @@ class Convolution:
                 f"The dose grid has spacing {grid.spacing_mm} mm (k, j, i) but the kernel was made for "
                 f"{self.kernel.spacing_mm} mm; call voxelise(kernel, grid.spacing_mm)."
             )
-            raise GeometryError(msg)
+            raise GeometryError(
+                msg, code="kernel-spacing-differs", found=self.kernel.spacing_mm, needed=grid.spacing_mm
+            )
         if not math.isclose(self.kernel.density_g_per_ml, density, rel_tol=1e-6):
             msg = (
                 f"The voxel kernel was made for {self.kernel.density_g_per_ml} g/mL but the run has {density} g/mL; "
                 "call voxelise with that density."
             )
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="kernel-density-differs", found=self.kernel.density_g_per_ml, needed=density)
         return self.kernel
 
     def dose(self, decays: DecayMap, density: DensityMap | float, grid: Grid | None = None) -> DoseMap:
@@ -118,7 +128,7 @@ class Convolution:
                 "The dpk engine takes one uniform density, not a density image: a water kernel is wrong where density "
                 'varies. Use density = "uniform", or engine = "local" with the image.'
             )
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="engine-takes-no-density-image", engine=self.name)
         if grid is not None and not grid.matches(decays.grid):
             kg_per_voxel(decays, density)  # refuses what is no tissue
             margin = [math.ceil(self._margin_mm(density) / s) for s in grid.spacing_mm]
@@ -133,7 +143,7 @@ class Convolution:
         from voxeldose._compiled.convolve import find_reach
 
         voxel_kg = kg_per_voxel(decays, density)
-        kernel = self.voxel_kernel(decays, density)
+        kernel = self.point_spread(decays.grid, density)
         values = decays.decays
         reach = find_reach(values, kernel.energy_fraction.shape)
         if reach is None:
@@ -145,7 +155,7 @@ class Convolution:
         gy_per_decay = decays.radionuclide.energy_mev * JOULE_PER_MEV / voxel_kg
         gy = convolve(values, kernel.energy_fraction * gy_per_decay, reach)
         lost = 1 - _sum(gy, reach.out) / gy_per_decay / emitted if emitted else 0.0
-        gy.setflags(write=False)  # else DoseMap would copy it
+        gy.setflags(write=False)  # otherwise DoseMap would copy it
         return DoseMap(gy, decays.grid, method=self.describe(), energy_lost_fraction=lost)
 
 
@@ -158,7 +168,7 @@ def _parts_of_a_voxel(grid: Grid) -> tuple[int, int, int]:
     return k, j, i
 
 
-def _sum(values: FloatArray, part: tuple[slice, slice, slice]) -> float:
+def _sum(values: Floats, part: tuple[slice, slice, slice]) -> float:
     """Sum of a part: each row pairwise in float32 (1e-7 of the row), the rows in float64; not finite if a value is not."""
     with np.errstate(over="ignore", invalid="ignore"):
         return float(values[part].sum(axis=2).sum(dtype=np.float64))

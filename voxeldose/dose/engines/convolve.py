@@ -12,11 +12,11 @@ from voxeldose.dose.engines.threads import in_threads, processors
 
 if TYPE_CHECKING:
     from voxeldose._compiled.convolve import Reach
-    from voxeldose.model.volume import FloatArray
+    from voxeldose.model.arrays import Doubles, Floats
 
 __all__ = ["convolve"]
 
-#: Estimates below this (0.1 s) are worked off by one thread: handing the interpreter to and fro costs a fifth more CPU.
+#: Estimates below this (0.1 s) are processed by one thread: switching threads costs a fifth more CPU.
 THREADS_FROM_NS = 1e8
 
 #: Output slices that are summed at once from the spectra around them, so that these are read once for all.
@@ -30,13 +30,13 @@ Method = Literal["direct", "planes", "box"]
 
 
 def convolve(
-    source: FloatArray,
-    kernel: npt.NDArray[np.float64],
+    source: Floats,
+    kernel: Doubles,
     reach: Reach,
     *,
     method: Method | None = None,
     threads: int | None = None,
-) -> FloatArray:
+) -> Floats:
     """Linear convolution, same size, zeros outside the image; exactly zero where a row has no activity within reach.
 
     ``method`` and ``threads`` are for tests and benchmarks: without them a box of activity of moderate size is transformed as a
@@ -61,13 +61,13 @@ def convolve(
     return result
 
 
-def _is_symmetric(kernel: npt.NDArray[np.float64]) -> bool:
+def _is_symmetric(kernel: Doubles) -> bool:
     """Whether sizes are odd and every flip leaves the kernel as it is, to better than float32."""
     flips = (np.flip(kernel, axis) for axis in range(3))
     return all(n % 2 for n in kernel.shape) and all((np.abs(kernel - f) <= 1e-8 * np.abs(kernel)).all() for f in flips)
 
 
-def _cost_ns(octant: npt.NDArray[np.float64], reach: Reach) -> tuple[float, float]:
+def _cost_ns(octant: Doubles, reach: Reach) -> tuple[float, float]:
     """Time of the direct sum and of the FFT by slices, from counts; constants fitted to four grids on one Zen 5 core.
 
     Only their ratio matters, and it only decides which of two exact ways is taken.
@@ -87,9 +87,7 @@ def _cost_ns(octant: npt.NDArray[np.float64], reach: Reach) -> tuple[float, floa
     return direct, planar
 
 
-def _convolve_direct(
-    source: FloatArray, octant: npt.NDArray[np.float64], reach: Reach, result: FloatArray, threads: int
-) -> None:
+def _convolve_direct(source: Floats, octant: Doubles, reach: Reach, result: Floats, threads: int) -> None:
     """Direct sum, folded by symmetry. Only products are added: relative error 1e-6 in every voxel, if of one sign."""
     from voxeldose._compiled.convolve import direct_sum
 
@@ -97,7 +95,7 @@ def _convolve_direct(
     in_threads(work, slice(0, reach.out[0].stop - reach.out[0].start), 1 if threads == 1 else 4 * threads, threads)
 
 
-def _least_sizes(octant: npt.NDArray[np.float64], reach: Reach) -> list[int]:
+def _least_sizes(octant: Doubles, reach: Reach) -> list[int]:
     """Least length of an FFT along each axis: no part of the result that lies in the image is wrapped onto."""
     return [
         b.stop - b.start + n - 1 + max(b.start - o.start, o.stop - b.stop)
@@ -105,21 +103,21 @@ def _least_sizes(octant: npt.NDArray[np.float64], reach: Reach) -> list[int]:
     ]
 
 
-def _fast_sizes(octant: npt.NDArray[np.float64], reach: Reach) -> list[int]:
+def _fast_sizes(octant: Doubles, reach: Reach) -> list[int]:
     """The next lengths that are quickly transformed."""
     from scipy import fft
 
     return [fft.next_fast_len(n, real=True) for n in _least_sizes(octant, reach)]
 
 
-def _columns_reached(octant: npt.NDArray[np.float64], reach: Reach) -> tuple[npt.NDArray[np.int32], ...]:
+def _columns_reached(octant: Doubles, reach: Reach) -> tuple[npt.NDArray[np.int32], ...]:
     """First column and the one after the last that each row in reach gets dose in, (nk, nj, 1) each."""
     wide, last = octant.shape[2] - 1, reach.out[2].stop
     start, stop = reach.start[reach.out[:2]][..., None], reach.stop[reach.out[:2]][..., None]
     return np.where(stop > 0, start - wide, last).astype(np.int32), np.where(stop > 0, stop + wide, 0).astype(np.int32)
 
 
-def _convolve_box(source: FloatArray, octant: npt.NDArray[np.float64], reach: Reach, result: FloatArray) -> None:
+def _convolve_box(source: Floats, octant: Doubles, reach: Reach, result: Floats) -> None:
     """FFT of the activity's box, axis by axis: rows that are zero, or not asked for, are left out.
 
     The kernel's spectrum is made by its cosines, since it is symmetric. Accuracy is that of :func:`_convolve_planes`.
@@ -153,16 +151,14 @@ def _convolve_box(source: FloatArray, octant: npt.NDArray[np.float64], reach: Re
     np.copyto(result[out], dose, where=(column >= low) & (column < high))
 
 
-def _cosines(size: int, frequencies: int, count: int) -> npt.NDArray[np.float64]:
+def _cosines(size: int, frequencies: int, count: int) -> Doubles:
     """What a sample and its mirror image, at 0 to ``count - 1``, add to each of the first frequencies."""
-    wave: npt.NDArray[np.float64] = np.cos(2 * np.pi / size * np.outer(np.arange(frequencies), np.arange(count)))
+    wave: Doubles = np.cos(2 * np.pi / size * np.outer(np.arange(frequencies), np.arange(count)))
     wave[:, 1:] *= 2
     return wave
 
 
-def _convolve_planes(
-    source: FloatArray, octant: npt.NDArray[np.float64], reach: Reach, result: FloatArray, threads: int
-) -> None:
+def _convolve_planes(source: Floats, octant: Doubles, reach: Reach, result: Floats, threads: int) -> None:
     """FFT of each slice in float32, direct sum over slices; only the slices within reach are held.
 
     Relative error below 1e-4 where the dose exceeds 1 % of its maximum: rounding is about 5e-7 of the maximum everywhere.
@@ -189,17 +185,17 @@ def _convolve_planes(
         given = np.zeros(size, np.float32)
         known = max(box[0].start, begin - depth)
         for k in range(begin, end, BATCH):
-            made = min(BATCH, end - k)
-            for n in range(known, min(box[0].stop, k + made + depth)):
+            slices = min(BATCH, end - k)
+            for n in range(known, min(box[0].stop, k + slices + depth)):
                 given[corner] = source[n][box[1:]]
                 spectra[n % slots] = fft.rfft2(given)
                 known = n + 1
-            near = np.arange(k, k + made)[:, None] + np.arange(-depth, depth + 1)
+            near = np.arange(k, k + slices)[:, None] + np.arange(-depth, depth + 1)
             slot = np.where((near >= box[0].start) & (near < box[0].stop), near % slots, slots).astype(np.int32)
             sum_spectra(
                 spectra.view(np.float32).reshape(slots + 1, -1), slot, factor, total.view(np.float32).reshape(BATCH, -1)
             )
-            for n in range(made):
+            for n in range(slices):
                 lines = fft.ifft(total[n], axis=0, overwrite_x=True)[:rows]
                 dose = fft.irfft(lines, size[1], axis=1)[:, :columns]
                 into = result[k + n][out[1:]]
@@ -214,7 +210,7 @@ def _convolve_planes(
     in_threads(work, out[0], threads, threads)
 
 
-def _plane_spectra(octant: npt.NDArray[np.float64], size: list[int]) -> FloatArray:
+def _plane_spectra(octant: Doubles, size: list[int]) -> Floats:
     """Spectrum of each slice of the kernel from the middle one on; real, since the kernel is symmetric."""
     from scipy import fft
 
@@ -227,7 +223,7 @@ def _plane_spectra(octant: npt.NDArray[np.float64], size: list[int]) -> FloatArr
     return spectra
 
 
-def _convolve_any(source: FloatArray, kernel: npt.NDArray[np.float64], reach: Reach, result: FloatArray) -> None:
+def _convolve_any(source: Floats, kernel: Doubles, reach: Reach, result: Floats) -> None:
     """FFT in three dimensions and float64, for kernels without mirror symmetry; rounding is 1e-16 of the maximum."""
     from scipy import fft
 

@@ -10,11 +10,16 @@ import numpy as np
 from voxeldose.dose.density import kg_per_voxel
 from voxeldose.errors import GeometryError
 from voxeldose.geometry.resample import onto
-from voxeldose.model.radionuclide import JOULE_PER_MEV
-from voxeldose.model.volume import AIR_G_PER_ML, DecayMap, DensityMap, DoseMap
+from voxeldose.model.densities import AIR_G_PER_ML
+from voxeldose.model.kernel import VoxelKernel
+from voxeldose.model.radionuclide import JOULE_PER_MEV, Y90
+from voxeldose.model.volume import DecayMap, DensityMap, DoseMap
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from voxeldose.model.grid import Grid
+    from voxeldose.model.remarks import Remark
 
 __all__ = ["LocalDeposition"]
 
@@ -33,6 +38,20 @@ class LocalDeposition:
     def describe(self) -> str:
         """One sentence for the report."""
         return "Local deposition: all beta energy stays in the voxel where it is emitted."
+
+    def facts(self) -> Mapping[str, object]:
+        """Nothing: there is no kernel."""
+        return {}
+
+    def remarks(self) -> tuple[Remark, ...]:
+        """None: what this leaves out is its one sentence."""
+        return ()
+
+    def point_spread(self, grid: Grid, density_g_per_ml: float) -> VoxelKernel:
+        """One voxel that keeps everything."""
+        return VoxelKernel(
+            np.ones((1, 1, 1)), grid.spacing_mm, Y90.energy_mev, density_g_per_ml, reach_mm=0.0, source=self.describe()
+        )
 
     def dose(self, decays: DecayMap, density: DensityMap | float, grid: Grid | None = None) -> DoseMap:
         """Dose in each voxel.
@@ -72,4 +91,4 @@ class LocalDeposition:
 def _require_match(decays: DecayMap, density: DensityMap) -> None:
     if not density.grid.matches(decays.grid):
         msg = "The density image must lie on the grid of the decays; resample it first (resample.onto)."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="grid-differs")

@@ -1,4 +1,4 @@
-"""How many threads a run may use, and work shared among them."""
+"""How many threads a run may use, and work shared among them: the only place that decides."""
 
 from __future__ import annotations
 
@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["in_threads", "processors"]
+__all__ = ["cores", "in_threads", "processors"]
+
+
+def cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def processors() -> int:
-    """As many as NUMBA_NUM_THREADS says, as for the other engines, else all that this process may use."""
-    if os.environ.get("NUMBA_NUM_THREADS"):
-        return int(os.environ["NUMBA_NUM_THREADS"])
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many threads a run takes: as many as ``NUMBA_NUM_THREADS`` says, else :func:`cores`."""
+    wanted = os.environ.get("NUMBA_NUM_THREADS")
+    return int(wanted) if wanted else cores()
 
 
 def in_threads(work: Callable[[int, int], None], part: slice, slabs: int, threads: int) -> None:

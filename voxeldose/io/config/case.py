@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from voxeldose.io.config.toml import Fraction, NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
+from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
 from voxeldose.model.roles import Role  # noqa: TC001 - pydantic needs it at run time
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "input_files",
     "named_inputs",
     "read_case_file",
+    "read_case_tables",
     "resolve_paths",
 ]
 
@@ -170,7 +172,7 @@ class DoseTable(_Table):
     """Where dose is wanted: on the activity's voxels, the CT's, the label map's, or cubes of so many mm. Example: `2.0`."""
     density: str = "uniform"
     """`uniform`, `ct` (from CT numbers by `hu_table`), or an image in g/mL. Example: `"ct"`."""
-    density_g_per_ml: Annotated[float, Field(ge=0.05, le=25)] | None = None
+    density_g_per_ml: Annotated[float, Field(ge=AIR_G_PER_ML, le=DENSEST_G_PER_ML)] | None = None
     """Uniform density in g/mL; 1.04 without it. Example: `1.06`."""
     hu_table: str | list[Annotated[list[float], Field(min_length=2, max_length=2)]] | None = None
     """CSV file, or rows of Hounsfield units and g/mL, in place of the shipped table. Example: `[[-1000, 0.001], [0, 1.0], [1500, 1.9]]`."""
@@ -286,7 +288,18 @@ class CaseFile(_Table):
     """What is written besides the usual results."""
 
 
-def read_case_file(path: Path) -> dict[str, Any]:
+def read_case_file(path: str | Path) -> CaseFile:
+    """A case as its TOML file states it: checked, with paths made absolute from the file's folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is not TOML, or a key is wrong.
+    """
+    return case_file_from(read_case_tables(Path(path)), str(path))
+
+
+def read_case_tables(path: Path) -> dict[str, Any]:
     """The tables of a TOML file, with paths made absolute from its folder; checked by :func:`case_file_from`.
 
     Raises

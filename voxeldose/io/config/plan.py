@@ -84,8 +84,8 @@ def read_product(device: str, path: Path | None = None) -> ProductTable:
         tables, where = tomllib.loads(text), "products.toml"
     else:
         tables, where = read_toml(path, "product file"), path.name
-    found: ProductTable | None = getattr(table_from(ProductsFile, tables, where), device)
-    if found is None:
+    product: ProductTable | None = getattr(table_from(ProductsFile, tables, where), device)
+    if product is None:
         msg = f"{where}: has no table [{device}]; add it, or name another --device."
         raise InputError(msg, code="key-missing", keys=(device,))
-    return found
+    return product

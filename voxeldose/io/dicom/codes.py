@@ -1,15 +1,21 @@
-"""Codes of regions: what role an anatomical or pathological code tells, and which code a role is written as."""
+"""Codes of regions, anatomical or pathological, and of the RT objects that are read and written."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from voxeldose.io.dicom.header import items, text
 from voxeldose.model.roles import RoiCode
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-__all__ = ["CODED_BY", "CODES_OF_ROLES", "codes_in", "codes_of_role"]
+__all__ = ["CODED_BY", "CODES_OF_ROLES", "RTDOSE", "RTPLAN", "RTSTRUCT", "codes_in", "codes_of_role"]
+
+#: SOP Class UIDs (PS3.6).
+RTDOSE = "1.2.840.10008.5.1.4.1.1.481.2"
+RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
+RTPLAN = "1.2.840.10008.5.1.4.1.1.481.5"
 
 
 class _Coded(NamedTuple):
@@ -34,7 +40,7 @@ CODES_OF_ROLES = {
     "other": _Coded(("85756007", "Tissue"), ("85756007", "Tissue"), (128, 174, 128)),
 }
 
-#: What a segment is: its kind, and where in the body if its kind does not tell.
+#: What a segment is: its kind, and where in the body if its kind does not say.
 CODED_BY = ("SegmentedPropertyTypeCodeSequence", "AnatomicRegionSequence")
 
 
@@ -48,8 +54,8 @@ def codes_in(item: Dataset, keyword: str) -> tuple[RoiCode, ...]:
     return tuple(
         RoiCode(
             str(next((c[k].value for k in ("CodeValue", "LongCodeValue", "URNCodeValue") if k in c), "")),
-            str(c.get("CodingSchemeDesignator", "") or ""),
-            str(c.get("CodeMeaning", "") or ""),
+            text(c, "CodingSchemeDesignator"),
+            text(c, "CodeMeaning"),
         )
-        for c in item.get(keyword) or []
+        for c in items(item, keyword)
     )

@@ -17,7 +17,7 @@ from voxeldose.io.dicom.planes import (
     planes_of,
     require_rescale,
     rescale,
-    stacked,
+    stack_planes,
     uneven_places,
     volume_of_stack,
 )
@@ -28,10 +28,11 @@ from voxeldose.model.volume import CtImage
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from voxeldose.io.dicom.files import Series
     from voxeldose.io.dicom.planes import Plane
-    from voxeldose.model.volume import FloatArray
+    from voxeldose.model.arrays import Floats
 
-__all__ = ["read_ct"]
+__all__ = ["ct_image", "read_ct"]
 
 AIR_HU = -1000.0
 #: A padding value above this is no anatomy and would weigh as dense bone or metal; it is replaced by air.
@@ -58,14 +59,18 @@ def read_ct(path: str | Path, *, series_uid: str | None = None, options: CtOptio
     InputError
         For anything but one complete CT series with Rescale Slope and Intercept.
     """
-    series = only_series(Path(path), ("CT",), series_uid)
+    return ct_image(only_series(Path(path), ("CT",), series_uid), options or CtOptions())
+
+
+def ct_image(series: Series, options: CtOptions) -> CtImage:
+    """:func:`read_ct` of a series already found."""
     planes = planes_of(series)
     require_rescale(planes)
     _require_ct_numbers(planes)
     padding_hu, remarks = _padding_to_air(planes)
-    stack = stacked(planes, series)
+    stack = stack_planes(planes, series)
     uneven = uneven_places(stack, str(series.folder))
-    if uneven and (options or CtOptions()).uneven == "resample":
+    if uneven and options.uneven == "resample":
         return _resample(stack, padding_hu, remarks)
     if uneven:
         way_out = ' Or let voxeldose do it with uneven = "resample" in [ct] of the case file (--ct-uneven resample).'
@@ -106,7 +111,7 @@ def _padding_to_air(planes: Sequence[Plane]) -> tuple[float | None, tuple[Remark
     return None, ()
 
 
-def _without_padding(values: FloatArray, padding_hu: float | None) -> FloatArray:
+def _without_padding(values: Floats, padding_hu: float | None) -> Floats:
     if padding_hu is None:
         return values
     return np.where(values == np.float32(padding_hu), np.float32(AIR_HU), values)

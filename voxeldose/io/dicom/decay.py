@@ -84,7 +84,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Reference:
-    """The instant that the scanner corrected to, ``None`` if nothing tells, and the remark on how it was found."""
+    """The instant that the scanner corrected to, ``None`` if nothing says it, and the remark on how it was found."""
 
     at: datetime | None
     remark: Remark
@@ -96,7 +96,7 @@ def frames_of(headers: Sequence[Dataset], zone: tzinfo) -> tuple[Frame, ...]:
     Some scanners write the start of the whole scan as Acquisition Time into the slices of every bed; the beds then differ
     by Frame Reference Time (0054,1300), milliseconds from the start of the series.
     """
-    starts = [_acquired(header, zone) for header in headers]
+    starts = [_acquisition_start(header, zone) for header in headers]
     offsets = [_milliseconds(header, "FrameReferenceTime") for header in headers]
     known = {t for t in starts if t is not None}
     if len(known) == 1 and all(o is not None for o in offsets) and len(set(offsets)) > 1:
@@ -117,7 +117,7 @@ def timing_of(headers: Sequence[Dataset], zone: tzinfo, scanned_as: Radionuclide
     Parameters
     ----------
     headers : sequence of Dataset
-        One a slice.
+        One per slice.
     zone : tzinfo
         Of times that state none.
     scanned_as : Radionuclide, optional
@@ -130,7 +130,7 @@ def timing_of(headers: Sequence[Dataset], zone: tzinfo, scanned_as: Radionuclide
     correction = _correction(header)
     stated = whole_instant(header.get("DecayCorrectionDateTime"), stated_zone(header) or zone)
     if correction == "NONE":
-        return _uncorrected(frames, acquired, assumed)
+        return _timing_without_correction(frames, acquired, assumed)
     if stated is not None and correction in ("START", "ADMIN", "missing"):
         sentence = f"PET values hold at {format_instant(stated)} (Decay Correction DateTime)."
         reference = Reference(stated, _holds_at("pet-instant-stated", stated, sentence))
@@ -144,7 +144,7 @@ def timing_of(headers: Sequence[Dataset], zone: tzinfo, scanned_as: Radionuclide
             )
             remark = _holds_at("pet-beds-brought-to-first", at, sentence)
             return Timing(correction, at, acquired, frames, own, (*assumed, remark))
-        reference = _start(header, zone, frames, acquired, scanned_as)
+        reference = _scan_start(header, zone, frames, acquired, scanned_as)
     elif correction == "ADMIN":
         reference = _administration(header, zone, frames, scanned_as)
     else:
@@ -154,7 +154,7 @@ def timing_of(headers: Sequence[Dataset], zone: tzinfo, scanned_as: Radionuclide
         )
         reference = Reference(None, Remark("pet-decay-correction-unknown", {"decay_correction": correction}, sentence))
     at_all = (reference.at,) * len(frames) if reference.at else ()
-    doubts = _contradicted(reference.at, frames, scanned_as)
+    doubts = _doubts_of_decay_factor(reference.at, frames, scanned_as)
     return Timing(correction, reference.at, acquired, frames, at_all, (*assumed, reference.remark, *doubts))
 
 
@@ -171,14 +171,14 @@ def _correction(header: Dataset) -> str:
     return correction or "missing"
 
 
-def _acquired(header: Dataset, zone: tzinfo) -> datetime | None:
+def _acquisition_start(header: Dataset, zone: tzinfo) -> datetime | None:
     at = whole_instant(header.get("FrameAcquisitionDateTime"), stated_zone(header) or zone)
     at = at or instant(header, "AcquisitionDate", "AcquisitionTime", zone)
     return at or whole_instant(header.get("AcquisitionDateTime"), stated_zone(header) or zone)
 
 
 def _duration_s(header: Dataset) -> float:
-    """Length of the frame in seconds, 0 if it is not said; both attributes are milliseconds."""
+    """Length of the frame in seconds, 0 if it is not stated; both attributes are milliseconds."""
     value = _milliseconds(header, "ActualFrameDuration") or _milliseconds(header, "FrameAcquisitionDuration") or 0.0
     return max(value, 0.0) / 1000
 
@@ -190,12 +190,14 @@ def _milliseconds(header: Dataset, key: str) -> float | None:
 
 
 def _decay_factor(header: Dataset) -> float | None:
-    """Decay Factor (0054,1321); exactly 1 tells nothing, as some scanners write it whatever they did."""
+    """Decay Factor (0054,1321); exactly 1 means nothing, as some scanners write it whatever they did."""
     value = number(header, "DecayFactor")
     return value if value is not None and value > 0 and value != 1 else None
 
 
-def _uncorrected(frames: tuple[Frame, ...], acquired: datetime | None, assumed: tuple[Remark, ...]) -> Timing:
+def _timing_without_correction(
+    frames: tuple[Frame, ...], acquired: datetime | None, assumed: tuple[Remark, ...]
+) -> Timing:
     middles = [f.start + timedelta(seconds=f.duration_s / 2) for f in frames if f.start is not None]
     if len(middles) < len(frames):
         sentence = (
@@ -223,7 +225,7 @@ def _uncorrected(frames: tuple[Frame, ...], acquired: datetime | None, assumed: 
     return Timing("NONE", at, acquired, frames, tuple(middles), (*assumed, *remarks))
 
 
-def _start(
+def _scan_start(
     header: Dataset,
     zone: tzinfo,
     frames: tuple[Frame, ...],
@@ -241,7 +243,7 @@ def _start(
     if vendor is not None and acquired is not None and abs((vendor - acquired).total_seconds()) < NEAR_THE_SCAN_S:
         sentence = f"PET values hold at {format_instant(vendor)}, the vendor's own decay reference (START)."
         return Reference(vendor, _holds_at("pet-instant-of-vendor", vendor, sentence))
-    counted = _counted_from(frames, nuclide)
+    counted = _count_origin(frames, nuclide)
     at, what = made, "the start of the scan"
     if acquired is not None and (made is None or made > acquired):
         at = acquired
@@ -253,7 +255,7 @@ def _start(
             "(de-identification removes dates); give the start of the scan with measured_at (--measured-at)."
         )
         return Reference(None, Remark("pet-instant-missing", {"decay_correction": "START"}, sentence))
-    implied = _implied(frames, nuclide)
+    implied = _implied_reference(frames, nuclide)
     if implied is not None and nuclide is not None and _off(at, implied, nuclide) > AGREES:
         others = {"the first acquisition": acquired, "the instant that Frame Reference Time counts from": counted}
         for name, other in others.items():
@@ -267,15 +269,15 @@ def _start(
     return Reference(at, _holds_at("pet-instant-start", at, sentence))
 
 
-def _counted_from(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> datetime | None:
+def _count_origin(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> datetime | None:
     """Where Frame Reference Time counts from, if it is the instant of a frame's mean activity.
 
     That instant lies ``T½ · log2(frame_factor)`` after the start of the frame.
     """
-    told = [f for f in frames if f.start is not None and f.offset_s is not None and f.duration_s > 0]
-    if nuclide is None or not told:
+    dated = [f for f in frames if f.start is not None and f.offset_s is not None and f.duration_s > 0]
+    if nuclide is None or not dated:
         return None
-    first = min(told, key=lambda f: f.offset_s or 0.0)
+    first = min(dated, key=lambda f: f.offset_s or 0.0)
     mean_s = nuclide.half_life_s * math.log2(nuclide.frame_factor(first.duration_s))
     assert first.start is not None and first.offset_s is not None  # noqa: S101, PT018 - chosen so above
     return first.start + timedelta(seconds=mean_s - first.offset_s)
@@ -299,7 +301,7 @@ def _administration(
         sentence = f"PET values hold at the administration the scanner knew, {format_instant(at)}."
         return Reference(at, _holds_at("pet-instant-administration", at, sentence))
     clock = text(drug, "RadiopharmaceuticalStartTime") if drug is not None else ""
-    implied = _implied(frames, nuclide)
+    implied = _implied_reference(frames, nuclide)
     if clock and implied is not None and nuclide is not None:
         days = (_on_day(implied + timedelta(days=n), clock, zone) for n in (-1, 0, 1))
         fitting = [t for t in days if t is not None and _off(t, implied, nuclide) < AGREES]
@@ -326,14 +328,14 @@ def _on_day(day: datetime, clock: str, zone: tzinfo) -> datetime | None:
     return instant(header, "AcquisitionDate", "AcquisitionTime", zone)
 
 
-def _implied(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> datetime | None:
+def _implied_reference(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> datetime | None:
     """The reference that the earliest frame's Decay Factor implies: ``start - T½ · log2(DF / frame_factor)``."""
     if nuclide is None:
         return None
-    told = [f for f in frames if f.start is not None and f.decay_factor is not None]
-    if not told:
+    dated = [f for f in frames if f.start is not None and f.decay_factor is not None]
+    if not dated:
         return None
-    first = min(told, key=lambda f: (f.start, f.decay_factor))
+    first = min(dated, key=lambda f: (f.start, f.decay_factor))
     factor = (first.decay_factor or 1.0) / nuclide.frame_factor(first.duration_s)
     assert first.start is not None  # noqa: S101 - chosen so above
     back = nuclide.half_life_s * math.log2(factor)
@@ -346,18 +348,20 @@ def _own_starts(frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> tupl
     if nuclide is None or len(starts) < len(frames) or len(set(starts)) < 2:
         return ()
     alone = [nuclide.frame_factor(f.duration_s) for f in frames]
-    told = all(
+    own_starts = all(
         f.decay_factor is not None and f.duration_s > 0 and abs(f.decay_factor / a - 1) < OWN_START
         for f, a in zip(frames, alone, strict=True)
     )
     # where beds differ by less than this the two readings are the same
     spread = max(nuclide.decay_factor(-(b - a).total_seconds()) - 1 for a, b in pairwise((min(starts), max(starts))))
-    return tuple(starts) if told and spread > 4 * OWN_START else ()
+    return tuple(starts) if own_starts and spread > 4 * OWN_START else ()
 
 
-def _contradicted(at: datetime | None, frames: tuple[Frame, ...], nuclide: Radionuclide | None) -> tuple[Remark, ...]:
+def _doubts_of_decay_factor(
+    at: datetime | None, frames: tuple[Frame, ...], nuclide: Radionuclide | None
+) -> tuple[Remark, ...]:
     """The remark on a Decay Factor that implies another instant; empty if it does not."""
-    implied = _implied(frames, nuclide)
+    implied = _implied_reference(frames, nuclide)
     if at is None or nuclide is None or implied is None or _off(at, implied, nuclide) < AGREES:
         return ()
     off = _off(at, implied, nuclide)

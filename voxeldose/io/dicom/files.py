@@ -11,10 +11,13 @@ from voxeldose.io.damage import is_damage
 from voxeldose.io.dicom.header import text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from pydicom.dataset import Dataset
+
+    #: What lists the series at a path: :func:`find_series`, or one that remembers what it has listed before.
+    Scan = Callable[[Path], list["Series"]]
 
 __all__ = ["Series", "find_series", "is_dicom", "only_series"]
 
@@ -141,7 +144,9 @@ def find_series(path: Path) -> list[Series]:
     return [Series(uid, tuple(p for p, _ in files), tuple(h for _, h in files)) for uid, files in groups.items()]
 
 
-def only_series(path: Path, modalities: Sequence[str] = (), series_uid: str | None = None) -> Series:
+def only_series(
+    path: Path, modalities: Sequence[str] = (), series_uid: str | None = None, *, scan: Scan = find_series
+) -> Series:
     """The one series meant by ``path``.
 
     Parameters
@@ -152,13 +157,15 @@ def only_series(path: Path, modalities: Sequence[str] = (), series_uid: str | No
         Those looked for; none means images of any modality.
     series_uid : str, optional
         Which one, where the folder holds several.
+    scan : callable
+        Lists the series at ``path``.
 
     Raises
     ------
     InputError
         If there is none, or more than one and nothing says which.
     """
-    series = find_series(path)
+    series = scan(path)
     if not series:
         msg = f"{path}: no DICOM file was found; give a folder with DICOM files, or a NIfTI, NRRD or MHA file."
         raise InputError(msg, code="dicom-missing")
@@ -178,7 +185,7 @@ def only_series(path: Path, modalities: Sequence[str] = (), series_uid: str | No
         msg = f"{path}: no {sought} series here, but: {listed}."
         raise InputError(msg, code="series-missing", modalities=tuple(modalities))
     msg = (
-        f"{path}: {len(wanted)} {sought} series are mixed here ({listed}). Give a folder with only the one wanted, or "
+        f"{path}: {len(wanted)} {sought} series are mixed here ({listed}). Give a folder with only the wanted one, or "
         "name it by series_uid in the case file."
     )
     raise InputError(msg, code="series-several", series_uids=tuple(s.uid for s in wanted))

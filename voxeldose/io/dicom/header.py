@@ -24,6 +24,7 @@ __all__ = [
     "numbers",
     "private_value",
     "text",
+    "whole_number",
     "whole_numbers",
     "words",
 ]
@@ -129,6 +130,20 @@ def numbers(header: Dataset, key: str) -> list[float]:
         return [float(v) for v in _values(header, key)]
     except (TypeError, ValueError, OverflowError) as error:
         raise _damaged(key, "values that are no numbers") from error
+
+
+def whole_number(header: Dataset, key: str) -> int:
+    """The one whole number of an attribute that must be there.
+
+    Raises
+    ------
+    InputError
+        If it is missing, no whole number, or there are several.
+    """
+    values = whole_numbers(header, key)
+    if len(values) != 1:
+        raise _damaged(key, f"{len(values)} values where one is needed")
+    return values[0]
 
 
 def whole_numbers(header: Dataset, key: str) -> list[int]:

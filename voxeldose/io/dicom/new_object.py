@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import warnings
+from copy import deepcopy
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.errors import GeometryError, InputError
-from voxeldose.io.dicom.files import Series, find_series, only_series
+from voxeldose.io.dicom.files import find_series, only_series
+from voxeldose.io.dicom.header import text
+from voxeldose.io.dicom.series import series_grid
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
+    from voxeldose.io.dicom.files import Series
     from voxeldose.model.grid import Grid
 
-__all__ = ["SeriesRef", "frame_of", "plan_uid", "reference_header", "save_object", "series_ref", "study_object"]
+__all__ = ["MAY_BE_EMPTY", "Instance", "StudyReference", "any_study_reference", "save_object", "study_reference"]
 
 #: What an object shares with the images it belongs to.
 _PATIENT_AND_STUDY = (
@@ -35,8 +41,8 @@ _PATIENT_AND_STUDY = (
     "SpecificCharacterSet",
     "TimezoneOffsetFromUTC",
 )
-#: Type 2 of the RT objects: there, and empty if nobody knows.
-_MAY_BE_EMPTY = (
+#: Type 2 of the objects written: there, and empty if nobody knows.
+MAY_BE_EMPTY = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -50,101 +56,155 @@ _MAY_BE_EMPTY = (
 )
 
 
-class SeriesRef(NamedTuple):
-    """One series on disk: a folder or file, and which of the series in it; the only one if nothing is said."""
+class Instance(NamedTuple):
+    """One image of a series, as other objects cite it."""
 
-    path: Path
-    uid: str | None = None
-
-    def series(self) -> Series:
-        """Its files and headers."""
-        return only_series(self.path, (), self.uid)
+    sop_class_uid: str
+    sop_instance_uid: str
 
 
-def series_ref(reference: str | Path | SeriesRef) -> SeriesRef:
-    """A path as a reference to the one series there."""
-    return reference if isinstance(reference, SeriesRef) else SeriesRef(Path(reference))
+@dataclass(frozen=True, eq=False)
+class StudyReference:
+    """The image series that written objects belong to: its headers, read once and given to every writer of a study.
+
+    Parameters
+    ----------
+    series : Series
+        As :func:`study_reference` finds it, or as a reader returned it with the volume. Its headers are not changed.
+    read_grid : Grid, optional
+        Its voxels where they have been read; else they come from the headers, when first asked for.
+    """
+
+    series: Series
+    read_grid: Grid | None = None
+
+    @property
+    def header(self) -> Dataset:
+        """One header, for patient and study."""
+        return self.series.first
+
+    @property
+    def modality(self) -> str:
+        """CT, PT, NM and so on."""
+        return self.series.modality
+
+    @property
+    def series_uid(self) -> str:
+        """Series Instance UID."""
+        return self.series.uid
+
+    @property
+    def study_uid(self) -> str:
+        """Study Instance UID; empty where the header has none."""
+        return text(self.header, "StudyInstanceUID")
+
+    @property
+    def instances(self) -> tuple[Instance, ...]:
+        """Every image of the series."""
+        return tuple(Instance(text(h, "SOPClassUID"), text(h, "SOPInstanceUID")) for h in self.series.headers)
+
+    @cached_property
+    def grid(self) -> Grid:
+        """The voxels of the series.
+
+        Raises
+        ------
+        InputError
+            If its images are no volume.
+        """
+        return self.read_grid or series_grid(self.series)
+
+    @property
+    def plan_uid(self) -> str:
+        """UID of a placeholder plan, since radioembolization has none; the same for all doses of a study."""
+        from pydicom.uid import generate_uid
+
+        return str(generate_uid(entropy_srcs=["voxeldose plan", self.study_uid]))
+
+    def frame_uid_for(self, grid: Grid) -> str:
+        """The frame of reference that an object on ``grid`` takes from the series.
+
+        A series without one gets one made from its own UID, the same for every object.
+
+        Raises
+        ------
+        GeometryError
+            If the two are known to differ.
+        """
+        from pydicom.uid import generate_uid
+
+        frame = text(self.header, "FrameOfReferenceUID") or grid.frame_uid
+        if grid.frame_uid is not None and frame != grid.frame_uid:
+            msg = f"The dose or regions lie in the frame of reference {grid.frame_uid} but the reference series in {frame}."
+            raise GeometryError(msg, code="frame-differs", needed=frame, found=grid.frame_uid)
+        made_from = text(self.header, "SeriesInstanceUID")
+        return frame or str(generate_uid(entropy_srcs=["voxeldose frame", made_from]))
+
+    def build_object(self, sop_class: str, modality: str, description: str) -> Dataset:
+        """A new object of a new series in the patient and study; values against the standard are kept."""
+        from pydicom.dataset import Dataset
+        from pydicom.uid import generate_uid
+
+        new = Dataset()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
+            for key in _PATIENT_AND_STUDY:
+                if key in self.header:
+                    new[key] = deepcopy(self.header[key])  # setting a value changes an element in place
+        for key in MAY_BE_EMPTY:
+            if key not in new:
+                setattr(new, key, "")
+        if not new.get("StudyInstanceUID"):
+            new.StudyInstanceUID = generate_uid()
+        now = datetime.now(UTC)
+        new.SOPClassUID, new.SOPInstanceUID = sop_class, generate_uid()
+        new.SeriesInstanceUID = generate_uid()
+        new.Modality, new.SeriesDescription = modality, description
+        new.SeriesNumber = new.InstanceNumber = 1
+        new.Manufacturer = new.ManufacturerModelName = "voxeldose"
+        new.SoftwareVersions = __version__
+        new.InstanceCreationDate, new.InstanceCreationTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
+        return new
 
 
-def reference_header(reference: str | Path | SeriesRef) -> Dataset:
-    """One header of the image series meant, else of anything that is DICOM there.
+def study_reference(reference: str | Path | StudyReference) -> StudyReference:
+    """The one series of images at a path, as a reference; a reference as it is.
+
+    Raises
+    ------
+    InputError
+        If there is no series of images, or more than one.
+    """
+    return reference if isinstance(reference, StudyReference) else StudyReference(only_series(Path(reference)))
+
+
+def any_study_reference(reference: str | Path | StudyReference) -> StudyReference:
+    """The first series of images at a path, else anything that is DICOM there, for objects that cite no image.
 
     Raises
     ------
     InputError
         If there is no DICOM file.
     """
-    path, uid = series_ref(reference)
-    found = [s for s in find_series(path) if uid in (None, s.uid)]
-    images = [s for s in found if "Rows" in s.first] or found
+    if isinstance(reference, StudyReference):
+        return reference
+    series = find_series(Path(reference))
+    images = [s for s in series if "Rows" in s.first] or series
     if not images:
-        msg = f"{path}: no DICOM file to take patient and study from."
-        raise InputError(msg)
-    return images[0].first
+        msg = f"{reference}: no DICOM file to take patient and study from."
+        raise InputError(msg, code="dicom-missing")
+    return StudyReference(images[0])
 
 
-def frame_of(grid: Grid, source: Dataset) -> str:
-    """The frame of reference that an object on ``grid`` takes from its reference series.
-
-    A series without one gets one made from its own UID, the same for every object.
-
-    Raises
-    ------
-    GeometryError
-        If the two are known to differ.
-    """
-    from pydicom.uid import generate_uid
-
-    frame = str(source.get("FrameOfReferenceUID", "") or "") or grid.frame_uid
-    if grid.frame_uid is not None and frame != grid.frame_uid:
-        msg = f"The dose or regions lie in the frame of reference {grid.frame_uid} but the reference series in {frame}."
-        raise GeometryError(msg)
-    return frame or str(generate_uid(entropy_srcs=["voxeldose frame", str(source.get("SeriesInstanceUID", ""))]))
-
-
-def study_object(source: Dataset, sop_class: str, modality: str, description: str) -> Dataset:
-    """A new object of a new series in the patient and study of ``source``; values against the standard are kept."""
-    from pydicom.dataset import Dataset
-    from pydicom.uid import generate_uid
-
-    made = Dataset()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
-        for key in _PATIENT_AND_STUDY:
-            if key in source:
-                made[key] = source[key]
-    for key in _MAY_BE_EMPTY:
-        if key not in made:
-            setattr(made, key, "")
-    if not made.get("StudyInstanceUID"):
-        made.StudyInstanceUID = generate_uid()
-    now = datetime.now(UTC)
-    made.SOPClassUID, made.SOPInstanceUID = sop_class, generate_uid()
-    made.SeriesInstanceUID = generate_uid()
-    made.Modality, made.SeriesDescription = modality, description
-    made.SeriesNumber = made.InstanceNumber = 1
-    made.Manufacturer = made.ManufacturerModelName = "voxeldose"
-    made.SoftwareVersions = __version__
-    made.InstanceCreationDate, made.InstanceCreationTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
-    return made
-
-
-def plan_uid(source: Dataset) -> str:
-    """The UID of the plan that radioembolization has not; the same for all doses of a study."""
-    from pydicom.uid import generate_uid
-
-    return str(generate_uid(entropy_srcs=["voxeldose plan", str(source.get("StudyInstanceUID", ""))]))
-
-
-def save_object(made: Dataset, path: str | Path) -> None:
+def save_object(new: Dataset, path: str | Path) -> None:
     """Write an object as a DICOM file, explicit little endian."""
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian
 
-    made.file_meta = FileMetaDataset()
-    made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID
-    made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID
-    made.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    new.file_meta = FileMetaDataset()
+    new.file_meta.MediaStorageSOPClassUID = new.SOPClassUID
+    new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
+    new.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made.save_as(path, enforce_file_format=True)
+        new.save_as(path, enforce_file_format=True)

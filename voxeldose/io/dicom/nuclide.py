@@ -242,7 +242,7 @@ def undo_factor(frame: Frame, n: int, timing: Timing, undoing: Undoing, where: s
     Raises
     ------
     InputError
-        If nothing tells how long before the frame the reference lies, or times and Decay Factor disagree.
+        If nothing says how long before the frame the reference lies, or times and Decay Factor disagree.
     """
     true, taken = undoing.true, undoing.taken
     if timing.correction == "NONE":

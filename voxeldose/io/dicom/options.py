@@ -1,4 +1,4 @@
-"""What the user asks of an image whose header does not tell, or tells wrongly: one record per reader."""
+"""What the user asks of an image whose header is silent or wrong: one record per reader."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["pet_activity", "pet_counts", "read_pet", "units_of"]
 
-#: Units in which Philips stores counts with its factors beside them.
+#: Units in which Philips stores counts with its factors next to them.
 _COUNTS = ("CNTS", "PROPCPS", "PROPCNTS")
 #: A total dose below this in Bq is one in MBq.
 LEAST_DOSE_BQ = 1e5
@@ -61,7 +61,7 @@ def read_pet(
     Returns
     -------
     ActivityMap
-        ``at`` is the instant to which the values hold, ``None`` if the header does not tell; ``not_absolute`` says why
+        ``at`` is the instant to which the values hold, ``None`` if the header does not say; ``not_absolute`` says why
         the values are no activities of the nuclide, if so.
 
     Raises
@@ -84,11 +84,11 @@ def pet_activity(series: Series, *, zone: tzinfo, options: PetOptions) -> Activi
     timing = timing_of([p.header for p in planes], zone, used)
     scale, remarks = _to_bq_per_ml(planes, timing, used, options, where)
     nuclide, doubt = (undoing.true, "") if undoing else (isotope.named, isotope.doubt)
-    factors = [_common(timing, n, nuclide, where) for n in range(len(planes))]
+    factors = [_to_common_instant(timing, n, nuclide, where) for n in range(len(planes))]
     if undoing is not None:
         undo = [undo_factor(f, n, timing, undoing, where) for n, f in enumerate(timing.frames)]
         factors = [a * b for a, b in zip(factors, undo, strict=True)]
-        remarks = (*remarks, _undone(undo, undoing, timing))
+        remarks = (*remarks, _undo_remark(undo, undoing, timing))
     else:
         remarks = (*remarks, *isotope.remarks)
     by_plane = {id(p): f for p, f in zip(planes, factors, strict=True)}
@@ -98,7 +98,7 @@ def pet_activity(series: Series, *, zone: tzinfo, options: PetOptions) -> Activi
         return slope * by_plane[id(plane)], intercept * by_plane[id(plane)]
 
     values, grid, uneven = volume_of(planes, series, whole)
-    doubt, more = _uncorrected(header, doubt)
+    doubt, more = _missing_corrections(header, doubt)
     doubts = (Remark("pet-not-absolute", {"nuclide": nuclide.name if nuclide else None}, doubt),) if doubt else ()
     return ActivityMap(
         values,
@@ -118,7 +118,7 @@ def pet_counts(series: Series, *, zone: tzinfo) -> tuple[CountMap, str]:
     header = planes[0].header
     isotope = isotope_of(header)
     timing = timing_of([p.header for p in planes], zone, isotope.computed_with)
-    factors = {id(p): _common(timing, n, isotope.named, where) for n, p in enumerate(planes)}
+    factors = {id(p): _to_common_instant(timing, n, isotope.named, where) for n, p in enumerate(planes)}
 
     def whole(plane: Plane) -> tuple[float, float]:
         slope, intercept = rescale(plane)
@@ -135,7 +135,7 @@ def units_of(header: Dataset) -> str:
     return text(header, "Units") or (kind if bq_per_ml_of(kind) is not None else "")
 
 
-def _common(timing: Timing, n: int, nuclide: Radionuclide | None, where: str) -> float:
+def _to_common_instant(timing: Timing, n: int, nuclide: Radionuclide | None, where: str) -> float:
     try:
         return timing.to_common(n, nuclide)
     except InputError as error:
@@ -163,7 +163,7 @@ def _to_bq_per_ml(
         return _times(factor), ()
     mappings = {id(p): m for p in planes if (m := bq_per_ml_mapping(p)) is not None}
     if len(mappings) == len(planes):
-        return _mapped(mappings), (MAPPED,)
+        return _by_mapping(mappings), (MAPPED,)
     require_rescale(planes)
     if units in _COUNTS:
         factors = _philips(planes, 0x09, where)
@@ -195,7 +195,7 @@ def _no_activity(header: Dataset, units: str, where: str) -> InputError:
         way_out = " SUV is turned back into Bq/mL with undo_suv = true (--undo-suv)."
         keys = ("activity.undo_suv", *keys)
     if units in _COUNTS:
-        way_out = f" Philips' factor to Bq/mL (7053,1009) of {PHILIPS!r} is not there{_stripped(header)}."
+        way_out = f" Philips' factor to Bq/mL (7053,1009) of {PHILIPS!r} is not there{_creator_note(header)}."
     msg = (
         f"{where}: Units (0054,1001) is {units or 'none'}, not BQML, so these numbers are not activities.{way_out} Export "
         'the series in Bq/mL, or use it as a relative image with quantity = "counts" and the administered activity.'
@@ -219,7 +219,7 @@ def _by_plane(factors: dict[int, float]) -> Scale:
     return scale
 
 
-def _mapped(mappings: dict[int, Mapping]) -> Scale:
+def _by_mapping(mappings: dict[int, Mapping]) -> Scale:
     def scale(plane: Plane) -> tuple[float, float]:
         return mappings[id(plane)].slope, mappings[id(plane)].intercept
 
@@ -250,7 +250,7 @@ def _philips(planes: Sequence[Plane], element: int, where: str) -> dict[int, flo
     return factors
 
 
-def _stripped(header: Dataset) -> str:
+def _creator_note(header: Dataset) -> str:
     """Words for a factor whose element is there without the creator that gives it meaning."""
     if (0x7053, 0x1009) in header and private_value(header, 0x7053, PHILIPS, 0x09) is None:
         return " (the element is, but without its private creator, which de-identification removed)"
@@ -304,7 +304,7 @@ def _zone_of(timing: Timing) -> tzinfo:
     return (timing.at.tzinfo if timing.at else None) or UTC
 
 
-def _undone(undo: Sequence[float], undoing: Undoing, timing: Timing) -> Remark:
+def _undo_remark(undo: Sequence[float], undoing: Undoing, timing: Timing) -> Remark:
     true, taken = undoing.true, undoing.taken
     branching = (taken.positron_fraction or 0) / (true.positron_fraction or 1)
     low, high = min(undo), max(undo)
@@ -324,7 +324,7 @@ def _undone(undo: Sequence[float], undoing: Undoing, timing: Timing) -> Remark:
     return Remark("nuclide-undone", numbers, sentence)
 
 
-def _uncorrected(header: Dataset, doubt: str) -> tuple[str, tuple[Remark, ...]]:
+def _missing_corrections(header: Dataset, doubt: str) -> tuple[str, tuple[Remark, ...]]:
     """The doubt and remarks on what Corrected Image (0028,0051) lacks: without attenuation correction there is no Bq/mL."""
     done = words(header, "CorrectedImage")
     if not done:

@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
     from pydicom.dataset import Dataset
 
-    from voxeldose.model.arrays import Doubles
+    from voxeldose.model.arrays import Doubles, Integers
 
 __all__ = ["counts_by_label", "read_label_image", "read_planar_views"]
 
@@ -121,7 +120,7 @@ def _view(header: Dataset, detector: int, frames: int, path: Path) -> str:
     raise InputError(msg, code="view-unknown")
 
 
-def read_label_image(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.int64]:
+def read_label_image(path: Path, shape: tuple[int, int]) -> Integers:
     """Whole-number labels on the pixels of a planar view, (rows, columns), as stored: ``.png``, ``.tif``, NIfTI, NRRD, MHA.
 
     The file's first axis is the column and its second the row, from the upper left; orientation in the file is not used.
@@ -152,7 +151,7 @@ def read_label_image(path: Path, shape: tuple[int, int]) -> npt.NDArray[np.int64
 
 
 def counts_by_label(
-    views: Mapping[str, Doubles], labels: Mapping[str, npt.NDArray[np.int64]], wanted: Mapping[int, str]
+    views: Mapping[str, Doubles], labels: Mapping[str, Integers], wanted: Mapping[int, str]
 ) -> dict[str, dict[str, float]]:
     """Counts in each view, and pixels, of every named label: name -> anterior, posterior, pixels.
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from voxeldose.errors import InputError
 from voxeldose.io.dicom.header import count, frame_header, items, number, numbers, text, words
-from voxeldose.model.grid import Grid, towards_lps
+from voxeldose.model.grid import Grid, lps_grid, towards_lps
 from voxeldose.model.remarks import Numbers, Remark
 
 if TYPE_CHECKING:
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from voxeldose.io.dicom.files import Series
-    from voxeldose.model.volume import FloatArray
+    from voxeldose.model.arrays import Doubles, Floats
 
 __all__ = [
     "ENHANCED",
     "Plane",
     "Stack",
     "UnevenPlaces",
+    "grid_of",
     "image_axes",
     "pixel_spacing",
     "planes_of",
     "require_rescale",
     "rescale",
-    "stacked",
+    "stack_planes",
     "stored_pixels",
     "uneven_places",
     "vector",
@@ -79,23 +80,23 @@ class Stack:
     """Parallel planes of one size in the order of their places along ``normal``."""
 
     planes: tuple[Plane, ...]
-    places: npt.NDArray[np.float64]  # (n, 3), centre of each plane's first pixel in LPS mm
-    row: npt.NDArray[np.float64]
-    column: npt.NDArray[np.float64]
-    spacing_mm: npt.NDArray[np.float64]  # between rows, between columns
+    places: Doubles  # (n, 3), centre of each plane's first pixel in LPS mm
+    row: Doubles
+    column: Doubles
+    spacing_mm: Doubles  # between rows, between columns
     shape: tuple[int, int]
 
     @property
-    def normal(self) -> npt.NDArray[np.float64]:
+    def normal(self) -> Doubles:
         """Row direction × column direction."""
         return np.cross(self.row, self.column)
 
     @property
-    def along(self) -> npt.NDArray[np.float64]:
+    def along(self) -> Doubles:
         """Place of each plane along the normal in mm."""
         return np.asarray(self.places @ self.normal)
 
-    def values(self, scale: Callable[[Plane], tuple[float, float]]) -> FloatArray:
+    def values(self, scale: Callable[[Plane], tuple[float, float]]) -> Floats:
         """Stored value times slope plus intercept, (planes, rows, columns)."""
         values = np.empty((len(self.planes), *self.shape), np.float32)
         open_path, whole = None, np.empty(0)
@@ -110,7 +111,7 @@ class Stack:
             values[n] = stored * slope + intercept
         return values
 
-    def grid(self, step: float, first: npt.NDArray[np.float64], planes: int) -> Grid:
+    def grid(self, step: float, first: Doubles, planes: int) -> Grid:
         """The right-angled grid of ``planes`` planes from ``first`` on, ``step`` mm apart."""
         affine = np.eye(4)
         affine[:3, 0] = self.normal * step
@@ -134,7 +135,7 @@ class UnevenPlaces:
 
 
 def planes_of(series: Series) -> list[Plane]:
-    """Every slice of a series: one a file, or one a frame of enhanced and legacy converted objects.
+    """Every slice of a series: one per file, or one per frame of enhanced and legacy converted objects.
 
     Raises
     ------
@@ -164,31 +165,47 @@ def planes_of(series: Series) -> list[Plane]:
 
 def volume_of(
     planes: Sequence[Plane], series: Series, scale: Callable[[Plane], tuple[float, float]] | None = None
-) -> tuple[FloatArray, Grid, tuple[Remark, ...]]:
+) -> tuple[Floats, Grid, tuple[Remark, ...]]:
     """Evenly spaced, unsheared planes as one volume in LPS+ (k, j, i) order, with remarks; anything else is refused."""
-    stack = stacked(planes, series)
+    return volume_of_stack(_even_stack(planes, series), series.modality, scale)
+
+
+def grid_of(planes: Sequence[Plane], series: Series) -> Grid:
+    """The grid of :func:`volume_of`, from headers alone."""
+    return lps_grid(_even_grid(_even_stack(planes, series)))
+
+
+def _even_stack(planes: Sequence[Plane], series: Series) -> Stack:
+    """The planes in order; refused if they are no even, upright grid."""
+    stack = stack_planes(planes, series)
     uneven = uneven_places(stack, str(series.folder))
     if uneven:
         raise uneven.refusal()
-    return volume_of_stack(stack, series.modality, scale)
+    return stack
+
+
+def _even_grid(stack: Stack) -> Grid:
+    """The grid of evenly placed planes, as they are stored."""
+    along = stack.along
+    return stack.grid(float(along[-1] - along[0]) / (len(along) - 1), stack.places[0], len(along))
 
 
 def volume_of_stack(
     stack: Stack, modality: str, scale: Callable[[Plane], tuple[float, float]] | None = None
-) -> tuple[FloatArray, Grid, tuple[Remark, ...]]:
+) -> tuple[Floats, Grid, tuple[Remark, ...]]:
     """:func:`volume_of` of planes already found to be evenly placed."""
     along = stack.along
-    step = float(along[-1] - along[0]) / (len(along) - 1)
     worst = float(np.abs(along - np.linspace(along[0], along[-1], len(along))).max())
-    values, grid = towards_lps(stack.values(scale or rescale), stack.grid(step, stack.places[0], len(along)))
+    values, grid = towards_lps(stack.values(scale or rescale), _even_grid(stack))
     if worst <= 0.01:
         return values, grid, ()
+    step = float(along[-1] - along[0]) / (len(along) - 1)
     sentence = f"{modality} slices lie up to {worst:.3f} mm from even places; taken as even at {step:.4f} mm."
     found: Numbers = {"modality": modality, "offset_mm": worst, "spacing_mm": step}
     return values, grid, (Remark("slices-nearly-even", found, sentence),)
 
 
-def stacked(planes: Sequence[Plane], series: Series) -> Stack:
+def stack_planes(planes: Sequence[Plane], series: Series) -> Stack:
     """The planes in order along their common normal.
 
     Raises
@@ -314,7 +331,7 @@ def stored_pixels(path: Path) -> npt.NDArray[Any]:
             raise InputError(msg, code="pixels-unreadable") from error
 
 
-def vector(header: Dataset, key: str, length: int, where: str) -> npt.NDArray[np.float64]:
+def vector(header: Dataset, key: str, length: int, where: str) -> Doubles:
     """Numbers of one attribute; refused if there are not ``length`` of them."""
     values = numbers(header, key)
     if len(values) != length:
@@ -323,7 +340,7 @@ def vector(header: Dataset, key: str, length: int, where: str) -> npt.NDArray[np
     return np.array(values)
 
 
-def pixel_spacing(header: Dataset, where: str) -> npt.NDArray[np.float64]:
+def pixel_spacing(header: Dataset, where: str) -> Doubles:
     """Distance between rows and between columns in mm, above zero."""
     spacing = vector(header, "PixelSpacing", 2, where)
     if not (np.isfinite(spacing).all() and (spacing > 0).all()):
@@ -332,7 +349,7 @@ def pixel_spacing(header: Dataset, where: str) -> npt.NDArray[np.float64]:
     return spacing
 
 
-def image_axes(header: Dataset, where: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def image_axes(header: Dataset, where: str) -> tuple[Doubles, Doubles]:
     """Unit vectors along a row (i) and along a column (j)."""
     both = vector(header, "ImageOrientationPatient", 6, where)
     row, column = both[:3], both[3:]

@@ -1,4 +1,4 @@
-"""RTDOSE out and in, RTSTRUCT in."""
+"""RTDOSE out and in, with the DVHs of a structure set."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import numpy as np
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.io.damage import refusing_damage
+from voxeldose.io.dicom.codes import RTDOSE, RTPLAN, RTSTRUCT
 from voxeldose.io.dicom.files import find_series, read_header
-from voxeldose.io.dicom.new_object import frame_of, plan_uid, reference_header, save_object, study_object
+from voxeldose.io.dicom.header import count, items, number, numbers, text, whole_number
+from voxeldose.io.dicom.new_object import any_study_reference, save_object
 from voxeldose.io.dicom.planes import image_axes, pixel_spacing, stored_pixels, vector
 from voxeldose.model.grid import Grid, towards_lps
 from voxeldose.model.volume import DoseMap
@@ -23,25 +25,22 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.dicom.new_object import SeriesRef
+    from voxeldose.io.dicom.files import Scan
+    from voxeldose.io.dicom.new_object import StudyReference
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.dvh import Dvh
 
-__all__ = ["StructureDvhs", "StructureSet", "add_dvhs", "read_rtdose", "structure_set_of", "write_rtdose"]
+__all__ = ["StructureDvhs", "StructureSet", "read_rtdose", "structure_set_of", "write_rtdose"]
 
-#: Points of a curve in the file: Decimal Strings, so a few hundred a region.
+#: Points of a curve in the file: Decimal Strings, so a few hundred per region.
 _POINTS = 300
-
-
-_RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
-_RTDOSE = "1.2.840.10008.5.1.4.1.1.481.2"
-_RTPLAN = "1.2.840.10008.5.1.4.1.1.481.5"
 
 
 def write_rtdose(
     dose: DoseMap,
     path: str | Path,
     *,
-    reference: str | Path | SeriesRef,
+    reference: str | Path | StudyReference,
     bits: int = 32,
     dvhs: StructureDvhs | None = None,
     effective: str | None = None,
@@ -62,10 +61,10 @@ def write_rtdose(
         On a grid with perpendicular axes; oblique is right.
     path : path
         File to write.
-    reference : path
-        Folder or file of the series whose patient, study and frame of reference the dose takes.
+    reference : path or StudyReference
+        Folder or file of the series whose patient, study and frame of reference the dose takes, or that series as read.
     bits : int
-        32 or 16 bits a voxel. Rounding is at most half of maximum/(2^bits - 2).
+        32 or 16 bits per voxel. Rounding is at most half of maximum/(2^bits - 2).
     dvhs : StructureDvhs, optional
         DVHs of regions that came from a structure set, and that structure set.
     effective : str, optional
@@ -79,48 +78,66 @@ def write_rtdose(
         If ``bits`` is neither 16 nor 32.
     """
     from pydicom.dataset import Dataset
-    from pydicom.tag import Tag
 
     if bits not in (16, 32):
-        msg = f"RTDOSE holds 16 or 32 bits a voxel, found {bits}."
-        raise QuantityError(msg)
+        msg = f"RTDOSE holds 16 or 32 bits per voxel, found {bits}."
+        raise QuantityError(msg, code="value-out-of-range", bits=bits)
     dose.require_finite()
-    source = reference_header(reference)
+    study = any_study_reference(reference)
     values, grid = _right_handed(dose)
-    frame = frame_of(grid, source)
+    frame = study.frame_uid_for(grid)
     stored, scaling = _scaled(values, bits)
 
-    ds = study_object(source, _RTDOSE, "RTDOSE", f"voxeldose {effective or 'absorbed dose'}"[:64])
-    if "PositionReferenceIndicator" not in ds:
-        ds.PositionReferenceIndicator = ""
-    ds.FrameOfReferenceUID = frame
-    ds.ContentDate, ds.ContentTime = ds.InstanceCreationDate, ds.InstanceCreationTime
-    row, column = grid.directions[:, 2], grid.directions[:, 1]
-    ds.ImageOrientationPatient = [_coordinate(v) for v in (*row, *column)]
-    ds.ImagePositionPatient = [_coordinate(v) for v in grid.points_lps_mm((0, 0, 0))]
-    ds.PixelSpacing = [_decimal(grid.spacing_mm[1]), _decimal(grid.spacing_mm[2])]
-    ds.SliceThickness = _decimal(grid.spacing_mm[0])
-    ds.NumberOfFrames, ds.Rows, ds.Columns = grid.shape
-    ds.FrameIncrementPointer = Tag("GridFrameOffsetVector")
-    ds.GridFrameOffsetVector = [_decimal(n * grid.spacing_mm[0]) for n in range(grid.shape[0])]
-    ds.SamplesPerPixel = 1
-    ds.PhotometricInterpretation = "MONOCHROME2"
-    ds.BitsAllocated = ds.BitsStored = bits
-    ds.HighBit = bits - 1
-    ds.PixelRepresentation = 0
-    ds.DoseUnits = "GY"
-    ds.DoseType = "EFFECTIVE" if effective else "PHYSICAL"
-    ds.DoseSummationType = "PLAN"
-    ds.DoseComment = (effective or "Absorbed dose to total decay, voxel means")[:64]
-    ds.DoseGridScaling = scaling
+    new = study.build_object(RTDOSE, "RTDOSE", f"voxeldose {effective or 'absorbed dose'}"[:64])
+    if "PositionReferenceIndicator" not in new:
+        new.PositionReferenceIndicator = ""
+    new.FrameOfReferenceUID = frame
+    new.ContentDate, new.ContentTime = new.InstanceCreationDate, new.InstanceCreationTime
+    new.update(_geometry(grid))
+    new.DoseUnits = "GY"
+    new.DoseType = "EFFECTIVE" if effective else "PHYSICAL"
+    new.DoseSummationType = "PLAN"
+    new.DoseComment = (effective or "Absorbed dose to total decay, voxel means")[:64]
+    new.DoseGridScaling = scaling
     plan = Dataset()
-    plan.ReferencedSOPClassUID, plan.ReferencedSOPInstanceUID = _RTPLAN, plan_uid(source)
-    ds.ReferencedRTPlanSequence = [plan]
+    plan.ReferencedSOPClassUID, plan.ReferencedSOPInstanceUID = RTPLAN, study.plan_uid
+    new.ReferencedRTPlanSequence = [plan]
     if dvhs is not None:
-        add_dvhs(ds, dvhs)
-    ds.PixelData = stored.tobytes()
-    ds["PixelData"].VR = "OW"
-    save_object(ds, path)
+        new.update(_dvh_sequence(dvhs, new.DoseType))
+    new.update(_pixels(stored, bits))
+    save_object(new, path)
+
+
+def _geometry(grid: Grid) -> Dataset:
+    """Place, orientation and spacing of the frames."""
+    from pydicom.dataset import Dataset
+    from pydicom.tag import Tag
+
+    new = Dataset()
+    row, column = grid.directions[:, 2], grid.directions[:, 1]
+    new.ImageOrientationPatient = [_coordinate(v) for v in (*row, *column)]
+    new.ImagePositionPatient = [_coordinate(v) for v in grid.points_lps_mm((0, 0, 0))]
+    new.PixelSpacing = [_decimal(grid.spacing_mm[1]), _decimal(grid.spacing_mm[2])]
+    new.SliceThickness = _decimal(grid.spacing_mm[0])
+    new.NumberOfFrames, new.Rows, new.Columns = grid.shape
+    new.FrameIncrementPointer = Tag("GridFrameOffsetVector")
+    new.GridFrameOffsetVector = [_decimal(n * grid.spacing_mm[0]) for n in range(grid.shape[0])]
+    return new
+
+
+def _pixels(stored: npt.NDArray[np.unsignedinteger], bits: int) -> Dataset:
+    """Frames of integers and how they are stored."""
+    from pydicom.dataset import Dataset
+
+    new = Dataset()
+    new.SamplesPerPixel = 1
+    new.PhotometricInterpretation = "MONOCHROME2"
+    new.BitsAllocated = new.BitsStored = bits
+    new.HighBit = bits - 1
+    new.PixelRepresentation = 0
+    new.PixelData = stored.tobytes()
+    new["PixelData"].VR = "OW"
+    return new
 
 
 @refusing_damage
@@ -134,26 +151,26 @@ def read_rtdose(path: str | Path) -> DoseMap:
     """
     path = Path(path)
     header = read_header(path) if path.is_file() else None
-    if header is None or str(header.get("SOPClassUID", "")) != _RTDOSE:
+    if header is None or text(header, "SOPClassUID") != RTDOSE:
         msg = f"{path}: not an RTDOSE file."
-        raise InputError(msg)
+        raise InputError(msg, code="format-unknown")
     if header.get("DoseUnits") != "GY":
         msg = f"{path}: Dose Units (3004,0002) is {header.get('DoseUnits')}, not GY; relative dose cannot be used."
-        raise InputError(msg)
+        raise InputError(msg, code="units-not-gray")
     if header.get("DoseType", "PHYSICAL") != "PHYSICAL":
         msg = f"{path}: Dose Type (3004,0004) is {header.get('DoseType')}, not PHYSICAL; it is no absorbed dose."
-        raise InputError(msg)
-    scaling = header.get("DoseGridScaling")
+        raise InputError(msg, code="dose-not-physical")
+    scaling = number(header, "DoseGridScaling")
     if scaling is None:
         msg = f"{path}: Dose Grid Scaling (3004,000E) is missing, so stored values have no unit."
-        raise InputError(msg)
+        raise InputError(msg, code="rescale-missing")
     where = str(path)
-    offsets = np.array([float(v) for v in header.get("GridFrameOffsetVector") or [0.0]])
+    offsets = np.array(numbers(header, "GridFrameOffsetVector") or [0.0])
     gaps = np.diff(offsets)
-    frames = int(header.get("NumberOfFrames", 1) or 1)
+    frames = count(header, "NumberOfFrames", 1)
     if gaps.size == 0 or np.abs(gaps - gaps[0]).max() > 0.01 or abs(gaps[0]) < 1e-3 or offsets.size != frames:
         msg = f"{path}: Grid Frame Offset Vector (3004,000C) must hold an even step for each of {frames} frames, two or more."
-        raise InputError(msg)
+        raise InputError(msg, code="frames-uneven")
     row, column = image_axes(header, where)
     spacing = pixel_spacing(header, where)
     affine = np.eye(4)
@@ -161,18 +178,18 @@ def read_rtdose(path: str | Path) -> DoseMap:
     affine[:3, 1] = column * spacing[0]
     affine[:3, 2] = row * spacing[1]
     affine[:3, 3] = vector(header, "ImagePositionPatient", 3, where)
-    gy = (stored_pixels(path) * float(scaling)).astype(np.float32)
+    gy = (stored_pixels(path) * scaling).astype(np.float32)
     frame = header.get("FrameOfReferenceUID")
     turned, grid = towards_lps(gy, Grid((gy.shape[0], gy.shape[1], gy.shape[2]), affine, str(frame) if frame else None))
     return DoseMap(turned, grid, method=str(header.get("DoseComment", "") or "RTDOSE"))
 
 
-def _right_handed(dose: DoseMap) -> tuple[npt.NDArray[np.float64], Grid]:
+def _right_handed(dose: DoseMap) -> tuple[Doubles, Grid]:
     """Dose and grid with frames stacked along row x column, as rising offsets need."""
     grid = dose.grid
     if not grid.is_right_angled:
         msg = "RTDOSE needs perpendicular axes; this grid is sheared. Resample the dose first."
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="grid-sheared")
     values = np.maximum(dose.gy.astype(np.float64), 0)
     normal = np.cross(grid.directions[:, 2], grid.directions[:, 1])
     if normal @ grid.directions[:, 0] > 0:
@@ -183,14 +200,14 @@ def _right_handed(dose: DoseMap) -> tuple[npt.NDArray[np.float64], Grid]:
     return values[::-1], Grid(grid.shape, affine, grid.frame_uid)
 
 
-def _scaled(gy: npt.NDArray[np.float64], bits: int) -> tuple[npt.NDArray[np.unsignedinteger], str]:
+def _scaled(gy: Doubles, bits: int) -> tuple[npt.NDArray[np.unsignedinteger], str]:
     """Integers and the scaling that turns them back, rounded up to the 16 characters that a DS may have."""
     highest = float(gy.max())
     step = highest / (2**bits - 2) if highest > 0 else 1.0
-    text = _decimal(step * (1 + 1e-9))
-    while highest / float(text) > 2**bits - 1:
-        text = _decimal(float(text) * (1 + 1e-8))
-    return np.rint(gy / float(text)).astype(np.uint32 if bits == 32 else np.uint16), text
+    scaling = _decimal(step * (1 + 1e-9))
+    while highest / float(scaling) > 2**bits - 1:
+        scaling = _decimal(float(scaling) * (1 + 1e-8))
+    return np.rint(gy / float(scaling)).astype(np.uint32 if bits == 32 else np.uint16), scaling
 
 
 def _coordinate(value: float) -> str:
@@ -202,11 +219,11 @@ def _decimal(value: float) -> str:
     """A DICOM decimal string: as many digits as 16 characters hold."""
     if not math.isfinite(value):
         msg = f"{value} cannot be written to DICOM."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-not-finite")
     for digits in range(15, 5, -1):
-        text = f"{value:.{digits}g}"
-        if len(text) <= 16:
-            return text
+        decimal = f"{value:.{digits}g}"
+        if len(decimal) <= 16:
+            return decimal
     return f"{value:.6g}"
 
 
@@ -226,7 +243,9 @@ class StructureDvhs:
     dvhs: Mapping[str, Dvh]
 
 
-def structure_set_of(path: Path, labels: Mapping[str, tuple[str, str]] | None) -> StructureSet | None:
+def structure_set_of(
+    path: Path, labels: Mapping[str, tuple[str, str]] | None, *, scan: Scan = find_series
+) -> StructureSet | None:
     """The structure set at ``path`` with the names that ``labels`` give its regions; ``None`` if it is none.
 
     Parameters
@@ -235,45 +254,46 @@ def structure_set_of(path: Path, labels: Mapping[str, tuple[str, str]] | None) -
         File, or folder with one RTSTRUCT.
     labels : mapping, optional
         ROI Number or name in the file -> (name, role), as in :func:`voxeldose.io.regions.read_rtstruct`.
+    scan : callable
+        Lists the series at ``path``.
     """
     if path.is_file() and path.suffix.casefold() not in ("", ".dcm", ".ima"):
         return None
-    headers = [h for s in find_series(path) for h in s.headers if str(h.get("SOPClassUID", "")) == _RTSTRUCT]
+    headers = [h for s in scan(path) for h in s.headers if text(h, "SOPClassUID") == RTSTRUCT]
     if len(headers) != 1:
         return None
-    numbers: dict[str, int] = {}
-    for item in headers[0].get("StructureSetROISequence") or []:
-        number, own = int(item.ROINumber), str(item.get("ROIName", "") or item.ROINumber)
+    roi_numbers: dict[str, int] = {}
+    for item in items(headers[0], "StructureSetROISequence"):
+        roi_number = whole_number(item, "ROINumber")
+        own = text(item, "ROIName") or str(roi_number)
         if labels is None:
-            numbers[own] = number
+            roi_numbers[own] = roi_number
             continue
-        given = labels.get(own) or labels.get(str(number))
+        given = labels.get(own) or labels.get(str(roi_number))
         if given:
-            numbers[given[0]] = number
-    return StructureSet(str(headers[0].SOPInstanceUID), numbers)
+            roi_numbers[given[0]] = roi_number
+    return StructureSet(text(headers[0], "SOPInstanceUID"), roi_numbers)
 
 
-def add_dvhs(made: Dataset, found: StructureDvhs) -> None:
-    """Put Referenced Structure Set and DVH Sequence (PS3.3 C.8.8.4) into an RTDOSE.
+def _dvh_sequence(dvhs: StructureDvhs, dose_type: str) -> Dataset:
+    """Referenced Structure Set and DVH Sequence (PS3.3 C.8.8.4) of an RTDOSE; nothing where no region has a DVH.
 
     Each pair of DVH Data is the width of a bin in Gy and the volume in cm3 that receives at least the dose at the bin's
     *lower* edge; the first bin begins at 0 Gy.
     """
     from pydicom.dataset import Dataset
 
-    reference = Dataset()
-    reference.ReferencedSOPClassUID, reference.ReferencedSOPInstanceUID = _RTSTRUCT, found.structure_set.uid
-    made.ReferencedStructureSetSequence = [reference]
-    rows = []
-    for name, dvh in found.dvhs.items():
-        number = found.structure_set.numbers.get(name)
-        if number is None or not math.isfinite(dvh.mean_gy):  # a dose that is not known
-            continue
-        rows.append(_row(dvh, number, str(made.DoseType)))
+    rows, new = [], Dataset()
+    for name, dvh in dvhs.dvhs.items():
+        number = dvhs.structure_set.numbers.get(name)
+        if number is not None and math.isfinite(dvh.mean_gy):  # not finite: a dose that is not known
+            rows.append(_row(dvh, number, dose_type))
     if rows:
-        made.DVHSequence = rows
-    else:
-        del made.ReferencedStructureSetSequence
+        structure_set = Dataset()
+        structure_set.ReferencedSOPClassUID = RTSTRUCT
+        structure_set.ReferencedSOPInstanceUID = dvhs.structure_set.uid
+        new.ReferencedStructureSetSequence, new.DVHSequence = [structure_set], rows
+    return new
 
 
 def _row(dvh: Dvh, number: int, dose_type: str) -> Dataset:
@@ -296,6 +316,6 @@ def _row(dvh: Dvh, number: int, dose_type: str) -> Dataset:
     return row
 
 
-def _pairs(step: float, volumes: npt.NDArray[np.float64]) -> list[str]:
+def _pairs(step: float, volumes: Doubles) -> list[str]:
     width = f"{step:.9g}"
-    return [text for volume in volumes for text in (width, f"{float(volume):.9g}")]
+    return [value for volume in volumes for value in (width, f"{float(volume):.9g}")]

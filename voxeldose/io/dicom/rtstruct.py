@@ -1,18 +1,19 @@
-"""RTSTRUCT out: regions as closed planar contours."""
+"""RTSTRUCT in and out: regions as closed planar contours."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.geometry.contours import contours_of, from_contours
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom.codes import codes_in
+from voxeldose.io.dicom.codes import RTSTRUCT, codes_in
 from voxeldose.io.dicom.files import read_header
-from voxeldose.io.dicom.new_object import frame_of, save_object, series_ref, study_object
+from voxeldose.io.dicom.header import items, text, whole_number
+from voxeldose.io.dicom.new_object import save_object, study_reference
+from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import Roi
 from voxeldose.model.roles import RoiCode
 
@@ -21,28 +22,26 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.dicom.new_object import SeriesRef
+    from voxeldose.io.dicom.new_object import StudyReference
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.roi import RoiSet
 
-__all__ = ["StructureFound", "find_structures", "write_rtstruct"]
+__all__ = ["Structure", "StructureFile", "read_structures", "write_rtstruct"]
 
 #: Contours that enclose area (PS3.3 C.8.8.6.3); all of a plane count together by the even-odd rule.
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 _OPEN = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
-
-
-_RTSTRUCT = "1.2.840.10008.5.1.4.1.1.481.3"
 _STUDY = "1.2.840.10008.3.1.2.3.1"
 
 #: Interpreted types of PS3.3 C.8.8.8.1 by role; ORGAN for the rest.
 _TYPES = {"tumor": "GTV", "perfused": "TREATED_VOLUME"}
 
 
-def write_rtstruct(rois: RoiSet, path: str | Path, *, reference: str | Path | SeriesRef) -> None:
+def write_rtstruct(rois: RoiSet, path: str | Path, *, reference: str | Path | StudyReference) -> None:
     """Write regions as an RTSTRUCT: contours in the planes of each region's own grid.
 
-    Contours follow occupancy 0.5, linear between voxel centres: corners of voxels are cut, half a voxel a contour in all.
+    Contours follow occupancy 0.5, linear between voxel centres: corners of voxels are cut, half a voxel per contour in all.
     Holes are contours of their own (even-odd rule). A plane that a region fills by less than half has no contour.
 
     Parameters
@@ -51,8 +50,8 @@ def write_rtstruct(rois: RoiSet, path: str | Path, *, reference: str | Path | Se
         On any grids in the frame of reference of the series.
     path : path
         File to write.
-    reference : path
-        Folder of the series whose patient, study and frame of reference the structure set takes.
+    reference : path or StudyReference
+        Folder of the series whose patient, study and frame of reference the structure set takes, or that series as read.
 
     Raises
     ------
@@ -63,57 +62,80 @@ def write_rtstruct(rois: RoiSet, path: str | Path, *, reference: str | Path | Se
     """
     from pydicom.dataset import Dataset
 
-    series = series_ref(reference).series()
-    source = series.first
-    made = study_object(source, _RTSTRUCT, "RTSTRUCT", "voxeldose regions")
-    frame = frame_of(rois.rois[0].grid, source)
-    made.FrameOfReferenceUID = frame
-    if "PositionReferenceIndicator" not in made:
-        made.PositionReferenceIndicator = ""
-    made.StructureSetLabel, made.StructureSetName = "voxeldose", "voxeldose regions"
-    made.StructureSetDate, made.StructureSetTime = made.InstanceCreationDate, made.InstanceCreationTime
+    study = study_reference(reference)
+    new = study.build_object(RTSTRUCT, "RTSTRUCT", "voxeldose regions")
+    frame = study.frame_uid_for(rois.rois[0].grid)
+    new.FrameOfReferenceUID = frame
+    if "PositionReferenceIndicator" not in new:
+        new.PositionReferenceIndicator = ""
+    new.StructureSetLabel, new.StructureSetName = "voxeldose", "voxeldose regions"
+    new.StructureSetDate, new.StructureSetTime = new.InstanceCreationDate, new.InstanceCreationTime
+    in_frame = Dataset()
+    in_frame.FrameOfReferenceUID, in_frame.RTReferencedStudySequence = (
+        frame,
+        [_cited_study(study, str(new.StudyInstanceUID))],
+    )
+    new.ReferencedFrameOfReferenceSequence = [in_frame]
+    for roi in rois:
+        study.frame_uid_for(roi.grid)  # refused where it is another
+    new.StructureSetROISequence = [_structure(number, roi, frame) for number, roi in enumerate(rois, 1)]
+    new.ROIContourSequence = [_contours(number, roi) for number, roi in enumerate(rois, 1)]
+    new.RTROIObservationsSequence = [_observation(number, roi) for number, roi in enumerate(rois, 1)]
+    save_object(new, path)
+
+
+def _cited_study(study: StudyReference, study_uid: str) -> Dataset:
+    """The study and series on which the contours lie, with every image."""
+    from pydicom.dataset import Dataset
+
     images = []
-    for header in series.headers:
+    for instance in study.instances:
         image = Dataset()
-        image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = header.SOPClassUID, header.SOPInstanceUID
+        image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = instance
         images.append(image)
-    in_series, in_study, in_frame = Dataset(), Dataset(), Dataset()
-    in_series.SeriesInstanceUID, in_series.ContourImageSequence = source.SeriesInstanceUID, images
-    in_study.ReferencedSOPClassUID, in_study.ReferencedSOPInstanceUID = _STUDY, source.StudyInstanceUID
+    in_series, in_study = Dataset(), Dataset()
+    in_series.SeriesInstanceUID, in_series.ContourImageSequence = study.series_uid, images
+    in_study.ReferencedSOPClassUID, in_study.ReferencedSOPInstanceUID = _STUDY, study_uid
     in_study.RTReferencedSeriesSequence = [in_series]
-    in_frame.FrameOfReferenceUID, in_frame.RTReferencedStudySequence = frame, [in_study]
-    made.ReferencedFrameOfReferenceSequence = [in_frame]
-    made.StructureSetROISequence, made.ROIContourSequence, made.RTROIObservationsSequence = [], [], []
-    for number, roi in enumerate(rois, 1):
-        frame_of(roi.grid, source)
-        _add(made, number, roi, frame)
-    save_object(made, path)
+    return in_study
 
 
-def _add(made: Dataset, number: int, roi: Roi, frame: str) -> None:
+def _structure(number: int, roi: Roi, frame: str) -> Dataset:
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    item.ROINumber, item.ReferencedFrameOfReferenceUID = number, frame
+    item.ROIName, item.ROIGenerationAlgorithm = roi.name[:64], ""
+    return item
+
+
+def _contours(number: int, roi: Roi) -> Dataset:
     from pydicom.dataset import Dataset
 
     loops = contours_of(roi)
     if not loops:
         msg = f"ROI {roi.name!r} fills no voxel by half, so it has no contour; leave it out of the RTSTRUCT."
-        raise QuantityError(msg)
-    item, drawn, seen = Dataset(), Dataset(), Dataset()
-    item.ROINumber, item.ReferencedFrameOfReferenceUID = number, frame
-    item.ROIName, item.ROIGenerationAlgorithm = roi.name[:64], ""
+        raise QuantityError(msg, code="roi-empty", roi=roi.name)
+    drawn = Dataset()
     drawn.ReferencedROINumber, drawn.ContourSequence = number, []
     for points in loops:
         loop = Dataset()
         loop.ContourGeometricType, loop.NumberOfContourPoints = "CLOSED_PLANAR", len(points)
         loop.ContourData = [f"{v:.4f}" for v in points.ravel() + 0.0]
         drawn.ContourSequence.append(loop)
-    seen.ObservationNumber = seen.ReferencedROINumber = number
-    seen.RTROIInterpretedType, seen.ROIInterpreter = _TYPES.get(roi.role, "ORGAN"), ""
-    made.StructureSetROISequence.append(item)
-    made.ROIContourSequence.append(drawn)
-    made.RTROIObservationsSequence.append(seen)
+    return drawn
 
 
-class StructureFound(NamedTuple):
+def _observation(number: int, roi: Roi) -> Dataset:
+    from pydicom.dataset import Dataset
+
+    item = Dataset()
+    item.ObservationNumber = item.ReferencedROINumber = number
+    item.RTROIInterpretedType, item.ROIInterpreter = _TYPES.get(roi.role, "ORGAN"), ""
+    return item
+
+
+class Structure(NamedTuple):
     """One drawn region of an RTSTRUCT, on a grid of its own."""
 
     number: int
@@ -121,49 +143,71 @@ class StructureFound(NamedTuple):
     region: Roi
 
 
+class StructureFile(NamedTuple):
+    """Every region of a structure set that has closed contours, and the names of those without."""
+
+    structures: list[Structure]
+    without_contours: list[str]
+
+
 @refusing_damage
-def find_structures(path: Path) -> tuple[list[StructureFound], list[str]]:
-    """Every region of a structure set that has closed contours, and the names of those without.
+def read_structures(path: Path, *, header: Dataset | None = None, pixel_mm: float | None = None) -> StructureFile:
+    """The regions of a structure set.
 
     Contours are used where they lie, with no image: see :func:`voxeldose.geometry.contours.from_contours`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    header : Dataset, optional
+        Its content, where it has been read.
+    pixel_mm : float, optional
+        Of the raster, as in :func:`voxeldose.geometry.contours.from_contours`.
 
     Raises
     ------
     InputError
         If it is no RTSTRUCT, has no contours, or a region's contours are not planar and parallel.
+    QuantityError
+        If ``pixel_mm`` cannot be used.
     """
-    header = read_header(path)
-    if header is None or str(header.get("SOPClassUID", "")) != _RTSTRUCT:
+    header = read_header(path) if header is None else header
+    if header is None or text(header, "SOPClassUID") != RTSTRUCT:
         msg = f"{path}: not an RTSTRUCT file."
-        raise InputError(msg)
-    names = {int(r.ROINumber): r for r in header.get("StructureSetROISequence") or []}
+        raise InputError(msg, code="format-unknown")
+    described = {whole_number(r, "ROINumber"): r for r in items(header, "StructureSetROISequence")}
     codes = _codes(header)
-    drawn: dict[int, list[npt.NDArray[np.float64]]] = {}
-    for roi in header.get("ROIContourSequence") or []:
-        loops = [loop for c in roi.get("ContourSequence") or [] if (loop := _closed_loop(c, roi, path)) is not None]
+    drawn: dict[int, list[Doubles]] = {}
+    for roi in items(header, "ROIContourSequence"):
+        loops = [loop for c in items(roi, "ContourSequence") if (loop := _closed_loop(c, roi, path)) is not None]
         if loops:
-            drawn.setdefault(int(roi.ReferencedROINumber), []).extend(loops)
+            drawn.setdefault(whole_number(roi, "ReferencedROINumber"), []).extend(loops)
     thickness = _usual_distance(list(drawn.values()))
-    found = []
+    structures = []
     for number, loops in drawn.items():
-        item = names.get(number)
-        name = str(item.get("ROIName", "") or number) if item is not None else str(number)
-        frame = str(item.get("ReferencedFrameOfReferenceUID", "") or "") if item is not None else ""
+        item = described.get(number)
+        name = (text(item, "ROIName") if item is not None else "") or str(number)
+        frame = text(item, "ReferencedFrameOfReferenceUID") if item is not None else ""
         try:
-            occupancy, grid, remarks = from_contours(loops, thickness_mm=thickness, frame_uid=frame or None)
+            raster = from_contours(loops, thickness_mm=thickness, frame_uid=frame or None, pixel_mm=pixel_mm)
         except GeometryError as error:
             msg = f"{path}: ROI {name}: {error} Correct it in the contouring system, or leave it out of the export."
-            raise InputError(msg) from error
-        said = tuple(f"ROI {name}: {n}." for n in remarks)
-        region = Roi(name, "other", occupancy, grid, said, source_name=name, codes=codes.get(number, ()))
-        found.append(StructureFound(number, name, region))
-    if not found:
+            raise InputError(msg, code=error.code, roi=name) from error
+        remarks = tuple(
+            Remark(r.code, {"roi": name, **r.numbers}, f"ROI {name}: {r.sentence}.") for r in raster.remarks
+        )
+        region = Roi(
+            name, "other", raster.occupancy, raster.grid, remarks, source_name=name, codes=codes.get(number, ())
+        )
+        structures.append(Structure(number, name, region))
+    if not structures:
         msg = f"{path}: no ROI here has closed planar contours."
-        raise InputError(msg)
-    return found, [str(r.get("ROIName", "") or n) for n, r in names.items() if n not in drawn]
+        raise InputError(msg, code="contours-missing")
+    return StructureFile(structures, [text(r, "ROIName") or str(n) for n, r in described.items() if n not in drawn])
 
 
-def _closed_loop(contour: Dataset, roi: Dataset, path: Path) -> npt.NDArray[np.float64] | None:
+def _closed_loop(contour: Dataset, roi: Dataset, path: Path) -> Doubles | None:
     """Points (n, 3) of a contour that encloses area; ``None`` for points and open lines, which enclose none.
 
     Raises
@@ -171,7 +215,7 @@ def _closed_loop(contour: Dataset, roi: Dataset, path: Path) -> npt.NDArray[np.f
     InputError
         If its type or its points are not all there: left out in silence it would change the region.
     """
-    kind = str(contour.get("ContourGeometricType", "") or "")
+    kind = text(contour, "ContourGeometricType")
     stated = contour.get("NumberOfContourPoints")
     raw = contour.get("ContourData")
     if kind in _OPEN:
@@ -187,26 +231,26 @@ def _closed_loop(contour: Dataset, roi: Dataset, path: Path) -> npt.NDArray[np.f
             f"{kind or 'missing'}, Number of Contour Points (3006,0046) {stated}, and Contour Data (3006,0050) are no points "
             "that fit. Export the structure set again."
         )
-        raise InputError(msg)
+        raise InputError(msg, code="contours-broken", roi=str(roi.get("ReferencedROINumber")))
     return points.reshape(-1, 3) if points.size >= 9 else None
 
 
 def _codes(header: Dataset) -> dict[int, tuple[RoiCode, ...]]:
     """What the RT ROI Observations say each region is: its interpreted type and its identification codes."""
-    found: dict[int, tuple[RoiCode, ...]] = {}
-    for item in header.get("RTROIObservationsSequence") or []:
-        kind = str(item.get("RTROIInterpretedType", "") or "")
+    by_number: dict[int, tuple[RoiCode, ...]] = {}
+    for item in items(header, "RTROIObservationsSequence"):
+        kind = text(item, "RTROIInterpretedType")
         codes = codes_in(item, "RTROIIdentificationCodeSequence")
         if kind:
             codes = (RoiCode(kind, "3006,00A4", f"RT ROI Interpreted Type {kind}"), *codes)
         number = item.get("ReferencedROINumber")
         if codes and number is not None:
-            found[int(number)] = found.get(int(number), ()) + codes
-    return found
+            by_number[int(number)] = by_number.get(int(number), ()) + codes
+    return by_number
 
 
-def _usual_distance(rois: list[list[npt.NDArray[np.float64]]]) -> float | None:
-    """The usual distance of axial planes over a whole structure set; ``None`` if no region has two."""
+def _usual_distance(rois: list[list[Doubles]]) -> float | None:
+    """The usual distance of axial planes over a whole structure set; ``None`` if no region lies in two."""
     gaps = [
         gap
         for loops in rois

@@ -7,55 +7,51 @@ from __future__ import annotations
 
 import re
 import warnings
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.codes import CODED_BY, CODES_OF_ROLES, codes_in
-from voxeldose.io.dicom.new_object import frame_of, series_ref
-from voxeldose.io.dicom.series import read_dicom_volume
+from voxeldose.io.dicom.header import count, items, text, whole_numbers
+from voxeldose.io.dicom.new_object import MAY_BE_EMPTY, study_reference
+from voxeldose.io.dicom.planes import image_axes
 from voxeldose.model.grid import Grid, towards_lps
+from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import Roi
 from voxeldose.model.roles import ROLES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
-    from highdicom.seg import SegmentDescription
+    from highdicom import Volume
+    from highdicom.seg import Segmentation, SegmentDescription
     from pydicom.dataelem import DataElement
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.dicom.new_object import SeriesRef
+    from voxeldose.io.dicom.new_object import StudyReference
     from voxeldose.model.roi import RoiSet
 
-__all__ = ["SegmentFound", "find_segments", "write_seg"]
+__all__ = ["Segment", "read_segments", "write_seg"]
 
 _CT = "1.2.840.10008.5.1.4.1.1.2"
+
+#: What highdicom and what it calls raise for files that they cannot make sense of.
+_FAILURES = (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError, OSError)
 
 #: A voxel belongs to a segment if at least this part of it belongs to the region.
 OCCUPIED = 0.5
 
 
-#: Type 2 attributes that de-identified files may lack and a SEG must have, empty if nobody knows.
-_MAY_BE_EMPTY = (
-    "AccessionNumber",
-    "PatientBirthDate",
-    "PatientID",
-    "PatientName",
-    "PatientSex",
-    "ReferringPhysicianName",
-    "StudyDate",
-    "StudyID",
-    "StudyTime",
-)
-
-
-def write_seg(rois: RoiSet, path: str | Path, *, reference: str | Path | SeriesRef, fractional: bool = False) -> None:
+def write_seg(
+    rois: RoiSet, path: str | Path, *, reference: str | Path | StudyReference, fractional: bool = False
+) -> None:
     """Write regions as a DICOM SEG in the patient, study and frame of reference of an image series.
 
     Regions may overlap. Frames without any voxel of a segment are left out. How the regions were drawn is not known here;
@@ -73,9 +69,9 @@ def write_seg(rois: RoiSet, path: str | Path, *, reference: str | Path | SeriesR
         of the series. A grid without a frame of reference is accepted.
     path : path
         Of the file to write.
-    reference : path
-        Folder of the series whose patient, study and frame of reference the SEG takes: single-frame CT or PET, for
-        FRACTIONAL a reconstructed SPECT too.
+    reference : path or StudyReference
+        Folder of the series whose patient, study and frame of reference the SEG takes, or that series as read:
+        single-frame CT or PET, for FRACTIONAL a reconstructed SPECT too.
     fractional : bool
         Keep occupancies as fractions.
 
@@ -88,109 +84,152 @@ def write_seg(rois: RoiSet, path: str | Path, *, reference: str | Path | SeriesR
     InputError
         If the reference is not one series of images that a SEG can cite.
     """
-    import warnings
-
-    import highdicom as hd
-    from pydicom.uid import generate_uid
-
     if not len(rois):
         msg = "A DICOM SEG needs at least one region; this set has none."
-        raise QuantityError(msg)
-    where = series_ref(reference)
-    image, series = read_dicom_volume(where.path, series_uid=where.uid)
-    header = series.first
-    if not fractional and (int(header.get("NumberOfFrames", 1) or 1) > 1 or image.grid.frame_uid is None):
-        msg = f"{where.path}: a SEG needs a single-frame CT or PET series with a Frame of Reference UID (0020,0052)."
-        raise InputError(msg)
-    order, flipped = (0, 1, 2), list[int]()
-    masks: npt.NDArray[np.float32] | npt.NDArray[np.uint8]
-    if fractional:
-        masks, part = _fractions(rois)
-        frame = frame_of(part, header)
-        sources = [_citable(h, image.grid, frame) for h in series.headers]
-    else:
-        order, flipped = _axes_in_files(image.grid, header)
-        masks, part = _masks(rois, image.grid, slice_axis=order[0])
-        frame, sources = str(image.grid.frame_uid), list(series.headers)
-    for key in _MAY_BE_EMPTY:
-        if key not in sources[0]:
-            setattr(sources[0], key, None)
-    for each in sources:
-        if "SpecificCharacterSet" in each and not each.SpecificCharacterSet:
-            del each.SpecificCharacterSet  # empty means the default, which highdicom does not take
-    volume = hd.Volume(
-        masks,
-        part.affine_lps_mm,
-        "PATIENT",
-        frame_of_reference_uid=frame,
-        channels={"SegmentNumber": list(range(1, len(rois) + 1))},
-    )
-    volume = volume.permute_spatial_axes(order)
-    if flipped:
-        volume = volume.flip_spatial(flipped)
+        raise QuantityError(msg, code="regions-missing")
+    study = study_reference(reference)
+    content = _fractional_content(rois, study) if fractional else _binary_content(rois, study)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
         try:
-            made = hd.seg.Segmentation(
-                source_images=sources,
-                pixel_array=volume,
-                segmentation_type="FRACTIONAL" if fractional else "BINARY",
-                fractional_type="OCCUPANCY",
-                max_fractional_value=255,
-                segment_descriptions=[_segment(number, roi) for number, roi in enumerate(rois, 1)],
-                series_instance_uid=generate_uid(),
-                series_number=int(header.get("SeriesNumber", 0) or 0) + 900,
-                sop_instance_uid=generate_uid(),
-                instance_number=1,
-                manufacturer="voxeldose",
-                manufacturer_model_name="voxeldose",
-                software_versions=__version__,
-                device_serial_number=__version__,
-                content_label="ROIS",
-                content_description="Regions of interest",
-                series_description="voxeldose regions",
-            )
+            seg = _segmentation(content, rois, count(study.header, "SeriesNumber", 0) + 900)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             why = str(error).splitlines()[0]
-            msg = f"{where.path}: headers do not allow a SEG that cites them ({why}). Export the series again with all its attributes."
-            raise InputError(msg) from error
-        for item, roi in zip(made.SegmentSequence, rois, strict=True):
+            msg = (
+                f"{study.series.folder}: headers do not allow a SEG that cites them ({why}). Export the series again with "
+                "all its attributes."
+            )
+            raise InputError(msg, code="headers-insufficient") from error
+        for item, roi in zip(seg.SegmentSequence, rois, strict=True):
             item.SegmentDescription = f"role={roi.role}"
-        if sources[0].SOPClassUID != header.SOPClassUID:
-            made.walk(partial(_cite, uid=str(header.SOPInstanceUID), sop_class=str(header.SOPClassUID)))
-        made.save_as(path)
+        cited, sop_class = study.instances[0], str(content.sources[0].SOPClassUID)
+        if sop_class != cited.sop_class_uid:
+            seg.walk(partial(_cite, uid=cited.sop_instance_uid, sop_class=cited.sop_class_uid))
+        seg.save_as(path)
+
+
+@dataclass(frozen=True, eq=False)
+class _Content:
+    """What a SEG holds: the pixels of every segment, and the images that it cites."""
+
+    volume: Volume
+    sources: Sequence[Dataset]
+    is_fractional: bool
+
+
+def _fractional_content(rois: RoiSet, study: StudyReference) -> _Content:
+    """Occupancies on the regions' own grid."""
+    spacing_of = study.grid
+    masks, part = _fractions(rois)
+    frame = study.frame_uid_for(part)
+    sources = [_citable(h, spacing_of, frame) for h in study.series.headers]
+    return _Content(_volume(masks, part, frame), _complete(sources), is_fractional=True)
+
+
+def _binary_content(rois: RoiSet, study: StudyReference) -> _Content:
+    """Masks on the voxels of the series, in the orientation of its images, as viewers expect."""
+    header, frame = study.header, study.grid.frame_uid
+    if count(header, "NumberOfFrames", 1) > 1 or frame is None:
+        msg = f"{study.series.folder}: a SEG needs a single-frame CT or PET series with a Frame of Reference UID (0020,0052)."
+        raise InputError(msg, code="images-not-citable")
+    order, flipped = _axes_in_files(study.grid, header)
+    masks, part = _masks(rois, study.grid, slice_axis=order[0])
+    volume = _volume(masks, part, frame).permute_spatial_axes(order)
+    volume = volume.flip_spatial(flipped) if flipped else volume
+    return _Content(volume, _complete([_copied(h) for h in study.series.headers]), is_fractional=False)
+
+
+def _volume(masks: npt.NDArray[np.float32] | npt.NDArray[np.uint8], part: Grid, frame: str) -> Volume:
+    import highdicom as hd
+
+    numbers = list(range(1, masks.shape[-1] + 1))
+    return hd.Volume(
+        masks, part.affine_lps_mm, "PATIENT", frame_of_reference_uid=frame, channels={"SegmentNumber": numbers}
+    )
+
+
+def _segmentation(content: _Content, rois: RoiSet, series_number: int) -> Segmentation:
+    import highdicom as hd
+    from pydicom.uid import generate_uid
+
+    return hd.seg.Segmentation(
+        source_images=content.sources,
+        pixel_array=content.volume,
+        segmentation_type="FRACTIONAL" if content.is_fractional else "BINARY",
+        fractional_type="OCCUPANCY",
+        max_fractional_value=255,
+        segment_descriptions=[_segment(number, roi) for number, roi in enumerate(rois, 1)],
+        series_instance_uid=generate_uid(),
+        series_number=series_number,
+        sop_instance_uid=generate_uid(),
+        instance_number=1,
+        manufacturer="voxeldose",
+        manufacturer_model_name="voxeldose",
+        software_versions=__version__,
+        device_serial_number=__version__,
+        content_label="ROIS",
+        content_description="Regions of interest",
+        series_description="voxeldose regions",
+    )
 
 
 def _cite(item: Dataset, element: DataElement, *, uid: str, sop_class: str) -> None:
-    if element.keyword == "ReferencedSOPClassUID" and str(item.get("ReferencedSOPInstanceUID", "")) == uid:
+    if element.keyword == "ReferencedSOPClassUID" and text(item, "ReferencedSOPInstanceUID") == uid:
         element.value = sop_class
 
 
+def _copied(header: Dataset) -> Dataset:
+    """A header whose attributes can be replaced by :func:`_put` without a change of the one that was read."""
+    from pydicom import Dataset
+
+    copy = Dataset()
+    copy.update(header)
+    return copy
+
+
+def _put(header: Dataset, keyword: str, value: object) -> None:
+    """Replace an attribute; setting it would change an element that the original shares."""
+    if keyword in header:
+        del header[keyword]
+    setattr(header, keyword, value)
+
+
+def _complete(sources: Sequence[Dataset]) -> Sequence[Dataset]:
+    """Copies of headers with what highdicom asks for: attributes that de-identified files may lack and a SEG must have."""
+    for key in MAY_BE_EMPTY:
+        if key not in sources[0]:
+            setattr(sources[0], key, None)
+    for source in sources:
+        if "SpecificCharacterSet" in source and not source.SpecificCharacterSet:
+            del source.SpecificCharacterSet  # empty means the default, which highdicom does not take
+    return sources
+
+
 def _citable(header: Dataset, grid: Grid, frame: str) -> Dataset:
-    """A header that highdicom accepts as a source.
+    """A copy of a header that highdicom accepts as a source.
 
     One without frame of reference gets that of the other objects; a SPECT, which keeps its place in another sequence and
     has all frames in one file, is shown as one image.
     """
-    from copy import copy
-
-    from pydicom import Dataset
-
-    made = Dataset()
-    made.update(copy(header))
-    made.FrameOfReferenceUID = frame
-    if not made.get("SliceThickness"):
-        made.SliceThickness = round(grid.spacing_mm[0], 6)
+    shown = _copied(header)
+    _put(shown, "FrameOfReferenceUID", frame)
+    if not shown.get("SliceThickness"):
+        _put(shown, "SliceThickness", round(grid.spacing_mm[0], 6))
     if header.get("Modality") != "NM":
-        return made
-    made.SOPClassUID = _CT  # put right in the references afterwards
-    if "NumberOfFrames" in made:
-        del made.NumberOfFrames
-    made.SliceThickness = made.SpacingBetweenSlices = round(grid.spacing_mm[0], 6)
-    made.PixelSpacing = [round(v, 6) for v in grid.spacing_mm[1:]]
-    made.ImagePositionPatient = [round(float(v), 6) for v in grid.points_lps_mm((0, 0, 0))]
-    made.ImageOrientationPatient = [round(float(v), 9) for v in (*grid.directions[:, 2], *grid.directions[:, 1])]
-    return made
+        return shown
+    if "NumberOfFrames" in shown:
+        del shown.NumberOfFrames
+    row, column = grid.directions[:, 2], grid.directions[:, 1]
+    for keyword, value in (
+        ("SOPClassUID", _CT),  # put right in the references afterwards
+        ("SliceThickness", round(grid.spacing_mm[0], 6)),
+        ("SpacingBetweenSlices", round(grid.spacing_mm[0], 6)),
+        ("PixelSpacing", [round(v, 6) for v in grid.spacing_mm[1:]]),
+        ("ImagePositionPatient", [round(float(v), 6) for v in grid.points_lps_mm((0, 0, 0))]),
+        ("ImageOrientationPatient", [round(float(v), 9) for v in (*row, *column)]),
+    ):
+        _put(shown, keyword, value)
+    return shown
 
 
 def _fractions(rois: RoiSet) -> tuple[npt.NDArray[np.float32], Grid]:
@@ -199,14 +238,13 @@ def _fractions(rois: RoiSet) -> tuple[npt.NDArray[np.float32], Grid]:
     ends = []
     for roi in rois:
         first.require_same_frame(roi.grid, f"ROIs {rois.rois[0].name!r} and {roi.name!r}")
-        corner = first.indices(roi.grid.points_lps_mm((0, 0, 0)))
-        same = first.window(np.rint(corner).astype(int).tolist(), roi.grid.shape)
+        same = first.window(first.first_voxel_of(roi.grid).tolist(), roi.grid.shape)
         if not same.matches(roi.grid):
             msg = (
                 f"ROI {roi.name!r} lies on another lattice than {rois.rois[0].name!r}; a SEG has one. Resample both to one "
                 "grid with resample.roi_onto(roi, grid)."
             )
-            raise GeometryError(msg)
+            raise GeometryError(msg, code="grid-differs", roi=roi.name)
         ends.append(roi.grid.points_lps_mm(np.array([(0, 0, 0), [n - 1 for n in roi.grid.shape]])))
     window = first.extended_to(np.concatenate(ends))
     return np.stack([roi.on_window(window) for roi in rois], axis=-1), window
@@ -233,8 +271,7 @@ def _axes_in_files(grid: Grid, header: Dataset) -> tuple[tuple[int, int, int], l
 
     Readers turn images towards LPS; a SEG has the orientation of its source images, as viewers expect.
     """
-    both = np.array([float(v) for v in header.ImageOrientationPatient])
-    row, column = both[:3], both[3:]
+    row, column = image_axes(header, "reference series")
     cosines = grid.directions.T @ np.stack([np.cross(row, column), column, row], axis=1)
     order = np.abs(cosines).argmax(axis=0)
     flipped = [n for n in range(3) if cosines[order[n], n] < 0]
@@ -243,7 +280,7 @@ def _axes_in_files(grid: Grid, header: Dataset) -> tuple[tuple[int, int, int], l
 
 def _masks(rois: RoiSet, grid: Grid, *, slice_axis: int) -> tuple[npt.NDArray[np.uint8], Grid]:
     """Masks (nk, nj, ni, n) on whole slices of ``grid``, from the first to the last slice that holds a region."""
-    boxes = [_box(roi, grid) for roi in rois]
+    boxes = [_place(roi, grid) for roi in rois]
     low = min(box[slice_axis].start for box in boxes)
     high = max(box[slice_axis].stop for box in boxes)
     start, shape = [0, 0, 0], list(grid.shape)
@@ -256,13 +293,14 @@ def _masks(rois: RoiSet, grid: Grid, *, slice_axis: int) -> tuple[npt.NDArray[np
                 f"ROI {roi.name!r} fills no voxel by half (at most {roi.occupancy.max():.2f}), so it would be empty in "
                 "a SEG; write it on a series with smaller voxels, or leave it out."
             )
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="roi-empty", roi=roi.name)
         k, j, i = (slice(s.start - first, s.stop - first) for s, first in zip(box, start, strict=True))
         masks[k, j, i, n] = inside
     return masks, grid.window(start, shape)
 
 
-def _box(roi: Roi, grid: Grid) -> tuple[slice, slice, slice]:
+def _place(roi: Roi, grid: Grid) -> tuple[slice, slice, slice]:
+    """Where a region lies in an array on ``grid``."""
     grid.require_same_frame(roi.grid, f"ROI {roi.name!r} and the reference series")
     try:
         return grid.slices_of(roi.grid)
@@ -271,11 +309,11 @@ def _box(roi: Roi, grid: Grid) -> tuple[slice, slice, slice]:
             f"ROI {roi.name!r} (spacing {roi.grid.spacing_mm} mm in k, j, i) does not lie on voxels of the reference "
             f"series ({grid.spacing_mm} mm, shape {grid.shape}); resample it first with resample.roi_onto(roi, grid)."
         )
-        raise GeometryError(msg) from error
+        raise GeometryError(msg, code="grid-differs", roi=roi.name) from error
 
 
-class SegmentFound(NamedTuple):
-    """One segment of a file, in the house's order of axes, cropped; ``whole`` is the grid of all frames."""
+class Segment(NamedTuple):
+    """One segment of a file, in LPS+ (k, j, i) order, cropped; ``whole`` is the grid of all frames."""
 
     number: int
     label: str
@@ -285,7 +323,7 @@ class SegmentFound(NamedTuple):
 
 
 @refusing_damage
-def find_segments(path: Path) -> list[SegmentFound]:
+def read_segments(path: Path) -> list[Segment]:
     """Every segment of a SEG: binary, fractional (scaled to 0-1) or label map; overlap is kept.
 
     Frames that the file leaves out, as writers do for empty slices, are empty.
@@ -295,44 +333,88 @@ def find_segments(path: Path) -> list[SegmentFound]:
     InputError
         If it cannot be read or decoded, or its frames do not lie in one regular volume.
     """
-    import highdicom
-
+    segments = []
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        try:
-            seg = highdicom.seg.segread(path)
-            is_fractional = str(seg.SegmentationType) == "FRACTIONAL"
-            dtype = np.float32 if is_fractional else np.uint8
-            remarks = _notes(seg) if is_fractional else ()
-            found = []
-            for number in (int(n) for n in seg.segment_numbers if int(n) > 0):
-                volume = seg.get_volume(
-                    segment_numbers=[number], combine_segments=False, rescale_fractional=is_fractional, dtype=dtype
-                )
-                values = np.asarray(volume.array)[..., 0]
-                if not values.any():
-                    continue
-                uid = volume.frame_of_reference_uid
-                lattice = Grid(values.shape, np.asarray(volume.affine), str(uid) if uid else None)
-                turned, grid = towards_lps(values, lattice)
-                description = seg.get_segment_description(number)
-                label = str(description.segment_label)
-                said = re.search(r"role=(\w+)", str(description.get("SegmentDescription", "")))
-                role = said.group(1) if said and said.group(1) in ROLES else None
-                codes = tuple(code for key in CODED_BY for code in codes_in(description, key))
-                region = Roi(label, "other", turned, grid, remarks, source_name=label, codes=codes)
-                found.append(SegmentFound(number, label, role, region, grid))
-        except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError, OSError) as error:
-            why = str(error).splitlines()[0]
-            msg = f"{path}: cannot be read as DICOM SEG ({why}). Export it uncompressed, or as a label map in NIfTI."
-            raise InputError(msg) from error
-    if not found:
+        seg = _opened(path)
+        _require_whole(seg, path)
+        is_fractional = text(seg, "SegmentationType") == "FRACTIONAL"
+        remarks = _remarks(seg) if is_fractional else ()
+        for number in (int(n) for n in seg.segment_numbers if int(n) > 0):
+            volume, description = _segment_in(seg, number, path, is_fractional=is_fractional)
+            values = np.asarray(volume.array)[..., 0]
+            if not values.any():
+                continue
+            uid = volume.frame_of_reference_uid
+            turned, grid = towards_lps(values, Grid(values.shape, volume.affine, str(uid) if uid else None))
+            label = str(description.segment_label)
+            stated = re.search(r"role=(\w+)", text(description, "SegmentDescription"))
+            role = stated.group(1) if stated and stated.group(1) in ROLES else None
+            codes = tuple(code for key in CODED_BY for code in codes_in(description, key))
+            region = Roi(label, "other", turned, grid, remarks, source_name=label, codes=codes)
+            segments.append(Segment(number, label, role, region, grid))
+    if not segments:
         msg = f"{path}: every segment is empty."
-        raise InputError(msg)
-    return found
+        raise InputError(msg, code="regions-missing")
+    return segments
 
 
-def _notes(seg: Dataset) -> tuple[str, ...]:
-    if str(seg.get("SegmentationFractionalType", "")) != "PROBABILITY":
+def _opened(path: Path) -> Segmentation:
+    from highdicom.seg import segread
+
+    try:
+        return segread(path)
+    except _FAILURES as error:
+        raise _refusal(path, error) from error
+
+
+def _require_whole(seg: Segmentation, path: Path) -> None:
+    """Refuse frames that nothing describes, or that belong to a segment that the file does not name.
+
+    They would be left out, and a region would change in silence.
+    """
+    frames = items(seg, "PerFrameFunctionalGroupsSequence")
+    stored = count(seg, "NumberOfFrames", 1)
+    if stored != len(frames):
+        msg = f"{path}: {stored} frames are stored and {len(frames)} described; export the segmentation again."
+        raise InputError(msg, code="frames-undescribed", stored=stored, described=len(frames))
+    cited = {
+        number
+        for frame in frames
+        for item in items(frame, "SegmentIdentificationSequence")
+        for number in whole_numbers(item, "ReferencedSegmentNumber")
+    }
+    unnamed = cited - {int(n) for n in seg.segment_numbers}
+    if unnamed:
+        listed = ", ".join(str(n) for n in sorted(unnamed))
+        msg = (
+            f"{path}: frames belong to segments that the file does not name ({listed}); export the segmentation again."
+        )
+        raise InputError(msg, code="segments-undescribed", segments=tuple(sorted(unnamed)))
+
+
+def _segment_in(
+    seg: Segmentation, number: int, path: Path, *, is_fractional: bool
+) -> tuple[Volume, SegmentDescription]:
+    """The whole volume of one segment, and how the file describes it."""
+    dtype = np.float32 if is_fractional else np.uint8
+    try:
+        volume = seg.get_volume(
+            segment_numbers=[number], combine_segments=False, rescale_fractional=is_fractional, dtype=dtype
+        )
+        return volume, seg.get_segment_description(number)
+    except _FAILURES as error:
+        raise _refusal(path, error) from error
+
+
+def _refusal(path: Path, error: Exception) -> InputError:
+    why = (str(error).splitlines() or [""])[0]
+    msg = f"{path}: cannot be read as DICOM SEG ({why}). Export it uncompressed, or as a label map in NIfTI."
+    return InputError(msg, code="file-damaged")
+
+
+def _remarks(seg: Dataset) -> tuple[Remark, ...]:
+    if text(seg, "SegmentationFractionalType") != "PROBABILITY":
         return ()
-    return ("The SEG holds probabilities; they are taken as the part of each voxel that belongs to the segment.",)
+    sentence = "The SEG holds probabilities; they are taken as the part of each voxel that belongs to the segment."
+    return (Remark("probability-taken-as-occupancy", {}, sentence),)

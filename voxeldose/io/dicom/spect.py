@@ -34,7 +34,7 @@ from voxeldose.model.volume import ActivityMap, CountMap, Volume
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
-    from voxeldose.model.volume import FloatArray
+    from voxeldose.model.arrays import Floats
 
 __all__ = ["nm_activity", "nm_volume", "read_spect"]
 
@@ -82,10 +82,10 @@ def read_spect(
 
 def nm_activity(series: Series, *, zone: tzinfo, options: SpectOptions) -> CountMap | ActivityMap:
     """:func:`read_spect` of a series already found."""
-    found = _load(series, options)
+    found = _load_volume(series, options)
     header, grid = series.first, found.grid
     nuclide = nuclide_of(header)
-    started = _started(header, zone)
+    started = _acquisition_start(header, zone)
     remarks = (*found.remarks, *zone_remarks(header, zone))
     if not found.is_bq_per_ml:
         return CountMap(found.values, grid, radionuclide=nuclide, at=started, remarks=remarks)
@@ -105,11 +105,11 @@ def nm_activity(series: Series, *, zone: tzinfo, options: SpectOptions) -> Count
 
 def nm_volume(series: Series) -> Volume:
     """Stored value times slope plus intercept, or by the mapping to Bq/mL, of a reconstructed NM series."""
-    found = _load(series, SpectOptions())
+    found = _load_volume(series, SpectOptions())
     return Volume(found.values, found.grid, remarks=found.remarks)
 
 
-def _started(header: Dataset, zone: tzinfo) -> datetime | None:
+def _acquisition_start(header: Dataset, zone: tzinfo) -> datetime | None:
     at = instant(header, "AcquisitionDate", "AcquisitionTime", zone)
     return at or whole_instant(header.get("AcquisitionDateTime"), stated_zone(header) or zone)
 
@@ -118,13 +118,13 @@ def _started(header: Dataset, zone: tzinfo) -> datetime | None:
 class _Loaded:
     """One volume, remarks on it, and whether a mapping or units made its values Bq/mL."""
 
-    values: FloatArray
+    values: Floats
     grid: Grid
     remarks: tuple[Remark, ...]
     is_bq_per_ml: bool
 
 
-def _load(series: Series, options: SpectOptions) -> _Loaded:
+def _load_volume(series: Series, options: SpectOptions) -> _Loaded:
     """The volume of a reconstructed NM series, scaled."""
     for path, header in zip(series.paths, series.headers, strict=True):
         _require_volume(header, str(path))
@@ -161,7 +161,7 @@ def _frames_of(path: Path, header: Dataset) -> list[Plane]:
     frames = max(count(header, "NumberOfFrames", 1), 1)
     grouped = "SharedFunctionalGroupsSequence" in header or "PerFrameFunctionalGroupsSequence" in header
     planes = [Plane(path, frame_header(header, n) if grouped else header, n) for n in range(frames)]
-    detectors = _placed_detectors(header)
+    detectors = _detectors_with_place(header)
     places = {tuple(vector(d, "ImagePositionPatient", 3, str(path))) for d in detectors}
     if frames > 1 and len(detectors) == len(places) == frames:
         planes = [Plane(path, _with_place(p.header, d), p.frame) for p, d in zip(planes, detectors, strict=True)]
@@ -186,11 +186,14 @@ def _places_differ(planes: list[Plane]) -> bool:
 
 def _by_spacing(
     planes: list[Plane], scales: list[tuple[float, float]], options: SpectOptions
-) -> tuple[FloatArray, Grid, tuple[Remark, ...]]:
+) -> tuple[Floats, Grid, tuple[Remark, ...]]:
     """Frames from the first one's position on, by Spacing Between Slices."""
     path, header = planes[0].path, planes[0].header
-    placed, of_place = _placed(header, str(path))
+    placed, of_place = _place_item(header, str(path))
     stored = stored_pixels(path)
+    if stored.ndim == 3 and len(stored) != len(planes):
+        msg = f"{path}: holds {len(stored)} frames where the header says {len(planes)}. Copy or export it again."
+        raise InputError(msg, code="pixels-differ", stored=len(stored), stated=len(planes))
     chosen, of_frames = _frames(header, stored.shape, options, str(path))
     row, column = image_axes(placed, str(path))
     spacing = pixel_spacing(header, str(path))
@@ -239,13 +242,13 @@ def _mapping(plane: Plane) -> _Scaled | None:
     )
 
 
-def _placed_detectors(header: Dataset) -> list[Dataset]:
+def _detectors_with_place(header: Dataset) -> list[Dataset]:
     return [d for d in items(header, "DetectorInformationSequence") if d.get("ImagePositionPatient")]
 
 
-def _placed(header: Dataset, where: str) -> tuple[Dataset, tuple[Remark, ...]]:
+def _place_item(header: Dataset, where: str) -> tuple[Dataset, tuple[Remark, ...]]:
     """The item that holds position and orientation: of the detector, or the file's own top level."""
-    detectors = _placed_detectors(header)
+    detectors = _detectors_with_place(header)
     if not detectors and header.get("ImagePositionPatient"):
         sentence = "Position and orientation are those at the top of the NM file; its detectors have none."
         return header, (Remark("spect-place-of-file", {}, sentence),)

@@ -1,4 +1,4 @@
-"""Results as a DICOM structured report: TID 1500, a measurement group a region, each pointing at its segment.
+"""Results as a DICOM structured report: TID 1500, one measurement group per region, each pointing at its segment.
 
 Codes are from PS3.16 where it has one: Absorbed Dose (128513, DCM; CID 7469) with the derivations of CID 7464 (mean, minimum,
 maximum, median, standard deviation), Volume (118565006, SCT; CID 7469), Mass (118538004, SCT). DICOM has no code for what
@@ -11,9 +11,10 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.io.dicom.codes import codes_of_role
-from voxeldose.io.dicom.new_object import series_ref
+from voxeldose.io.dicom.new_object import study_reference
+from voxeldose.model.roles import LIVER_ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
     from pydicom.sr.coding import Code
 
-    from voxeldose.io.dicom.new_object import SeriesRef
+    from voxeldose.io.dicom.new_object import StudyReference
     from voxeldose.model.assessment import Assessment, RoiMetrics
 
 __all__ = ["SCHEME", "write_sr"]
@@ -89,7 +90,6 @@ _PROCEDURES = {
     "NM": ("49118-3", "LN", "NM unspecified body region"),
 }
 _ANY_PROCEDURE = ("363679005", "SCT", "Imaging procedure")
-_LIVER_ROLES = ("tumor", "liver", "normal_liver", "perfused", "segment")
 
 
 def write_sr(
@@ -97,7 +97,7 @@ def write_sr(
     path: str | Path,
     *,
     seg: str | Path,
-    reference: str | Path | SeriesRef,
+    reference: str | Path | StudyReference,
     modality: str | None = None,
 ) -> None:
     """Write an assessment as a Comprehensive 3D SR after TID 1500 (Measurement Report).
@@ -113,8 +113,8 @@ def write_sr(
     seg : path
         The SEG that holds the regions, as :func:`voxeldose.write_seg` writes it; a region that it lacks gets a group of
         measurements without a segment.
-    reference : path
-        Folder of the series that the SEG cites.
+    reference : path or StudyReference
+        Folder of the series that the SEG cites, or that series as read.
     modality : str, optional
         Of the image that showed the activity, ``PT`` or ``NM``; that of the reference without it.
 
@@ -130,26 +130,19 @@ def write_sr(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
         regions = dcmread(seg)
-        series = series_ref(reference).series()
-        procedure = _PROCEDURES.get(modality or series.modality, _ANY_PROCEDURE)
-        device = hd.sr.ObserverContext(
-            _code(("121007", "DCM", "Device")),
-            hd.sr.DeviceObserverIdentifyingAttributes(
-                generate_uid(entropy_srcs=["voxeldose", __version__]),
-                name="voxeldose",
-                manufacturer_name="voxeldose",
-                model_name="voxeldose",
-                serial_number=__version__,
-            ),
-        )
+        study = study_reference(reference)
+        procedure = _PROCEDURES.get(modality or study.modality, _ANY_PROCEDURE)
+        images = [h for h in study.series.headers if h.get("StudyInstanceUID") == regions.StudyInstanceUID]
         report = hd.sr.MeasurementReport(
-            observation_context=hd.sr.ObservationContext(observer_device_context=device),
+            observation_context=hd.sr.ObservationContext(observer_device_context=_observer()),
             procedure_reported=_code(procedure),
-            imaging_measurements=[_group(name, m, result, regions, series.uid) for name, m in result.rois.items()],
+            imaging_measurements=[
+                _group(name, m, result, regions, study.series_uid) for name, m in result.rois.items()
+            ],
             title=_code(("126000", "DCM", "Imaging Measurement Report")),
         )
-        made = hd.sr.Comprehensive3DSR(
-            evidence=[regions, *(h for h in series.headers if h.get("StudyInstanceUID") == regions.StudyInstanceUID)],
+        document = hd.sr.Comprehensive3DSR(
+            evidence=[regions, *images],
             content=report,
             series_instance_uid=generate_uid(),
             series_number=901,
@@ -161,8 +154,25 @@ def write_sr(
             software_versions=__version__,
             series_description="voxeldose measurements",
         )
-        made.CodingSchemeIdentificationSequence = [_scheme()]
-        made.save_as(path)
+        document.CodingSchemeIdentificationSequence = [_scheme()]
+        document.save_as(path)
+
+
+def _observer() -> Any:
+    """voxeldose, as the device that measured."""
+    import highdicom as hd
+    from pydicom.uid import generate_uid
+
+    return hd.sr.ObserverContext(
+        _code(("121007", "DCM", "Device")),
+        hd.sr.DeviceObserverIdentifyingAttributes(
+            generate_uid(entropy_srcs=["voxeldose", __version__]),
+            name="voxeldose",
+            manufacturer_name="voxeldose",
+            model_name="voxeldose",
+            serial_number=__version__,
+        ),
+    )
 
 
 def _group(name: str, metrics: RoiMetrics, result: Assessment, regions: Dataset, series_uid: str) -> Any:
@@ -178,7 +188,7 @@ def _group(name: str, metrics: RoiMetrics, result: Assessment, regions: Dataset,
         ),
         "measurements": _measurements(metrics),
     }
-    sites = [hd.sr.FindingSite(_code(("10200004", "SCT", "Liver")))] if metrics.role in _LIVER_ROLES else None
+    sites = [hd.sr.FindingSite(_code(("10200004", "SCT", "Liver")))] if metrics.role in LIVER_ROLES else None
     number = next((int(s.SegmentNumber) for s in regions.SegmentSequence if s.SegmentLabel == name[:64]), None)
     if number is None:
         return hd.sr.MeasurementsAndQualitativeEvaluations(**common, finding_sites=sites)
@@ -196,12 +206,12 @@ def _group(name: str, metrics: RoiMetrics, result: Assessment, regions: Dataset,
 def _measurements(metrics: RoiMetrics) -> list[Any]:
     import highdicom as hd
 
-    found = []
+    measurements = []
     for row in _ROWS:
         value = getattr(metrics, row.key)
         if value is None or not math.isfinite(value):
             continue
-        found.append(
+        measurements.append(
             hd.sr.Measurement(
                 _code(row.name),
                 float(f"{value:.9g}"),
@@ -210,7 +220,7 @@ def _measurements(metrics: RoiMetrics) -> list[Any]:
                 method=_code(row.method) if row.method else None,
             )
         )
-    return found
+    return measurements
 
 
 def _scheme() -> Dataset:

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from voxeldose.dose.engines.rays.table import END, LONGEST_RAY_MM, STEPS_PER_MM, energy_table, points, rays_for
+from voxeldose.dose.engines.threads import processors
+from voxeldose.model.grid import voxels_met
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
 
 if TYPE_CHECKING:
+    from voxeldose.model.arrays import Doubles, Integers, Mask
     from voxeldose.model.grid import Grid
     from voxeldose.model.volume import DecayMap
 
 __all__ = ["Cells", "cells_near", "energy_from_cells", "lattice_around", "places"]
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 #: Rays in all below which each part takes more of them, up to the most: a single hot cell has no neighbours whose errors
 #: cancel its own.
@@ -42,9 +40,9 @@ class Cells:
 
     grid: Grid
     index: Integers
-    amounts: Floats
+    amounts: Doubles
 
-    def some(self, chosen: npt.NDArray[np.bool_]) -> Cells:
+    def some(self, chosen: Mask) -> Cells:
         """Part of them."""
         return Cells(self.grid, self.index[chosen], self.amounts[chosen])
 
@@ -61,7 +59,7 @@ def cells_near(decays: DecayMap, grid: Grid) -> Cells:
     return Cells(decays.grid, index, values[tuple(index.T)].astype(np.float64))
 
 
-def _reach(cell: Grid, grid: Grid) -> Floats:
+def _reach(cell: Grid, grid: Grid) -> Doubles:
     """Farthest that a ray ends from the middle of its cell, in voxels of ``grid`` along each axis."""
     matrix, _ = cell.to_index_of(grid)
     unit = matrix / np.array(cell.spacing_mm)
@@ -77,19 +75,18 @@ def lattice_around(cells: Cells, grid: Grid) -> Grid:
     first, last = at.min(axis=0), at.max(axis=0)
     low = np.maximum(first - reach, np.minimum(first - half, -0.5))
     high = np.minimum(last + reach, np.maximum(last + half, np.array(grid.shape) - 0.5))
-    start, stop = np.floor(low + 0.5 - 1e-6).astype(int), np.ceil(high + 0.5 + 1e-6).astype(int)
-    return grid.window(start.tolist(), (stop - start).tolist())
+    start, end = voxels_met(np.stack([low, high]), with_touched=True)
+    return grid.window(start.tolist(), (end - start + 1).tolist())
 
 
 def places(cells: Cells, around: Grid) -> Integers:
     """Where each cell lies in voxels of a grid on the same lattice, (n, 3)."""
-    first = np.rint(cells.grid.indices(around.points_lps_mm((0, 0, 0)))).astype(np.int64)
-    return np.asarray(cells.index - first, np.int64)
+    return np.asarray(cells.index - cells.grid.first_voxel_of(around), np.int64)
 
 
 def energy_from_cells(
-    kernel: PointKernel, cells: Cells, lattice: Grid, tau: Floats, rays: int | None, threads: int | None
-) -> Floats:
+    kernel: PointKernel, cells: Cells, lattice: Grid, tau: Doubles, rays: int | None, threads: int | None
+) -> Doubles:
     """Energy that rays from the cells leave in each voxel of a lattice, in units of the energy of one decay.
 
     Parameters
@@ -101,7 +98,7 @@ def energy_from_cells(
     lattice : Grid
         Any, sheared ones too.
     tau : ndarray, lattice.shape
-        Water-equivalent length a mm; :data:`END` where there is nothing.
+        Water-equivalent mm per mm; :data:`END` where there is nothing.
     rays : int, optional
         Rays from each part of a cell, a power of two. Without it by the part's size, more if there are few.
     threads : int, optional
@@ -111,7 +108,7 @@ def energy_from_cells(
     -------
     ndarray, lattice.shape
     """
-    from voxeldose._compiled.rays import spread_from_cells
+    from voxeldose._compiled.rays import trace_from_cells
 
     matrix, offset = cells.grid.to_index_of(lattice)
     parts = _parts(cells.grid, lattice)
@@ -129,18 +126,18 @@ def energy_from_cells(
     reach = np.ceil(_reach(cells.grid, lattice)).astype(int) + 1
     plane = closed.shape[1] * closed.shape[2]
 
-    def work(part: slice) -> tuple[int, Floats]:
+    def work(part: slice) -> tuple[int, Doubles]:
         middle = centres[part]
         first = max(0, int(middle[:, 0].min()) - int(reach[0])) * plane
         last = min(closed.shape[0], int(middle[:, 0].max()) + int(reach[0]) + 2) * plane
         window = np.zeros(last - first)
-        spread_from_cells(middle, amounts[part], start, speed, ends, closed, limits, table, window, first)
+        trace_from_cells(middle, amounts[part], start, speed, ends, closed, limits, table, window, first)
         return first, window
 
     total = np.zeros(closed.size)
     edges = [amounts.size * n // _PARTS for n in range(_PARTS + 1)]
     shared = [slice(a, b) for a, b in itertools.pairwise(edges) if b > a]
-    with ThreadPoolExecutor(threads or int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(threads or processors()) as pool:
         for first, window in pool.map(work, shared):
             total[first : first + window.size] += window
     return total.reshape(closed.shape)[1:-1, 1:-1, 1:-1]
@@ -157,7 +154,7 @@ def _parts(cell: Grid, lattice: Grid) -> Integers:
     return np.asarray(np.maximum(1, np.rint(ratio)), np.int64)
 
 
-def _split(cells: Cells, parts: Integers) -> tuple[Floats, Floats]:
+def _split(cells: Cells, parts: Integers) -> tuple[Doubles, Doubles]:
     """Middle of each part in cells (n, 3), and what it emits (n,)."""
     middles = [(np.arange(n) + 0.5) / n - 0.5 for n in parts]
     inside = np.stack(np.meshgrid(*middles, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -165,8 +162,8 @@ def _split(cells: Cells, parts: Integers) -> tuple[Floats, Floats]:
     return at, np.repeat(cells.amounts / len(inside), len(inside))
 
 
-def _lines(points: Floats, spacing_mm: Floats, matrix: Floats) -> tuple[Floats, Floats, Floats]:
-    """``start``, ``speed`` and ``ends`` of :func:`voxeldose._compiled.rays.spread_from_cells`."""
+def _lines(points: Doubles, spacing_mm: Doubles, matrix: Doubles) -> tuple[Doubles, Doubles, Doubles]:
+    """``start``, ``speed`` and ``ends`` of :func:`voxeldose._compiled.rays.trace_from_cells`."""
     cosine, azimuth, start = points[:, 0], points[:, 1] * (math.pi / 2), points[:, 2:] - 0.5
     sine = np.sqrt(1 - cosine**2)
     speed = np.stack((cosine, sine * np.cos(azimuth), sine * np.sin(azimuth)), axis=1) / spacing_mm

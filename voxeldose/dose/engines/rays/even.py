@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.ndimage import uniform_filter
 
 from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.engines.rays.cells import Cells, places
+from voxeldose.model.densities import AIR_G_PER_ML
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV, Radionuclide
-from voxeldose.model.volume import AIR_G_PER_ML, DecayMap
+from voxeldose.model.volume import DecayMap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from voxeldose.model.arrays import Doubles, Mask, Reals
     from voxeldose.model.grid import Grid
 
 __all__ = ["Even", "averaged_density", "even_surroundings", "spend_evenly"]
@@ -36,15 +37,13 @@ EVEN_WITHIN, GROUP_WIDTH, VOXEL_WITHIN = 0.006, 0.003, 0.02
 #: Voxels below which a convolution of their own costs more than their rays.
 _FEWEST = 1000
 
-Floats = npt.NDArray[np.floating[Any]]
-
 
 @dataclass(frozen=True, eq=False)
 class Even:
     """Voxels (a mask over the lattice) that have ``g_per_ml`` all around them."""
 
     g_per_ml: float
-    where: npt.NDArray[np.bool_]
+    where: Mask
 
 
 def spend_evenly(
@@ -52,10 +51,10 @@ def spend_evenly(
     cells: Cells,
     around: Grid,
     grid: Grid,
-    density: Floats,
-    range_factor: Callable[[npt.NDArray[np.float64]], npt.NDArray[np.float64]],
+    density: Reals,
+    range_factor: Callable[[Doubles], Doubles],
     radionuclide: Radionuclide,
-    energy: npt.NDArray[np.float64],
+    energy: Doubles,
 ) -> Cells:
     """Add to ``energy`` what cells in even surroundings leave, and return the others.
 
@@ -78,7 +77,7 @@ def spend_evenly(
         noise of density changes no dose.
     """
     at = places(cells, around)
-    wanted = np.rint(around.indices(grid.points_lps_mm((0, 0, 0)))).astype(int)
+    wanted = around.first_voxel_of(grid)
     low = np.minimum(at.min(axis=0), wanted).clip(0)
     high = np.maximum(at.max(axis=0) + 1, wanted + grid.shape).clip(None, around.shape)
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))  # nobody asks for what lies around
@@ -100,13 +99,13 @@ def spend_evenly(
     return cells.some(others[tuple((at - low).T)])
 
 
-def averaged_density(density: Floats, spacing_mm: Sequence[float]) -> Floats:
+def averaged_density(density: Reals, spacing_mm: Sequence[float]) -> Reals:
     """Density over a cube of about :data:`AVERAGED_MM` around each voxel; both in g/mL, (nk, nj, ni)."""
     return np.asarray(uniform_filter(density, [2 * round(AVERAGED_MM / 2 / s) + 1 for s in spacing_mm]))
 
 
 def even_surroundings(
-    amounts: Floats, averaged: Floats, density: Floats, spacing_mm: Sequence[float], reach_mm: float
+    amounts: Reals, averaged: Reals, density: Reals, spacing_mm: Sequence[float], reach_mm: float
 ) -> Iterator[Even]:
     """Groups of source voxels from which no ray meets another density than that of the group, to 0.9 %.
 
@@ -149,16 +148,16 @@ def even_surroundings(
             yield Even(float(np.median(averaged[where])), where)
 
 
-def _within(extreme: np.ufunc, values: Floats, steps: Sequence[int]) -> Floats:
+def _within(extreme: np.ufunc, values: Reals, steps: Sequence[int]) -> Reals:
     """Extreme over the box of so many voxels to either side along each axis."""
     for axis, reach in enumerate(steps):
-        found = np.moveaxis(values, axis, 0)
+        extremes = np.moveaxis(values, axis, 0)
         have = 0  # voxels to either side that are in already
         while have < reach:
             step = min(2 * have + 1, reach - have)
-            grown = found.copy()
-            extreme(grown[:-step], found[step:], out=grown[:-step])
-            extreme(grown[step:], found[:-step], out=grown[step:])
-            found, have = grown, have + step
-        values = np.moveaxis(found, 0, axis)
+            grown = extremes.copy()
+            extreme(grown[:-step], extremes[step:], out=grown[:-step])
+            extreme(grown[step:], extremes[:-step], out=grown[step:])
+            extremes, have = grown, have + step
+        values = np.moveaxis(extremes, 0, axis)
     return values

@@ -8,12 +8,15 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
+
+if TYPE_CHECKING:
+    from voxeldose.model.arrays import Doubles, Integers
 
 __all__ = [
     "END",
@@ -29,16 +32,13 @@ __all__ = [
     "rays_for",
 ]
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
-
 #: Media in which the rays' shares are fitted, and between which the range factor falls.
 LUNG_G_PER_ML, SOFT_TISSUE_G_PER_ML = 0.26, 1.05
 
 #: Rays end after this length, even in air.
 LONGEST_RAY_MM = 60.0
 
-#: Water-equivalent mm a mm of what ends a ray: the layer around the grid, and voxels without density.
+#: Water-equivalent mm per mm of what ends a ray: the layer around the grid, and voxels without density.
 END = 1e9
 
 #: Digital shift of the Sobol points: one of the best of several thousand in giving the exact energies across a plane and
@@ -48,15 +48,15 @@ _SHIFT, _SHIFT_BITS = (56092, 48850, 18532, 49035, 36444), 16
 #: Weights of the rays: layers are fitted down to this part of the dose deep in the source, with this ridge.
 _FITTED_DOSE, _RIDGE = 0.003, 0.01
 
-#: Rays a voxel, from this voxel size in mm on (cube root of the volume). Too few leave the first layers of lung beside a
+#: Rays per voxel, from this voxel size in mm on (cube root of the volume). Too few leave the first layers of lung next to a
 #: liver several per cent wrong while the liver looks fine; benchmarks/bench_density.py has the errors.
 _RAYS = ((2.5, 1024), (1.0, 512), (0.0, 256))
 
-#: Table of the energy within a radius: steps a mm.
+#: Table of the energy within a radius: steps per mm.
 STEPS_PER_MM = 100
 
 
-def points(number: int) -> Floats:
+def points(number: int) -> Doubles:
     """Sobol points ``(number, 5)`` in the unit cube: two for the direction, three for the start.
 
     Each lies in the middle of its one of ``number`` equal steps in every coordinate. Direction numbers: Joe and Kuo 2008 (doi:10.1137/070709359).
@@ -79,7 +79,7 @@ def points(number: int) -> Floats:
     return (points + 0.5) / number
 
 
-def rays_for(spacing_mm: Floats) -> int:
+def rays_for(spacing_mm: Doubles) -> int:
     """Rays that a voxel of this size takes."""
     size = float(np.prod(spacing_mm)) ** (1 / 3)
     return next(number for least, number in _RAYS if size >= least)
@@ -94,16 +94,16 @@ class Lines:
     the source and mm in each voxel crossed after it, of which the first ``count`` (rays,) are within the longest ray.
     """
 
-    start: Floats
-    speed: Floats
-    chord: Floats
-    leaving: Floats
+    start: Doubles
+    speed: Doubles
+    chord: Doubles
+    leaving: Doubles
     steps: Integers
-    length: Floats
+    length: Doubles
     count: Integers
 
 
-def trace(points: Floats, spacing_mm: Floats) -> Lines:
+def trace(points: Doubles, spacing_mm: Doubles) -> Lines:
     """Follow each ray from its start through the voxels of the first octant."""
     cosine, azimuth, start = points[:, 0], points[:, 1] * (math.pi / 2), points[:, 2:]
     sine = np.sqrt(1 - cosine**2)
@@ -119,7 +119,7 @@ def trace(points: Floats, spacing_mm: Floats) -> Lines:
     return Lines(start, speed, before + at[:, 0], at[:, 0], steps, np.diff(at[:, : most + 1], axis=1), count)
 
 
-def energy_table(kernel: PointKernel, longest_chord: float) -> Floats:
+def energy_table(kernel: PointKernel, longest_chord: float) -> Doubles:
     """Energy within a radius in water and its integral, far enough beyond the reach for the longest chord."""
     steps = math.ceil((DEFAULT_REACH_MM + longest_chord) * STEPS_PER_MM) + 2
     radius = np.minimum(np.arange(steps) / STEPS_PER_MM, DEFAULT_REACH_MM)
@@ -138,12 +138,12 @@ class Bundle:
 
     part: Integers
     octants: Integers
-    share: Floats
+    share: Doubles
     lines: Lines
 
 
 def bundles(
-    kernel: PointKernel, voxel_mm: Floats, parts: tuple[int, int, int], number: int, table: Floats
+    kernel: PointKernel, voxel_mm: Doubles, parts: tuple[int, int, int], number: int, table: Doubles
 ) -> list[Bundle]:
     """Rays of a source voxel that is a block of parts, each as large as the voxels of the lattice that they cross.
 
@@ -164,12 +164,12 @@ def bundles(
     return found
 
 
-def shares(kernel: PointKernel, spacing_mm: Floats, table: Floats, lines: Lines) -> Floats:
+def shares(kernel: PointKernel, spacing_mm: Doubles, table: Doubles, lines: Lines) -> Doubles:
     """Part of the emission on each ray: nearly equal, so that rays meet what is known exactly.
 
     A few rays give the layers some mm into a lung several per cent too little or too much, the same all along its
     surface, and a hot voxel one per cent. The least change of equal parts (ridge regression) is taken that brings these
-    to their exact values: each layer of soft tissue or lung beside a half-space with activity of either, across each
+    to their exact values: each layer of soft tissue or lung next to a half-space with activity of either, across each
     axis, and in soft tissue the source voxel and its neighbours.
 
     A flat source of depth ``s`` sends ``∫ dF(r) max(0, 1 - (s + T)/r) / 2`` beyond a further ``T`` (all in mm of water),
@@ -184,20 +184,20 @@ def shares(kernel: PointKernel, spacing_mm: Floats, table: Floats, lines: Lines)
             planes = np.arange(1, math.ceil(DEFAULT_REACH_MM / (source * spacing)) + 2)[:, None]
             border = source * ((planes - lines.start[:, axis]) / lines.speed[:, axis] - lines.leaving)
             across = target / lines.speed[:, axis]
-            left = _averaged(table, border, source * lines.chord)
+            left = _average(table, border, source * lines.chord)
             above = float((share * radius**2).sum())
             for layer in itertools.count(1):
                 below = float((share * np.maximum(radius - layer * target * spacing, 0) ** 2).sum())
                 exact = 2 * (above - below) / (source * spacing)  # both ways: the octants are folded into one
                 if exact < 2 * _FITTED_DOSE * target / source:
                     break
-                further = _averaged(table, border + layer * across, source * lines.chord)
+                further = _average(table, border + layer * across, source * lines.chord)
                 rows.append((further - left).sum(axis=0) / exact)
                 known.append(1.0)
                 left, above = further, below
     tau = SOFT_TISSUE_G_PER_ML
     path = np.concatenate((np.zeros((number, 1)), np.cumsum(lines.length * tau, axis=1)), axis=1)
-    energy = np.diff(_averaged(table, path, tau * lines.chord[:, None]), axis=1, prepend=0.0)
+    energy = np.diff(_average(table, path, tau * lines.chord[:, None]), axis=1, prepend=0.0)
     voxel = np.concatenate((np.zeros((number, 1, 3), np.int64), lines.steps), axis=1)
     exact_kernel = voxelise(
         kernel, (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2])), density_g_per_ml=tau
@@ -215,7 +215,7 @@ def shares(kernel: PointKernel, spacing_mm: Floats, table: Floats, lines: Lines)
     return np.asarray(np.round(weights / weights.sum(), 12) / 8)
 
 
-def _averaged(table: Floats, path: Floats, chord: Floats) -> Floats:
+def _average(table: Doubles, path: Doubles, chord: Doubles) -> Doubles:
     """Energy left on a path beyond the source voxel, starts averaged along the chord: ``H`` of ``_compiled.rays``."""
     near, far = (np.interp(p * STEPS_PER_MM, np.arange(table.shape[1]), table[1]) for p in (path, path + chord))
     short = np.interp((path + chord / 2) * STEPS_PER_MM, np.arange(table.shape[1]), table[0])

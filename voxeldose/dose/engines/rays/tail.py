@@ -10,8 +10,7 @@ from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
     from voxeldose.model.volume import DecayMap
 
@@ -21,7 +20,7 @@ __all__ = ["add_tail"]
 _VOXEL_MM = 8.0
 
 
-def add_tail(kernel: PointKernel, decays: DecayMap, tail_mm: float, gy: npt.NDArray[np.float32], grid: Grid) -> None:
+def add_tail(kernel: PointKernel, decays: DecayMap, tail_mm: float, gy: Floats, grid: Grid) -> None:
     """Add to ``gy`` on ``grid`` the dose beyond 12 mm up to ``tail_mm``, in water.
 
     By the exact kernel on a coarse lattice of the activity image, linear between its voxels: the tail varies little.

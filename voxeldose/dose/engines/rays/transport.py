@@ -1,21 +1,20 @@
 """Decays and a density image to dose: straight rays on the water-equivalent path.
 
-A kernel for a uniform medium is tens of per cent wrong beside a lung, and dividing it by the local density is worse.
+A kernel for a uniform medium is tens of per cent wrong next to a lung, and dividing it by the local density is worse.
 Here each voxel's energy is carried along straight rays and spent by the mass it crosses.
 """
 
 from __future__ import annotations
 
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from voxeldose.dose.engines.convolution import Convolution
+from voxeldose.dose.engines.kernel_remarks import kernel_facts, loss_remarks
 from voxeldose.dose.engines.rays.cells import Cells, cells_near, energy_from_cells, lattice_around, places
 from voxeldose.dose.engines.rays.even import spend_evenly
 from voxeldose.dose.engines.rays.table import (
@@ -29,20 +28,26 @@ from voxeldose.dose.engines.rays.table import (
     rays_for,
 )
 from voxeldose.dose.engines.rays.tail import add_tail
+from voxeldose.dose.engines.threads import processors
+from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.resample import onto
+from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
 from voxeldose.model.kernel import DEFAULT_REACH_MM, PointKernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV
-from voxeldose.model.volume import AIR_G_PER_ML, DENSEST_G_PER_ML, DecayMap, DensityMap, DoseMap
+from voxeldose.model.remarks import Remark
+from voxeldose.model.volume import DecayMap, DensityMap, DoseMap
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from voxeldose.model.arrays import Doubles, Floats, Integers, Reals
     from voxeldose.model.grid import Grid
+    from voxeldose.model.kernel import VoxelKernel
     from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = ["SOFT_TISSUE_RANGE", "RayTransport"]
 
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 Window = tuple[slice, slice, slice]
 
 #: Range in g/cm² in ICRU four-component soft tissue of 1.05 g/mL, against water: own Monte Carlo (tables/README.md). At
@@ -53,7 +58,7 @@ SOFT_TISSUE_RANGE: Final = 1.0122
 _FEWEST_RAYS, _MOST_RAYS = 64, 1 << 16
 
 #: Voxels with less than this part of the activity of the voxel that an average decay comes from take fewer rays, and see the
-#: density on the dose grid: what that does to the dose (a few per cent of their own, beside a lung) is 0.1 % of what is
+#: density on the dose grid: what that does to the dose (a few per cent of their own, next to a lung) is 0.1 % of what is
 #: there. Normal liver is above it up to a T/N of 30.
 _WEAK, _WEAK_RAYS = 0.04, 256
 
@@ -94,7 +99,7 @@ class RayTransport:
     kernel : PointKernel
         Of water. It keeps its shape and takes the energy per decay of the run's constants.
     rays : int, optional
-        Rays a voxel, a power of two. Without it 1024 from a voxel size of 2.5 mm on (cube root of the volume),
+        Rays per voxel, a power of two. Without it 1024 from a voxel size of 2.5 mm on (cube root of the volume),
         512 from 1 mm on, 256 below and for voxels that hold next to nothing (noise, the tails of blur). Where the density
         image is finer than the voxel, from each of the parts in which rays see it.
     soft_tissue_range : float
@@ -119,20 +124,20 @@ class RayTransport:
         rays = self.rays
         if rays is not None and not (_FEWEST_RAYS <= rays <= _MOST_RAYS and rays & (rays - 1) == 0):
             msg = f"The number of rays must be a power of two from {_FEWEST_RAYS} to {_MOST_RAYS}, found {rays}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", field="rays", found=rays)
         if not 0.9 <= self.soft_tissue_range <= 1.1:
             msg = f"A range factor against water lies near 1 (soft tissue {SOFT_TISSUE_RANGE}), found {self.soft_tissue_range}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", field="soft_tissue_range", found=self.soft_tissue_range)
         if not (math.isfinite(self.tail_mm) and self.tail_mm >= 0) or (self.threads is not None and self.threads < 1):
             msg = f"tail_mm must be 0 or more and threads 1 or more, found {self.tail_mm} and {self.threads}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", field="tail_mm, threads")
 
     def describe(self) -> str:
         """One sentence for the report."""
         rays = (
             "256 to 1024 rays from each voxel, or part of one with its own density, by its size; fewest from next to no activity"
             if self.rays is None
-            else f"{self.rays} rays a voxel"
+            else f"{self.rays} rays per voxel"
         )
         tail = (
             f"bremsstrahlung from there to {self.tail_mm:g} mm added as in water"
@@ -144,6 +149,24 @@ class RayTransport:
             f"water-equivalent path up to {DEFAULT_REACH_MM:g} mm, {tail}; range factor {self.soft_tissue_range:g} for "
             f"soft tissue, bone and fat, 1 for lung; kernel: {self.kernel.source}."
         )
+
+    def facts(self) -> Mapping[str, object]:
+        """Source, energy, reach and hash of the kernel; beyond the reach of rays only the tail is added."""
+        return kernel_facts(self.kernel, DEFAULT_REACH_MM)
+
+    def remarks(self) -> tuple[Remark, ...]:
+        """What straight rays leave out, and the energy beyond rays and tail."""
+        straight = Remark(
+            "rays-straight",
+            {"soft_tissue_range": self.soft_tissue_range},
+            "Betas are carried along straight rays with scatter as in water at the same path; backscatter at bone, metal and air and "
+            "the range factors of bone and fat are not modelled.",
+        )
+        return (straight, *loss_remarks(self.kernel, max(self.tail_mm, DEFAULT_REACH_MM)))
+
+    def point_spread(self, grid: Grid, density_g_per_ml: float) -> VoxelKernel:
+        """The kernel of a uniform medium; where density varies, rays go farther and less far than it says."""
+        return voxelise(self.kernel, grid.spacing_mm, density_g_per_ml=density_g_per_ml)
 
     def dose(self, decays: DecayMap, density: DensityMap | float, grid: Grid | None = None) -> DoseMap:
         """Dose in each voxel of ``grid``.
@@ -183,7 +206,7 @@ class RayTransport:
         voxel_l = grid.voxel_volume_ml * 1e-3
         gy = np.zeros(grid.shape, np.float32)
         uniform = _uniform(rho) if isinstance(density, DensityMap) else density
-        if uniform is not None and self.soft_tissue_range != 1:  # tells nothing of tissue
+        if uniform is not None and self.soft_tissue_range != 1:  # says nothing of tissue
             return replace(self, soft_tissue_range=1.0).dose(decays, uniform, grid)
         if grid.matches(decays.grid) and uniform is not None:
             gy[:] = Convolution(self.kernel).dose(decays, uniform).gy
@@ -197,25 +220,25 @@ class RayTransport:
         emitted = decays.total() * joule
         kept = float(np.einsum("kji,kji->", gy, np.broadcast_to(rho, gy.shape), dtype=np.float64)) * voxel_l
         lost = 1 - kept / emitted if emitted else 0.0
-        gy.setflags(write=False)  # else DoseMap would copy it
+        gy.setflags(write=False)  # otherwise DoseMap would copy it
         return DoseMap(gy, grid, method=self.describe(), energy_lost_fraction=lost)
 
-    def _range_factor(self, rho: Floats) -> Floats:
+    def _range_factor(self, rho: Doubles) -> Doubles:
         known = np.log([LUNG_G_PER_ML, SOFT_TISSUE_G_PER_ML])
         return np.asarray(np.interp(np.log(np.maximum(rho, 1e-6)), known, [1.0, self.soft_tissue_range]))
 
-    def _tau(self, rho: npt.NDArray[np.floating[Any]]) -> Floats:
-        """Water-equivalent mm a mm."""
+    def _tau(self, rho: Reals) -> Doubles:
+        """Water-equivalent mm per mm."""
         dense = np.asarray(rho, np.float64)
         return np.where(dense > 0, dense / self._range_factor(dense), END)
 
     def _energy(
         self, cells: Cells, density: DensityMap | float, grid: Grid, radionuclide: Radionuclide
-    ) -> tuple[Floats, Window]:
+    ) -> tuple[Doubles, Window]:
         """Energy in voxels of ``grid`` in units of the energy of one decay, and the part of ``grid`` that it fills."""
         around = lattice_around(cells, grid)
         parts = _parts_of_a_voxel(grid, density)
-        fine = _seen(density, around, parts)
+        fine = _density_for_rays(density, around, parts)
         energy = np.zeros(around.shape)
         size = np.abs(cells.amounts)
         little = _WEAK * float((size**2).sum() / size.sum())
@@ -226,10 +249,10 @@ class RayTransport:
         strong = np.ones(size.shape, bool) if self.rays is not None else size >= little
         if strong.any():
             energy += self._through(cells.some(strong), around, parts, fine, self.rays)
-        if not strong.all():  # noise all over an image would else cost minutes
-            coarse = _seen(density, around, (1, 1, 1))
+        if not strong.all():  # otherwise noise all over an image would cost minutes
+            coarse = _density_for_rays(density, around, (1, 1, 1))
             energy += self._through(cells.some(~strong), around, (1, 1, 1), coarse, _WEAK_RAYS)
-        first = np.rint(grid.indices(around.points_lps_mm((0, 0, 0)))).astype(int)
+        first = grid.first_voxel_of(around)
         low, high = np.maximum(first, 0), np.minimum(first + around.shape, grid.shape)
         inside = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
         return energy[inside], (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
@@ -239,9 +262,9 @@ class RayTransport:
         cells: Cells,
         around: Grid,
         parts: tuple[int, int, int],
-        rho: npt.NDArray[np.floating[Any]],
+        rho: Reals,
         rays: int | None,
-    ) -> Floats:
+    ) -> Doubles:
         """Energy in voxels of ``around``, each seen by the rays in ``parts``, of density ``rho``."""
         tau = self._tau(rho)
         if _same_lattice(cells.grid, around):
@@ -252,8 +275,8 @@ class RayTransport:
         return np.asarray(energy.reshape(_blocks(around, parts)).sum(axis=(1, 3, 5)))
 
     def _from_voxels(
-        self, cells: Cells, around: Grid, parts: tuple[int, int, int], part_tau: Floats, rays: int | None
-    ) -> Floats:
+        self, cells: Cells, around: Grid, parts: tuple[int, int, int], part_tau: Doubles, rays: int | None
+    ) -> Doubles:
         """As :func:`energy_from_cells` where each cell is a block of voxels: one way through them for all, known before."""
         voxel_mm = np.array(around.spacing_mm)
         tau = np.pad(part_tau, 1, constant_values=END)
@@ -262,7 +285,7 @@ class RayTransport:
         densest = max(SOFT_TISSUE_G_PER_ML, float(tau[tau < END].max(initial=0)))
         table = energy_table(self.kernel, densest * float(np.linalg.norm(voxel_mm)))
         rows = bundles(self.kernel, voxel_mm, parts, rays or rays_for(voxel_mm / parts), table)
-        energy = _shared(sources, cells.amounts, tau, rows, table, self.threads)
+        energy = _trace_all(sources, cells.amounts, tau, rows, table, self.threads)
         return energy.reshape(tau.shape)[1:-1, 1:-1, 1:-1]
 
 
@@ -272,7 +295,7 @@ def _same_lattice(one: Grid, other: Grid) -> bool:
     return bool(np.allclose(matrix, np.eye(3), atol=1e-6) and np.allclose(offset, np.rint(offset), atol=1e-4))
 
 
-def _uniform(rho: npt.NDArray[np.float32]) -> float | None:
+def _uniform(rho: Floats) -> float | None:
     low, high = float(rho.min()), float(rho.max())
     return high if high - low <= 1e-6 * high and high >= AIR_G_PER_ML else None
 
@@ -282,12 +305,12 @@ def _in_parts(around: Grid, parts: tuple[int, int, int]) -> Grid:
 
 
 def _blocks(around: Grid, parts: tuple[int, int, int]) -> list[int]:
-    """Shape in which the parts of each voxel lie on axes of their own."""
+    """Shape in which the parts of each voxel have axes of their own."""
     return [n for pair in zip(around.shape, parts, strict=True) for n in pair]
 
 
-def _seen(density: DensityMap | float, around: Grid, parts: tuple[int, int, int]) -> npt.NDArray[np.floating[Any]]:
-    """The density that rays see."""
+def _density_for_rays(density: DensityMap | float, around: Grid, parts: tuple[int, int, int]) -> Reals:
+    """The density that rays cross, on the parts of voxels."""
     lattice = _in_parts(around, parts)
     if isinstance(density, DensityMap):
         return onto(density, lattice).g_per_ml
@@ -312,24 +335,24 @@ def _require_usable(decays: DecayMap, density: DensityMap | float, grid: Grid) -
             "The activity grid is sheared (its axes are not perpendicular), so one table of rays does not fit it; "
             "resample the activity image to a right-angled grid."
         )
-        raise GeometryError(msg)
+        raise GeometryError(msg, code="grid-sheared")
     if not isinstance(density, DensityMap):
         if not (math.isfinite(density) and density >= AIR_G_PER_ML):
             msg = f"A tissue density of at least {AIR_G_PER_ML} g/mL is needed, found {density}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="density-impossible", found=density, needed_at_least=AIR_G_PER_ML)
         return
     density.require_finite()
     highest = float(density.g_per_ml.max())
     if highest > DENSEST_G_PER_ML:
         msg = f"The density image reaches {highest:g}, more than any matter in g/mL; is it in kg/m³ or HU?"
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="density-impossible", found=highest, needed_at_most=DENSEST_G_PER_ML)
 
 
-def _shared(
-    sources: Integers, amounts: Floats, tau: Floats, rays: list[Bundle], table: Floats, threads: int | None
-) -> Floats:
+def _trace_all(
+    sources: Integers, amounts: Doubles, tau: Doubles, rays: list[Bundle], table: Doubles, threads: int | None
+) -> Doubles:
     """Rays of all sources, in a fixed number of ranges that are added in order; ``sources`` are flat indices, rising."""
-    from voxeldose._compiled.rays import spread
+    from voxeldose._compiled.rays import trace_from_voxels
 
     flat, strides = tau.ravel(), np.array([tau.shape[1] * tau.shape[2], tau.shape[2], 1])
     rows = []
@@ -339,21 +362,21 @@ def _shared(
         rows.append((int(some.part @ strides), row))
     reach = max(at + int(row[2].max(initial=0)) for at, row in rows)
 
-    def work(some: Integers) -> tuple[int, Floats]:
+    def work(some: Integers) -> tuple[int, Doubles]:
         if not some.size:
             return 0, np.zeros(0)
         first = max(0, int(sources[some[0]]) - reach)
         window = np.zeros(min(flat.size, int(sources[some[-1]]) + reach + 1) - first)
         for at, row in rows:
             here = some[flat[sources[some] + at] < END]
-            spread(
+            trace_from_voxels(
                 *(sources[here] + at, amounts[here], flat, *row, table),
                 *(float(STEPS_PER_MM), DEFAULT_REACH_MM, window, first),
             )
         return first, window
 
     total = np.zeros(flat.size)
-    with ThreadPoolExecutor(threads or int(os.environ.get("NUMBA_NUM_THREADS") or os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(threads or processors()) as pool:
         for first, window in pool.map(work, np.array_split(np.arange(sources.size), _PARTS)):
             total[first : first + window.size] += window
     return total

@@ -1,0 +1,137 @@
+"""The same answer from Python as from the command line."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from small_study import run
+
+from voxeldose.errors import InputError, QuantityError
+from voxeldose.io.results.assessment import plain
+from voxeldose.planning.answers.cards import SphereActivity, answer_card
+from voxeldose.planning.answers.dosed_regions import region_of_doses
+from voxeldose.planning.answers.lungs import LungQuestion, answer_lung_dose, answer_lung_shunt
+from voxeldose.planning.answers.mean_dose import MeanDoseQuestion, Sphere, answer_mean_dose, answer_recovery
+from voxeldose.planning.answers.plans import answer_body_surface, answer_mird, answer_partition, answer_voxels
+from voxeldose.planning.answers.radiobiology import RadiobiologyQuestion, answer_radiobiology, list_parameter_sets
+from voxeldose.planning.answers.ratios import answer_ratio, answer_ratio_of_results
+from voxeldose.planning.answers.settings import Compartments, PartitionGoals, PlanSetting
+from voxeldose.planning.answers.vials import (
+    Assays,
+    OwnVials,
+    VialQuestion,
+    answer_delivered,
+    answer_vial,
+    product_of,
+)
+from voxeldose.planning.compartments import Territory, Tumor
+from voxeldose.planning.lungs import Views, counted_shunt, planar_shunt
+from voxeldose.planning.segmentectomy import SegmentectomyFacts, TumorCoverage
+
+CALIBRATED, AT = datetime(2024, 5, 5, 12, tzinfo=UTC), datetime(2024, 5, 8, 10, tzinfo=UTC)
+LIVER = Territory((Tumor("tumor_1", 200, 5),), 1300, 0.08, "liver")
+
+SAME = {
+    "plan mird --mass-g 200 --dose-gy 400 --lung-shunt 0.05 --device glass": lambda: answer_mird(
+        PlanSetting(lung_shunt_fraction=0.05, device="glass"), mass_g=200, dose_gy=400
+    ),
+    "plan partition --tumor-g 200 --normal-g 1300 --tn 5 --lung-shunt 0.08 --tumor-gy 205 --normal-limit-gy 20": (
+        lambda: answer_partition(
+            Compartments((LIVER,)), PlanSetting(lung_shunt_fraction=0.08), goals=PartitionGoals(205, 20)
+        )
+    ),
+    "plan partition --tumor-g 200 --normal-g 1300 --tn 5 --lung-shunt 0.08 --activity-mbq 2500": lambda: (
+        answer_partition(Compartments((LIVER,)), PlanSetting(lung_shunt_fraction=0.08), activity_mbq=2500)
+    ),
+    "plan bsa --height-m 1.7 --weight-kg 70 --tumor-part 0.2": lambda: answer_body_surface(1.7, 70, tumor_part=0.2),
+    (
+        "plan vial --activity-mbq 1700 --at 2024-05-08T10:00:00+00:00 --calibrated-at 2024-05-05T12:00:00+00:00 "
+        "--residual-fraction 0.01 --device glass --sphere-bq-at-calibration 2400"
+    ): lambda: answer_vial(
+        VialQuestion(1700, AT, (CALIBRATED,), 0.01),
+        PlanSetting(device="glass"),
+        product_of("glass", own=OwnVials(bq_per_sphere=2400)),
+    ),
+    (
+        "plan delivered --assay-mbq 3120 --assayed-at 2024-05-05T12:00:00+00:00 --at 2024-05-08T10:00:00+00:00 "
+        "--residual-mbq 45 --lung-shunt 0.05 --constants vendor"
+    ): lambda: answer_delivered(Assays(3120, CALIBRATED, AT, 45), lung_shunt_fraction=0.05, constants="vendor"),
+    (
+        "lung-shunt planar --lung-anterior 12 --lung-posterior 15 --liver-anterior 150 --liver-posterior 110 "
+        "--activity-mbq 3000 --earlier-gy 12"
+    ): lambda: answer_lung_shunt(planar_shunt(Views(12, 15), Views(150, 110)), LungQuestion(3000, earlier_gy=(12,))),
+    "lung-shunt spect --lung-counts 3 --liver-counts 57": lambda: answer_lung_shunt(
+        counted_shunt(3, 57), LungQuestion()
+    ),
+    "lung-shunt dose --lung-shunt 0.08 --activity-mbq 3000 --lung-mass-g 822": lambda: answer_lung_dose(
+        0.08, LungQuestion(3000, 822)
+    ),
+    "tn --tumor 36 120 --normal 60 800": lambda: answer_ratio([(36, 120)], (60, 800)),
+    (
+        "card --perfused-gy 420 --tumor 0.85 372 --sphere-bq-at-calibration 2500 --calibrated-at 2024-05-05T12:00:00+00:00 "
+        "--at 2024-05-08T10:00:00+00:00"
+    ): lambda: answer_card(
+        SegmentectomyFacts(perfused_gy=420, tumors=(TumorCoverage("tumor_1", 0.85, 372),)),
+        spheres=SphereActivity(2500, CALIBRATED, AT),
+    ),
+    "radiobiology --dose-gy 100 --dose-gy 300 --set cremonesi-2008-tumor --geud-a 2": lambda: answer_radiobiology(
+        RadiobiologyQuestion("cremonesi-2008-tumor", geud_a=2), region_of_doses([100, 300])
+    ),
+    "radiobiology --list": list_parameter_sets,
+    "uncertainty mean --dose-gy 200 --diameter-mm 30 --voxel-mm 4 --fwhm-mm 7 --phi 0.8": lambda: answer_mean_dose(
+        MeanDoseQuestion(200, 30, voxel_mm=4, fwhm_mm=7, phi=0.8)
+    ),
+    "uncertainty recovery --sphere 0.5 0.3 0.02 --sphere 2.6 0.55 0.02 --sphere 11 0.8 0.02": lambda: answer_recovery(
+        [Sphere(0.5, 0.3, 0.02), Sphere(2.6, 0.55, 0.02), Sphere(11, 0.8, 0.02)]
+    ),
+}
+
+
+@pytest.mark.parametrize("words", SAME, ids=lambda words: " ".join(words.split()[:2]))
+def test_python_answers_as_the_command_line_does(words):
+    answer = SAME[words]()
+    shown = run(*words.split(), "--json")
+    assert shown.exit_code == 0, shown.output
+    assert plain(answer.as_dict()) == json.loads(shown.stdout)
+    text = run(*words.split())
+    assert text.stdout.splitlines() == [part for line in answer.lines() for part in line.split("\n")]
+    assert text.stderr.splitlines() == answer.notes()
+
+
+@pytest.mark.parametrize("words", SAME, ids=lambda words: " ".join(words.split()[:2]))
+def test_remarks_of_answers_are_objects(words):
+    content = SAME[words]().as_dict()
+    for remark in (*content.get("assumptions", ()), *content.get("warnings", ())):
+        assert remark.keys() == {"code", "message", "numbers"}
+        assert remark["code"] == remark["code"].lower()
+        assert " " not in remark["code"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "code"),
+    [
+        (lambda: answer_mird(PlanSetting(), dose_gy=400), "mass-missing"),
+        (lambda: answer_voxels(PlanSetting(), ["lesion.mean=400"]), "assessment-missing"),
+        (lambda: answer_body_surface(1.7, 70), "tumor-part-missing"),
+        (lambda: answer_vial(VialQuestion(1700), PlanSetting()), "infusion-missing"),
+        (lambda: answer_lung_dose(0.1, LungQuestion()), "activity-missing"),
+        (lambda: answer_card(SegmentectomyFacts(), spheres=SphereActivity(2500, None)), "sphere-activity-incomplete"),
+        (lambda: answer_mean_dose(MeanDoseQuestion(200, 30)), "edge-response-missing"),
+        (lambda: answer_mean_dose(MeanDoseQuestion(200, phi=0.8)), "volume-missing"),
+        (lambda: region_of_doses([1, 2], [1]), "values-contradict"),
+        (lambda: answer_radiobiology(RadiobiologyQuestion(clonogens=9), region_of_doses([1])), "parameter-set-missing"),
+    ],
+)
+def test_what_is_missing_is_refused_with_a_code(ask, code):
+    with pytest.raises(QuantityError) as refused:
+        ask()
+    assert refused.value.code == code
+
+
+def test_results_that_are_not_whole_or_have_no_ratio_are_refused():
+    with pytest.raises(InputError) as refused:
+        answer_card(SegmentectomyFacts(), {"constants": {"name": "ddep"}, "rois": {}}, source="results")
+    assert refused.value.code == "results-incomplete"
+    with pytest.raises(InputError) as refused:
+        answer_ratio_of_results({"rois": {}, "tumor_to_normal": []}, "results")
+    assert refused.value.code == "region-missing"

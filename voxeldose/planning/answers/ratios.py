@@ -1,0 +1,117 @@
+"""Tumor to normal liver, of each tumor and of all pooled, from numbers or from an assessment."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from voxeldose.dose.metrics import tumor_to_normal_of
+from voxeldose.errors import InputError
+from voxeldose.io.results.content import remark_rows, remarks_of
+from voxeldose.model.remarks import Remark
+from voxeldose.planning.answers.facts import basis_lines
+from voxeldose.report.text import format_number, table_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["RatioAnswer", "answer_ratio", "answer_ratio_of_results"]
+
+SOURCES = (
+    "Ho et al., Eur. J. Nucl. Med. 23 (1996) 947-952 (T/N of the partition model, normal liver of the same territory)",
+    "Mikell et al. 2016, doi:10.1016/j.ijrobp.2016.07.021 (the normal region drawn is a source of uncertainty)",
+)
+EVEN = Remark(
+    "tumor-to-normal-uncorrected",
+    {},
+    "Tumor and normal liver are of the same density; partial volume is not corrected, and lowers T/N of small tumors.",
+)
+WHOLE_LIVER = Remark(
+    "normal-region-unnamed",
+    {},
+    "Normal liver that the infusion reached is meant: with whole liver T/N comes out too high (--normal-is).",
+)
+
+
+@dataclass(frozen=True)
+class RatioAnswer:
+    """Rows of T/N as results hold them, and what they rest on."""
+
+    rows: tuple[Mapping[str, Any], ...]
+    inputs: Mapping[str, object]
+    constants: Mapping[str, object]
+    assumptions: tuple[Remark, ...]
+    formula: str = "T/N = (N_T / V_T) / (N_N / V_N) by counts or activity; mean dose over mean dose by dose; pooled: sums of all tumors"
+    sources: tuple[str, ...] = SOURCES
+
+    def as_dict(self) -> dict[str, Any]:
+        """The content that ``--json`` prints."""
+        return {
+            "schema": "voxeldose/tn/1",
+            "tumor_to_normal": [dict(row) for row in self.rows],
+            "formula": self.formula,
+            "constants": dict(self.constants),
+            "inputs": dict(self.inputs),
+            "sources": list(self.sources),
+            "assumptions": remark_rows(self.assumptions),
+            "warnings": [],
+        }
+
+    def lines(self) -> list[str]:
+        """The ratios as text, and what they rest on."""
+        rows = [
+            {
+                "tumor": row["roi"],
+                "T/N by counts": format_number(row["by_concentration"], ".2f"),
+                "by dose": format_number(row["by_dose"], ".2f"),
+            }
+            for row in self.rows
+        ]
+        normal = [f"normal: {row['normal']}, {row['normal_volume_ml']:.1f} mL" for row in self.rows[:1]]
+        basis = basis_lines(self.sources, self.assumptions)
+        return [*table_lines(rows), *normal, f"Formula: {self.formula}", *basis]
+
+    def notes(self) -> list[str]:
+        """None."""
+        return []
+
+
+def answer_ratio(
+    tumors: Sequence[tuple[float, float]],
+    normal: tuple[float, float],
+    definition: str | None = None,
+    *,
+    by_dose: bool = False,
+) -> RatioAnswer:
+    """T/N from counts (or mean doses, ``by_dose``) and volumes in mL.
+
+    Raises
+    ------
+    QuantityError
+        If a number is impossible.
+    """
+    named = {f"tumor_{n}": pair for n, pair in enumerate(tumors, 1)}
+    normal_is = definition or "as given; what region it is was not said"
+    rows = tuple(asdict(row) for row in tumor_to_normal_of(named, normal, normal_is, by_dose=by_dose))
+    inputs = {"tumors": [list(pair) for pair in tumors], "normal": list(normal), "by": "dose" if by_dose else "counts"}
+    return RatioAnswer(rows, inputs, {}, (EVEN,) if definition is not None else (EVEN, WHOLE_LIVER))
+
+
+#: What a run says of its normal region, by code.
+RATIO_REMARKS = ("tumor-to-normal-of-whole-liver", "normal-liver-derived")
+
+
+def answer_ratio_of_results(content: Mapping[str, Any], source: str) -> RatioAnswer:
+    """T/N of an assessment, as ``assessment.json`` holds it.
+
+    Raises
+    ------
+    InputError
+        If it has no T/N.
+    """
+    rows = content.get("tumor_to_normal")
+    if not rows:
+        msg = f"{source}: T/N needs regions of role tumor and of normal liver; there are {', '.join(content['rois'])}."
+        raise InputError(msg, code="region-missing")
+    of_run = tuple(remark for remark in remarks_of(content["assumptions"]) if remark.code in RATIO_REMARKS)
+    return RatioAnswer(tuple(rows), {"source": source}, content["constants"], (EVEN, *of_run))

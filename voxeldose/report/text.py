@@ -1,0 +1,137 @@
+"""Numbers of an assessment or a comparison as plain text: tables for a terminal."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "assessment_lines",
+    "comparison_lines",
+    "format_number",
+    "sum_lines",
+    "table_lines",
+    "uncertainty_lines",
+]
+
+_COLUMNS = (
+    ("volume mL", "volume_ml", 1),
+    ("activity MBq", "activity_mbq", 1),
+    ("mean Gy", "mean_dose_gy", 1),
+    ("D95", "d95_gy", 1),
+    ("D70", "d70_gy", 1),
+    ("D2", "d2_gy", 1),
+    ("V190 %", "v190_fraction", 100),
+    ("V400 %", "v400_fraction", 100),
+    ("mean local", "mean_dose_local_gy", 1),
+)
+_INTERVALS = (
+    ("mean Gy", "mean_dose_gy"),
+    ("recovered mean", "mean_dose_recovered_gy"),
+    ("D95", "d95_gy"),
+    ("D70", "d70_gy"),
+)
+_COMPARED = (("mean Gy", "mean_dose_gy"), ("D95", "d95_gy"), ("D70", "d70_gy"), ("volume mL", "volume_ml"))
+
+
+def table_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Rows in columns under a head: names to the left, numbers to the right; nothing without rows."""
+    if not rows:
+        return []
+    widths = {key: max(len(key), *(len(row[key]) for row in rows)) for key in rows[0]}
+    left = {next(iter(rows[0])), "role"}
+
+    def line(cells: Mapping[str, str]) -> str:
+        return "  ".join(c.ljust(widths[k]) if k in left else c.rjust(widths[k]) for k, c in cells.items()).rstrip()
+
+    return [line({k: k for k in rows[0]}), *map(line, rows)]
+
+
+def format_number(value: float | None, form: str = ".1f", factor: float = 1.0) -> str:
+    """A number, or a dash where there is none."""
+    return "-" if value is None else format(value * factor, form)
+
+
+def assessment_lines(content: Mapping[str, Any]) -> list[str]:
+    """The regions of an assessment, and a line of totals."""
+    rows = [
+        {"ROI": name, "role": roi["role"]}
+        | {title: format_number(roi[key], factor=factor) for title, key, factor in _COLUMNS}
+        for name, roi in content["rois"].items()
+    ]
+    totals = content["totals"]
+    parts = [
+        f"T/N {format_number(content['tumor_to_normal_ratio'], '.2f')}",
+        f"{totals['activity_mbq']:.0f} MBq in the image at infusion",
+    ]
+    if totals["recovered_fraction"] is not None:
+        parts.append(f"image/administered {totals['recovered_fraction']:.3f}")
+    return [*table_lines(rows), "; ".join(parts)]
+
+
+def uncertainty_lines(content: Mapping[str, Any]) -> list[str]:
+    """Means, intervals, what dominates them, and probabilities, where the run has them."""
+    uncertainty = content.get("uncertainty")
+    if not uncertainty:
+        return []
+    rois = uncertainty["rois"]
+    columns = [(t, k) for t, k in _INTERVALS if any(k in roi["metrics"] for roi in rois.values())]
+    rows = []
+    for name, roi in rois.items():
+        row = {"ROI": name}
+        for title, key in columns:
+            m = roi["metrics"].get(key)
+            row[title] = f"{m['value']:.1f} ({m['q025']:.1f} to {m['q975']:.1f})" if m else "-"
+        row["sd of mean"] = f"{roi['metrics'][roi['budget_of']]['sd']:.1f}"
+        row["mostly by"] = (
+            f"{roi['dominant']} {100 * roi['budget'][0]['variance_fraction']:.0f} %" if roi["budget"] else "-"
+        )
+        rows.append(row)
+    probabilities = [
+        f"P({p['roi']} {p['metric']} {'>=' if p['sense'] == 'at least' else '<'} {p['limit']:g}) = {p['probability']:.3f} "
+        f"± {p['standard_error']:.3f}"
+        for p in uncertainty["probabilities"]
+    ]
+    head = f"95 % intervals, {uncertainty['samples']} samples, seed {uncertainty['seed']}:"
+    return ["", head, *table_lines(rows), *probabilities]
+
+
+def comparison_lines(content: Mapping[str, Any]) -> list[str]:
+    """Predicted and delivered dose side by side."""
+    rows = []
+    for name, roi in content["rois"].items():
+        row = {"ROI": name, "role": roi["role"]}
+        row |= {title: _pair(roi["metrics"][key]) for title, key in _COMPARED}
+        rows.append(row | {"gamma %": format_number(roi["gamma_passed_fraction"], factor=100)})
+    gamma = content["gamma"]
+    ratios = [
+        f"  {row['roi']}: by concentration {_pair(row['by_concentration'])}, by dose {_pair(row['by_dose'])} "
+        f"({row['normal']['post']})"
+        for row in content["tumor_to_normal"]
+    ]
+    return [
+        *table_lines(rows),
+        (
+            f"T/N {_pair(content['tumor_to_normal_ratio'])}; gamma {gamma['criteria']}: "
+            f"{format_number(gamma['passed_fraction'], factor=100)} % of {gamma['evaluated_voxels']} voxels pass"
+        ),
+        *ratios,
+        f"Registration: {content['registration']['kind']}",
+    ]
+
+
+def sum_lines(content: Mapping[str, Any]) -> list[str]:
+    """The doses of several treatments and their sum."""
+    rows = []
+    for name, roi in content["rois"].items():
+        row = {"ROI": name, "role": roi["role"], "volume mL": format_number(roi["volume_ml"])}
+        row |= {s["name"]: format_number(v) for s, v in zip(content["results"], roi["mean_each_gy"], strict=True)}
+        row |= {"sum mean Gy": format_number(roi["mean_dose_gy"]), "D95": format_number(roi["d95_gy"])}
+        rows.append(row | {"D2": format_number(roi["d2_gy"]), "BED": format_number(roi["bed_gy"])})
+    return [*table_lines(rows), f"Registration: {content['registration']['kind']}"]
+
+
+def _pair(pair: Mapping[str, float | None]) -> str:
+    return f"{format_number(pair['pre'])} > {format_number(pair['post'])}"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from voxeldose.demo.shapes import occupancy, sphere
-from voxeldose.dose.assess import assess
+from voxeldose.dose.assess import assess, what_if
 from voxeldose.dose.engines.local import LocalDeposition
-from voxeldose.dose.plausibility import judge, judge_facts, published_rules, rules_with
+from voxeldose.dose.plausibility import judge_facts, published_rules, rules_with
 from voxeldose.dose.plausibility_facts import Fact, facts_of
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import Administration
@@ -54,9 +54,12 @@ def build(*, liver=(LIVER,), tumor=(TUMOR,), lungs=LUNGS, perfused=None, nested=
     return assess(case, LocalDeposition())
 
 
+RULES = {rule.code for rule in published_rules()}
+
+
 def codes(result):
-    found = judge(result)
-    return {remark.code for remark in (*found.notes, *found.warnings)}
+    """What the record of the run says, of what rules of plausibility say."""
+    return {remark.code for remark in (*result.record.assumptions, *result.record.warnings)} & RULES
 
 
 def test_a_plain_patient_raises_no_remark():
@@ -187,3 +190,11 @@ def test_a_rule_that_is_not_whole_is_refused(row, code):
         rules_with([row])
     assert refusal.value.code == code
     assert replace(published_rules()[0]) == published_rules()[0]
+
+
+def test_a_changed_activity_is_judged_anew():
+    result = build(hot=30.0)
+    assert "mean-dose-extreme" not in codes(result)
+    much = what_if(result, LocalDeposition(), activity_factor=20.0)
+    assert "mean-dose-extreme" in codes(much)
+    assert "mean-dose-extreme" not in codes(what_if(much, LocalDeposition(), activity_factor=0.05))

@@ -23,7 +23,7 @@ from voxeldose.demo.dicom_study import write_ct, write_rtstruct
 from voxeldose.errors import GeometryError, InputError
 from voxeldose.io.dicom.rtdose import write_rtdose
 from voxeldose.io.nifti import write_labels, write_nifti
-from voxeldose.jobs.dvh import dose_volumes
+from voxeldose.jobs.dvh import DvhOptions, dose_volumes
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import DoseMap
 
@@ -126,7 +126,7 @@ def test_dose_and_regions_of_two_frames_are_refused_unless_said_to_be_one(shapes
     write_rtdose(DoseMap(np.full(other.shape, 50, np.float32), other), tmp_path / "dose.dcm", reference=tmp_path / "ct")
     with pytest.raises(GeometryError):
         dose_volumes(tmp_path / "dose.dcm", [shapes / "shapes.dcm"])
-    found = dose_volumes(tmp_path / "dose.dcm", [shapes / "shapes.dcm"], same_frame=True)
+    found = dose_volumes(tmp_path / "dose.dcm", [shapes / "shapes.dcm"], DvhOptions(same_frame=True))
     assert all(one.dvh.mean_gy == pytest.approx(50, rel=1e-4) for one in found.regions.values())
 
 

@@ -17,10 +17,11 @@ from voxeldose.model.roi import union
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi, RoiSet
-    from voxeldose.model.volume import CtImage, FloatArray
+    from voxeldose.model.volume import CtImage
 
 __all__ = ["Fact", "facts_of"]
 
@@ -60,8 +61,8 @@ class _Liver:
     """The whole liver: the union of the regions that lie in it, on a window of the dose grid."""
 
     grid: Grid
-    occupancy: FloatArray
-    without_tumors: FloatArray
+    occupancy: Floats
+    without_tumors: Floats
 
     @classmethod
     def of(cls, result: Assessment) -> _Liver | None:
@@ -151,13 +152,13 @@ def _places(result: Assessment, liver: _Liver) -> Iterator[Fact]:
     yield Fact("liver_at_edge_fraction", _at_edge(result))
 
 
-def _outside(own: FloatArray, other: FloatArray) -> float:
+def _outside(own: Floats, other: Floats) -> float:
     """Part of a region that another does not hold, less what half-filled border voxels leave open."""
     total = float(own.sum(dtype=np.float64))
     return float(np.clip(own - other, 0, 1).sum(dtype=np.float64)) / total if total else 0.0
 
 
-def _border_on(own: FloatArray, tumors: RoiSet, liver: _Liver, frame: Grid) -> float:
+def _border_on(own: Floats, tumors: RoiSet, liver: _Liver, frame: Grid) -> float:
     """Part of the voxels around a tumor, other tumors apart, that are liver."""
     from scipy import ndimage
 
@@ -196,7 +197,7 @@ def _positions(regions: RoiSet) -> Iterator[Fact]:
     yield Fact("liver_right_of_lungs_mm", float(lung[0] - liver[0]))
 
 
-def _middle(rois: RoiSet) -> FloatArray:
+def _middle(rois: RoiSet) -> Floats:
     """Centroid of regions, (x, y, z) in LPS mm."""
     total, moment = 0.0, np.zeros(3)
     for roi in rois:
@@ -230,7 +231,7 @@ def _hounsfield(regions: RoiSet, ct: CtImage) -> Iterator[Fact]:
             yield Fact("tumor_hu_mean", float(hu.mean(dtype=np.float64)), tumor.name)
 
 
-def _hu_inside(roi: Roi, ct: CtImage) -> FloatArray:
+def _hu_inside(roi: Roi, ct: CtImage) -> Floats:
     hu = ct.sampled_on(roi.grid, outside=np.nan)
     inside = hu[roi.occupancy >= 0.99]
     return inside[np.isfinite(inside)]
@@ -290,12 +291,9 @@ def _results(result: Assessment) -> Iterator[Fact]:
             yield Fact("tumor_to_normal", row.by_concentration, row.roi)
     for name, m in result.rois.items():
         yield Fact("mean_dose_gy", m.mean_dose_gy, name)
-        yield Fact("outside_grid_fraction", m.outside_fraction, name)
         if m.role == "normal_liver":
             yield Fact("normal_liver_mean_dose_gy", m.mean_dose_gy, name)
     totals = result.totals
-    if totals.recovered_fraction is not None:
-        yield Fact("recovered_fraction", totals.recovered_fraction)
     if totals.energy_emitted_j > 0:
         yield Fact("energy_missing_fraction", 1 - totals.energy_j / totals.energy_emitted_j)
     yield Fact("dose_voxel_mm", max(result.dose.grid.spacing_mm))

@@ -83,7 +83,9 @@ def doses_in_regions(
         roi.grid.require_same_frame(dose.grid, f"ROI {roi.name!r} and the dose")
         try:
             inside, outside = roi_onto(roi, dose.grid)
-        except GeometryError:  # the frames agree, so it lies elsewhere
+        except GeometryError as error:
+            if error.code != "no-overlap":
+                raise
             found[roi.name] = None
             continue
         dvh = dvh_in(inside, dose)

@@ -16,12 +16,13 @@ from voxeldose.io.results.assessment import curve_step_gy, write_json
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.model.roi import RoiSet
 from voxeldose.model.volume import DoseMap
+from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["DoseVolumes", "dose_volumes", "read_dose", "write_dose_volumes"]
+__all__ = ["DoseVolumes", "DvhOptions", "dose_volumes", "read_dose", "write_dose_volumes"]
 
 SCHEMA = "voxeldose/dvh/1"
 
@@ -49,16 +50,48 @@ class DoseVolumes:
             "not_reached": list(self.not_reached),
         }
 
+    def lines(self) -> list[str]:
+        """A table for a terminal."""
+        rows = []
+        for name, one in self.regions.items():
+            row = {
+                "ROI": name,
+                "role": one.role,
+                "volume mL": f"{one.volume_ml:.2f}",
+                "mean Gy": f"{one.dvh.mean_gy:.1f}",
+            }
+            row |= {f"D{100 * part:g}": f"{gy:.1f}" for part, gy in one.doses_gy.items()}
+            rows.append(row | {f"V{gy:g} %": f"{100 * part:.1f}" for gy, part in one.coverages.items()})
+        return table_lines(rows)
 
-def dose_volumes(
-    dose: Path,
-    regions: Sequence[Path],
-    labels: Mapping[str, tuple[str, str]] | None = None,
-    *,
-    coverages_gy: Sequence[float] = (),
-    volume_fractions: Sequence[float] = (),
-    same_frame: bool = False,
-) -> DoseVolumes:
+    def notes(self) -> list[str]:
+        """What a reader of the table must know: regions that the dose does not reach, or not whole."""
+        parts = {name: one.outside_fraction for name, one in self.regions.items() if one.outside_fraction > 1e-3}
+        cut = [f"{name}: {100 * part:.1f} % of it lies outside the dose grid." for name, part in parts.items()]
+        return cut + [f"{name}: lies outside the dose grid; it has no numbers." for name in self.not_reached]
+
+
+@dataclass(frozen=True)
+class DvhOptions:
+    """What is asked of a dose besides the usual numbers.
+
+    Parameters
+    ----------
+    labels : mapping, optional
+        Label value or name in the files -> (name, role); only these are read.
+    coverages_gy, volume_fractions : tuple of float
+        Further doses for ``Vd`` and parts of the volume for ``Dx``.
+    same_frame : bool
+        The user states that dose and regions lie in one frame of reference, whatever the files say.
+    """
+
+    labels: Mapping[str, tuple[str, str]] | None = None
+    coverages_gy: tuple[float, ...] = ()
+    volume_fractions: tuple[float, ...] = ()
+    same_frame: bool = False
+
+
+def dose_volumes(dose: Path, regions: Sequence[Path], options: DvhOptions | None = None) -> DoseVolumes:
     """DVHs of a dose in regions; see :func:`voxeldose.dose.statistics.doses_in_regions` for how voxels are cut.
 
     Parameters
@@ -67,12 +100,8 @@ def dose_volumes(
         RTDOSE in Gy, or a NIfTI, NRRD or MHA image in Gy.
     regions : sequence of path
         DICOM SEG or RTSTRUCT, label maps, folders of masks.
-    labels : mapping, optional
-        Label value or name in the files -> (name, role); only these are read.
-    coverages_gy, volume_fractions : sequence of float, optional
-        Further doses for ``Vd`` and parts of the volume for ``Dx``, beside the usual ones.
-    same_frame : bool
-        The user states that dose and regions lie in one frame of reference, whatever the files say.
+    options : DvhOptions, optional
+        Labels, further metrics, and what is stated of the frames.
 
     Raises
     ------
@@ -81,17 +110,17 @@ def dose_volumes(
     GeometryError
         If the frames of reference differ.
     """
-    sets = [read_rois([path], labels) for path in regions]
+    asked = options or DvhOptions()
+    sets = [read_rois([path], asked.labels) for path in regions]
     rois = sum(sets, RoiSet())
     given = read_dose(dose)
-    if same_frame:
-        grid = replace(given.grid, frame_uid=None)
-        given = replace(given, grid=grid)
+    if asked.same_frame:
+        given = replace(given, grid=replace(given.grid, frame_uid=None))
     found = doses_in_regions(
         given,
         rois,
-        coverages_gy=tuple(dict.fromkeys((*COVERAGES_GY, *coverages_gy))),
-        fractions=tuple(dict.fromkeys((*FRACTIONS, *volume_fractions))),
+        coverages_gy=tuple(dict.fromkeys((*COVERAGES_GY, *asked.coverages_gy))),
+        fractions=tuple(dict.fromkeys((*FRACTIONS, *asked.volume_fractions))),
     )
     reached = {name: one for name, one in found.items() if one is not None}
     if not reached:

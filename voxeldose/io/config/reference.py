@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import typing
 from dataclasses import dataclass
+from datetime import datetime
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -15,9 +16,9 @@ from voxeldose.errors import InputError
 from voxeldose.io.config.case import CaseFile
 
 if typing.TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-__all__ = ["ROLE_MEANINGS", "Key", "case_keys", "case_schema"]
+__all__ = ["ROLE_MEANINGS", "Key", "case_keys", "case_schema", "key_lines"]
 
 #: What each role means for the numbers.
 ROLE_MEANINGS = {
@@ -106,6 +107,21 @@ def case_schema() -> dict[str, Any]:
     return CaseFile.model_json_schema() | {"$schema": "https://json-schema.org/draft/2020-12/schema"}
 
 
+def key_lines(keys: Sequence[Key]) -> list[str]:
+    """The keys as plain text, by table, and what roles mean where one may stand."""
+    lines: list[str] = []
+    for n, key in enumerate(keys):
+        if n == 0 or key.table != keys[n - 1].table:
+            lines += ["", key.table] if n else [key.table]
+        given = "required" if key.default == "required" else f"default {key.default}" if key.default else ""
+        lines.append(f"  {key.name}  ({'; '.join(fact for fact in (key.kind, key.unit, given) if fact)})")
+        lines.append(f"      {key.meaning}")
+        lines += [f"      {key.name} = {key.example}"] if key.example else []
+    if any("role" in (key.name, key.kind) or "name and role" in key.kind for key in keys):
+        lines += ["", "roles", *(f"  {role:<14}{meaning}" for role, meaning in ROLE_MEANINGS.items())]
+    return lines
+
+
 def _keys_of(model: type[BaseModel], above: str, *, is_list: bool) -> Iterator[Key]:
     below: list[tuple[type[BaseModel], str, bool]] = []
     for name, field in model.model_fields.items():
@@ -145,32 +161,29 @@ def _table_in(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
     return None, False
 
 
-_NAMES = {str: "text", bool: "true or false", int: "whole number", float: "number"}
+_NAMES: dict[Any, str] = {
+    str: "text",
+    bool: "true or false",
+    int: "whole number",
+    float: "number",
+    datetime: "instant, ISO 8601 with zone",
+    dict: "table of name and role by label",
+}
 
 
 def _kind(annotation: Any) -> str:
     """What may stand there, in words."""
     plain = _without_none(annotation)
-    origin = get_origin(plain)
+    origin, inner = get_origin(plain), get_args(plain)
     if origin is typing.Annotated:
-        return _kind(get_args(plain)[0])
-    if origin is Literal:
-        return " | ".join(f'"{a}"' if isinstance(a, str) else str(a) for a in get_args(plain))
-    if origin in (Union, UnionType):
-        return " | ".join(dict.fromkeys(_kind(a) for a in get_args(plain) if a is not type(None)))
-    if origin is list:
-        return f"list of {_kind(get_args(plain)[0])}"
-    if origin is tuple:
-        return f"list of {len(get_args(plain))} numbers"
-    if origin is dict:
-        return "table of name and role by label"
-    if plain in _NAMES:
-        return _NAMES[plain]
-    return (
-        "instant, ISO 8601 with zone"
-        if getattr(plain, "__name__", "") == "datetime"
-        else str(getattr(plain, "__name__", plain))
-    )
+        return _kind(inner[0])
+    if origin in (Union, UnionType, Literal):
+        choices = inner if origin is Literal else (_kind(a) for a in inner if a is not type(None))
+        quoted = (f'"{a}"' if origin is Literal and isinstance(a, str) else str(a) for a in choices)
+        return " | ".join(dict.fromkeys(quoted))
+    if origin in (list, tuple):
+        return f"list of {_kind(inner[0])}" if origin is list else f"list of {len(inner)} numbers"
+    return _NAMES.get(origin or plain, str(getattr(plain, "__name__", plain)))
 
 
 def _default(value: Any) -> str:

@@ -7,9 +7,19 @@ from small_study import CASE, FILES, run, write_study
 
 from voxeldose.errors import InputError
 from voxeldose.io.config.case import case_file_again, case_file_from, read_case_file
+from voxeldose.io.results.schema import assessment_schema
 from voxeldose.jobs.settings import build_resolution
 
-KEYS = ("mean_dose_gy", "d95_gy", "d70_gy", "d50_gy", "v205_fraction", "v400_fraction", "tumor_to_normal", "activity_mbq")
+KEYS = (
+    "mean_dose_gy",
+    "d95_gy",
+    "d70_gy",
+    "d50_gy",
+    "v205_fraction",
+    "v400_fraction",
+    "tumor_to_normal",
+    "activity_mbq",
+)
 RBV = '[resolution]\nmethod = "rbv"\nfwhm_mm = [4.0, 4.5, 4.5]\nsource = "NEMA scan"\n'
 
 
@@ -50,6 +60,8 @@ def test_recovered_numbers_stand_beside_those_of_the_image(recovered):
     assert lesion["as_drawn"]["mean_dose_gy"] == lesion["mean_dose_gy"]
     assert content["rois"]["normal_liver"]["recovered"]["tumor_to_normal"]["value"] is None
     assert "recovered" not in content["rois"]["liver"]
+    needed = assessment_schema()["properties"]["rois"]["additionalProperties"]["properties"]["recovered"]
+    assert set(needed["required"]) == set(lesion)
     assert content["resolution"]["method"] == "rbv"
     assert {p.name for p in folder.iterdir()} == FILES | {"dose_recovered.nii.gz"}
 
@@ -105,7 +117,11 @@ def test_the_method_none_needs_no_width(tmp_path):
     ("text", "code", "words"),
     [
         ('[resolution]\nmethod = "field"\n', "key-missing", "fwhm_mm is missing"),
-        ("[resolution]\nfwhm_mm = 6.5\n[uncertainty.recovery]\nb_ml = 1.0\nc = 1.0\n", "keys-contradict", "both correct"),
+        (
+            "[resolution]\nfwhm_mm = 6.5\n[uncertainty.recovery]\nb_ml = 1.0\nc = 1.0\n",
+            "keys-contradict",
+            "both correct",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused(tmp_path, text, code, words):
@@ -114,7 +130,9 @@ def test_settings_that_cannot_be_are_refused(tmp_path, text, code, words):
     assert refused.value.code == code
 
 
-@pytest.mark.parametrize("text", ["fwhm = 6.5\n", 'fwhm_mm = "wide"\n', "fwhm_mm = [6.5, 6.5]\n", 'outlines = "free"\n'])
+@pytest.mark.parametrize(
+    "text", ["fwhm = 6.5\n", 'fwhm_mm = "wide"\n', "fwhm_mm = [6.5, 6.5]\n", 'outlines = "free"\n']
+)
 def test_a_wrong_key_or_value_is_refused_by_the_case_file(tmp_path, text):
     with pytest.raises(InputError, match="resolution"):
         settings(tmp_path, "[resolution]\n" + text)

@@ -114,9 +114,12 @@ def test_an_outline_that_moves_beyond_two_priors_is_doubted():
     assert "look at registration and outline" in found.sentence
 
 
-@pytest.mark.parametrize(("value", "refused"), [(0.6, True), (0.95, False), (1.4, True)])
-def test_chi_square_out_of_range_is_refused(value, refused):
-    fit = SimpleNamespace(chi_square=value)
+@pytest.mark.parametrize(
+    ("value", "level", "refused"),
+    [(0.6, 0.25, True), (0.95, 0.25, False), (1.4, 0.25, True), (0.1, 0.02, False), (1.4, 0.02, True)],
+)
+def test_chi_square_out_of_range_is_refused_but_for_images_without_noise(value, level, refused):
+    fit = SimpleNamespace(chi_square=value, state=SimpleNamespace(noise_level=level))
     if not refused:
         require_chi_square(fit)
         return

@@ -12,7 +12,7 @@ import numpy as np
 
 from voxeldose.dose.recovery.field import FieldModel, Linear, State, core_parameters
 from voxeldose.dose.recovery.solve import Solution, System
-from voxeldose.dose.recovery.texture import Strengths, first_noise_level, measure
+from voxeldose.dose.recovery.texture import Strengths, first_noise, measure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,7 +71,9 @@ def start_fit(model: FieldModel, random: np.random.Generator) -> Fit:
     state = model.first_state(0.25)
     flat = replace(state, power=np.zeros_like(state.power))
     linear = model.linearise(flat)
-    level = first_noise_level(model, flat, linear, random)
+    level, floor = first_noise(model, flat, linear, random)
+    model = model.with_scan(replace(model.scan, noise=replace(model.scan.noise, floor=floor)))
+    linear = model.linearise(flat)
     n = len(model.names)
     nothing = Strengths(level, state.white_part, state.power, np.zeros((len(state.fields), n)))
     return Fit(model, replace(state, noise_level=level, first_level=level), linear, nothing)

@@ -115,7 +115,7 @@ def _explored(ready: Prepared, gauge: Gauge, resolution: Resolution, report: Cal
     report("recovering resolution: drawing")
     pairs = resolution.draws // 2
     numbers, dose, mean = _measured(fit, pairs, resolution.seed, gauge)
-    require_energy(ready.scan, mean, fit.state.noise_level)
+    require_energy(fit.model.scan, mean, fit.state.noise_level)
     report("recovering resolution: intervals")
     few = min(SIDE_PAIRS, pairs)
     around = [_side(changed, few, resolution.seed, gauge) for changed in _textures(fit, random)]

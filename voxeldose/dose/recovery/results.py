@@ -70,6 +70,7 @@ def collect(
     facts: dict[str, object] = {
         "fwhm_mm_kji": list(resolution.fwhm_mm),
         "noise_level": fit.state.noise_level,
+        "noise_floor": fit.model.scan.noise.floor,
         "chi_square_per_voxel": fit.chi_square,
         "draws": len(posterior.numbers),
         "seed": resolution.seed,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from voxeldose.dose.recovery.field import FieldModel, Linear, State
     from voxeldose.model.arrays import Doubles, Floats, Mask
 
-__all__ = ["Strengths", "first_noise_level", "measure"]
+__all__ = ["LEAST_LEVEL", "Strengths", "first_noise", "measure"]
 
 #: Gaussian widths that part the bands, mm, and about how much volume makes one independent sample in each, mL.
 BANDS_MM, SAMPLE_ML = (14.0, 6.0), (3.0, 0.5, 0.1)
@@ -29,6 +29,10 @@ BANDS_MM, SAMPLE_ML = (14.0, 6.0), (3.0, 0.5, 0.1)
 PRIOR_POWER, PRIOR_POWER_SD, MOST_POWER = (0.09, 0.03), (0.25, 0.08), 1.5
 #: Variance of white noise relative to that which neighbours share: prior, its standard deviation, least taken.
 WHITE, WHITE_SD, LEAST_WHITE = 0.02, 0.1, 0.01
+#: Tissue and outside that tell the noise's floor are at least so large, mL; and what it may be.
+FLOOR_ML, FLOORS = 20.0, (0.02, 1.0)
+#: An image has at least so much noise: below it stands what voxels and outlines leave open.
+LEAST_LEVEL = 0.02
 #: Relative standard deviation of the squared noise level about that of the finest band.
 LEVEL_SD = 0.3
 #: Simulated images; regions smaller or weaker than this say nothing.
@@ -111,13 +115,25 @@ class _Bands:
         return np.array(found)
 
 
-def first_noise_level(model: FieldModel, state: State, linear: Linear, random: np.random.Generator) -> float:
-    """Noise level from the finest band alone, where the blur leaves little texture."""
+def first_noise(model: FieldModel, state: State, linear: Linear, random: np.random.Generator) -> tuple[float, float]:
+    """Noise level and floor from the finest band alone, where the blur leaves little texture.
+
+    The variance outside all regions is that of the floor, and tissue of the reference has the floor's and its own. Where either is
+    too small to tell, the floor stays as it was.
+    """
     bands = _Bands.of(model, linear, state.noise_level)
-    volumes = np.array([w.sum(dtype=np.float64) for w in bands.weights])
-    of_noise = bands.of_image(_noise(model, linear, random))[2]
-    observed = bands.of_image(model.scan.image)[2]
-    return float(np.sqrt((volumes * observed).sum() / max((volumes * of_noise).sum(), 1e-12)))
+    volumes = np.array([w.sum(dtype=np.float64) for w in bands.weights]) * model.scan.lattice.voxel_ml
+    ratio = bands.of_image(model.scan.image)[2] / np.maximum(bands.of_image(_noise(model, linear, random))[2], 1e-12)
+    inside = np.where([kind == "outside" for kind in model.kinds], 0, volumes)
+    floor = model.scan.noise.floor
+    tissue = np.where((np.abs(state.means - 1) < 0.5) & (np.array(model.kinds) == "tissue"), volumes, 0)
+    if tissue.sum() > FLOOR_ML and volumes[-1] > FLOOR_ML and state.means[-1] < LEAST_MEAN:
+        warm = float((tissue * ratio).sum() / tissue.sum()) * (1 + floor)
+        cold = float(ratio[-1]) * floor
+        floor = float(np.clip(cold / max(warm - cold, 1e-9), *FLOORS))
+        return max(float(np.sqrt(warm / (1 + floor))), LEAST_LEVEL), floor
+    weight = inside if inside.sum() > 0 else volumes
+    return max(float(np.sqrt((weight * ratio).sum() / max(weight.sum(), 1e-9))), LEAST_LEVEL), floor
 
 
 def measure(model: FieldModel, state: State, linear: Linear, random: np.random.Generator) -> Strengths:
@@ -203,7 +219,7 @@ def _non_negative(rows: Doubles, right: Doubles, shape: tuple[int, int]) -> Stre
     found, _ = nnls(rows, right)
     sd = np.sqrt(np.diag(np.linalg.inv(rows.T @ rows)))[2:].reshape(shape)
     power = np.clip(found[2:].reshape(shape), 0, MOST_POWER)
-    square = max(float(found[0]), 1e-6)
+    square = max(float(found[0]), LEAST_LEVEL**2)
     white = min(max(float(found[1]) / square, LEAST_WHITE), 1.0)
     return Strengths(float(np.sqrt(square)), white, power, np.where(sd < 0.01, 0, sd))
 

@@ -2,6 +2,7 @@
 
 import json
 
+import jsonschema
 import pytest
 from small_study import CASE, FILES, run, write_study
 
@@ -60,7 +61,9 @@ def test_recovered_numbers_stand_beside_those_of_the_image(recovered):
     assert lesion["as_drawn"]["mean_dose_gy"] == lesion["mean_dose_gy"]
     assert content["rois"]["normal_liver"]["recovered"]["tumor_to_normal"]["value"] is None
     assert "recovered" not in content["rois"]["liver"]
-    needed = assessment_schema()["properties"]["rois"]["additionalProperties"]["properties"]["recovered"]
+    schema = assessment_schema()
+    jsonschema.Draft202012Validator(schema).validate(content)
+    needed = schema["properties"]["rois"]["additionalProperties"]["properties"]["recovered"]
     assert set(needed["required"]) == set(lesion)
     assert content["resolution"]["method"] == "rbv"
     assert {p.name for p in folder.iterdir()} == FILES | {"dose_recovered.nii.gz"}

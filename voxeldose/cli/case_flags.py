@@ -82,6 +82,9 @@ _KEYS = {
     "dose_bits": _Key("output", "dose_bits", int),
     "bed_dose": _Key("output", "bed_dose"),
     "rtstruct": _Key("output", "rtstruct"),
+    "rtstruct_holes": _Key("output", "rtstruct_holes"),
+    "rtplan": _Key("output", "rtplan"),
+    "dose_on_ct": _Key("output", "dose_on_ct"),
     "samples": _Key("uncertainty", "samples"),
     "probability": _Key("uncertainty", "probabilities", list),
 }

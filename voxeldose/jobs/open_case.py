@@ -23,7 +23,7 @@ from voxeldose.io.dicom.options import CtOptions, PetOptions, SpectOptions
 from voxeldose.io.images import is_plain_file, load_activity, load_ct_image, read_density
 from voxeldose.io.regions import read_rois
 from voxeldose.jobs.align import Placed, align
-from voxeldose.jobs.dicom_export import DicomSource, dicom_source, structure_set_of_case
+from voxeldose.jobs.dicom_export import DicomSource, dicom_source, require_dicom_for, structure_set_of_case
 from voxeldose.model.administration import Administration, Assay, administration_from_assays
 from voxeldose.model.case import Absolute, Administered, Case
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
@@ -111,9 +111,7 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
     )
     structures = structure_set_of_case(config, scan)
     dicom = dicom_source(shown, below, registration=registration, structure_set=structures)
-    if config.output.rtstruct and dicom.reference is None:
-        msg = "output.rtstruct (--rtstruct) needs a DICOM image: an RTSTRUCT cites the images it lies on. Leave it out."
-        raise InputError(msg)
+    require_dicom_for(config.output, dicom)
     return Opened(case, engine_named(config.dose.engine), input_files(config), dicom)
 
 

@@ -73,14 +73,7 @@ def run_case(
             effective, words = bed_map(result, wanted.bed_dose)
             write_nifti(effective, folder / "bed.nii.gz", description=words)
         tell("writing DICOM")
-        left_out = write_dicom(
-            result,
-            folder,
-            opened.dicom,
-            dose_bits=wanted.dose_bits,
-            bed=wanted.bed_dose,
-            rtstruct=wanted.rtstruct,
-        )
+        left_out = write_dicom(result, folder, opened.dicom, wanted)
         if left_out:
             record = replace(result.record, warnings=(*result.record.warnings, *left_out))
             result = replace(result, record=record)

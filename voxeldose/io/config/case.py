@@ -134,9 +134,18 @@ class DoseTable(_Table):
 class OutputTable(_Table):
     """``[output]``: what is written with the usual results when the input was DICOM."""
 
-    dose_bits: Literal[16, 32] = 32
+    dose_bits: Literal[16, 32] = 16
+    """Bits per voxel of `dose.dcm` and the other RTDOSE files; some readers stop at 32."""
     bed_dose: Literal["tumor", "liver"] | None = None
     rtstruct: bool = False
+    rtstruct_holes: Literal["keyhole", "xor"] = "keyhole"
+    """Holes in `rois.rtstruct.dcm`: `keyhole` joins them to the outline by a channel of no width, which every reader fills
+    right; `xor` writes them as contours of their own, as CLOSEDPLANAR_XOR."""
+    rtplan: bool = False
+    """Also write `rtplan.dcm`: a plan without beams, for systems that import a dose only with its plan."""
+    dose_on_ct: bool = False
+    """Also write `dose_on_ct.dcm`: the dose interpolated at the CT's voxel centres, for viewers that cannot overlay another
+    grid; for display, not for numbers."""
 
 
 class RadiobiologyTable(_Table):

@@ -114,13 +114,6 @@ class StudyReference:
         """
         return self.read_grid or series_grid(self.series)
 
-    @property
-    def plan_uid(self) -> str:
-        """UID of a placeholder plan, since radioembolization has none; the same for all doses of a study."""
-        from pydicom.uid import generate_uid
-
-        return str(generate_uid(entropy_srcs=["voxeldose plan", self.study_uid]))
-
     def frame_uid_for(self, grid: Grid) -> str:
         """The frame of reference that an object on ``grid`` takes from the series.
 
@@ -196,15 +189,15 @@ def any_study_reference(reference: str | Path | StudyReference) -> StudyReferenc
     return StudyReference(images[0])
 
 
-def save_object(new: Dataset, path: str | Path) -> None:
-    """Write an object as a DICOM file, explicit little endian."""
+def save_object(new: Dataset, path: str | Path, *, implicit: bool = False) -> None:
+    """Write an object as a DICOM file, explicit little endian; implicit where a text is too long for that."""
     from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     new.file_meta = FileMetaDataset()
     new.file_meta.MediaStorageSOPClassUID = new.SOPClassUID
     new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
-    new.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    new.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         new.save_as(path, enforce_file_format=True)

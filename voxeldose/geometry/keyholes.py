@@ -28,7 +28,6 @@ class Polygon(NamedTuple):
 class _Channel(NamedTuple):
     """From a vertex of the contour to one of a hole that is not joined yet."""
 
-    length: float
     start: Doubles
     hole: int
     vertex: int
@@ -40,54 +39,73 @@ def keyholed(polygon: Polygon) -> Doubles:
     The hole that is nearest to the contour so far is joined first, by the shortest channel between two vertices that meets
     neither an outline nor an earlier channel.
     """
-    contour, edges = polygon.outer, np.concatenate([_edges(r) for r in (polygon.outer, *polygon.holes)])
-    nearest = _shortest(contour, dict(enumerate(polygon.holes)))
-    while nearest:
-        channel = min(nearest.values(), key=lambda c: c.length)
-        if _is_blocked(channel, polygon.holes, edges):
-            channel = _shortest_free(contour, {n: polygon.holes[n] for n in nearest}, edges) or channel
+    contour = polygon.outer
+    if not polygon.holes:
+        return contour
+    edges = np.concatenate([_edges(r) for r in (contour, *polygon.holes)])
+    open_ = _OpenHoles(polygon.holes, contour)
+    while open_.is_any_left:
+        channel = open_.shortest()
+        if _crosses(channel.start, polygon.holes[channel.hole][channel.vertex], edges):
+            channel = open_.shortest_free(contour, edges) or channel
         hole = polygon.holes[channel.hole]
         contour = _joined(contour, hole, channel)
         edges = np.concatenate([edges, [[channel.start, hole[channel.vertex]]]])
-        del nearest[channel.hole]
-        for n, other in _shortest(hole, {n: polygon.holes[n] for n in nearest}).items():
-            nearest[n] = min(nearest[n], other, key=lambda c: c.length)
+        open_.close(channel.hole)
     return contour
+
+
+class _OpenHoles:
+    """The vertices of holes that are not joined yet, and the nearest vertex of the contour to each."""
+
+    def __init__(self, holes: Sequence[Doubles], contour: Doubles) -> None:
+        self._holes = holes
+        self._points = np.concatenate(list(holes))
+        self._hole_of = np.concatenate([np.full(len(h), n) for n, h in enumerate(holes)])
+        self._vertex_of = np.concatenate([np.arange(len(h)) for h in holes])
+        self._nearest = np.zeros_like(self._points)
+        self._apart = np.full(len(self._points), np.inf)
+        self._is_open = np.ones(len(self._points), bool)
+        self._approach(contour)
+
+    @property
+    def is_any_left(self) -> bool:
+        return bool(self._is_open.any())
+
+    def _approach(self, ring: Doubles) -> None:
+        """Take a ring's vertices into account, now that they are the contour's."""
+        from scipy.spatial import cKDTree
+
+        left = np.flatnonzero(self._is_open)
+        apart, index = (np.asarray(found) for found in cKDTree(ring).query(self._points[left]))
+        nearer = apart < self._apart[left]
+        self._apart[left[nearer]], self._nearest[left[nearer]] = apart[nearer], ring[index[nearer]]
+
+    def shortest(self) -> _Channel:
+        """The shortest channel, whatever lies between."""
+        end = int(np.argmin(np.where(self._is_open, self._apart, np.inf)))
+        return _Channel(self._nearest[end], int(self._hole_of[end]), int(self._vertex_of[end]))
+
+    def shortest_free(self, contour: Doubles, edges: Doubles) -> _Channel | None:
+        """The shortest channel that meets no edge; a polygon without crossings always has one."""
+        left = np.flatnonzero(self._is_open)
+        apart = np.linalg.norm(contour[:, None] - self._points[left][None], axis=-1)
+        for pair in np.argsort(apart, axis=None, kind="stable"):
+            start, end = contour[pair // left.size], left[pair % left.size]
+            if not _crosses(start, self._points[end], edges):
+                return _Channel(start, int(self._hole_of[end]), int(self._vertex_of[end]))
+        return None
+
+    def close(self, hole: int) -> None:
+        """A hole is joined: its outline is the contour's."""
+        self._is_open[self._hole_of == hole] = False
+        if self.is_any_left:
+            self._approach(self._holes[hole])
 
 
 def _edges(ring: Doubles) -> Doubles:
     """Both ends of every edge, (n, 2, 2)."""
     return np.stack([ring, np.roll(ring, -1, axis=0)], axis=1)
-
-
-def _shortest(ring: Doubles, holes: dict[int, Doubles]) -> dict[int, _Channel]:
-    """The shortest channel from any vertex of a ring to each hole, with nothing looked at between."""
-    from scipy.spatial import cKDTree
-
-    tree, channels = cKDTree(ring), {}
-    for n, hole in holes.items():
-        distance, index = (np.asarray(found) for found in tree.query(hole))
-        vertex = int(np.argmin(distance))
-        channels[n] = _Channel(float(distance[vertex]), ring[int(index[vertex])], n, vertex)
-    return channels
-
-
-def _shortest_free(contour: Doubles, holes: dict[int, Doubles], edges: Doubles) -> _Channel | None:
-    """The shortest channel that meets no edge; a polygon without crossings always has one."""
-    numbers = np.concatenate([np.full(len(h), n) for n, h in holes.items()])
-    vertices = np.concatenate([np.arange(len(h)) for h in holes.values()])
-    points = np.concatenate(list(holes.values()))
-    apart = np.linalg.norm(contour[:, None] - points[None], axis=-1).ravel()
-    for pair in np.argsort(apart, kind="stable"):
-        start, end = divmod(int(pair), len(points))
-        channel = _Channel(float(apart[pair]), contour[start], int(numbers[end]), int(vertices[end]))
-        if not _crosses(contour[start], points[end], edges):
-            return channel
-    return None
-
-
-def _is_blocked(channel: _Channel, holes: Sequence[Doubles], edges: Doubles) -> bool:
-    return _crosses(channel.start, holes[channel.hole][channel.vertex], edges)
 
 
 def _crosses(start: Doubles, end: Doubles, edges: Doubles) -> bool:
@@ -112,7 +130,7 @@ def _joined(contour: Doubles, hole: Doubles, channel: _Channel) -> Doubles:
     """The contour, at the channel's start out to the hole, once round it and back."""
     at = _place(contour, channel.start, hole[channel.vertex])
     around = np.roll(hole, -channel.vertex, axis=0)
-    if channel.length == 0:  # the two touch: no channel to go back through
+    if (channel.start == around[0]).all():  # the two touch: no channel to go back through
         return np.concatenate([contour[: at + 1], around[1:], contour[at : at + 1], contour[at + 1 :]])
     return np.concatenate([contour[: at + 1], around, around[:1], contour[at:]])
 

@@ -31,7 +31,7 @@ from voxeldose.model.radionuclide import Y90
 from voxeldose.model.volume import ActivityMap
 
 if TYPE_CHECKING:
-    from voxeldose.demo.shapes import Floats
+    from voxeldose.model.arrays import Floats
 
 __all__ = ["Liver"]
 

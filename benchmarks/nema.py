@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from voxeldose.demo.shapes import Floats, Points
+    from voxeldose.demo.shapes import Points
+    from voxeldose.model.arrays import Floats
 
 __all__ = ["BODY_GRID_MM", "Nema", "circles", "field_of_view", "gy_of", "noise_of_mean", "write_study"]
 

@@ -8,7 +8,7 @@ from voxeldose.model.remarks import Remark
 
 def coded(code: str, remarks: Iterable[Remark]) -> list[Remark]:
     """The remarks of one code."""
-    return [remark for remark in remarks if getattr(remark, "code", None) == code]
+    return [remark for remark in remarks if remark.code == code]
 
 
 def refusal(code: str) -> Callable[[VoxeldoseError], bool]:

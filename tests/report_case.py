@@ -1,14 +1,14 @@
 """A case whose images tell their own place in the patient, for the tests of its report."""
 
-from copy import copy
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
-from types import SimpleNamespace
 
 import numpy as np
 
 from voxeldose.dose.assess import assess
 from voxeldose.model.administration import Administration
+from voxeldose.model.assessment import Distribution, RoiUncertainty, Term, Uncertainty
 from voxeldose.model.case import Case
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
@@ -53,16 +53,18 @@ def make_result(name="lesion", *, device="glass", ct=True, degrees=0.0, label="c
 
 
 def uncertain(found):
-    """A copy of a result with an uncertainty, as an estimate adds it."""
-    changed = copy(found)
-    mean = SimpleNamespace(q025=11.5, q975=22.25)
-    part = SimpleNamespace(q025=0.1, q975=0.2)
-    lesion = SimpleNamespace(
+    """The same result with an uncertainty, as an estimate adds it."""
+    mean = Distribution(17.0, 16.9, 2.5, 11.5, 16.8, 22.25, 0.1)
+    part = Distribution(0.15, 0.15, 0.02, 0.1, 0.15, 0.2, 0.0)
+    lesion = RoiUncertainty(
         metrics={"mean_dose_gy": mean, "v400_fraction": part},
+        contour_sd_mm=0.0,
+        recovery_coefficient=None,
         budget_of="mean_dose_gy",
+        budget=(Term("outline", 2.5, 1.0),),
         budget_sd_gy=2.5,
         dominant="outline",
+        dvh_band={},
     )
-    one = SimpleNamespace(samples=500, rois={"lesion": lesion}, probabilities=())
-    object.__setattr__(changed, "uncertainty", one)
-    return changed
+    one = Uncertainty(500, 1, {}, {"lesion": lesion}, probabilities=(), assumptions=(), warnings=(), seconds=0.0)
+    return replace(found, uncertainty=one)

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -273,7 +274,7 @@ def test_labels_that_are_no_json_are_refused(study):
 
 
 def test_an_unforeseen_fault_is_one_line_and_exit_code_1(study, monkeypatch):
-    monkeypatch.setattr("voxeldose.jobs.run_case.assess", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(import_module("voxeldose.jobs.run_case"), "assess", lambda *_, **__: 1 / 0)
     result = run("assess", study / "case.toml")
     assert result.exit_code == 1
     assert "ZeroDivisionError" in result.stderr
@@ -284,7 +285,8 @@ def test_an_unforeseen_fault_is_one_line_and_exit_code_1(study, monkeypatch):
 
 def test_a_killed_run_leaves_no_results_and_a_rerun_works(study):
     script = (
-        "import sys, time, voxeldose.jobs.run_case as job\n"
+        "import importlib, sys, time\n"
+        "job = importlib.import_module('voxeldose.jobs.run_case')\n"
         "job.write_report = lambda *a, **k: (print('writing', flush=True), time.sleep(60))\n"
         "from voxeldose.cli import main\nmain(sys.argv[1:])\n"
     )

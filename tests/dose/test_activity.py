@@ -65,7 +65,10 @@ def test_a_named_region_rules_without_margin():
 
 def test_without_liver_or_tumor_the_whole_image_is_the_region():
     found = quantify(case(rois=RoiSet((liver(role="lung", name="lung"),))))
-    assert coded("calibration", found.assumptions)[0].numbers == {"region": "the whole image"}
+    assert coded("calibration", found.assumptions)[0].numbers == {
+        "calibration": "administered",
+        "region": "the whole image",
+    }
     assert activity_in(found) == pytest.approx(1800 * 0.96, rel=1e-6)
 
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from voxeldose.dose.limits import beside, differences, merged, published_limits, thresholds_met
+from voxeldose.dose.limits import compare_means, differences, merged, published_limits, thresholds_met
 from voxeldose.dose.metrics import roi_metrics
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.config.limits import read_limits
@@ -55,20 +55,20 @@ def site(tmp_path, text=SITE):
 @pytest.mark.parametrize(("bilirubin", "limits"), [(None, [75]), (1.4, [75, 50]), (0.8, [75, 90]), (1.1, [75])])
 def test_the_liver_limits_that_depend_on_bilirubin_need_it(bilirubin, limits):
     # EANM 2022, Table 2: 50 Gy above 1.1 mg/dL, 90 Gy below, for the whole normal liver with glass spheres
-    found = beside({"normal_liver": 60.0}, "glass", bilirubin_mg_per_dl=bilirubin)
+    found = compare_means({"normal_liver": 60.0}, "glass", bilirubin_mg_per_dl=bilirubin)
     assert [t.limit for t in found] == limits
     assert [t.met for t in found] == [limit > 60 for limit in limits]
-    assert [t.limit for t in beside({"normal_liver": 60.0}, "resin", bilirubin_mg_per_dl=bilirubin)] == [40]
+    assert [t.limit for t in compare_means({"normal_liver": 60.0}, "resin", bilirubin_mg_per_dl=bilirubin)] == [40]
 
 
 def test_the_resin_limit_is_for_perfused_normal_liver():
     # EANM 2022, Table 3: the column is "normal perfused liver dose"
-    (whole,) = beside({"normal_liver": 30.0}, "resin", method="partition")
+    (whole,) = compare_means({"normal_liver": 30.0}, "resin", method="partition")
     assert whole.met
     assert "infusion reached" in whole.differs
-    (part,) = beside({"normal_liver": 30.0, "perfused_normal": 45.0}, "resin", method="partition")
+    (part,) = compare_means({"normal_liver": 30.0, "perfused_normal": 45.0}, "resin", method="partition")
     assert (part.value, part.met, part.differs) == (45, False, "")
-    assert beside({"normal_liver": 30.0, "perfused_normal": 80.0}, "glass")[0].value == 30
+    assert compare_means({"normal_liver": 30.0, "perfused_normal": 80.0}, "glass")[0].value == 30
     rows = thresholds_met({"n": measured("normal_liver", 30.0)}, "resin")
     assert "infusion reached" in rows[0].differs
 

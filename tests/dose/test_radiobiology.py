@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from remarks import refusal
 
 from voxeldose.dose.radiobiology import (
     bed_gy,
@@ -66,7 +67,7 @@ def test_bed_is_the_double_integral_of_dose_rate_and_repair():
 def test_tumor_and_liver_sets_cannot_be_swapped():
     with pytest.raises(QuantityError, match="is for tumor"):
         linear_quadratic_set("cremonesi-2008-tumor", "normal_liver")
-    with pytest.raises(QuantityError, match="is for normal liver"):
+    with pytest.raises(QuantityError, check=refusal("role-differs")):
         linear_quadratic_set("cremonesi-2008-normal-liver", "tumor")
     assert TUMOR.repair_half_time_h < LIVER.repair_half_time_h
     assert TUMOR.alpha_beta_gy > LIVER.alpha_beta_gy
@@ -107,9 +108,9 @@ def test_eubed_lies_between_lowest_and_mean_bed():
 def test_a_cold_voxel_makes_a_negative_geud_zero_and_negative_doses_are_refused():
     assert geud_gy(np.array([0.0, 100.0]), np.ones(2), -5) == 0
     assert geud_gy(np.zeros(2), np.ones(2), 3) == 0
-    with pytest.raises(QuantityError, match="0 Gy or more"):
+    with pytest.raises(QuantityError, check=refusal("dose-negative")):
         geud_gy(np.array([-1.0, 100.0]), np.ones(2), -5)
-    with pytest.raises(QuantityError, match="not 0"):
+    with pytest.raises(QuantityError, check=refusal("value-out-of-range")):
         geud_gy(TEN, ONES, 0)
 
 
@@ -123,20 +124,20 @@ def test_control_goes_through_its_published_points():
 
 
 def test_a_slope_is_never_made_up():
-    with pytest.raises(QuantityError, match="has no slope"):
+    with pytest.raises(QuantityError, check=refusal("slope-missing")):
         control_probability(300, control_set("jnm-2020-glass-mean-dose"))
-    with pytest.raises(QuantityError, match="slope of its own"):
+    with pytest.raises(QuantityError, check=refusal("slope-twice")):
         control_probability(60, control_set("ejnmmi-res-2022-hcc-eud"), 2.0)
-    with pytest.raises(QuantityError, match="above 0"):
+    with pytest.raises(QuantityError, check=refusal("value-out-of-range")):
         control_probability(60, control_set("jnm-2020-glass-bed"), -2.0)
-    with pytest.raises(QuantityError, match="no control curve"):
+    with pytest.raises(QuantityError, check=refusal("name-unknown")):
         control_set("none")
 
 
 def test_complication_is_one_half_at_td50_and_one_sigma_above_it():
     assert complication_probability(52, 52, 0.28) == pytest.approx(0.5)
     assert complication_probability(52 * 1.28, 52, 0.28) == pytest.approx(0.8413, abs=1e-4)
-    with pytest.raises(QuantityError, match="above 0"):
+    with pytest.raises(QuantityError, check=refusal("value-out-of-range")):
         complication_probability(52, 0, 0.28)
 
 
@@ -144,23 +145,23 @@ def test_a_width_is_never_made_up_and_a_quoted_number_says_so():
     resin = complication_set("quoted-2014-resin-lobar")
     assert not resin.seen
     assert complication_by_set(93, resin, 0.3) == pytest.approx(0.5)
-    with pytest.raises(QuantityError, match="has no width m"):
+    with pytest.raises(QuantityError, check=refusal("width-missing")):
         complication_by_set(93, resin)
-    with pytest.raises(QuantityError, match="width of its own"):
+    with pytest.raises(QuantityError, check=refusal("width-twice")):
         complication_by_set(93, replace(resin, m=0.3), 0.3)
     assert complication_by_set(93 * 1.3, replace(resin, m=0.3)) == pytest.approx(0.8413, abs=1e-4)
-    with pytest.raises(QuantityError, match="no complication curve"):
+    with pytest.raises(QuantityError, check=refusal("name-unknown")):
         complication_set("none")
 
 
 def test_a_probability_of_an_unknown_dose_is_refused():
-    with pytest.raises(QuantityError, match="known"):
+    with pytest.raises(QuantityError, check=refusal("dose-unknown")):
         complication_probability(math.nan, 52, 0.28)
-    with pytest.raises(QuantityError, match="known"):
+    with pytest.raises(QuantityError, check=refusal("dose-unknown")):
         control_probability(math.inf, control_set("jnm-2020-glass-bed"), 2.0)
 
 
 def test_poisson_control_needs_cells():
     assert poisson_control(100, 0.2, 1e9) == pytest.approx(math.exp(-1e9 * math.exp(-20)))
-    with pytest.raises(QuantityError, match="at least one cell"):
+    with pytest.raises(QuantityError, check=refusal("value-out-of-range")):
         poisson_control(100, 0.2, 0)

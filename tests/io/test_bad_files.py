@@ -314,6 +314,27 @@ def test_damaged_segmentations(on_ct, tmp_path):
     survive(tmp_path / "rois.dcm", tmp_path, read_labels, damage_dicom, 240)
 
 
+def lose_number_of_frames(ds: Dataset) -> None:
+    del ds.NumberOfFrames
+
+
+def rename_a_segment(ds: Dataset) -> None:
+    ds.SegmentSequence[1].SegmentNumber = 9
+
+
+@pytest.mark.parametrize(
+    ("change", "code"), [(lose_number_of_frames, "frames-undescribed"), (rename_a_segment, "segments-undescribed")]
+)
+def test_a_segmentation_that_would_lose_frames_in_silence_is_refused(on_ct, tmp_path, refused, change, code):
+    folder, rois = on_ct
+    path = tmp_path / "rois.dcm"
+    write_seg(rois, path, reference=folder)
+    ds = dcmread(path)
+    change(ds)
+    ds.save_as(path)
+    refused(lambda: read_labels(path), str(path), code=code)
+
+
 def test_damaged_structure_sets(on_ct, tmp_path):
     ds = dcmread(next(on_ct[0].iterdir()))
     del ds.PixelData

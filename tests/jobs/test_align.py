@@ -8,10 +8,10 @@ import SimpleITK as sitk  # noqa: N813
 from scipy.spatial.transform import Rotation
 
 from voxeldose.errors import GeometryError, InputError
-from voxeldose.io.config.case import DerivedTable, RegistrationTable, case_file_from, read_case_file
+from voxeldose.io.config.case import DerivedTable, RegistrationTable, case_file_from, read_case_tables
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.io.transforms import read_itk_transform, write_itk_transform
-from voxeldose.jobs.align import Placed, align
+from voxeldose.jobs.align import AlignedImages, align
 from voxeldose.jobs.run_case import run_case
 from voxeldose.model.grid import Grid
 from voxeldose.model.roi import Roi, RoiSet
@@ -49,7 +49,7 @@ def study(tmp_path):
         drawn = (*drawn, *(None for _ in extra))
         write_itk_transform(MOTION, tmp_path / "t.tfm")
         image = ActivityMap(field(pet_grid), pet_grid)
-        return Placed(image, CtImage(field(ct_grid), ct_grid), sets, drawn)
+        return AlignedImages(image, CtImage(field(ct_grid), ct_grid), sets, drawn)
 
     return make
 
@@ -85,7 +85,7 @@ def test_the_ct_moves_to_the_activity_if_wished(study, tmp_path):
 
 def test_regions_alone_move_where_there_is_no_ct(study, tmp_path):
     before = study()
-    after, found = align(Placed(before.activity, None, before.rois, before.drawn_on), table(tmp_path))
+    after, found = align(AlignedImages(before.activity, None, before.rois, before.drawn_on), table(tmp_path))
     assert (found.moving, found.fixed, found.frames) == ("rois", "activity", (CT, PET))
     assert after.rois[1]["on_ct"].grid.frame_uid == PET
     assert after.rois[0]["on_pet"] is before.rois[0]["on_pet"]
@@ -99,11 +99,12 @@ def test_without_frames_the_voxels_tell_on_what_a_region_was_drawn(study, tmp_pa
 
 def test_a_region_of_which_nothing_tells_is_refused_until_the_user_says(study, tmp_path):
     lost = region("lost", Grid.from_axes((6, 7, 9), (1, 1, 1), (3, 2, 1)))
-    with pytest.raises(GeometryError, match=r"ROI 'lost'.*drawn_on"):
+    with pytest.raises(GeometryError, match=r"ROI 'lost'.*drawn_on") as refusal:
         align(study(extra=(lost,)), table(tmp_path))
+    assert (refusal.value.code, refusal.value.fields) == ("drawn-on-unknown", {"roi": "lost"})
     before = study(extra=(lost,))
-    said = Placed(before.activity, before.ct, before.rois, (None, None, "activity"))
-    assert align(said, table(tmp_path))[0].rois[2]["lost"].grid.frame_uid == CT
+    stated = AlignedImages(before.activity, before.ct, before.rois, (None, None, "activity"))
+    assert align(stated, table(tmp_path))[0].rois[2]["lost"].grid.frame_uid == CT
 
 
 def test_a_region_of_a_third_frame_stays_and_is_refused_later(study, tmp_path):
@@ -113,23 +114,27 @@ def test_a_region_of_a_third_frame_stays_and_is_refused_later(study, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("keys", "words"),
-    [({}, "either path"), ({"path": "t.tfm", "method": "rigid"}, "either path")],
+    ("keys", "code"),
+    [({}, "key-missing"), ({"path": "t.tfm", "method": "rigid"}, "keys-contradict")],
 )
-def test_a_table_with_neither_or_both_ways_is_refused(study, keys, words):
-    with pytest.raises(InputError, match=words):
+def test_a_table_with_neither_or_both_ways_is_refused(study, keys, code):
+    with pytest.raises(InputError, match="either path") as refusal:
         align(study(), RegistrationTable(**keys))
+    assert refusal.value.code == code
 
 
 def test_moving_images_that_are_not_there_are_refused(study, tmp_path):
     placed = study()
-    alone = Placed(placed.activity, None, placed.rois[:1], (None,))
-    with pytest.raises(InputError, match="needs a CT"):
-        align(alone, table(tmp_path, moving="activity"))
-    with pytest.raises(InputError, match="nothing would move"):
-        align(alone, table(tmp_path))
-    with pytest.raises(InputError, match="needs image"):
-        align(Placed(placed.activity, None, placed.rois, (None, None)), RegistrationTable(method="rigid"))
+    alone = AlignedImages(placed.activity, None, placed.rois[:1], (None,))
+    without_ct = AlignedImages(placed.activity, None, placed.rois, (None, None))
+    for images, keys, code, words in (
+        (alone, table(tmp_path, moving="activity"), "ct-missing", "needs a CT"),
+        (alone, table(tmp_path), "nothing-moves", "nothing would move"),
+        (without_ct, RegistrationTable(method="rigid"), "key-missing", "needs image"),
+    ):
+        with pytest.raises(InputError, match=words) as refusal:
+            align(images, keys)
+        assert refusal.value.code == code
 
 
 def test_the_facts_of_a_motion_are_its_angles_and_the_shift_of_the_centre(study, tmp_path):
@@ -194,7 +199,7 @@ def files(tmp_path):
 
     def run(activity, extra="", name="out"):
         (tmp_path / f"{name}.toml").write_text(CASE.format(activity=activity) + extra, "utf-8")
-        config = case_file_from(read_case_file(tmp_path / f"{name}.toml"), "case.toml")
+        config = case_file_from(read_case_tables(tmp_path / f"{name}.toml"), "case.toml")
         run_case(config, tmp_path / name)
         return json.loads((tmp_path / name / "assessment.json").read_text("utf-8")), tmp_path / name
 
@@ -212,7 +217,8 @@ def test_a_registered_case_gives_the_doses_of_the_case_that_needed_none(files):
     facts = moved["registration"]
     assert facts["rotation_deg"] == pytest.approx(9.5, abs=0.5)
     assert facts["metric"]["after"] > facts["metric"]["before"]
-    assert any("registered rigidly to the ct" in said["message"] for said in moved["assumptions"])
+    registered = next(one for one in moved["assumptions"] if one["code"] == "registered")
+    assert "registered rigidly to the ct" in registered["message"]
     np.testing.assert_allclose(read_itk_transform(folder / "registration.tfm"), MOTION, atol=1e-9)
     manifest = json.loads((folder / "run.json").read_text("utf-8"))
     assert manifest["registration"] == facts
@@ -232,7 +238,8 @@ def test_a_transform_the_wrong_way_round_earns_a_warning(files, tmp_path):
     away[:3, 3] = (9, -8, 6)
     write_itk_transform(away, tmp_path / "away.tfm")
     found, _ = files("cut.nii.gz", '[registration]\npath = "away.tfm"\n')
-    assert any("less alike" in said["message"] and "inverse" in said["message"] for said in found["warnings"])
+    doubt = next(one for one in found["warnings"] if one["code"] == "registration-less-alike")
+    assert "not its inverse" in doubt["message"]
 
 
 def test_derived_regions_stand_in_the_results_with_how_they_were_made(files):
@@ -243,9 +250,9 @@ def test_derived_regions_stand_in_the_results_with_how_they_were_made(files):
     # from 50 to 10 between voxel centres, 15 is reached three eighths of a voxel beyond the lesion of 4 x 5 x 6 voxels
     assert rois["hot"]["volume_ml"] == pytest.approx(4.75 * 5.75 * 6.75 * 0.064, rel=0.01)
     assert rois["ring"]["volume_ml"] > 10
-    assert any(
-        "ROI ring was made here: it is lesion, grown by 6 mm" in said["message"] for said in found["assumptions"]
-    )
+    derived = {one["numbers"]["roi"]: one for one in found["assumptions"] if one["code"] == "roi-derived"}
+    assert set(derived) == {"perfused_normal", "ring", "hot"}
+    assert "it is lesion, grown by 6 mm" in derived["ring"]["message"]
 
 
 @pytest.mark.parametrize(

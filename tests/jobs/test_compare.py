@@ -10,9 +10,11 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from small_study import CASE, run, write_study
 
+from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.arrays import read_array
 from voxeldose.io.results.folder import read_results
 from voxeldose.io.transforms import read_transform
+from voxeldose.jobs.compare import ComparisonOptions, compare_folders
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +194,22 @@ def test_without_regions_a_sum_is_refused_and_a_comparison_says_so(folders):
     content = compare(folders)
     assert content["rois"]["lesion"]["gamma_passed_fraction"] is None
     assert any("not there any more" in w for w in content["warnings"])
+
+
+def test_from_python_remarks_have_codes_and_the_sentences_of_the_file(folders):
+    names = [folders / "pre", folders / "other"]
+    found = compare_folders(names, None, ComparisonOptions(rois=("liver",)))
+    assert [one.code for one in found.warnings] == ["net-activities-differ"]
+    assert found.warnings[0].numbers == {"first_mbq": 60.0, "second_mbq": 90.0}
+    assert [one.code for one in found.assumptions] == ["comparison-interpolated", "regions-source", "gamma-criteria"]
+    assert found.content["warnings"] == [one.sentence for one in found.warnings]
+    assert found.content["assumptions"] == [one.sentence for one in found.assumptions]
+    with pytest.raises(InputError) as refusal:
+        compare_folders(names[:1], None, ComparisonOptions())
+    assert refusal.value.code == "results-count"
+    with pytest.raises(QuantityError) as refusal:
+        compare_folders(names, None, ComparisonOptions(rois=("spot",)))
+    assert refusal.value.code == "roi-unknown"
 
 
 def test_wrong_usage_is_said(folders):

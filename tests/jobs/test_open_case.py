@@ -5,7 +5,7 @@ import pytest
 from small_study import CASE, GRID, LESION, LIVER, write_study
 
 from voxeldose.errors import InputError, QuantityError
-from voxeldose.io.config.case import case_file_from, input_files, read_case_file
+from voxeldose.io.config.case import case_file_from, input_files, read_case_tables
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.jobs.open_case import open_case
 from voxeldose.model.grid import Grid
@@ -14,7 +14,7 @@ from voxeldose.model.volume import DensityMap, Volume
 
 def opened(folder, text):
     path = write_study(folder, text)
-    return open_case(case_file_from(read_case_file(path), str(path)))
+    return open_case(case_file_from(read_case_tables(path), str(path)))
 
 
 def test_assays_of_vial_and_residual_are_brought_to_the_infusion(tmp_path):
@@ -23,8 +23,26 @@ def test_assays_of_vial_and_residual_are_brought_to_the_infusion(tmp_path):
     assert given.administered_mbq == pytest.approx(30, rel=1e-6)
     assert given.residual_mbq == pytest.approx(2, rel=1e-6)
     assert given.device == "glass"
-    with pytest.raises(InputError, match="need administered_mbq and at"):
+    with pytest.raises(InputError, match="need administered_mbq and at") as refusal:
         opened(tmp_path, CASE.replace("at = 2024-05-02T10:15:00Z\n", "") + assays)
+    assert refusal.value.code == "key-missing"
+
+
+@pytest.mark.parametrize(
+    ("tables", "code"),
+    [
+        ('[dose]\ndensity = "ct"\n', "ct-missing"),
+        ('[dose]\ngrid = "ct"\n', "ct-missing"),
+        ('[dose]\ndensity = "rho.nii.gz"\ndensity_g_per_ml = 1.0\n', "keys-contradict"),
+        ("[dose]\nhu_table = [[-1000, 0.0], [0, 1.0]]\n", "keys-contradict"),
+        ("[output]\nrtstruct = true\n", "dicom-missing"),
+        ('[[derived]]\nname = "x"\nrole = "other"\n', "keys-contradict"),
+    ],
+)
+def test_settings_that_contradict_the_case_are_refused_with_a_code(tmp_path, tables, code):
+    with pytest.raises(InputError) as refusal:
+        opened(tmp_path, CASE + tables)
+    assert refusal.value.code == code
 
 
 def test_a_density_image_is_read_from_the_folder_of_the_case_and_is_an_input(tmp_path):
@@ -68,7 +86,7 @@ def test_several_files_of_one_table_share_its_labels(tmp_path):
         ("lesion", "tumor", (3, 4, 4)),
     ]
     path = tmp_path / "case.toml"
-    assert {p.name for p in input_files(case_file_from(read_case_file(path), "x"))} == {
+    assert {p.name for p in input_files(case_file_from(read_case_tables(path), "x"))} == {
         "pet.nii.gz",
         "whole.nii.gz",
         "spot.nii.gz",

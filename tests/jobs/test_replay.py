@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from small_study import GRID, run, write_study
 
+from voxeldose.errors import InputError
 from voxeldose.io.results.manifest import sha256
+from voxeldose.jobs.replay import replay as repeat
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +156,7 @@ def test_without_the_earlier_results_it_still_knows_whether_numbers_differ(study
     found = replay(study, "x=y", "--set", "dose.density_g_per_ml=1.0")
     assert not found["numbers"]["dose_identical"]
     assert found["numbers"]["dose"] is None
-    assert any("not beside the manifest" in s for s in found["sentences"])
+    assert any("not next to the manifest" in s for s in found["sentences"])
 
 
 def test_another_grid_is_said(study):
@@ -200,3 +202,16 @@ def test_people_get_sentences_and_quiet_gives_none(study):
     shown = run("replay", study / "results", "--out", study / "b")
     assert shown.stdout == "Every number is the same, to the last bit.\n"
     assert run("replay", study / "results", "--out", study / "c", "--quiet").output == ""
+
+
+def test_from_python_every_difference_has_a_code(made, study):
+    found = repeat(study / "results", study / "again", settings={"dose.engine": "local"}, moved=(str(made), str(study)))
+    assert not found.identical
+    codes = [one.code for one in found.remarks]
+    assert codes[0] == "setting-changed"
+    assert found.remarks[0].numbers == {"key": "dose.engine"}
+    assert {"dose-differs", "number-changed"} < set(codes)
+    assert found.content["sentences"] == list(found.sentences)
+    with pytest.raises(InputError) as refusal:
+        repeat(study / "results", study / "b", settings={"engine": "local"})
+    assert refusal.value.code == "setting-malformed"

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from remarks import refusal
 
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.contours import from_contours
@@ -45,7 +46,7 @@ def test_an_impossible_region_is_refused(change, error):
 
 
 def test_occupancy_of_another_shape_is_refused():
-    with pytest.raises(GeometryError, match="occupancy has shape"):
+    with pytest.raises(GeometryError, check=refusal("grid-differs")):
         Roi("a", "tumor", np.ones((2, 2, 2)), GRID)
 
 

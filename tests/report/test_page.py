@@ -117,8 +117,9 @@ def test_a_case_without_ct_or_device_says_so():
 
 
 def test_an_unwritable_place_is_refused(tmp_path):
-    with pytest.raises(InputError):
+    with pytest.raises(InputError) as refusal:
         write_report(result(), tmp_path / "no" / "report.html")
+    assert refusal.value.code == "file-not-written"
 
 
 def test_plots_are_figures_with_every_region():

@@ -37,7 +37,7 @@ def test_the_pdf_holds_answers_thresholds_method_and_assumptions(tmp_path):
     ):
         assert wanted in text
     assert "permanent trapping" in text
-    assert result.record.assumptions[0][:20] in text
+    assert result.record.assumptions[0].sentence[:20] in text
 
 
 def test_markup_in_names_stays_text(tmp_path):
@@ -61,5 +61,6 @@ def test_the_same_result_gives_the_same_pdf(tmp_path):
 
 
 def test_an_unwritable_place_is_refused(tmp_path):
-    with pytest.raises(InputError):
+    with pytest.raises(InputError) as refusal:
         write_pdf(make_result(), tmp_path / "no" / "report.pdf")
+    assert refusal.value.code == "file-not-written"

@@ -85,7 +85,7 @@ def test_an_fdg_pet_goes_on_only_when_told_to(data_folder, tmp_path):
     assert {p.name for p in (tmp_path / "out").iterdir()} == FILES | DICOM_FILES
     content = json.loads(result.stdout)
     assert content["rois"]["mask"]["volume_ml"] == pytest.approx(365.32, abs=0.01)  # 117145 voxels of the mask
-    assert any("F-18" in a["message"] for a in content["assumptions"])
+    assert "image-nuclide-differs" in [a["code"] for a in content["assumptions"]]
 
 
 def test_a_pet_in_suv_is_refused_as_activity(data_folder, tmp_path):

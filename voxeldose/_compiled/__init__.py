@@ -1,6 +1,6 @@
 """Loops on plain arrays, compiled by numba; they import nothing else of voxeldose.
 
-Machine code is cached beside these files, or in the user's home; where neither can be written (a read-only container),
+Machine code is cached next to these files, or in the user's home; where neither can be written (a read-only container),
 in the folder for temporary files, since numba would refuse to start.
 """
 

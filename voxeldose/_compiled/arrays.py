@@ -1,4 +1,4 @@
-"""Aliases of the arrays that compiled loops take; this room knows no other, so not those of :mod:`voxeldose.model.arrays`."""
+"""Aliases of the arrays that compiled loops take; which cannot import those of :mod:`voxeldose.model.arrays`."""
 
 import numpy as np
 import numpy.typing as npt

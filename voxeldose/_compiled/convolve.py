@@ -47,7 +47,8 @@ class Reach(NamedTuple):
 def find_reach(source: Floats, size: tuple[int, ...]) -> Reach | None:
     """Find the activity and what a kernel of this size reaches from it; ``None`` if there is no activity."""
     reach = [n // 2 for n in size]
-    bits = source.view(np.uint32)  # their largest is found six times as fast as any() of floats; -0 is sorted out below
+    # the largest of the bits is found six times as fast as any() of floats; negative zero is handled below
+    bits = source.view(np.uint32)
     k = np.flatnonzero(bits.reshape(len(source), -1).max(axis=1))
     if not k.size:
         return None

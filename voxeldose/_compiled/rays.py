@@ -1,4 +1,4 @@
-"""Energy carried along straight rays through voxels: the inner loop of ``engines/density.py``."""
+"""Energy carried along straight rays through voxels: the inner loop of ``dose/engines/rays``."""
 
 from __future__ import annotations
 
@@ -10,11 +10,22 @@ from numba import njit
 if TYPE_CHECKING:
     from voxeldose._compiled.arrays import Doubles, Integers
 
-__all__ = ["spread", "spread_from_cells"]
+__all__ = ["trace_from_cells", "trace_from_voxels"]
 
 
 @njit(nogil=True, cache=True)
-def spread(
+def _average_along_chord(a: float, per_mm: float) -> tuple[int, float, float, float, float]:
+    """Row of the table, two places on it (in steps) and their weights, that average over starts on a chord of length ``a``.
+
+    Short chords take two Gauss points of F, others the difference of its integral.
+    """
+    if a < 0.5:
+        return 0, 0.21132486540518713 * a * per_mm, 0.7886751345948129 * a * per_mm, 0.5, 0.5
+    return 1, 0.0, a * per_mm, -1.0 / a, 1.0 / a
+
+
+@njit(nogil=True, cache=True)
+def trace_from_voxels(
     sources: Integers,
     amounts: Doubles,
     tau: Doubles,
@@ -36,7 +47,7 @@ def spread(
     sources, amounts : int64 and float64, (sources,)
         Flat index of each source voxel and what it emits.
     tau : float64, (voxels,)
-        Water-equivalent length a mm, flat. Where it is huge rays end; such a layer surrounds the grid.
+        Water-equivalent mm per mm, flat. Where it is huge rays end; such a layer surrounds the grid.
     share, chord : float64, (rays,)
         Part of the emission that a ray carries in each octant, and its length in mm in the source voxel.
     offset, length : int64, (rays, octants, steps) and float64, (rays, steps)
@@ -46,7 +57,7 @@ def spread(
     table : float64, (2, n)
         Energy fraction F within a radius in water, and its integral, at steps of ``1 / per_mm``.
     per_mm, reach : float
-        Steps a mm of the table, and where F ends to rise, in mm of water.
+        Steps per mm of the table, and where F stops rising, in mm of water.
     energy : float64, (window,)
         Filled from flat voxel index ``first`` on.
 
@@ -63,12 +74,8 @@ def spread(
         for r in range(chord.size):
             amount = amounts[q] * share[r]
             a = tau[here] * chord[r]
-            if a < 0.5:
-                values, near, far, weight, other = table[0], 0.21132486540518713 * a, 0.7886751345948129 * a, 0.5, 0.5
-            else:
-                values, near, far, weight, other = table[1], 0.0, a, -1.0 / a, 1.0 / a
-            near *= per_mm
-            far *= per_mm
+            row, near, far, weight, other = _average_along_chord(a, per_mm)
+            values = table[row]
             low, high = int(near), int(far)
             start = weight * (values[low] + (near - low) * (values[low + 1] - values[low]))
             start += other * (values[high] + (far - high) * (values[high + 1] - values[high]))
@@ -92,7 +99,7 @@ def spread(
 
 
 @njit(nogil=True, cache=True)
-def spread_from_cells(
+def trace_from_cells(
     centres: Doubles,
     amounts: Doubles,
     start: Doubles,
@@ -111,20 +118,20 @@ def spread_from_cells(
     centres, amounts : float64, (cells, 3) and (cells,)
         Where each cell's middle lies, in voxels, and what it emits.
     start, speed : float64, (rays, 8, 3)
-        From the middle of the cell to where a ray starts in each octant, in voxels, and voxels a mm along it, never zero.
+        From the middle of the cell to where a ray starts in each octant, in voxels, and voxels per mm along it, never zero.
     ends : float64, (rays, 2)
         Where the ray's line enters (negative) and leaves the cell, in mm from its start.
     tau : float64, (nk, nj, ni)
-        Water-equivalent length a mm. Where it is ``limits[3]`` or more rays end; such a layer surrounds the lattice.
+        Water-equivalent mm per mm. Where it is ``limits[3]`` or more rays end; such a layer surrounds the lattice.
     limits : tuple of float
-        Steps a mm of the table, where F ends to rise in mm of water, the longest ray in mm, and what ends a ray.
+        Steps per mm of the table, where F stops rising in mm of water, the longest ray in mm, and what ends a ray.
     table, energy, first
-        As in :func:`spread`.
+        As in :func:`trace_from_voxels`.
 
     Notes
     -----
     Starts are averaged over the part of the line that lies in the cell and in the voxel of the start, as in
-    :func:`spread`; from its end on the ray has the path to the voxel's face behind it before the next one.
+    :func:`trace_from_voxels`; from its end on the ray has the path to the voxel's face behind it before the next one.
     """
     per_mm, reach, longest, wall = limits
     whole = table[0, int(reach * per_mm)]
@@ -155,18 +162,8 @@ def spread_from_cells(
                     continue
                 begin, end = max(entered, ends[r, 0]), min(left_at, ends[r, 1])
                 a = here * (end - begin)
-                if a < 0.5:
-                    values, near, far, weight, other = (
-                        table[0],
-                        0.21132486540518713 * a,
-                        0.7886751345948129 * a,
-                        0.5,
-                        0.5,
-                    )
-                else:
-                    values, near, far, weight, other = table[1], 0.0, a, -1.0 / a, 1.0 / a
-                near *= per_mm
-                far *= per_mm
+                row, near, far, weight, other = _average_along_chord(a, per_mm)
+                values = table[row]
                 path, at, length, left = 0.0, left_at, left_at - end, 0.0
                 while True:
                     path += here * length

@@ -4,8 +4,8 @@ Doses are binned by the upper 16 bits of their float32 pattern: it rises with a 
 bins it falls with one below zero. A bin is 0.4 to 0.8 % of the dose wide, and any rank is found exactly by looking into
 one bin.
 
-Images come flat, with a layout that says where rows begin (:func:`rows_of`): a loop over neighbours in memory is worked
-off several voxels at a time, one over an array of unknown strides is not. Each part of the work has its own small loop
+Images come flat, with a layout that says where rows begin (:func:`rows_of`): a loop over neighbours in memory is processed
+several voxels at a time, one over an array of unknown strides is not. Each part of the work has its own small loop
 over the same stretch of a row, which stays in the processor's first-level cache; sums are float64 in a fixed order.
 """
 

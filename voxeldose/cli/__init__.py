@@ -13,7 +13,7 @@ from typing import NoReturn
 
 import click
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.cli.assess import assess
 from voxeldose.cli.card import card
 from voxeldose.cli.cohort import cohort
@@ -97,20 +97,8 @@ def main(debug: bool) -> None:
     """
 
 
-_COMMANDS = (
-    assess,
-    card,
-    cohort,
-    compare,
-    demo,
-    inspect,
-    kernel,
-    lung_shunt,
-    plan,
-    radiobiology,
-    replay,
-    tn,
-    uncertainty,
-)
-for _command in _COMMANDS:
+#: Files to files, and answers before and beyond a treatment.
+_JOBS = (assess, cohort, compare, demo, inspect, kernel, replay)
+_ANSWERS = (card, lung_shunt, plan, radiobiology, tn, uncertainty)
+for _command in (*_JOBS, *_ANSWERS):
     main.add_command(with_numbers(_command))

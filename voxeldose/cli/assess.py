@@ -102,9 +102,9 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
     if out is None and case is None:
         msg = "give --out, the folder for the results."
         raise click.UsageError(msg)
-    from voxeldose.io.config.case import case_file_from, read_case_file
+    from voxeldose.io.config.case import case_file_from, read_case_tables
 
-    tables = with_flags(read_case_file(case) if case else {}, flags)
+    tables = with_flags(read_case_tables(case) if case else {}, flags)
     config = case_file_from(tables, str(case or "command line"))
     folder = out or (case.with_name(f"{case.stem}-results") if case else Path())
     with progress(quiet) as report_progress:

@@ -17,10 +17,6 @@ __all__ = ["with_flags"]
 _GRIDS = ("activity", "ct", "rois")
 
 
-def _as_given(value: Any) -> Any:
-    return value
-
-
 def _absolute(path: Any) -> str:
     return str(Path(path).absolute())
 
@@ -45,7 +41,7 @@ class _Key:
 
     table: str
     key: str
-    value: Callable[[Any], Any] = _as_given
+    value: Callable[[Any], Any] = lambda given: given
 
 
 #: Flag -> key. ``registration`` replaces its table; ``rois``, ``labels`` and ``uncertainty`` make lists or several keys.

@@ -8,29 +8,51 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
-from voxeldose.cli.options import PATH
+from voxeldose.cli.options import PATH, as_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from voxeldose.jobs.cohort.plan import Source
     from voxeldose.jobs.cohort.run import Counts
+    from voxeldose.jobs.cohort.workers import Workers
 
 __all__ = ["cohort"]
 
 #: Seconds between two lines of a log that say where the run stands.
 LOG_EVERY_S = 30.0
 
+#: News that is worth a line of its own.
+_LOGGED = ("failed", "retried")
+
+
+@dataclass(frozen=True)
+class CohortFlags:
+    """How a cohort is read and run."""
+
+    template: Path | None
+    workers: int | None
+    memory_gb: float | None
+    scheduler: str | None
+    resume: bool
+    fail_fast: bool
+    plan_only: bool
+    no_report: bool
+    identifiers: bool
+    quiet: bool
+
 
 @click.command()
 @click.argument("source", type=PATH)
-@click.option("--out", type=PATH, help="Folder of the cohort: tables, report, and a results folder a case.")
+@click.option("--out", type=PATH, help="Folder of the cohort: tables, report, and a results folder per case.")
 @click.option(
-    "--template", type=PATH, help="Case file with what all cases share; a folder then holds one study a folder."
+    "--template", type=PATH, help="Case file with what all cases share; a folder then holds one study per folder."
 )
 @click.option("--workers", type=click.IntRange(1), help="Cases at a time on this machine (default: its processors).")
 @click.option(
@@ -49,10 +71,11 @@ LOG_EVERY_S = 30.0
 @click.option("--no-report", is_flag=True, help="No report of each case's own.")
 @click.option("--identifiers", is_flag=True, help="Show labels in the report; label unlabelled cases by their path.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def cohort(source: Path, out: Path | None, **flags: Any) -> None:
+@as_record(CohortFlags, "flags")
+def cohort(source: Path, out: Path | None, flags: CohortFlags) -> None:
     """Assess many cases: one table, one folder of results.
 
-    SOURCE is a table (CSV or Parquet) with one case a row - a column case with case files, or columns such as activity.path,
+    SOURCE is a table (CSV or Parquet) with one case per row - a column case with case files, or columns such as activity.path,
     rois.path, administration.administered_mbq; paths from the table's folder - or a folder that is searched for case files, or with
     --template for studies.
 
@@ -60,57 +83,38 @@ def cohort(source: Path, out: Path | None, **flags: Any) -> None:
     a result.
     """
     from voxeldose.jobs.cohort.plan import Source
+    from voxeldose.jobs.cohort.run import Options, run_cohort
+    from voxeldose.jobs.cohort.schedulers import ON_THIS_MACHINE, open_workers
 
-    if out is None and not flags["plan_only"]:
+    for flag, value in (("--workers", flags.workers), ("--memory-gb", flags.memory_gb)):
+        if value is not None and flags.scheduler not in (None, *ON_THIS_MACHINE):
+            msg = f"{flag} is of use on this machine only; the cluster at --scheduler has its own workers."
+            raise click.UsageError(msg)
+    wanted = Source(source, flags.template, flags.identifiers)
+    if flags.plan_only:
+        _print_plan(wanted, out, report=not flags.no_report)
+        return
+    if out is None:
         msg = "give --out, the folder for the cohort."
         raise click.UsageError(msg)
-    for flag in ("workers", "memory_gb"):
-        if flags[flag] is not None and flags["scheduler"] not in (None, "local", "processes"):
-            msg = f"--{flag.replace('_', '-')} is of use on this machine only; the cluster at --scheduler has its own workers."
-            raise click.UsageError(msg)
-    wanted = Source(source, flags["template"], flags["identifiers"])
-    if flags["plan_only"]:
-        _print_plan(wanted, out, report=not flags["no_report"])
-        return
-    assert out is not None  # noqa: S101 - asked above
-    from voxeldose.jobs.cohort.run import Options, run_cohort
 
-    options = Options(resume=flags["resume"], fail_fast=flags["fail_fast"], report=not flags["no_report"])
-    with _progress(flags["quiet"]) as tell, _stopping_by_signal():
-        counts = run_cohort(wanted, out, lambda: _workers(flags), options, tell)
+    def start_workers() -> Workers:
+        opened = open_workers(flags.scheduler, flags.workers, flags.memory_gb)
+        if not flags.quiet:
+            click.echo(opened.description, err=True)
+        return opened.workers
+
+    options = Options(resume=flags.resume, fail_fast=flags.fail_fast, report=not flags.no_report)
+    with _progress(flags.quiet) as report_progress, _stopping_by_signal():
+        counts = run_cohort(wanted, out, start_workers, options, report_progress)
     _conclude(counts, out)
-
-
-def _workers(flags: dict[str, Any]) -> Any:
-    """The workers asked for; said on stderr, with the address of the dashboard."""
-    from importlib.util import find_spec
-
-    from voxeldose.jobs.cohort.workers import Processes, share_of
-
-    where = flags["scheduler"] or ("local" if find_spec("distributed") else "processes")
-    share = share_of(flags["workers"], flags["memory_gb"])
-    of_each = f"{share.workers} workers of {share.threads} thread{'s' * (share.threads > 1)}"
-    if share.memory_bytes is not None:
-        of_each += f" and {share.memory_bytes / 1e9:.1f} GB"
-    if where == "processes":
-        _say(f"{of_each}, plain processes.", flags["quiet"])
-        return Processes(share)
-    from voxeldose.jobs.cohort.dask_workers import DaskWorkers
-
-    workers = DaskWorkers(share, None if where == "local" else where)
-    shown = f"dashboard {workers.dashboard}" + ("" if find_spec("bokeh") else " (shows more with bokeh installed)")
-    _say(f"{of_each}, Dask; {shown}." if where == "local" else f"Dask at {where}; {shown}.", flags["quiet"])
-    return workers
 
 
 def _conclude(counts: Counts, out: Path) -> None:
     """The last line, and the exit code: of a run that was stopped, or of which nothing came."""
-    ended = counts.done + counts.kept
-    parts = [f"{ended} of {counts.total} cases have results"]
-    parts += [f"{counts.kept} of them from before"] if counts.kept else []
-    parts += [f"{counts.failed} failed (failures.csv)"] if counts.failed else []
-    parts += [f"{counts.open} not finished"] if counts.open else []
-    click.echo(f"{'; '.join(parts)}: {out}")
+    from voxeldose.jobs.cohort.progress import outcome_line
+
+    click.echo(f"{outcome_line(counts)}: {out}")
     if counts.without_parquet:
         click.echo(
             "Only CSV was written, and no table of DVHs: Parquet needs pip install 'voxeldose[cohort]'.", err=True
@@ -127,23 +131,18 @@ def _conclude(counts: Counts, out: Path) -> None:
         raise click.exceptions.Exit(3 if counts.failed_codes == {3} else 1)
 
 
-def _print_plan(source: Any, out: Path | None, *, report: bool) -> None:
+def _print_plan(source: Source, out: Path | None, *, report: bool) -> None:
     from collections import Counter
 
-    from voxeldose.jobs.cohort.run import look_through
+    from voxeldose.jobs.cohort.run import preview_cohort
 
     verdicts: Counter[str] = Counter()
-    for one in look_through(source, out, report=report):
+    for one in preview_cohort(source, out, report=report):
         verdicts[one.verdict] += 1
-        click.echo(f"{one.row}\t{one.name}\t{one.verdict}\t{one.said}")
-    said = [f"{verdicts['run']} would run", f"{verdicts['refused']} would be refused"]
-    said += [f"{verdicts['complete']} are complete"] if verdicts["complete"] else []
-    click.echo("; ".join(said) + ".", err=True)
-
-
-def _say(words: str, quiet: bool) -> None:
-    if not quiet:
-        click.echo(words, err=True)
+        click.echo(f"{one.row}\t{one.name}\t{one.verdict}\t{one.reason}")
+    parts = [f"{verdicts['run']} would run", f"{verdicts['refused']} would be refused"]
+    parts += [f"{verdicts['complete']} are complete"] if verdicts["complete"] else []
+    click.echo("; ".join(parts) + ".", err=True)
 
 
 @contextlib.contextmanager
@@ -174,17 +173,19 @@ def _progress(quiet: bool) -> Iterator[Callable[[Counts], None]]:
         return
     from rich.console import Console
 
-    from voxeldose.jobs.cohort.run import WRITING
+    from voxeldose.jobs.cohort.progress import standing_line
 
     console = Console(stderr=True)
     with console.status("starting") as status:
 
-        def tell(counts: Counts) -> None:
-            status.update(_standing(counts) + (f"; {counts.news}" if counts.news == WRITING else ""))
-            if _is_worth_a_line(counts.news):
-                console.print(counts.news, markup=False, highlight=False)
+        def report_progress(counts: Counts) -> None:
+            status.update(
+                standing_line(counts) + (f"; {counts.news.sentence}" if counts.news.kind == "writing" else "")
+            )
+            if counts.news.kind in _LOGGED:
+                console.print(counts.news.sentence, markup=False, highlight=False)
 
-        yield tell
+        yield report_progress
 
 
 class _Log:
@@ -194,36 +195,10 @@ class _Log:
         self._last_s = time.monotonic()
 
     def __call__(self, counts: Counts) -> None:
-        from voxeldose.jobs.cohort.run import WRITING
+        from voxeldose.jobs.cohort.progress import standing_line
 
-        if _is_worth_a_line(counts.news):
-            click.echo(counts.news, err=True)
-        if time.monotonic() - self._last_s > LOG_EVERY_S or counts.news == WRITING:
+        if counts.news.kind in _LOGGED:
+            click.echo(counts.news.sentence, err=True)
+        if time.monotonic() - self._last_s > LOG_EVERY_S or counts.news.kind == "writing":
             self._last_s = time.monotonic()
-            click.echo(_standing(counts), err=True)
-
-
-def _is_worth_a_line(news: str) -> bool:
-    return ": failed (" in news or "tried once more" in news
-
-
-def _standing(counts: Counts) -> str:
-    parts = [
-        f"{counts.done + counts.kept} of {counts.total} done",
-        f"{counts.failed} failed",
-        f"{counts.running} running",
-    ]
-    if counts.kept:
-        parts[0] += f" ({counts.kept} from before)"
-    if counts.per_hour is not None:
-        parts.append(f"{counts.per_hour:.0f} per hour")
-    if counts.seconds_left is not None and counts.open:
-        minutes = counts.seconds_left / 60
-        parts.append(
-            f"{minutes / 60:.1f} h left"
-            if minutes > 90
-            else f"{minutes:.0f} min left"
-            if minutes >= 1
-            else "under 1 min left"
-        )
-    return ", ".join(parts)
+            click.echo(standing_line(counts), err=True)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.demo.shapes import blurred, ellipsoid, lattice, occupancy, sphere
 from voxeldose.dose.activity import count_decays
 from voxeldose.dose.engines.convolution import Convolution
@@ -27,7 +27,8 @@ from voxeldose.model.volume import ActivityMap
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voxeldose.demo.shapes import Floats, Points, Shape
+    from voxeldose.demo.shapes import Points, Shape
+    from voxeldose.model.arrays import Floats
 
 __all__ = [
     "ADMINISTERED_MBQ",
@@ -217,7 +218,7 @@ def truth_of_phantom(chest: Grid) -> dict[str, Any]:
     """True volumes, activities and doses (dose point kernel on sharp activity), and how the phantom was made.
 
     Each dose is computed on a grid of its own (:data:`TRUTH_MM`), shapes as fractions of voxels. Edges spread over
-    whole voxels leave the means 0.2 to 0.3 % low (found by refining the grids).
+    whole voxels leave the means 0.2 to 0.3 % low (by refining the grids).
     ``chest`` is a grid around the lungs, for their volume.
     """
     grids = {"liver": _box_around((-40.0, 4.0, 2.0), (104.0, 82.0, 70.0), TRUTH_MM["liver"])}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.demo.study import make_study
-from voxeldose.io.config.case import case_file_from, read_case_file
-from voxeldose.io.results.assessment import assessment_dict
+from voxeldose.io.config.case import case_file_from, read_case_tables
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.jobs.run_case import run_case
 from voxeldose.report import plot_slices
@@ -17,24 +17,67 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["DemoRun", "compare_with_truth", "run_demo"]
+    from voxeldose.model.assessment import Assessment, RoiMetrics
+
+__all__ = ["DemoRun", "TruthRow", "compare_with_truth", "run_demo"]
 
 
-@dataclass(frozen=True)
-class DemoRun:
-    """What the demonstration found.
+@dataclass(frozen=True, eq=False)
+class TruthRow:
+    """One region of the study: its true numbers, and those of a run.
 
     Parameters
     ----------
-    planned, delivered : dict
-        ``assessment.json`` of the SPECT before and of the PET after treatment.
-    against_truth : list of dict
-        Rows of text, a row a region.
+    roi : str
+        Its name.
+    true_mean_gy, true_d70_gy, true_v400_fraction, true_activity_mbq : float
+        Of the phantom: sharp activity on a fine grid.
+    computed : RoiMetrics
+        Of the run.
     """
 
-    planned: dict[str, Any]
-    delivered: dict[str, Any]
-    against_truth: list[dict[str, str]]
+    roi: str
+    true_mean_gy: float
+    true_d70_gy: float
+    true_v400_fraction: float
+    true_activity_mbq: float
+    computed: RoiMetrics
+
+    def cells(self) -> dict[str, str]:
+        """The row as text: true numbers, and by how much those of the run differ."""
+        roi = self.computed
+        return {
+            "ROI": self.roi,
+            "true mean Gy": f"{self.true_mean_gy:.1f}",
+            "dpk": _change(roi.mean_dose_gy, self.true_mean_gy),
+            "local": _change(roi.mean_dose_local_gy, self.true_mean_gy),
+            "true D70": f"{self.true_d70_gy:.1f}",
+            "D70": _change(roi.d70_gy, self.true_d70_gy),
+            "true V400 %": f"{100 * self.true_v400_fraction:.1f}",
+            "V400 %": f"{100 * roi.v400_fraction:.1f}",
+            "activity": _change(roi.activity_mbq, self.true_activity_mbq),
+        }
+
+
+def _change(computed: float, true: float) -> str:
+    return f"{100 * (computed / true - 1):+.1f} %"
+
+
+@dataclass(frozen=True, eq=False)
+class DemoRun:
+    """What the demonstration gave.
+
+    Parameters
+    ----------
+    planned, delivered : Assessment
+        Of the SPECT before and of the PET after treatment.
+    against_truth : tuple of TruthRow
+        One for every region with a true dose, for the PET.
+    """
+
+    planned: Assessment
+    delivered: Assessment
+    against_truth: tuple[TruthRow, ...]
 
 
 def run_demo(out: Path, *, overwrite: bool = False, progress: Callable[[str], None] | None = None) -> DemoRun:
@@ -49,46 +92,31 @@ def run_demo(out: Path, *, overwrite: bool = False, progress: Callable[[str], No
     """
     with new_folder(out, overwrite=overwrite, marker="truth.json") as folder:
         study = make_study(folder, progress=progress)
-        found = {
-            name: run_case(case_file_from(read_case_file(file), file.name), folder / name, progress=progress)
+        planned, delivered = (
+            run_case(case_file_from(read_case_tables(file), file.name), folder / name, progress=progress)
             for name, file in (("planned", study.plan_toml), ("results", study.assess_toml))
-        }
+        )
         truth = json.loads(study.truth.read_text("utf-8"))
-        plot_slices(found["results"]).savefig(folder / "picture.png", dpi=110)
-    planned, delivered = (assessment_dict(found[name]) for name in ("planned", "results"))
+        plot_slices(delivered).savefig(folder / "picture.png", dpi=110)
     return DemoRun(planned, delivered, compare_with_truth(delivered, truth))
 
 
-def compare_with_truth(content: dict[str, Any], truth: dict[str, Any]) -> list[dict[str, str]]:
-    """True and found mean dose, D70, V400 and activity of every region that has a true dose, as text.
+def compare_with_truth(result: Assessment, truth: dict[str, Any]) -> tuple[TruthRow, ...]:
+    """True numbers next to those of a run, for every region that has a dose in both.
 
     Parameters
     ----------
-    content : dict
-        ``assessment.json`` of one of the study's cases.
+    result : Assessment
+        Of one of the study's cases.
     truth : dict
         ``truth.json`` of the study.
     """
     rows = []
-    for name, roi in content["rois"].items():
+    for name, metrics in result.rois.items():
         true = truth["rois"].get(name)
-        if true is None or true["mean_dose_gy"] is None or roi["mean_dose_gy"] is None:
+        if true is None or true["mean_dose_gy"] is None or not math.isfinite(metrics.mean_dose_gy):
             continue
         rows.append(
-            {
-                "ROI": name,
-                "true mean Gy": f"{true['mean_dose_gy']:.1f}",
-                "dpk": _change(roi["mean_dose_gy"], true["mean_dose_gy"]),
-                "local": _change(roi["mean_dose_local_gy"], true["mean_dose_gy"]),
-                "true D70": f"{true['d70_gy']:.1f}",
-                "D70": _change(roi["d70_gy"], true["d70_gy"]),
-                "true V400 %": f"{100 * true['v400_fraction']:.1f}",
-                "V400 %": f"{100 * roi['v400_fraction']:.1f}",
-                "activity": _change(roi["activity_mbq"], true["activity_mbq"]),
-            }
+            TruthRow(name, true["mean_dose_gy"], true["d70_gy"], true["v400_fraction"], true["activity_mbq"], metrics)
         )
-    return rows
-
-
-def _change(found: float, true: float) -> str:
-    return f"{100 * (found / true - 1):+.1f} %"
+    return tuple(rows)

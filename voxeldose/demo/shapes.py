@@ -12,14 +12,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from voxeldose.model.arrays import Floats
 
 if TYPE_CHECKING:
     from voxeldose.model.grid import Grid
 
-__all__ = ["Floats", "Points", "Shape", "blurred", "ellipsoid", "lattice", "occupancy", "sphere"]
-
-Floats = npt.NDArray[np.float32]
+__all__ = ["Points", "Shape", "blurred", "ellipsoid", "lattice", "occupancy", "sphere"]
 
 #: Where voxels that a surface may cross are probed along each axis: the middles of four parts.
 PLACES = np.array([-0.375, -0.125, 0.125, 0.375], np.float32)
@@ -65,10 +64,10 @@ def occupancy(shape: Shape, grid: Grid) -> Floats:
     k, j, i = np.nonzero(np.abs(signed) <= 0.5 * math.hypot(*grid.spacing_mm))
     x, y, z = points.x.ravel()[i], points.y.ravel()[j], points.z.ravel()[k]
     dz, dy, dx = (np.float32(step) * PLACES for step in grid.spacing_mm)
-    found = np.zeros(k.size, np.float32)
+    probes = np.zeros(k.size, np.float32)
     for a, b, c in itertools.product(dx, dy, dz):
-        found += shape(Points(x + a, y + b, z + c)) < 0
-    inside[k, j, i] = found / PLACES.size**3
+        probes += shape(Points(x + a, y + b, z + c)) < 0
+    inside[k, j, i] = probes / PLACES.size**3
     return inside
 
 

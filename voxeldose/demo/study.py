@@ -91,7 +91,7 @@ def make_study(folder: Path, *, progress: Progress | None = None) -> DemoStudy:
     DemoStudy
         Paths of everything written.
     """
-    say = progress or (lambda _: None)
+    report_progress = progress or (lambda _: None)
     study = DemoStudy(
         *(folder / name for name in ("ct", "pet", "spect", "labels.nii.gz", "rois.seg.dcm")),
         *(folder / name for name in ("assess.toml", "plan.toml", "truth.json")),
@@ -104,22 +104,22 @@ def make_study(folder: Path, *, progress: Progress | None = None) -> DemoStudy:
     spect_grid = Grid.from_axes((60, 64, 80), (4.8, 4.8, 4.8), (-189.6, -151.2, -114.0), frame_uid=frame)
     randoms = [np.random.default_rng((SEED, n)) for n in range(3)]
 
-    say("computing the true doses")
+    report_progress("computing the true doses")
     truth = truth_of_phantom(pet_grid)
     study.truth.write_text(json.dumps(truth, indent=1) + "\n", "utf-8")
     volumes = {name: roi["volume_ml"] for name, roi in truth["rois"].items()}
-    say("writing the CT")
+    report_progress("writing the CT")
     write_ct(PHANTOM, ct_numbers(ct_grid, randoms[0]), ct_grid, study.ct, CT_AT)
-    say("writing the Y-90 PET")
+    report_progress("writing the Y-90 PET")
     pet = pet_image(pet_grid, concentrations(volumes, UPTAKE), randoms[1])
     pet *= np.float32(Y90.decay_factor((PET_AT - INFUSION_AT).total_seconds()))
     given = Administration(Y90, ADMINISTERED_MBQ, INFUSION_AT)
     write_pet(PHANTOM, pet, pet_grid, study.pet, at=PET_AT, frame_s=PET_FRAME_S, given=given)
-    say("writing the Tc-99m MAA SPECT")
+    report_progress("writing the Tc-99m MAA SPECT")
     maa = UPTAKE | {name: MAA_TUMOR_RATIO * UPTAKE[name] for name in ("lesion_1", "lesion_2")}
     counts = spect_counts(spect_grid, concentrations(volumes, maa), randoms[2])
     write_spect(PHANTOM, counts, spect_grid, study.spect / "spect.dcm", SPECT_AT)
-    say("writing regions and case files")
+    report_progress("writing regions and case files")
     labels = label_map(ct_grid)
     write_labels(labels, ct_grid, study.labels)
     rois = RoiSet(tuple(Roi(name, role, labels == n, ct_grid) for name, (n, role) in REGIONS.items()))

@@ -32,6 +32,13 @@ __all__ = ["Quantified", "count_decays", "decay_to", "decays_on_grid", "quantify
 #: studies find most sites within 10-20 %).
 RECOVERY_LIMITS = (0.8, 1.2)
 
+#: The calibrations, and what each does.
+ABSOLUTE, ADMINISTERED = "absolute", "administered"
+CALIBRATIONS = {
+    ABSOLUTE: "the image's Bq/mL, decayed to the infusion",
+    ADMINISTERED: "the image is scaled so that the activity in the region equals net × (1 - lung shunt)",
+}
+
 #: After so many half-lives (107 days of Y-90) a million-millionth is left, which no image shows.
 MOST_HALF_LIVES = 40
 
@@ -122,8 +129,7 @@ def quantify(case: Case) -> Quantified:
             raise QuantityError(msg, code="calibration-impossible")
         region, where = reference_region(case.rois, image.grid)
         recovered = _recovered(as_stored, region, given)
-        text = "absolute: the image's Bq/mL, decayed to the infusion"
-        return _compare_with_administered(as_stored, recovered, text, where, assumptions)
+        return _compare_with_administered(as_stored, recovered, ABSOLUTE, where, assumptions)
     region, where = reference_region(case.rois, image.grid, case.calibration.region)
     in_region = float((image.values * region).sum(dtype=np.float64)) if region is not None else image.total()
     if in_region <= 0:
@@ -141,18 +147,18 @@ def quantify(case: Case) -> Quantified:
     if as_stored is None:
         sentence = f"The image's own activity cannot be compared with the administered one: {why_not}"
         assumptions.append(Remark("activity-not-comparable", {}, sentence))
-    text = "administered: the image is scaled so that the activity in the region equals net × (1 - lung shunt)"
-    return _compare_with_administered(scaled, recovered, text, where, assumptions)
+    return _compare_with_administered(scaled, recovered, ADMINISTERED, where, assumptions)
 
 
 def _compare_with_administered(
-    activity: ActivityMap, recovered: float | None, text: str, where: str, assumptions: list[Remark]
+    activity: ActivityMap, recovered: float | None, calibration: str, where: str, assumptions: list[Remark]
 ) -> Quantified:
     """The activity with what was assumed, and a warning where the image shows much more or less than was administered."""
     compared, warnings = [], []
+    numbers: Numbers
     if recovered is not None:
         low, high = RECOVERY_LIMITS
-        numbers: Numbers = {"recovered_fraction": recovered, "region": where}
+        numbers = {"recovered_fraction": recovered, "region": where}
         shows = f"The image shows {recovered:.3g} of the net administered activity less lung shunt in {where}"
         if low <= recovered <= high:
             compared.append(Remark("activity-recovered", numbers, f"{shows}."))
@@ -161,8 +167,10 @@ def _compare_with_administered(
                 f"{shows}, outside {low}-{high}: check nuclide, units, decay reference, residual and field of view."
             )
             warnings.append(Remark("activity-recovered-implausibly", numbers, sentence))
-    calibration = Remark("calibration", {"region": where}, f"Calibration {text}; calibration region: {where}.")
-    return Quantified(activity, recovered, text, (*assumptions, *compared, calibration), tuple(warnings))
+    text = f"{calibration}: {CALIBRATIONS[calibration]}"
+    numbers = {"calibration": calibration, "region": where}
+    stated = Remark("calibration", numbers, f"Calibration {text}; calibration region: {where}.")
+    return Quantified(activity, recovered, text, (*assumptions, *compared, stated), tuple(warnings))
 
 
 def _negative_voxels(image: Volume) -> list[Remark]:
@@ -179,8 +187,8 @@ def image_nuclide(case: Case) -> str | None:
     Raises
     ------
     QuantityError
-        If the header names a nuclide that is neither the administration's nor Tc-99m and the user has not said to go
-        on, or if the user names a third one.
+        If the header names a nuclide that is neither the administration's nor Tc-99m and the user has not
+        accepted it, or if the user names a third one.
     """
     given = case.administration.radionuclide.name
     header = case.activity.radionuclide.name if case.activity.radionuclide else None

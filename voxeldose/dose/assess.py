@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.dose import metrics
 from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, image_nuclide, quantify
 from voxeldose.dose.assumptions import assumptions_of
@@ -27,7 +27,7 @@ from voxeldose.model.remarks import Numbers, Remark
 from voxeldose.model.volume import DensityMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from voxeldose.dose.engines.base import Engine
     from voxeldose.model.assessment import RoiMetrics, TumorToNormal
@@ -237,8 +237,8 @@ def _measure(run: _Run, on_grid: _DoseOnGrid, watch: _Watch) -> Assessment:
         kernel=run.kernel,
         constants=given.radionuclide,
         calibration=run.quantified.calibration,
-        assumptions=tuple(dict.fromkeys(assumptions)),
-        warnings=tuple(dict.fromkeys(warnings)),
+        assumptions=_distinct(assumptions),
+        warnings=_distinct(warnings),
         timings_s=watch.stop(),
     )
     return Assessment(
@@ -263,6 +263,11 @@ def _measure(run: _Run, on_grid: _DoseOnGrid, watch: _Watch) -> Assessment:
     )
 
 
+def _distinct(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
+    """Each remark once, in order: a volume and its regions may come from one file."""
+    return tuple({(remark.code, remark.sentence): remark for remark in remarks}.values())
+
+
 def _totals(run: _Run, on_grid: _DoseOnGrid) -> Totals:
     given = run.case.administration
     nuclide = given.radionuclide
@@ -278,7 +283,7 @@ def _totals(run: _Run, on_grid: _DoseOnGrid) -> Totals:
 
 
 def _energy_missing(totals: Totals) -> list[Remark]:
-    """The part of the emitted energy that the dose map does not hold; how much of it the engine loses, that says itself."""
+    """The part of the emitted energy that the dose map does not hold; how much of it the engine loses, the engine states."""
     if totals.energy_j >= (1 - 1e-6) * totals.energy_emitted_j:
         return []
     part = 1 - totals.energy_j / totals.energy_emitted_j

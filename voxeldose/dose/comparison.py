@@ -218,7 +218,7 @@ def gamma_index(
     dose = reference.gy[tuple(chosen.T)].astype(np.float64)
     tolerance = criteria.dose_fraction * (dose if criteria.is_local else np.full(dose.size, highest))
     step = criteria.distance_mm / _STEPS
-    found = np.empty(dose.size)
+    gammas = np.empty(dose.size)
     rules = np.array([criteria.distance_mm, step, criteria.limit])
     search(
         places,
@@ -228,10 +228,10 @@ def gamma_index(
         np.array(evaluated.grid.spacing_mm),
         _offsets(step, criteria.limit * criteria.distance_mm),
         rules,
-        found,
+        gammas,
     )
     gamma = np.full(reference.grid.shape, np.nan, np.float32)
-    gamma[tuple(chosen.T)] = found
+    gamma[tuple(chosen.T)] = gammas
     return GammaMap(gamma, reference.grid, criteria, int((~reached).sum()))
 
 
@@ -300,19 +300,19 @@ def sums_in_rois(
         volume = float(inside.sum(dtype=np.float64))
         if not volume:
             continue
-        seen = type(roi)(roi.name, roi.role, inside, roi.grid, roi.remarks, roi.offset)
-        each = [_mean(d, seen) for d in doses]
+        part_reached = type(roi)(roi.name, roi.role, inside, roi.grid, roi.remarks, roi.offset)
+        each = [_mean(d, part_reached) for d in doses]
         tissue = tissues.get(roi.role)
         beds = None
         if tissue is not None:
             beds = tuple(
-                _mean(d.replaced(bed_gy(d.gy.astype(np.float64), tissue, nuclide)), seen)
+                _mean(d.replaced(bed_gy(d.gy.astype(np.float64), tissue, nuclide)), part_reached)
                 for d, nuclide in zip(doses, radionuclides, strict=True)
             )
         found[roi.name] = SumInRoi(
             role=roi.role,
             volume_ml=volume * roi.grid.voxel_volume_ml,
-            dvh=dvh_in(seen, total.replaced(np.nan_to_num(total.gy))),
+            dvh=dvh_in(part_reached, total.replaced(np.nan_to_num(total.gy))),
             mean_each_gy=tuple(each),
             bed_each_gy=beds,
             bed_gy=sum(beds) if beds is not None else None,

@@ -1,4 +1,4 @@
-"""Published limits beside the values of a run, and where the two are not the same quantity."""
+"""Limits compared with the values of a run or plan, and where the two are not the same quantity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from voxeldose.model.assessment import RoiMetrics
 
-__all__ = ["beside", "differences", "merged", "published_limits", "thresholds_met"]
+__all__ = ["compare_means", "differences", "merged", "published_limits", "thresholds_met"]
 
 #: A dose model of a limit -> what gives the same quantity: an engine, or a plan by compartments.
 _SAME = {"local deposition": "local", "kernel": "dpk", "Monte Carlo": "montecarlo"}
@@ -55,7 +55,7 @@ def thresholds_met(
     image: str | None = None,
     bilirubin_mg_per_dl: float | None = None,
 ) -> tuple[Threshold, ...]:
-    """Limits for this device beside the values of the run.
+    """The values of a run compared with the limits for its device.
 
     Parameters
     ----------
@@ -72,16 +72,16 @@ def thresholds_met(
     bilirubin_mg_per_dl : float, optional
         The patient's; limits that depend on it are left out without it.
     """
-    found = []
-    for limit in _of(device, limits, bilirubin_mg_per_dl):
+    compared = []
+    for limit in _limits_for(device, limits, bilirubin_mg_per_dl):
         for name, roi in metrics.items():
             value = getattr(roi, limit.metric) if roi.role == limit.role else None
             if value is not None and math.isfinite(value):
-                found.append(_compared(limit, name, float(value), differences(limit, engine, image)))
-    return tuple(found)
+                compared.append(_compare(limit, name, float(value), differences(limit, engine, image)))
+    return tuple(compared)
 
 
-def beside(
+def compare_means(
     mean_gy: Mapping[str, float | None],
     device: str | None,
     limits: tuple[Limit, ...] | None = None,
@@ -89,7 +89,7 @@ def beside(
     method: str = "",
     bilirubin_mg_per_dl: float | None = None,
 ) -> tuple[Threshold, ...]:
-    """Limits for mean doses beside those of a plan by compartments.
+    """The mean doses of a plan by compartments compared with the limits for them.
 
     Parameters
     ----------
@@ -100,24 +100,24 @@ def beside(
     method : str
         One of :data:`voxeldose.model.limits.DOSE_MODELS`; the lungs' dose is always from the lung shunt.
     """
-    found = []
-    for limit in _of(device, limits, bilirubin_mg_per_dl):
+    compared = []
+    for limit in _limits_for(device, limits, bilirubin_mg_per_dl):
         part = mean_gy.get("perfused_normal") if limit.perfused_only else None
         value = mean_gy.get(limit.role) if part is None else part
         if limit.metric == "mean_dose_gy" and value is not None:
             how = "lung shunt" if limit.role == "lung" else method
-            found.append(
-                _compared(limit, limit.role, value, differences(limit, how, None, is_perfused=part is not None))
+            compared.append(
+                _compare(limit, limit.role, value, differences(limit, how, None, is_perfused=part is not None))
             )
-    return tuple(found)
+    return tuple(compared)
 
 
-def _of(device: str | None, limits: tuple[Limit, ...] | None, bilirubin_mg_per_dl: float | None) -> list[Limit]:
+def _limits_for(device: str | None, limits: tuple[Limit, ...] | None, bilirubin_mg_per_dl: float | None) -> list[Limit]:
     rows = published_limits() if limits is None else limits
     return [r for r in rows if r.device in (None, device) and r.holds_for(bilirubin_mg_per_dl)]
 
 
-def _compared(limit: Limit, roi: str, value: float, differs: str) -> Threshold:
+def _compare(limit: Limit, roi: str, value: float, differs: str) -> Threshold:
     met = value >= limit.limit if limit.sense == "at least" else value < limit.limit
     name = f"{limit.name} ({limit.sense} {_amount(limit)})"
     return Threshold(name, roi, limit.metric, limit.limit, value, met, limit.source, limit.method, differs)
@@ -129,17 +129,17 @@ def differences(limit: Limit, method: str, image: str | None, *, is_perfused: bo
     ``method`` is the run's engine, or one of :data:`voxeldose.model.limits.DOSE_MODELS`; ``image`` the nuclide that the image shows;
     ``is_perfused`` says that a value of normal liver is that of its perfused part.
     """
-    said = []
+    differing = []
     if limit.dose is not None and method and method not in (limit.dose, _SAME.get(limit.dose)):
         here = _IS.get(method) or f"the dose map's ({method})"
-        said.append(f"the limit is {_IS[limit.dose]}; here it is {here}")
+        differing.append(f"the limit is {_IS[limit.dose]}; here it is {here}")
     if limit.image is not None and image is not None and limit.image != image:
-        said.append(f"the limit comes from {limit.image} images; here {image} was imaged")
+        differing.append(f"the limit comes from {limit.image} images; here {image} was imaged")
     if limit.perfused_only and not is_perfused:
-        said.append(
+        differing.append(
             "the limit is for normal liver that the infusion reached; here it is all of it, which is less or the same"
         )
-    text = "; ".join(said)
+    text = "; ".join(differing)
     return f"{text[0].upper()}{text[1:]}." if text else ""
 
 

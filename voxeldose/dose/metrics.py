@@ -21,6 +21,7 @@ from voxeldose.dose.radiobiology import eubed_gy, eud_gy
 from voxeldose.errors import QuantityError
 from voxeldose.model.assessment import Overlap, RoiMetrics, TumorToNormal
 from voxeldose.model.dvh import Dvh
+from voxeldose.model.metric import Metric
 from voxeldose.model.volume import DensityMap
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ def roi_metrics(
         min_dose_gy=lowest,
         max_dose_gy=highest,
         sd_dose_gy=sd,
-        **dict(zip(("d98_gy", "d95_gy", "d90_gy", "d70_gy", "d50_gy", "d2_gy"), doses, strict=True)),
-        **{f"v{dose:g}_fraction": value for dose, value in zip(COVERAGES_GY, coverages, strict=True)},
+        **{Metric("d", 100 * part).key: value for part, value in zip(FRACTIONS, doses, strict=True)},
+        **{Metric("v", dose).key: value for dose, value in zip(COVERAGES_GY, coverages, strict=True)},
         bed_gy=bed,
         eud_gy=eud,
         eubed_gy=eubed,
@@ -166,7 +167,7 @@ def _product(weights: Floats, values: Floats) -> float:
 
 
 def tumor_to_normal(metrics: Mapping[str, RoiMetrics]) -> float | None:
-    """Activity a gram of all tumors pooled over that of the normal liver; ``None`` without both.
+    """Activity per gram of all tumors pooled over that of the normal liver; ``None`` without both.
 
     Tumors that overlap each other count their shared voxels twice here; the run warns of it.
     """
@@ -183,7 +184,7 @@ def tumor_to_normal(metrics: Mapping[str, RoiMetrics]) -> float | None:
 def tumor_to_normal_table(
     metrics: Mapping[str, RoiMetrics], normal: RoiMetrics, definition: str
 ) -> tuple[TumorToNormal, ...]:
-    """Each tumor, and all pooled, against a normal region: by activity a millilitre (as counts would) and by mean dose.
+    """Each tumor, and all pooled, against a normal region: by activity per millilitre (as counts would) and by mean dose.
 
     Tumors that overlap each other count their shared voxels twice in the pool.
     """
@@ -236,7 +237,7 @@ def tumor_to_normal_of(
 def _ratios(
     rows: dict[str, tuple[float, float, float]], normal: tuple[float, float, float], definition: str
 ) -> tuple[TumorToNormal, ...]:
-    """Ratios of amount a millilitre and of mean dose; rows are (amount, mL, Gy), the pool of several rows is added."""
+    """Ratios of amount per millilitre and of mean dose; rows are (amount, mL, Gy), the pool of several rows is added."""
     if len(rows) > 1:
         amounts, volumes, doses = zip(*rows.values(), strict=True)
         volume = sum(volumes)
@@ -257,11 +258,11 @@ def _ratios(
 
 def overlaps(rois: Sequence[Roi], voxel_volume_ml: float) -> tuple[Overlap, ...]:
     """Every pair of regions (on windows of one lattice) that share more than 0.01 mL in voxels filled beyond one."""
-    found = []
+    shared_pairs = []
     for n, first in enumerate(rois):
         for second in rois[n + 1 :]:
             other = second.on_window(first.grid)
             shared = float(np.clip(first.occupancy + other - 1, 0, None).sum(dtype=np.float64)) * voxel_volume_ml
             if shared > 0.01:
-                found.append(Overlap(first.name, second.name, shared))
-    return tuple(found)
+                shared_pairs.append(Overlap(first.name, second.name, shared))
+    return tuple(shared_pairs)

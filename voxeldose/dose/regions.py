@@ -57,7 +57,9 @@ def regions_on(rois: RoiSet, grid: Grid) -> RegionsOnGrid:
     regions = RoiSet(tuple(moved))
     livers, tumors = regions.with_role("liver"), regions.with_role("tumor")
     if livers and not regions.with_role("normal_liver"):
-        normal = _without(livers, tumors, "normal_liver" if "normal_liver" not in regions else "normal_liver_derived")
+        normal = _normal_liver(
+            livers, tumors, "normal_liver" if "normal_liver" not in regions else "normal_liver_derived"
+        )
         if normal is None:
             sentence = "Nothing of the liver is left outside the tumors, so there is no normal liver."
             warnings.append(Remark("normal-liver-empty", {}, sentence))
@@ -69,12 +71,12 @@ def regions_on(rois: RoiSet, grid: Grid) -> RegionsOnGrid:
     return RegionsOnGrid(regions, outside, tuple(assumptions), tuple(warnings))
 
 
-def _without(livers: RoiSet, tumors: RoiSet, name: str) -> Roi | None:
+def _normal_liver(livers: RoiSet, tumors: RoiSet, name: str) -> Roi | None:
     ends = [r.grid.points_lps_mm(np.array([(0, 0, 0), [n - 1 for n in r.grid.shape]])) for r in livers]
     frame = livers.rois[0].grid.extended_to(np.concatenate(ends))
-    liver, moment = _merged(livers, frame)
+    liver, moment = _union_and_moments(livers, frame)
     if tumors:  # only what both fill beyond one voxel: a label map's border voxels hold some of each, side by side
-        tumor, tumor_moment = _merged(tumors, frame)
+        tumor, tumor_moment = _union_and_moments(tumors, frame)
         taken = np.clip(liver + tumor - 1, 0, None)
         moment = moment - tumor_moment * np.where(tumor > 0, taken / np.maximum(tumor, 1e-6), 0)
         liver = np.clip(liver - taken, 0, 1)
@@ -98,7 +100,7 @@ def perfused_normal(regions: RoiSet) -> Roi | None:
     return Roi("perfused normal liver", "normal_liver", both, frame) if (both > 0).any() else None
 
 
-def _merged(rois: RoiSet, frame: Grid) -> tuple[Floats, Floats]:
+def _union_and_moments(rois: RoiSet, frame: Grid) -> tuple[Floats, Floats]:
     """Occupancy of the union on a window of their lattice, and occupancy times offset, (3, nk, nj, ni)."""
     occupancy = union([r.on_window(frame) for r in rois])
     moment = np.zeros((3, *frame.shape), np.float32)
@@ -121,10 +123,10 @@ def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tup
         return None, "the whole image"
     merged = union([roi_onto(roi, grid)[0].on_window(grid) for roi in chosen])
     names = ", ".join(chosen.names())
-    return _grown(merged, grid), f"the union of {names}, grown by {REGION_MARGIN_MM:g} mm"
+    return _grow(merged, grid), f"the union of {names}, grown by {REGION_MARGIN_MM:g} mm"
 
 
-def _grown(occupancy: Floats, grid: Grid) -> Floats:
+def _grow(occupancy: Floats, grid: Grid) -> Floats:
     """1 in every voxel whose centre lies within the margin of the centre of an occupied voxel, 0 elsewhere.
 
     Only the box around the region is searched, so large images cost no more than small ones.

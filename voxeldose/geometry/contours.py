@@ -15,9 +15,8 @@ from voxeldose.model.remarks import Remark
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from voxeldose.model.arrays import Doubles
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.roi import Roi
-    from voxeldose.model.volume import FloatArray
 
 __all__ = ["CONTOUR_LEVEL", "PIXEL_MM", "Rasterised", "contours_of", "from_contours", "has_holes", "outlines_of"]
 
@@ -38,7 +37,7 @@ MOST_VOXELS = 100_000_000
 class Rasterised(NamedTuple):
     """Occupancy of contours, the grid it lies on, and what was assumed."""
 
-    occupancy: FloatArray
+    occupancy: Floats
     grid: Grid
     remarks: tuple[Remark, ...]
 

@@ -118,15 +118,15 @@ def _build(plan: Derivation, rois: RoiSet, image: Volume | None) -> Roi:
         raise InputError(msg, code="name-taken", found=plan.name)
     limit = _evaluate(plan.within, rois) if plan.within else None
     if plan.expression is not None:
-        found = _evaluate(plan.expression, rois)
+        region = _evaluate(plan.expression, rois)
         words = f"is {plan.expression}"
     elif plan.contour is not None and image is not None:
-        found, words = _contour(plan.contour, image, rois, limit)
+        region, words = _contour(plan.contour, image, rois, limit)
     else:
         msg = "needs an expression ('from'), or an isocontour and an image of the activity."
         raise InputError(msg, code="key-missing", field="from")
-    doubt_ml = found.doubt_ml
-    roi = found.roi
+    doubt_ml = region.doubt_ml
+    roi = region.roi
     if plan.margin_mm:
         roi = with_margin(roi, plan.margin_mm)
         words += (
@@ -154,27 +154,27 @@ class _Region:
 def _evaluate(expression: str, rois: RoiSet) -> _Region:
     """The region that an expression means."""
     tokens = re.findall(r"'[^']*'|\"[^\"]*\"|[|&()]|[^\s|&()'\"]+", expression)
-    found, rest = _sum(tokens, rois, expression)
+    region, rest = _sum(tokens, rois, expression)
     if rest:
         msg = f"{expression!r} cannot be understood at {rest[0]!r}; join names by |, & or ' - ', names with spaces in quotes."
         raise InputError(msg, code="expression-not-understood")
-    return found
+    return region
 
 
 def _sum(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Region, list[str]]:
-    found, tokens = _product(tokens, rois, whole)
+    region, tokens = _product(tokens, rois, whole)
     while tokens and tokens[0] in ("|", "-"):
         other, rest = _product(tokens[1:], rois, whole)
-        found, tokens = _combine(found, other, tokens[0]), rest
-    return found, tokens
+        region, tokens = _combine(region, other, tokens[0]), rest
+    return region, tokens
 
 
 def _product(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Region, list[str]]:
-    found, tokens = _term(tokens, rois, whole)
+    region, tokens = _term(tokens, rois, whole)
     while tokens and tokens[0] == "&":
         other, rest = _term(tokens[1:], rois, whole)
-        found, tokens = _combine(found, other, "&"), rest
-    return found, tokens
+        region, tokens = _combine(region, other, "&"), rest
+    return region, tokens
 
 
 def _term(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Region, list[str]]:
@@ -182,19 +182,19 @@ def _term(tokens: list[str], rois: RoiSet, whole: str) -> tuple[_Region, list[st
         msg = f"{whole!r} lacks a name{f' before {tokens[0]!r}' if tokens else ' at its end'}."
         raise InputError(msg, code="expression-not-understood")
     if tokens[0] == "(":
-        found, rest = _sum(tokens[1:], rois, whole)
+        region, rest = _sum(tokens[1:], rois, whole)
         if not rest or rest[0] != ")":
             msg = f"{whole!r} lacks a closing parenthesis."
             raise InputError(msg, code="expression-not-understood")
-        return found, rest[1:]
+        return region, rest[1:]
     name = tokens[0].strip("'\"")
     if name not in rois and name.casefold() in _ALL_OF:
         members = rois.with_role(_ALL_OF[name.casefold()]).rois
         if members:
-            found = _Region(members[0])
+            region = _Region(members[0])
             for other in members[1:]:
-                found = _combine(found, _Region(other), "|")
-            return found, tokens[1:]
+                region = _combine(region, _Region(other), "|")
+            return region, tokens[1:]
     if name not in rois:
         raise InputError(_unknown(name, rois), code="roi-unknown", found=name, known=tuple(rois.names()))
     return _Region(rois[name]), tokens[1:]

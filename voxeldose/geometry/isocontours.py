@@ -56,8 +56,8 @@ def isocontour(image: Volume, threshold: float, around: Grid | None = None) -> F
     for start in range(0, len(cut), _AT_ONCE):
         some = cut[start : start + _AT_ONCE]
         points = (some[:, None] + inside).reshape(-1, 3).T
-        found = map_coordinates(values, points, order=1, mode="nearest", output=np.float32)
-        result[tuple(some.T)] = (found.reshape(len(some), -1) >= threshold).mean(axis=1)
+        probed = map_coordinates(values, points, order=1, mode="nearest", output=np.float32)
+        result[tuple(some.T)] = (probed.reshape(len(some), -1) >= threshold).mean(axis=1)
     if around is not None:
         whole = np.zeros_like(result)
         whole[box] = result[box]

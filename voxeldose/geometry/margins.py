@@ -65,18 +65,18 @@ def with_margin(roi: Roi, margin_mm: float) -> Roi:
     low, high = -float(np.linalg.norm(grid.spacing_mm)), float(np.linalg.norm(grid.spacing_mm))
     for _ in range(40):
         middle = (low + high) / 2
-        if float(_filled(distance, width, middle).sum(dtype=np.float64)) < wanted:
+        if float(_fill(distance, width, middle).sum(dtype=np.float64)) < wanted:
             low = middle
         else:
             high = middle
-    result = _filled(distance, width, (low + high) / 2 + margin_mm)
+    result = _fill(distance, width, (low + high) / 2 + margin_mm)
     if float(result.max()) <= 1e-3:
         msg = f"nothing is left of ROI {roi.name!r} after shrinking it by {-margin_mm:g} mm."
         raise QuantityError(msg, code="roi-empty", roi=roi.name)
     return replace(roi, occupancy=result, grid=grid, offset=None)
 
 
-def _filled(distance: Floats, width: Floats, level: float) -> Floats:
+def _fill(distance: Floats, width: Floats, level: float) -> Floats:
     """Part of each voxel nearer than ``level``, its border a plane."""
     return np.asarray(np.clip(0.5 - (distance - np.float32(level)) / width, 0, 1), np.float32)
 
@@ -118,9 +118,9 @@ def _signed_distance(occupancy: Floats, spacing_mm: Doubles, margin_mm: float) -
     apart = near * spacing_mm - surface[nearest]
     upright = (apart * normal[nearest]).sum(axis=1)
     aside = np.abs(apart - upright[:, None] * normal[nearest])
-    beside = np.linalg.norm(np.clip(aside - spacing_mm / 2, 0, None), axis=1)
-    found = np.hypot(upright, beside)
+    sideways = np.linalg.norm(np.clip(aside - spacing_mm / 2, 0, None), axis=1)
+    apart_mm = np.hypot(upright, sideways)
     place = tuple(near.T)
-    distance[place] = np.where(inside[place], -found, found)
+    distance[place] = np.where(inside[place], -apart_mm, apart_mm)
     width[place] = np.abs(normal[nearest]) @ spacing_mm
     return distance, width

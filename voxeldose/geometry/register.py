@@ -6,22 +6,26 @@ The motion found is a :class:`voxeldose.model.rigid.Registration`; nothing is re
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.model.rigid import rigid_matrix
-from voxeldose.model.volume import CtImage
+from voxeldose.model.rigid import Registration, rigid_matrix
+from voxeldose.model.roi import RoiSet
+from voxeldose.model.volume import CtImage, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from voxeldose.model.arrays import Matrix
-    from voxeldose.model.volume import Volume
+    from voxeldose.model.grid import Grid
 
 
-__all__ = ["METRIC", "find_rigid", "similarity"]
+__all__ = ["METRIC", "RigidFound", "find_rigid", "similarity"]
+
+AnyVolume = TypeVar("AnyVolume", bound=Volume)
 
 METRIC = "Mattes mutual information"
 
@@ -36,7 +40,40 @@ _COARSEST_MM = (8.0, 4.0, 2.5)
 _HU = (-1000.0, 1000.0)
 
 
-def find_rigid(moving: Volume, fixed: Volume) -> tuple[Matrix, dict[str, Any]]:
+@dataclass(frozen=True, eq=False)
+class RigidFound:
+    """A rigid motion that was found.
+
+    Parameters
+    ----------
+    matrix_lps_mm : ndarray, (4, 4)
+        Takes points of the moving image to points of the fixed one.
+    registration : Registration
+        How it came about, for :class:`voxeldose.Case`.
+    """
+
+    matrix_lps_mm: Matrix
+    registration: Registration
+
+    @property
+    def metric(self) -> dict[str, Any]:
+        """How alike the images are (higher is more alike): ``name``, ``before``, ``after``."""
+        return self.registration.metric
+
+    def move(self, image: AnyVolume) -> AnyVolume:
+        """A volume of the moving image in the frame of reference of the fixed one; no value changes."""
+        return image.replaced(image.values, self._moved(image.grid))
+
+    def move_regions(self, rois: RoiSet) -> RoiSet:
+        """Regions drawn on the moving image, in the frame of reference of the fixed one."""
+        moved = tuple(replace(roi, grid=self._moved(roi.grid)) for roi in rois)
+        return RoiSet(moved, self._moved(rois.grid) if rois.grid is not None else None)
+
+    def _moved(self, grid: Grid) -> Grid:
+        return grid.moved(self.matrix_lps_mm, self.registration.frames[1])
+
+
+def find_rigid(moving: Volume, fixed: Volume) -> RigidFound:
     """The rigid motion of the moving image to the fixed one with the most mutual information.
 
     Three levels from coarse to fine; the search starts where the images lie, or, if they hardly overlap there, with their
@@ -49,9 +86,8 @@ def find_rigid(moving: Volume, fixed: Volume) -> tuple[Matrix, dict[str, Any]]:
 
     Returns
     -------
-    matrix, metric
-        (4, 4), points of the moving image to points of the fixed one in LPS mm; and ``name``, ``before``, ``after`` of the
-        metric (higher is more alike).
+    RigidFound
+        ``move`` and ``move_regions`` apply it; ``registration`` goes into the case.
 
     Raises
     ------
@@ -71,7 +107,12 @@ def find_rigid(moving: Volume, fixed: Volume) -> tuple[Matrix, dict[str, Any]]:
             "with [registration] path."
         )
         raise GeometryError(msg, code="registration-failed")
-    return motion, {"name": METRIC, "before": before if before is not None else 0.0, "after": after}
+    metric = {"name": METRIC, "before": before if before is not None else 0.0, "after": after}
+    first, second = ("ct" if isinstance(image, CtImage) else "activity" for image in (moving, fixed))
+    frames = moving.grid.frame_uid, fixed.grid.frame_uid
+    return RigidFound(
+        motion, Registration(motion, f"found here by {METRIC}", first, second, _centre(moving), frames, metric)
+    )
 
 
 @contextmanager
@@ -100,14 +141,14 @@ def _search(moving: Volume, fixed: Volume) -> Matrix:
         learningRate=2.0, minStep=3e-4, numberOfIterations=200, relaxationFactor=0.5, gradientMagnitudeTolerance=1e-8
     )
     search.SetOptimizerScalesFromPhysicalShift()
-    found = start
+    motion = start
     try:
         for smooth_mm, coarse_mm in zip(_LEVELS_MM, _COARSEST_MM, strict=True):
             here = _at(still, smooth_mm, coarse_mm)
             _sample(search, here)
-            search.SetInitialTransform(found, inPlace=False)
+            search.SetInitialTransform(motion, inPlace=False)
             level = search.Execute(here, _at(moved, smooth_mm, coarse_mm))
-            found = sitk.Euler3DTransform(_inner(level))
+            motion = sitk.Euler3DTransform(_inner(level))
     except RuntimeError as error:
         msg = (
             f"The images could not be registered ({str(error).strip().splitlines()[-1]}). Register them elsewhere and give "
@@ -115,8 +156,8 @@ def _search(moving: Volume, fixed: Volume) -> Matrix:
         )
         raise GeometryError(msg, code="registration-failed") from error
     matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(found.GetMatrix(), (3, 3))
-    matrix[:3, 3] = found.TransformPoint((0.0, 0.0, 0.0))
+    matrix[:3, :3] = np.reshape(motion.GetMatrix(), (3, 3))
+    matrix[:3, 3] = motion.TransformPoint((0.0, 0.0, 0.0))
     return np.asarray(np.linalg.inv(rigid_matrix(matrix, "registration")))
 
 
@@ -164,11 +205,8 @@ def _inner(transform: Any) -> Any:
 
 
 def _image(volume: Volume) -> Any:
-    """A SimpleITK image in the same place."""
-    import SimpleITK as sitk  # noqa: N813
-
-    grid = volume.grid
-    if not grid.is_right_angled:
+    """A SimpleITK image in the same place, CT numbers within bounds."""
+    if not volume.grid.is_right_angled:
         msg = "An image with sheared axes cannot be registered here; give it on perpendicular axes."
         raise GeometryError(msg, code="grid-sheared")
     values = volume.values
@@ -177,12 +215,7 @@ def _image(volume: Volume) -> Any:
     if float(np.ptp(values)) == 0:
         msg = f"The {volume.quantity} image has one value everywhere, so it cannot be registered."
         raise QuantityError(msg, code="image-uniform")
-    image = sitk.GetImageFromArray(values)
-    axes = grid.directions[:, ::-1]
-    image.SetSpacing(grid.spacing_mm[::-1])
-    image.SetDirection(axes.ravel().tolist())
-    image.SetOrigin(grid.affine_lps_mm[:3, 3].tolist())
-    return image
+    return volume.replaced(values).to_sitk()
 
 
 def _at(image: Any, smooth_mm: float, coarse_mm: float) -> Any:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from voxeldose.errors import InputError
 from voxeldose.io.damage import grid_of_file
+from voxeldose.model.exchange import LPS_TO_RAS, REVERSED, ras_affine
 from voxeldose.model.grid import Grid, towards_lps
 
 if TYPE_CHECKING:
@@ -27,10 +28,6 @@ __all__ = ["NIFTI_SUFFIXES", "read_nifti", "write_labels", "write_nifti"]
 NIFTI_SUFFIXES = (".nii.gz", ".nii")
 
 
-#: RAS to LPS: x and y change sign.
-_LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
-#: (i, j, k) to (k, j, i).
-_REVERSED = np.eye(4)[[2, 1, 0, 3]]
 #: sform and qform may differ by this at a corner of the image before the file is refused.
 _FORMS_MM = 0.5
 
@@ -46,7 +43,7 @@ def read_nifti(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
     texts = {f"label:{key}": name for key, name in _caret_labels(header).items()}
     if unit == "unknown":
         texts["note"] = f"{path.name} does not state its unit of length; millimetres are taken."
-    lattice = grid_of_file((values.shape[2], values.shape[1], values.shape[0]), _LPS @ affine @ _REVERSED, path)
+    lattice = grid_of_file((values.shape[2], values.shape[1], values.shape[0]), LPS_TO_RAS @ affine @ REVERSED, path)
     turned, grid = towards_lps(values.transpose(2, 1, 0), lattice)
     return turned, grid, texts
 
@@ -159,7 +156,7 @@ def _write(values: npt.NDArray[Any], grid: Grid, path: Path, description: str) -
     if not path.name.casefold().endswith(NIFTI_SUFFIXES):
         msg = f"{path}: a NIfTI file is named .nii or .nii.gz."
         raise InputError(msg, code="format-unknown")
-    affine = _LPS @ grid.affine_lps_mm @ _REVERSED
+    affine = ras_affine(grid)
     image = nib.Nifti1Image(np.ascontiguousarray(values.transpose(2, 1, 0)), affine)
     image.header.set_xyzt_units("mm")
     image.header["descrip"] = description.encode("ascii", "replace")[:79]

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.dose.comparison import (
-    BED_SOURCE,
-    GAMMA_SOURCE,
     GammaCriteria,
     dose_sum,
     gamma_index,
@@ -19,7 +16,6 @@ from voxeldose.dose.comparison import (
     require_same_rois,
     sums_in_rois,
 )
-from voxeldose.dose.metrics import dvh_in
 from voxeldose.dose.regions import regions_on
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.geometry.resample import moved_onto
@@ -27,31 +23,27 @@ from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results.assessment import plain, write_json
 from voxeldose.io.results.folder import read_results
 from voxeldose.io.results.new_folder import new_folder
+from voxeldose.jobs import compare_content, compare_remarks
+from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import RoiSet
-from voxeldose.report.comparison import plot_curves, plot_maps, write_page
+from voxeldose.report.comparison import MapPanel, plot_curves, plot_maps, write_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    import numpy.typing as npt
     from matplotlib.figure import Figure
 
-    from voxeldose.dose.comparison import GammaMap
+    from voxeldose.dose.comparison import SumInRoi
     from voxeldose.io.results.folder import StoredAssessment
+    from voxeldose.model.arrays import Doubles, Matrix
+    from voxeldose.model.dvh import Dvh
     from voxeldose.model.volume import DoseMap
 
-__all__ = ["SCHEMA", "ComparisonOptions", "compare_folders"]
+__all__ = ["SCHEMA", "Comparison", "ComparisonOptions", "compare_folders"]
 
 SCHEMA = "voxeldose/comparison/1"
 MARKER = "comparison.json"
-
-_METRICS = (
-    *("volume_ml", "mass_g", "activity_mbq", "mean_dose_gy", "sd_dose_gy", "d95_gy", "d70_gy", "d50_gy", "d2_gy"),
-    *("v100_fraction", "v190_fraction", "v205_fraction", "v400_fraction", "v446_fraction", "bed_gy", "eud_gy"),
-)
-#: Net activities or volumes further apart than this earn a warning.
-_APART = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +65,30 @@ class ComparisonOptions:
     """
 
     rois: tuple[str, ...] = ()
-    matrices: tuple[npt.NDArray[np.float64] | None, ...] = ()
+    matrices: tuple[Matrix | None, ...] = ()
     same_frame: bool = False
     criteria: GammaCriteria = field(default_factory=GammaCriteria)
     add: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a comparison, or a sum, gave.
+
+    Parameters
+    ----------
+    content : dict
+        ``comparison.json``.
+    dose : DoseMap
+        Last less first, or the sum, on the grid of the last result.
+    assumptions, warnings : tuple of Remark
+        Those whose sentences stand in ``content``.
+    """
+
+    content: dict[str, Any]
+    dose: DoseMap
+    assumptions: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
 
 
 def compare_folders(
@@ -86,7 +98,7 @@ def compare_folders(
     *,
     overwrite: bool = False,
     progress: Callable[[str], None] | None = None,
-) -> dict[str, Any]:
+) -> Comparison:
     """Compare two results folders, or add the doses of two or more.
 
     Parameters
@@ -103,11 +115,6 @@ def compare_folders(
     progress : callable, optional
         Called with a few words before each step.
 
-    Returns
-    -------
-    dict
-        ``comparison.json``.
-
     Raises
     ------
     InputError
@@ -115,329 +122,244 @@ def compare_folders(
     QuantityError
         If the regions differ.
     GeometryError
-        If the frames of reference differ and nothing tells how they lie to each other.
+        If the frames of reference differ and nothing says how they lie to each other.
     """
-    tell = progress or (lambda _: None)
-    tell("reading results")
-    found = [read_results(path) for path in paths]
-    if len(found) != 2 and not options.add:
-        msg = f"A comparison needs two results folders, found {len(found)}; more can only be added (--add)."
-        raise InputError(msg)
+    report_progress = progress or (lambda _: None)
+    report_progress("reading results")
+    results = [read_results(path) for path in paths]
+    if len(results) != 2 and not options.add:
+        msg = f"A comparison needs two results folders, found {len(results)}; more can only be added (--add)."
+        raise InputError(msg, code="results-count", found=len(results), needed=2)
     if out is None:
-        return _made(found, options, tell)[0]
+        return _compare(results, options, report_progress)[0]
     with new_folder(out, overwrite=overwrite, marker=MARKER) as folder:
-        content, dose, figures = _made(found, options, tell)
-        tell("writing")
+        comparison, part = _compare(results, options, report_progress)
+        report_progress("writing")
         name = "dose_sum.nii.gz" if options.add else "dose_difference.nii.gz"
-        words = "sum of absorbed doses in Gy" if options.add else "absorbed dose in Gy, post less pre"
-        write_nifti(dose, folder / name, description=words)
-        _write_csv(content, folder / "comparison.csv")
-        write_page(content, figures(), folder / "comparison.html")
-        write_json(content, folder / MARKER)
-    return content
+        description = "sum of absorbed doses in Gy" if options.add else "absorbed dose in Gy, post less pre"
+        write_nifti(comparison.dose, folder / name, description=description)
+        compare_content.write_csv(comparison.content, folder / "comparison.csv")
+        write_page(comparison.content, part.figures(), folder / "comparison.html")
+        write_json(comparison.content, folder / MARKER)
+    return comparison
 
 
-def _made(
-    found: list[StoredAssessment], options: ComparisonOptions, tell: Callable[[str], None]
-) -> tuple[dict[str, Any], DoseMap, Callable[[], list[tuple[str, Figure]]]]:
-    last = found[-1]
-    names = _names(found, options)
-    matrices = options.matrices or (None,) * (len(found) - 1)
-    kinds = [
-        registration_of(f.dose.grid, last.dose.grid, m, same_frame=options.same_frame)
-        for f, m in zip(found[:-1], matrices, strict=True)
-    ]
-    tell("placing doses on one grid")
-    doses = [moved_onto(f.dose, last.dose.grid, m) for f, m in zip(found[:-1], matrices, strict=True)] + [last.dose]
+def _compare(
+    results: list[StoredAssessment], options: ComparisonOptions, report_progress: Callable[[str], None]
+) -> tuple[Comparison, _Part]:
+    """The whole answer, and the part of it that a sum and a difference do not share."""
+    names = _choose_names(results, options)
+    placed = _place(results, options, report_progress)
     assumptions = [
-        "Doses are cubic between voxel centres (gamma: linear); where a map does not reach there is no number (NaN)."
-    ]
-    warnings = _warnings(found, names, doses)
-    regions, source = _regions(last, names)
-    if regions is None:
-        warnings.append(
-            "The regions of the last result are not there any more (neither the files of its case nor rois.dcm), so nothing "
-            "is said voxel by voxel inside regions."
+        Remark(
+            "comparison-interpolated",
+            {},
+            "Doses are cubic between voxel centres (gamma: linear); where a map does not reach there is no number (NaN).",
         )
+    ]
+    warnings = compare_remarks.collect_warnings(results, placed.doses, names)
+    regions, region_remark = _regions(placed.last, names)
+    (warnings if regions is None else assumptions).append(region_remark)
+    if options.add:
+        part: _Part = _sum(placed, regions)
     else:
-        assumptions.append(f"Regions on the grid of the last result are from {source}.")
+        report_progress("computing gamma")
+        part = _difference(placed, names, regions, options)
+    assumptions += part.assumptions
+    warnings += part.warnings
+    inputs = {
+        "rois": list(options.rois),
+        "same_frame": options.same_frame,
+        "gamma": None if options.add else str(options.criteria),
+    }
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "version": __version__,
         "kind": "sum" if options.add else "difference",
-        "results": [_side(f, n, len(found), add=options.add) for n, f in enumerate(found)],
-        "registration": {
-            "kind": "; ".join(dict.fromkeys(kinds)),
-            "matrices_lps_mm": [m.tolist() if m is not None else None for m in matrices],
-        },
-    }
-    if options.add:
-        if regions is None:
-            msg = f"{last.path}: doses can only be added in regions, and none can be read. Keep rois.dcm or the ROI files."
-            raise InputError(msg)
-        assumptions.append(
-            "BED is computed for each treatment by itself and then summed; no repair and no growth between treatments."
-        )
-        rows = sums_in_rois(doses, regions, [f.radionuclide for f in found])
-        unknown = [
-            n for n in rows if any(f.content["rois"].get(n, {"mean_dose_gy": 0})["mean_dose_gy"] is None for f in found)
-        ]
-        warnings += [
-            f"ROI {n} has no dose in one of the results (its medium does not fit), so it has no sum." for n in unknown
-        ]
-        rows = {name: row for name, row in rows.items() if name not in unknown}
-        content["rois"] = {name: _summed(row, name, found) for name, row in rows.items()}
-        total = dose_sum(doses)
-
-        def figures() -> list[tuple[str, Figure]]:
-            curves = {name: _fractions(row.dvh) for name, row in rows.items()}
-            k = _slice(total)
-            maps = [(side["name"], d, False) for side, d in zip(content["results"], doses, strict=True)]
-            return [
-                ("DVHs of the summed dose.", plot_curves([("sum", curves)])),
-                ("Doses and their sum, one slice.", plot_maps([*maps, ("sum", total, False)], k)),
-            ]
-
-        made = total
-    else:
-        tell("computing gamma")
-        pre, post = doses
-        made = post.replaced(post.gy - pre.gy)
-        gamma = gamma_index(last.dose, found[0].dose, options.criteria, matrices[0])
-        assumptions.append(f"Gamma: {options.criteria}; reference is the second result, its voxels the ones counted.")
-        content |= _difference(found, names, gamma)
-        for name in names:
-            means = content["rois"][name]["metrics"]["mean_dose_gy"]
-            known = None not in (means["pre"], means["post"])
-            content["rois"][name] |= _inside(name, regions if known else None, pre, post, gamma)
-
-        def figures() -> list[tuple[str, Figure]]:
-            sets = [
-                (title, {n: (f.curves[n].dose_gy, f.curves[n].volume_fraction) for n in names if n in f.curves})
-                for title, f in zip(("pre", "post"), found, strict=True)
-            ]
-            k = _slice(post)
-            maps = [("pre, on the grid of post", pre, False), ("post", post, False), ("post less pre", made, True)]
-            return [
-                ("DVHs: dashed before, solid after treatment.", plot_curves(sets)),
-                ("Doses and their difference in the slice of the highest dose after treatment.", plot_maps(maps, k)),
-            ]
-
-    content |= _provenance(found, options) | {"assumptions": assumptions, "warnings": warnings}
-    return plain(content), made, figures
-
-
-def _provenance(found: list[StoredAssessment], options: ComparisonOptions) -> dict[str, Any]:
-    """Formulas, constants of each result, inputs and sources."""
-    formula = {
-        "sum": "Σ D of the treatments, voxel by voxel",
-        "bed": "Σ BED of the treatments; BED = D (1 + G D / (α/β))",
-    }
-    if not options.add:
-        formula = {
-            "difference": "post - pre",
-            "tumor_to_normal": "(A_T / V_T) / (A_N / V_N), and mean dose over mean dose",
-            "gamma": "minimum over distance r of sqrt((difference / dose criterion)² + (r / distance criterion)²), passed at 1",
-        }
-    return {
-        "formula": formula,
-        "constants": [f.content["constants"] for f in found],
-        "inputs": {
-            "results": [f.path.name for f in found],
-            "rois": list(options.rois),
-            "same_frame": options.same_frame,
-            "gamma": None if options.add else str(options.criteria),
-        },
-        "sources": [
-            *((BED_SOURCE,) if options.add else (GAMMA_SOURCE,)),
-            *sorted({f.radionuclide.source for f in found}),
+        "results": [
+            compare_content.side_row(one, name)
+            for one, name in zip(results, _side_names(results, options), strict=True)
         ],
+        "registration": {
+            "kind": placed.registration,
+            "matrices_lps_mm": [m.tolist() if m is not None else None for m in placed.matrices],
+        },
+        **part.content,
+        **compare_content.provenance(results, inputs, add=options.add),
+        "assumptions": [one.sentence for one in assumptions],
+        "warnings": [one.sentence for one in warnings],
     }
+    return Comparison(plain(content), part.dose, tuple(assumptions), tuple(warnings)), part
 
 
-def _names(found: list[StoredAssessment], options: ComparisonOptions) -> list[str]:
+@dataclass(frozen=True, eq=False)
+class _Placed:
+    """Results and their doses on the grid of the last; ``matrices`` and ``registration`` say how they came there."""
+
+    results: list[StoredAssessment]
+    doses: list[DoseMap]
+    matrices: tuple[Matrix | None, ...]
+    registration: str
+
+    @property
+    def last(self) -> StoredAssessment:
+        return self.results[-1]
+
+
+def _place(
+    results: list[StoredAssessment], options: ComparisonOptions, report_progress: Callable[[str], None]
+) -> _Placed:
+    matrices = options.matrices or (None,) * (len(results) - 1)
+    grid = results[-1].dose.grid
+    others = list(zip(results[:-1], matrices, strict=True))
+    kinds = [registration_of(one.dose.grid, grid, m, same_frame=options.same_frame) for one, m in others]
+    report_progress("placing doses on one grid")
+    doses = [moved_onto(one.dose, grid, m) for one, m in others]
+    return _Placed(results, [*doses, results[-1].dose], matrices, "; ".join(dict.fromkeys(kinds)))
+
+
+def _choose_names(results: list[StoredAssessment], options: ComparisonOptions) -> list[str]:
     """The regions to compare; a sum is made in the last result's."""
-    sets = [list(f.content["rois"]) for f in found]
+    sets = [list(one.content["rois"]) for one in results]
     if options.rois:
         lacking = [n for n in options.rois if any(n not in s for s in (sets[-1:] if options.add else sets))]
         if lacking:
-            here = "; ".join(f"{f.path.name} has {', '.join(s)}" for f, s in zip(found, sets, strict=True))
+            here = "; ".join(f"{one.path.name} has {', '.join(s)}" for one, s in zip(results, sets, strict=True))
             msg = f"ROI {', '.join(lacking)} is not in every result: {here}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="roi-unknown", found=tuple(lacking))
         return list(options.rois)
     if not options.add:
         require_same_rois(*sets)
     return sets[-1]
 
 
-def _side(found: StoredAssessment, number: int, count: int, *, add: bool) -> dict[str, Any]:
-    content = found.content
-    return {
-        "name": f"treatment {number + 1}" if add else ("pre" if number < count - 1 else "post"),
-        "id": content["case"]["id"],
-        "version": content["version"],
-        "engine": content["method"]["engine"],
-        "calibration": content["method"]["calibration"],
-        "constants": content["constants"]["name"],
-        "net_mbq": content["totals"]["net_mbq"],
-        "activity_mbq": content["totals"]["activity_mbq"],
-        "tumor_to_normal_ratio": content["tumor_to_normal_ratio"],
-        "grid": content["method"]["grid"],
-    }
+def _side_names(results: list[StoredAssessment], options: ComparisonOptions) -> list[str]:
+    return [f"treatment {n}" for n in range(1, len(results) + 1)] if options.add else ["pre", "post"]
 
 
-def _warnings(found: list[StoredAssessment], names: list[str], doses: list[DoseMap]) -> list[str]:
-    said = []
-    for key, words in (("engine", "dose engines"), ("calibration", "calibrations")):
-        values = [str(f.content["method"][key]) for f in found]
-        if len(set(values)) > 1:
-            said.append(f"The {words} differ ({'; '.join(values)}), so part of a difference may be the method's.")
-    constants = [f.content["constants"]["name"] for f in found]
-    if len(set(constants)) > 1:
-        said.append(f"The sets of constants differ ({', '.join(constants)}).")
-    net = [f.content["totals"]["net_mbq"] for f in found]
-    if len(found) == 2 and None not in net and abs(net[1] / net[0] - 1) > _APART:
-        said.append(f"The net activities differ: {net[0]:.0f} and {net[1]:.0f} MBq; dose is proportional to them.")
-    for name in names:
-        volumes = [f.content["rois"][name]["volume_ml"] for f in found if name in f.content["rois"]]
-        if len(volumes) == 2 and abs(volumes[1] / volumes[0] - 1) > _APART:
-            said.append(
-                f"ROI {name} has {volumes[0]:.1f} mL in the first result and {volumes[1]:.1f} mL in the second."
-            )
-    for n, dose in enumerate(doses[:-1], 1):
-        missing = float(np.isnan(dose.gy[doses[-1].gy > 0.1 * doses[-1].gy.max()]).mean())
-        if missing > 0.001:
-            said.append(
-                f"Result {n} does not reach {missing:.1%} of the voxels with a tenth of the last one's highest dose."
-            )
-    return said
-
-
-def _regions(last: StoredAssessment, names: list[str]) -> tuple[RoiSet | None, str]:
-    """Regions of the last result on its dose grid, derived normal liver included."""
+def _regions(last: StoredAssessment, names: list[str]) -> tuple[RoiSet | None, Remark]:
+    """Regions of the last result on its dose grid, derived normal liver included, and where they are from."""
     given = last.read_regions()
     if given.rois is None:
-        return None, ""
-    made = regions_on(given.rois, last.dose.grid).rois
+        sentence = (
+            "The regions of the last result are not there any more (neither the files of its case nor rois.dcm), so there are "
+            "no numbers voxel by voxel inside regions."
+        )
+        return None, Remark("regions-missing", {}, sentence)
+    on_grid = regions_on(given.rois, last.dose.grid).rois
     source = "the case's own ROI files" if given.source == "case" else "rois.dcm"
-    return RoiSet(tuple(r for r in made if r.name in names)), source
+    sentence = f"Regions on the grid of the last result are from {source}."
+    remark = Remark("regions-source", {"source": given.source}, sentence)
+    return RoiSet(tuple(r for r in on_grid if r.name in names)), remark
 
 
-def _difference(found: list[StoredAssessment], names: list[str], gamma: GammaMap) -> dict[str, Any]:
-    first, second = (f.content for f in found)
-    return {
-        "rois": {
-            name: {
-                "role": second["rois"][name]["role"],
-                "metrics": {m: _pair(first["rois"][name][m], second["rois"][name][m]) for m in _METRICS},
-            }
-            for name in names
-        },
-        "tumor_to_normal_ratio": _pair(first["tumor_to_normal_ratio"], second["tumor_to_normal_ratio"]),
-        "tumor_to_normal": _ratios(first.get("tumor_to_normal", ()), second.get("tumor_to_normal", ())),
-        "net_mbq": _pair(first["totals"]["net_mbq"], second["totals"]["net_mbq"]),
-        "gamma": {
-            "criteria": str(gamma.criteria),
-            "dose_fraction": gamma.criteria.dose_fraction,
-            "distance_mm": gamma.criteria.distance_mm,
-            "local": gamma.criteria.is_local,
-            "cutoff_fraction": gamma.criteria.cutoff_fraction,
-            "limit": gamma.criteria.limit,
-            "passed_fraction": gamma.passed_fraction(),
-            "evaluated_voxels": gamma.evaluated,
-            "not_reached_voxels": gamma.not_reached,
-        },
-    }
+class _Part(Protocol):
+    """What a sum and a difference each add: content, the dose map, remarks, figures."""
+
+    @property
+    def content(self) -> dict[str, Any]: ...
+    @property
+    def dose(self) -> DoseMap: ...
+    @property
+    def assumptions(self) -> list[Remark]: ...
+    @property
+    def warnings(self) -> list[Remark]: ...
+
+    def figures(self) -> list[tuple[str, Figure]]:
+        """Captions and figures of the page."""
 
 
-def _ratios(pre: Sequence[dict[str, Any]], post: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """T/N of every tumor that both results have, and of all pooled, with the normal region of each."""
-    before = {row["roi"]: row for row in pre}
-    return [
-        {
-            "roi": row["roi"],
-            "normal": {"pre": before[row["roi"]]["normal"], "post": row["normal"]},
-            **{key: _pair(before[row["roi"]][key], row[key]) for key in ("by_concentration", "by_dose")},
-        }
-        for row in post
-        if row["roi"] in before
+@dataclass(frozen=True, eq=False)
+class _Sum:
+    placed: _Placed
+    rows: Mapping[str, SumInRoi]
+    content: dict[str, Any]
+    dose: DoseMap
+    assumptions: list[Remark]
+    warnings: list[Remark]
+
+    def figures(self) -> list[tuple[str, Figure]]:
+        curves = {name: _curve(row.dvh) for name, row in self.rows.items()}
+        panels = [MapPanel(f"treatment {n}", dose) for n, dose in enumerate(self.placed.doses, 1)]
+        return [
+            ("DVHs of the summed dose.", plot_curves([("sum", curves)])),
+            (
+                "Doses and their sum, one slice.",
+                plot_maps([*panels, MapPanel("sum", self.dose)], _hottest_slice(self.dose)),
+            ),
+        ]
+
+
+def _sum(placed: _Placed, regions: RoiSet | None) -> _Sum:
+    if regions is None:
+        msg = f"{placed.last.path}: doses can only be added in regions, and none can be read. Keep rois.dcm or the ROI files."
+        raise InputError(msg, code="regions-missing")
+    sentence = (
+        "BED is computed for each treatment by itself and then summed; no repair and no growth between treatments."
+    )
+    rows = sums_in_rois(placed.doses, regions, [one.radionuclide for one in placed.results])
+    contents = [one.content["rois"] for one in placed.results]
+    unknown = [n for n in rows if any(c.get(n, {"mean_dose_gy": 0})["mean_dose_gy"] is None for c in contents)]
+    warnings = [
+        Remark(
+            "sum-without-dose",
+            {"roi": n},
+            f"ROI {n} has no dose in one of the results (its medium does not fit), so it has no sum.",
+        )
+        for n in unknown
     ]
+    rows = {name: row for name, row in rows.items() if name not in unknown}
+    content = {"rois": {name: compare_content.sum_row(row, name, placed.results) for name, row in rows.items()}}
+    assumptions = [Remark("bed-summed-by-treatment", {}, sentence)]
+    return _Sum(placed, rows, content, dose_sum(placed.doses), assumptions, warnings)
 
 
-def _pair(pre: float | None, post: float | None) -> dict[str, float | None]:
-    known = pre is not None and post is not None
-    return {
-        "pre": pre,
-        "post": post,
-        "difference": post - pre if known else None,  # type: ignore[operator]
-        "ratio": post / pre if known and pre else None,  # type: ignore[operator]
-    }
+@dataclass(frozen=True, eq=False)
+class _Difference:
+    placed: _Placed
+    names: list[str]
+    content: dict[str, Any]
+    dose: DoseMap
+    assumptions: list[Remark]
+    warnings: list[Remark]
+
+    def figures(self) -> list[tuple[str, Figure]]:
+        sets = [
+            (title, {n: (one.curves[n].dose_gy, one.curves[n].volume_fraction) for n in self.names if n in one.curves})
+            for title, one in zip(("pre", "post"), self.placed.results, strict=True)
+        ]
+        pre, post = self.placed.doses
+        panels = [
+            MapPanel("pre, on the grid of post", pre),
+            MapPanel("post", post),
+            MapPanel("post less pre", self.dose, is_difference=True),
+        ]
+        return [
+            ("DVHs: dashed before, solid after treatment.", plot_curves(sets)),
+            (
+                "Doses and their difference in the slice of the highest dose after treatment.",
+                plot_maps(panels, _hottest_slice(post)),
+            ),
+        ]
 
 
-def _inside(name: str, regions: RoiSet | None, pre: DoseMap, post: DoseMap, gamma: GammaMap) -> dict[str, Any]:
-    """Voxel by voxel in a region of post; ``None`` where a map does not reach all of it."""
-    nothing = {"gamma_passed_fraction": None, "pre_in_post_roi_gy": None, "rms_difference_gy": None}
-    if regions is None or name not in regions:
-        return nothing
-    roi = regions[name]
-    part = post.grid.slices_of(roi.grid)
-    change = (post.gy[part] - pre.gy[part]).astype(np.float64)
-    if np.isnan(change[roi.occupancy > 0]).any():
-        return nothing | {"gamma_passed_fraction": gamma.passed_fraction(roi)}
-    weights = roi.occupancy.astype(np.float64)
-    square = float((weights * np.nan_to_num(change) ** 2).sum() / weights.sum())
-    return {
-        "gamma_passed_fraction": gamma.passed_fraction(roi),
-        "pre_in_post_roi_gy": dvh_in(roi, pre.replaced(np.nan_to_num(pre.gy))).mean_gy,
-        "rms_difference_gy": square**0.5,
-    }
+def _difference(placed: _Placed, names: list[str], regions: RoiSet | None, options: ComparisonOptions) -> _Difference:
+    pre, post = placed.doses
+    first, second = placed.results
+    gamma = gamma_index(second.dose, first.dose, options.criteria, placed.matrices[0])
+    content = compare_content.difference_content(first.content, second.content, names, gamma)
+    for name in names:
+        means = content["rois"][name]["metrics"]["mean_dose_gy"]
+        known = None not in (means["pre"], means["post"])
+        content["rois"][name] |= compare_content.voxel_row(name, regions if known else None, pre, post, gamma)
+    difference = post.replaced(post.gy - pre.gy)
+    return _Difference(placed, names, content, difference, [compare_remarks.gamma_remark(gamma)], [])
 
 
-def _summed(row: Any, name: str, found: list[StoredAssessment]) -> dict[str, Any]:
-    d95, d70, d50, d2 = row.dvh.at((), (0.95, 0.70, 0.50, 0.02))[1]
-    return {
-        "role": row.role,
-        "volume_ml": row.volume_ml,
-        "mean_each_gy": list(row.mean_each_gy),
-        "mean_each_on_own_grid_gy": [f.content["rois"].get(name, {}).get("mean_dose_gy") for f in found],
-        "mean_dose_gy": row.dvh.mean_gy,
-        "d95_gy": d95,
-        "d70_gy": d70,
-        "d50_gy": d50,
-        "d2_gy": d2,
-        "bed_each_gy": list(row.bed_each_gy) if row.bed_each_gy is not None else None,
-        "bed_gy": row.bed_gy,
-        "outside_fraction": row.outside_fraction,
-    }
-
-
-def _fractions(dvh: Any) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _curve(dvh: Dvh) -> tuple[Doubles, Doubles]:
     doses, volumes = dvh.curve(max(dvh.range_gy[1], 1e-6) / 300)
     return doses, volumes / dvh.total_ml
 
 
-def _slice(dose: DoseMap) -> int:
+def _hottest_slice(dose: DoseMap) -> int:
     return int(np.unravel_index(int(np.nanargmax(dose.gy)), dose.grid.shape)[0])
-
-
-def _write_csv(content: Mapping[str, Any], path: Path) -> None:
-    """Long form: a row a region and quantity."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        if content["kind"] == "difference":
-            rows.writerow(["roi", "metric", "pre", "post", "difference", "ratio"])
-            for name, roi in content["rois"].items():
-                for metric, pair in roi["metrics"].items():
-                    rows.writerow([name, metric, *(_cell(pair[k]) for k in ("pre", "post", "difference", "ratio"))])
-            return
-        rows.writerow(["roi", "metric", "sum", *(side["name"] for side in content["results"])])
-        for name, roi in content["rois"].items():
-            nothing = [None] * len(content["results"])
-            rows.writerow([name, "mean_dose_gy", *map(_cell, (roi["mean_dose_gy"], *roi["mean_each_gy"]))])
-            rows.writerow([name, "bed_gy", *map(_cell, (roi["bed_gy"], *(roi["bed_each_gy"] or nothing)))])
-            for metric in ("volume_ml", "d95_gy", "d70_gy", "d50_gy", "d2_gy"):
-                rows.writerow([name, metric, _cell(roi[metric]), *(_cell(None) for _ in nothing)])
-
-
-def _cell(value: float | None) -> str:
-    return "" if value is None else f"{value:.8g}"

@@ -1,4 +1,4 @@
-"""A run repeated from its manifest, and what is not as it was: settings, inputs, software, numbers."""
+"""A run repeated from its manifest, and what differs from then: settings, inputs, software, numbers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.io.arrays import read_array
 from voxeldose.io.config.case import case_file_again, input_files
@@ -21,6 +21,7 @@ from voxeldose.io.results.manifest import SCHEMA as RUN_SCHEMA
 from voxeldose.io.results.manifest import digests, read_manifest, sha256, software
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.jobs.run_case import run_case
+from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -34,21 +35,26 @@ SCHEMA = "voxeldose/replay/1"
 
 @dataclass(frozen=True)
 class Replay:
-    """What a repeated run found.
+    """How a repeated run compares with the first one.
 
     Parameters
     ----------
     identical : bool
         Whether every voxel of the dose and every number of the assessment is the same, to the last bit.
-    sentences : tuple of str
-        What differs, for people; one says that nothing does.
+    remarks : tuple of Remark
+        What differs; one says that nothing does.
     content : dict
-        The same for programs: ``replay.json``.
+        The same as ``replay.json``.
     """
 
     identical: bool
-    sentences: tuple[str, ...]
+    remarks: tuple[Remark, ...]
     content: dict[str, Any]
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What differs, for people."""
+        return tuple(one.sentence for one in self.remarks)
 
 
 def replay(
@@ -60,7 +66,7 @@ def replay(
     overwrite: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Replay:
-    """Repeat a run and write its results, with ``replay.json`` beside them, into ``out``.
+    """Repeat a run and write its results, with ``replay.json`` next to them, into ``out``.
 
     Parameters
     ----------
@@ -81,7 +87,7 @@ def replay(
     -------
     Replay
         Numbers are compared bit by bit. How they differ is known in detail where ``assessment.json`` and ``dose.nii.gz``
-        still lie beside the manifest as the run wrote them, else only whether they do.
+        still lie next to the manifest as the run wrote them, else only whether they do.
 
     Raises
     ------
@@ -92,18 +98,18 @@ def replay(
     """
     folder = manifest if manifest.is_dir() else manifest.parent
     was, untouched = read_manifest(manifest)
-    found_moved = _moved_with_results(was, folder) if moved is None else None
-    if (pair := moved or found_moved) is not None:
-        was = _moved(was, *pair)
+    found_there = _find_with_results(was, folder) if moved is None else None
+    if (pair := moved or found_there) is not None:
+        was = _relocate(was, *pair)
     before = case_file_again(was["case"], f"{manifest}, case").model_dump(mode="json")
-    config = case_file_again(_changed(was["case"], settings or {}), f"{manifest}, case")
+    config = case_file_again(_change_settings(was["case"], settings or {}), f"{manifest}, case")
     recorded = {str(item["path"]): str(item["sha256"]) for item in was["inputs"]}
     new_settings = _differences(before, config.model_dump(mode="json"))
     gone = sorted(p for p in recorded if not Path(p).is_file()) if not new_settings else []
     if gone:
         listed = ", ".join(gone[:3]) + (f" and {len(gone) - 3} more" if len(gone) > 3 else "")
         msg = f"{manifest}: input files of that run are no longer there: {listed}. Put them back, or say where they are (--moved OLD=NEW)."
-        raise InputError(msg)
+        raise InputError(msg, code="file-missing", files=tuple(gone))
     with new_folder(out, overwrite=overwrite) as partial:
         result = run_case(config, partial, progress=progress)
         now = {str(p): sha256(p) for p in input_files(config)}
@@ -116,21 +122,21 @@ def replay(
         content: dict[str, Any] = {
             "schema": SCHEMA,
             "manifest_untouched": untouched,
-            "moved": list(found_moved) if found_moved is not None else None,
+            "moved": list(found_there) if found_there is not None else None,
             "settings": new_settings,
             "inputs": inputs,
             "software": _software(was),
             "numbers": numbers,
             "identical": numbers["identical"],
         }
-        sentences = tuple(_sentences(content))
-        content["sentences"] = list(sentences)
+        remarks = tuple(_describe(content))
+        content["sentences"] = [one.sentence for one in remarks]
         write_json(content, partial / "replay.json")
-    return Replay(bool(content["identical"]), sentences, content)
+    return Replay(bool(content["identical"]), remarks, content)
 
 
-def _moved_with_results(was: dict[str, Any], folder: Path) -> tuple[str, str] | None:
-    """Old and new start of paths, if inputs are gone but lie beside the results as they did; hashes tell if they are those."""
+def _find_with_results(was: dict[str, Any], folder: Path) -> tuple[str, str] | None:
+    """Old and new start of paths, if inputs are gone but lie next to the results as they did; hashes show whether they are the same."""
     old, new = Path(str(was.get("results", ""))).parent, folder.absolute().parent
     paths = [Path(str(item["path"])) for item in was["inputs"]]
     if old == new or all(p.is_file() for p in paths) or not any(p.is_relative_to(old) for p in paths):
@@ -139,7 +145,7 @@ def _moved_with_results(was: dict[str, Any], folder: Path) -> tuple[str, str] | 
     return (str(old), str(new)) if there else None
 
 
-def _moved(was: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+def _relocate(was: dict[str, Any], old: str, new: str) -> dict[str, Any]:
     """The manifest with another start of its paths."""
 
     def change(value: Any) -> Any:
@@ -152,20 +158,20 @@ def _moved(was: dict[str, Any], old: str, new: str) -> dict[str, Any]:
     return was | {"case": change(was["case"]), "inputs": change(was["inputs"])}
 
 
-def _changed(case: dict[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:
+def _change_settings(case: dict[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:
     """The case with other settings; a value that is no TOML is taken as text."""
-    changed = copy.deepcopy(case)
+    new = copy.deepcopy(case)
     for key, text in settings.items():
         table, _, name = key.partition(".")
-        if not name or not isinstance(changed.get(table, {}), dict):
+        if not name or not isinstance(new.get(table, {}), dict):
             msg = f"--set {key}: give a table and a key, such as dose.engine=local."
-            raise InputError(msg)
+            raise InputError(msg, code="setting-malformed", found=key)
         try:
             value = tomllib.loads(f"value = {text}")["value"]
         except tomllib.TOMLDecodeError:
             value = text
-        changed[table] = {**(changed.get(table) or {}), name: value}
-    return changed
+        new[table] = {**(new.get(table) or {}), name: value}
+    return new
 
 
 def _leaves(content: Any, place: str = "") -> Iterator[tuple[str, Any]]:
@@ -243,48 +249,65 @@ def _dose_change(path: Path, result: Assessment) -> dict[str, Any]:
     }
 
 
-def _sentences(content: dict[str, Any]) -> Iterator[str]:
+def _describe(content: dict[str, Any]) -> Iterator[Remark]:
+    """What differs, how it was computed before what came out."""
     if not content["manifest_untouched"]:
-        yield "The manifest is not as the run wrote it: it was edited, or made by a version that did not seal it."
+        sentence = "The manifest is not as the run wrote it: it was edited, or made by a version that did not seal it."
+        yield Remark("manifest-edited", {}, sentence)
     if content["moved"] is not None:
-        yield "Inputs are no longer where they were; those at {} are taken for those at {}.".format(
-            *reversed(content["moved"])
-        )
+        old, new = content["moved"]
+        sentence = f"Inputs are no longer where they were; those at {new} are taken for those at {old}."
+        yield Remark("inputs-moved", {}, sentence)
     for key, (was, now) in content["settings"].items():
-        yield f"Setting {key}: {was!r} then, {now!r} now."
-    inputs = content["inputs"]
-    for word, said in (
-        ("changed", "holds other bytes than then"),
-        ("added", "was not there then"),
-        ("left_out", "is not used now"),
+        yield Remark("setting-changed", {"key": key}, f"Setting {key}: {was!r} then, {now!r} now.")
+    for group, code, predicate in (
+        ("changed", "input-changed", "holds other bytes than then"),
+        ("added", "input-added", "was not there then"),
+        ("left_out", "input-left-out", "is not used now"),
     ):
-        yield from (f"Input {path} {said}." for path in inputs[word])
+        yield from (Remark(code, {}, f"Input {path} {predicate}.") for path in content["inputs"][group])
     for key, (was, now) in content["software"].items():
-        yield f"Software {key}: {was} then, {now} now."
-    numbers = content["numbers"]
-    if numbers["identical"]:
-        yield "Every number is the same, to the last bit."
+        yield Remark("software-changed", {"key": key}, f"Software {key}: {was} then, {now} now.")
+    if content["numbers"]["identical"]:
+        yield Remark("numbers-identical", {}, "Every number is the same, to the last bit.")
         return
+    yield _describe_dose(content["numbers"])
+    yield from _describe_numbers(content["numbers"])
+
+
+def _describe_dose(numbers: dict[str, Any]) -> Remark:
     if numbers["dose_identical"]:
-        yield "The dose map is the same, to the last bit."
-    elif (dose := numbers["dose"]) is None:
-        yield "The dose map differs; by how much is not known, as the earlier dose.nii.gz is not beside the manifest."
-    elif dose["grid_differs"]:
-        yield "The dose map lies on other voxels than then."
-    else:
-        yield (
-            f"The dose differs in {dose['voxels_changed']} voxels, most by {dose['largest_change_gy']:+.6g} Gy at k, j, i = "
-            f"{tuple(dose['at_kji'])} ({', '.join(f'{v:g}' for v in dose['at_lps_mm'])} mm in x, y, z)."
+        return Remark("dose-identical", {}, "The dose map is the same, to the last bit.")
+    dose = numbers["dose"]
+    if dose is None:
+        sentence = (
+            "The dose map differs; by how much is not known, as the earlier dose.nii.gz is not next to the manifest."
         )
+        return Remark("dose-change-unknown", {}, sentence)
+    if dose["grid_differs"]:
+        return Remark("dose-grid-differs", {}, "The dose map lies on other voxels than then.")
+    voxels, largest = dose["voxels_changed"], dose["largest_change_gy"]
+    sentence = (
+        f"The dose differs in {voxels} voxels, most by {largest:+.6g} Gy at k, j, i = "
+        f"{tuple(dose['at_kji'])} ({', '.join(f'{v:g}' for v in dose['at_lps_mm'])} mm in x, y, z)."
+    )
+    return Remark("dose-differs", {"voxels": voxels, "largest_change_gy": largest}, sentence)
+
+
+def _describe_numbers(numbers: dict[str, Any]) -> Iterator[Remark]:
+    lost = "as the earlier assessment.json is not next to the manifest"
     if numbers["assessment_identical"] is None:
-        yield "Whether numbers of the assessment differ is not known, as the earlier assessment.json is not beside the manifest."
+        yield Remark("numbers-unknown", {}, f"Whether numbers of the assessment differ is not known, {lost}.")
     elif not numbers["assessment_identical"] and numbers["assessment"] is None:
-        yield "Numbers of the assessment differ; which is not known, as the earlier assessment.json is not beside the manifest."
-    changed = numbers["assessment"] or {}  # how it was computed before what came out
-    for key in sorted(changed, key=lambda k: k.startswith(("rois.", "totals.", "thresholds", "overlaps", "tumor_to"))):
+        sentence = f"Numbers of the assessment differ; which is not known, {lost}."
+        yield Remark("numbers-change-unknown", {}, sentence)
+    changed = numbers["assessment"] or {}
+    results = ("rois.", "totals.", "thresholds", "overlaps", "tumor_to")
+    for key in sorted(changed, key=lambda k: k.startswith(results)):
         was, now = changed[key]
-        yield f"{key}: {_said(was)} then, {_said(now)} now."
+        sentence = f"{key}: {_format(was)} then, {_format(now)} now."
+        yield Remark("number-changed", {"key": key}, sentence)
 
 
-def _said(value: Any) -> str:
+def _format(value: Any) -> str:
     return f"{value:.8g}" if isinstance(value, float) else json.dumps(value, ensure_ascii=False)

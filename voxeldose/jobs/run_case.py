@@ -1,9 +1,10 @@
-"""A case run whole: read, assessed, written."""
+"""A case from its files to a folder of results: read, assess, write."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.dose.assess import assess
@@ -14,22 +15,27 @@ from voxeldose.io.results.manifest import manifest_of
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.io.transforms import write_itk_transform
 from voxeldose.jobs.dicom_export import bed_map, write_dicom
-from voxeldose.jobs.open_case import input_uncertainties, open_case
+from voxeldose.jobs.open_case import open_case
+from voxeldose.jobs.settings import input_uncertainties
+from voxeldose.model.remarks import Remark
 from voxeldose.report import draw_pictures, write_pdf, write_report
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-    from voxeldose.io.config.case import CaseFile
+    from voxeldose.io.config.case import CaseFile, OutputTable
+    from voxeldose.jobs.dicom_export import DicomSource
     from voxeldose.model.assessment import Assessment
 
 __all__ = ["predict_case", "run_case"]
 
+#: What the map of a case without an administered activity is made for.
+UNIT_MBQ = 1000.0
+
 
 def run_case(
     config: CaseFile,
-    out: Path,
+    out: str | Path,
     *,
     overwrite: bool = False,
     report: bool = True,
@@ -60,38 +66,53 @@ def run_case(
     VoxeldoseError
         If anything cannot be used; ``out`` is then as it was.
     """
-    tell = progress or (lambda _: None)
-    started = datetime.now(UTC)
+    report_progress = progress or (lambda _: None)
+    started, out = datetime.now(UTC), Path(out)
     with new_folder(out, overwrite=overwrite) as folder:
-        opened = open_case(config, progress=tell)
-        result = assess(opened.case, opened.engine, progress=tell)
+        opened = open_case(config, progress=report_progress)
+        result = assess(opened.case, opened.engine, progress=report_progress)
         if config.uncertainty is not None:
-            result = with_uncertainty(result, opened.engine, input_uncertainties(config.uncertainty), progress=tell)
-        tell("writing results")
-        wanted = config.output
-        if wanted.bed_dose is not None:
-            effective, words = bed_map(result, wanted.bed_dose)
-            write_nifti(effective, folder / "bed.nii.gz", description=words)
-        tell("writing DICOM")
-        left_out = write_dicom(result, folder, opened.dicom, wanted)
-        if left_out:
-            record = replace(result.record, warnings=(*result.record.warnings, *left_out))
-            result = replace(result, record=record)
-        write_json(assessment_dict(result), folder / "assessment.json")
-        write_tables(result, folder)
-        write_nifti(result.dose, folder / "dose.nii.gz", description="absorbed dose in Gy")
-        if opened.case.registration is not None:
-            write_itk_transform(opened.case.registration.matrix_lps_mm, folder / "registration.tfm")
+            spread = input_uncertainties(config.uncertainty)
+            result = with_uncertainty(result, opened.engine, spread, progress=report_progress)
+        report_progress("writing DICOM")
+        result = _write_dicom(result, folder, opened.dicom, config.output)
+        report_progress("writing results")
+        _write_results(result, folder, config.output)
         if report:
-            tell("drawing the report")
-            pictures = draw_pictures(result)
-            write_report(result, folder / "report.html", pictures=pictures)
-            write_pdf(result, folder / "report.pdf", pictures=pictures)
-        tell("hashing inputs")
+            report_progress("drawing the report")
+            _write_reports(result, folder)
+        report_progress("hashing inputs")
         outputs = sorted(folder.iterdir())
         manifest = manifest_of(config, result, inputs=opened.inputs, outputs=outputs, out=out, started=started)
         write_json(manifest, folder / "run.json")
     return result
+
+
+def _write_dicom(result: Assessment, folder: Path, source: DicomSource, output: OutputTable) -> Assessment:
+    """Write the DICOM objects; the result says which were left out, and why."""
+    warnings = write_dicom(result, folder, source, output)
+    if not warnings:
+        return result
+    return replace(result, record=replace(result.record, warnings=(*result.record.warnings, *warnings)))
+
+
+def _write_results(result: Assessment, folder: Path, output: OutputTable) -> None:
+    """Write numbers, tables and maps."""
+    write_json(assessment_dict(result), folder / "assessment.json")
+    write_tables(result, folder)
+    write_nifti(result.dose, folder / "dose.nii.gz", description="absorbed dose in Gy")
+    if output.bed_dose is not None:
+        effective, description = bed_map(result, output.bed_dose)
+        write_nifti(effective, folder / "bed.nii.gz", description=description)
+    if result.case.registration is not None:
+        write_itk_transform(result.case.registration.matrix_lps_mm, folder / "registration.tfm")
+
+
+def _write_reports(result: Assessment, folder: Path) -> None:
+    """Write the report as page and as PDF, with the same pictures."""
+    pictures = draw_pictures(result)
+    write_report(result, folder / "report.html", pictures=pictures)
+    write_pdf(result, folder / "report.pdf", pictures=pictures)
 
 
 def predict_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Assessment:
@@ -105,14 +126,16 @@ def predict_case(config: CaseFile, *, progress: Callable[[str], None] | None = N
     VoxeldoseError
         If anything in the case cannot be used.
     """
-    given, said = config.administration, []
+    given, remarks = config.administration, list[Remark]()
     if given.administered_mbq is None:
-        unit = {"administered_mbq": 1000.0, "residual_mbq": 0.0, "at": None, "assayed_at": None, "residual_at": None}
+        unit = {"administered_mbq": UNIT_MBQ, "residual_mbq": 0.0, "at": None, "assayed_at": None, "residual_at": None}
         given = given.model_copy(update=unit)
-        said.append("The case gives no administered activity; the map was made for 1000 MBq and scaled.")
+        sentence = f"The case gives no administered activity; the map was made for {UNIT_MBQ:g} MBq and scaled."
+        remarks.append(Remark("plan-activity-unit", {"administered_mbq": UNIT_MBQ}, sentence))
     if config.dose.calibration == "absolute":
-        said.append("For planning the image is relative: calibration by administered activity, not absolute.")
+        sentence = "For planning the image is relative: calibration by administered activity, not absolute."
+        remarks.append(Remark("plan-image-relative", {}, sentence))
     dose = config.dose.model_copy(update={"calibration": "administered"})
     opened = open_case(config.model_copy(update={"administration": given, "dose": dose}), progress=progress)
     result = assess(opened.case, opened.engine, progress=progress)
-    return replace(result, record=replace(result.record, assumptions=(*said, *result.record.assumptions)))
+    return replace(result, record=replace(result.record, assumptions=(*remarks, *result.record.assumptions)))

@@ -28,7 +28,7 @@ __all__ = [
     "unit_doubts",
 ]
 
-#: Administrations of header and user that lie further apart than this are said to differ (judgement).
+#: Administrations of header and user that lie further apart than this count as different (judgement).
 ADMINISTRATIONS_APART_S = 600.0
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -99,8 +99,8 @@ class Uncertainty:
     inputs: Mapping[str, object]
     rois: Mapping[str, RoiUncertainty]
     probabilities: tuple[Probability, ...]
-    assumptions: tuple[str, ...]
-    warnings: tuple[str, ...]
+    assumptions: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
     seconds: float
 
 
@@ -214,7 +214,7 @@ class RunRecord:
     timings_s: Mapping[str, float]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Assessment:
     """The result of a case. Writers and the report take this and nothing else."""
 
@@ -230,3 +230,20 @@ class Assessment:
     record: RunRecord
     tumor_to_normal: tuple[TumorToNormal, ...] = ()
     uncertainty: Uncertainty | None = None
+
+    def __repr__(self) -> str:
+        from voxeldose.model.display import summary_of_assessment
+
+        return summary_of_assessment(self)
+
+    def _repr_html_(self) -> str:
+        """A row per region and a slice of the dose, for notebooks."""
+        from voxeldose.model.display import html_of_assessment
+
+        return html_of_assessment(self)
+
+    def to_dataframe(self) -> Any:
+        """The numbers of the regions as a ``pandas.DataFrame``, a row per region (extra ``voxeldose[pandas]``)."""
+        from voxeldose.model.exchange import frame_of_rois
+
+        return frame_of_rois(self.rois, [f.name for f in fields(RoiNumbers)])

@@ -1,4 +1,4 @@
-"""What goes in (``Administration``, ``Case``) and what comes out (``RoiMetrics``, ``RunRecord``, ``Assessment``)."""
+"""What goes into an assessment: images, regions, administration, and how they are to be used."""
 
 from __future__ import annotations
 

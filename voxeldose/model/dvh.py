@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,7 +27,7 @@ __all__ = ["Dvh"]
 ROUNDING = 1e-9
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dvh:
     """Cumulative dose-volume histogram of one region.
 
@@ -58,6 +58,26 @@ class Dvh:
         if total == 0:
             msg = "A DVH needs at least one occupied voxel; the region has none."
             raise QuantityError(msg, code="roi-empty")
+
+    def __repr__(self) -> str:
+        low, high = self.range_gy
+        return f"Dvh({self.total_ml:.4g} mL, mean {self.mean_gy:.4g} Gy, {low:.4g} to {high:.4g} Gy)"
+
+    def _repr_html_(self) -> str:
+        """A table and the curve, for notebooks."""
+        from voxeldose.model.display import html_of_dvh
+
+        return html_of_dvh(self)
+
+    def to_dataframe(self, step_gy: float | None = None) -> Any:
+        """The curve as a ``pandas.DataFrame`` (extra ``voxeldose[pandas]``).
+
+        Columns ``dose_gy``, ``volume_ml`` and ``volume_fraction`` (cumulative): a row per voxel, highest dose first, or doses
+        from 0 in steps of ``step_gy``.
+        """
+        from voxeldose.model.exchange import frame_of_dvh
+
+        return frame_of_dvh(self, step_gy)
 
     @classmethod
     def from_voxels(cls, dose_gy: npt.ArrayLike, volume_ml: npt.ArrayLike) -> Dvh:

@@ -1,7 +1,7 @@
 """Where voxels lie: the only code that knows.
 
 World is the DICOM patient system (LPS, millimetres, points ``(x, y, z)``). Arrays have axes ``(k, j, i)`` = slice, row,
-column, and an integer index is a voxel's *centre*; its edges lie at ±0.5. Tuples with one entry an axis are in array
+column, and an integer index is a voxel's *centre*; its edges lie at ±0.5. Tuples with one entry per axis are in array
 order, so ``spacing_mm[0]`` belongs to ``k``.
 """
 
@@ -36,7 +36,7 @@ TOUCHED_VOXELS = 1e-6
 PERPENDICULAR = 1e-3
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Grid:
     """A lattice of voxels in the patient.
 
@@ -75,6 +75,17 @@ class Grid:
         affine.setflags(write=False)
         object.__setattr__(self, "shape", shape)
         object.__setattr__(self, "affine_lps_mm", affine)
+
+    def __repr__(self) -> str:
+        from voxeldose.model.display import grid_summary
+
+        return f"Grid({grid_summary(self)})"
+
+    def _repr_html_(self) -> str:
+        """A table and the box of the grid, for notebooks."""
+        from voxeldose.model.display import html_of_grid
+
+        return html_of_grid(self)
 
     @classmethod
     def from_axes(

@@ -57,7 +57,7 @@ class Radionuclide:
     constants : str
         Name of the set when there are several for one nuclide.
     positron_fraction : float, optional
-        Positrons a decay, daughters in equilibrium included; ``None`` where PET has no part in it.
+        Positrons per decay, daughters in equilibrium included; ``None`` where PET has no part in it.
     """
 
     name: str
@@ -146,7 +146,7 @@ def scaling_as_another(true: Radionuclide, taken_as: Radionuclide, *, elapsed_s:
     return branching * decay * true.frame_factor(frame_s) / taken_as.frame_factor(frame_s)
 
 
-#: Positrons a decay of Y-90, 31.86(47) in a million. Selwyn et al., Appl. Radiat. Isot. 65 (2007) 318-327, as used by
+#: Positrons per decay of Y-90, 31.86(47) in a million. Selwyn et al., Appl. Radiat. Isot. 65 (2007) 318-327, as used by
 #: the QUEST study (Willowson et al. 2015, doi:10.1007/s00259-015-3059-9).
 Y90_POSITRON_FRACTION = 31.86e-6
 

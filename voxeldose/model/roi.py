@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Roi", "RoiSet"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Roi:
     """A named region.
 
@@ -66,11 +66,11 @@ class Roi:
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             msg = f"ROI {self.name!r} has the unknown role {self.role!r}; roles are {', '.join(ROLES)}."
-            raise QuantityError(msg, code="role-unknown", roi=self.name, role=self.role)
+            raise QuantityError(msg, code="role-unknown", roi=self.name, found=self.role, known=ROLES)
         occupancy = np.asarray(self.occupancy)
         if occupancy.shape != self.grid.shape:
             msg = f"ROI {self.name!r}: occupancy has shape {occupancy.shape} but its grid has {self.grid.shape}."
-            raise GeometryError(msg, code="grid-differs", roi=self.name)
+            raise GeometryError(msg, code="grid-differs", found=occupancy.shape, needed=self.grid.shape)
         box = bounding_box(occupancy > 0)
         if box is None:
             msg = f"ROI {self.name!r} is empty: no voxel belongs to it. Check its label, or leave it out."
@@ -78,7 +78,7 @@ class Roi:
         part = np.array(occupancy[box], np.float32, order="C")
         if not (np.isfinite(part).all() and part.min() >= 0 and part.max() <= 1 + 1e-6):
             msg = f"ROI {self.name!r}: occupancy must lie between 0 and 1, found {part.min()} to {part.max()}."
-            raise QuantityError(msg, code="value-out-of-range", roi=self.name)
+            raise QuantityError(msg, code="value-out-of-range", roi=self.name, field="occupancy")
         np.minimum(part, 1, out=part)
         part.setflags(write=False)
         if self.offset is not None:
@@ -87,6 +87,15 @@ class Roi:
             object.__setattr__(self, "offset", offset)
         object.__setattr__(self, "occupancy", part)
         object.__setattr__(self, "grid", self.grid.window([s.start for s in box], part.shape))
+
+    def __repr__(self) -> str:
+        return f"Roi({self.name!r}, {self.role}, {self.volume_ml:.4g} mL, {self.grid!r})"
+
+    def _repr_html_(self) -> str:
+        """A table and a slice, for notebooks."""
+        from voxeldose.model.display import html_of_roi
+
+        return html_of_roi(self)
 
     @property
     def volume_ml(self) -> float:
@@ -98,7 +107,7 @@ class Roi:
         return self.grid.cut(self.occupancy, part)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class RoiSet:
     """Regions in the order given, each with its own name.
 
@@ -127,6 +136,15 @@ class RoiSet:
             msg = f"Two ROIs have the same name: {', '.join(twice)}. Give each its own name with labels."
             raise QuantityError(msg, code="name-twice", names=tuple(twice))
 
+    def __repr__(self) -> str:
+        return f"RoiSet({', '.join(f'{r.name} ({r.role}, {r.volume_ml:.4g} mL)' for r in self.rois)})"
+
+    def _repr_html_(self) -> str:
+        """A row per region and where they lie, for notebooks."""
+        from voxeldose.model.display import html_of_rois
+
+        return html_of_rois(self)
+
     def __iter__(self) -> Iterator[Roi]:
         return iter(self.rois)
 
@@ -141,7 +159,7 @@ class RoiSet:
             if roi.name == name:
                 return roi
         msg = f"There is no ROI {name!r}; there are {', '.join(self.names()) or 'none'}."
-        raise QuantityError(msg, code="roi-unknown", roi=name)
+        raise QuantityError(msg, code="roi-unknown", found=name, known=tuple(self.names()))
 
     def __add__(self, other: RoiSet) -> RoiSet:
         """The regions of both; on a grid only if both have the same. ``RoiSet()`` adds nothing and changes nothing."""

@@ -136,8 +136,8 @@ def require_one_tissue(*sets: Radiobiology | Control | Complication | None) -> N
     """
     tissues = {one.name: one.tissue for one in sets if one is not None}
     if len(set(tissues.values())) > 1:
-        said = ", ".join(f"{name} ({tissue})" for name, tissue in tissues.items())
-        msg = f"The parameter sets are for different tissues: {said}. Ask for each region by itself, with sets for its tissue."
+        listed = ", ".join(f"{name} ({tissue})" for name, tissue in tissues.items())
+        msg = f"The parameter sets are for different tissues: {listed}. Ask for each region by itself, with sets for its tissue."
         raise QuantityError(msg, code="tissues-differ", sets=tuple(tissues))
 
 

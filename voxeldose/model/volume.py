@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.model.arrays import Floats
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.remarks import Remark
@@ -29,14 +29,11 @@ __all__ = [
     "DecayMap",
     "DensityMap",
     "DoseMap",
-    "FloatArray",
     "Volume",
 ]
 
-FloatArray = Floats
 
-
-def _frozen(values: npt.ArrayLike) -> Floats:
+def _freeze(values: npt.ArrayLike) -> Floats:
     """A read-only, C-contiguous float32 array; copied unless it already is one that nobody can write."""
     array = np.asarray(values)
     if array.dtype == np.float32 and array.flags.c_contiguous and not array.flags.writeable and array.base is None:
@@ -46,7 +43,7 @@ def _frozen(values: npt.ArrayLike) -> Floats:
     return copy
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Volume:
     """Values on a grid.
 
@@ -69,13 +66,52 @@ class Volume:
     grid: Grid
     remarks: tuple[Remark, ...] = field(default=(), kw_only=True)
     quantity: ClassVar[str] = "unspecified"
+    unit: ClassVar[str] = ""
     is_extensive: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "values", _frozen(self.values))
+        object.__setattr__(self, "values", _freeze(self.values))
         if self.values.shape != self.grid.shape:
             msg = f"{type(self).__name__}: values have shape {self.values.shape} but the grid has {self.grid.shape}."
             raise GeometryError(msg, code="grid-differs", found=self.values.shape, needed=self.grid.shape)
+
+    def __repr__(self) -> str:
+        low, high = float(self.values.min()), float(self.values.max())
+        return f"{type(self).__name__}({low:.4g} to {high:.4g} {self.unit}, {self.grid!r})"
+
+    def _repr_html_(self) -> str:
+        """A table and a slice, for notebooks."""
+        from voxeldose.model.display import html_of_volume
+
+        return html_of_volume(self)
+
+    def to_sitk(self) -> Any:
+        """A SimpleITK image in the same place (LPS).
+
+        Raises
+        ------
+        GeometryError
+            If the axes are not perpendicular.
+        """
+        from voxeldose.model.exchange import sitk_of
+
+        return sitk_of(self)
+
+    def to_nibabel(self) -> Any:
+        """A NIfTI image of nibabel in the same place (RAS); kept in memory."""
+        from voxeldose.model.exchange import nibabel_of
+
+        return nibabel_of(self)
+
+    def to_xarray(self) -> Any:
+        """An ``xarray.DataArray`` (extra ``voxeldose[xarray]``).
+
+        Its axes are ``z, y, x`` with coordinates in LPS mm where the grid's axes are the patient's, else ``k, j, i``; the affine
+        is an attribute.
+        """
+        from voxeldose.model.exchange import xarray_of
+
+        return xarray_of(self)
 
     def total(self) -> float:
         """Sum of all voxels in float64."""
@@ -108,29 +144,30 @@ class Volume:
         index = self.grid.indices(points_lps_mm)
         limits = np.array(self.grid.shape) - 0.5
         inside = ((index >= -0.5) & (index <= limits)).all(axis=-1)
-        found = map_coordinates(self.values, np.moveaxis(index, -1, 0), order=1, mode="nearest", output=np.float32)
-        return np.where(inside, found, np.float32(outside)).astype(np.float32)
+        sampled = map_coordinates(self.values, np.moveaxis(index, -1, 0), order=1, mode="nearest", output=np.float32)
+        return np.where(inside, sampled, np.float32(outside)).astype(np.float32)
 
     def sampled_on(self, grid: Grid, outside: float = 0.0) -> Floats:
         """Values at the voxel centres of another grid, as :meth:`sampled_at` gives them; for display, not for sums."""
         from scipy.ndimage import affine_transform
 
         matrix, offset = grid.to_index_of(self.grid)
-        found = affine_transform(
+        sampled = affine_transform(
             self.values, matrix, offset, output_shape=grid.shape, order=1, mode="nearest", output=np.float32
         )
         k, j, i = np.ogrid[tuple(slice(0, n) for n in grid.shape)]
         for axis, n in enumerate(self.grid.shape):
             index = matrix[axis, 0] * k + matrix[axis, 1] * j + matrix[axis, 2] * i + offset[axis]
-            found[(index < -0.5) | (index > n - 0.5)] = outside
-        return np.asarray(found, np.float32)
+            sampled[(index < -0.5) | (index > n - 0.5)] = outside
+        return np.asarray(sampled, np.float32)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CtImage(Volume):
     """CT numbers in Hounsfield units."""
 
     quantity: ClassVar[str] = "CT number"
+    unit: ClassVar[str] = "HU"
 
     @property
     def hu(self) -> Floats:
@@ -138,11 +175,12 @@ class CtImage(Volume):
         return self.values
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DensityMap(Volume):
     """Mass density in g/mL."""
 
     quantity: ClassVar[str] = "mass density"
+    unit: ClassVar[str] = "g/mL"
 
     @property
     def g_per_ml(self) -> Floats:
@@ -150,7 +188,7 @@ class DensityMap(Volume):
         return self.values
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CountMap(Volume):
     """Relative uptake: counts, or any unit proportional to activity.
 
@@ -160,6 +198,7 @@ class CountMap(Volume):
     radionuclide: Radionuclide | None = field(default=None, kw_only=True)
     at: datetime | None = field(default=None, kw_only=True)
     quantity: ClassVar[str] = "counts"
+    unit: ClassVar[str] = "counts"
     is_extensive: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
@@ -172,7 +211,7 @@ class CountMap(Volume):
         return self.values
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ActivityMap(Volume):
     """Activity concentration in Bq/mL at one instant.
 
@@ -193,6 +232,7 @@ class ActivityMap(Volume):
     acquired_at: datetime | None = field(default=None, kw_only=True)
     not_absolute: str = field(default="", kw_only=True)
     quantity: ClassVar[str] = "activity"
+    unit: ClassVar[str] = "Bq/mL"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -208,12 +248,13 @@ class ActivityMap(Volume):
         return self.total() * self.grid.voxel_volume_ml / 1e6
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DecayMap(Volume):
     """Number of decays in each voxel, from the infusion to total decay (MIRD 21: time-integrated activity in Bq·s)."""
 
     radionuclide: Radionuclide = field(kw_only=True)
     quantity: ClassVar[str] = "decays"
+    unit: ClassVar[str] = "decays"
     is_extensive: ClassVar[bool] = True
 
     @property
@@ -222,7 +263,7 @@ class DecayMap(Volume):
         return self.values
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class DoseMap(Volume):
     """Absorbed dose in Gy, mean over each voxel, with the method that made it.
 
@@ -233,6 +274,7 @@ class DoseMap(Volume):
     energy_lost_fraction: float = field(default=0.0, kw_only=True)
     is_even_in_voxels: bool = field(default=False, kw_only=True)
     quantity: ClassVar[str] = "absorbed dose"
+    unit: ClassVar[str] = "Gy"
 
     @property
     def gy(self) -> Floats:

@@ -3,10 +3,6 @@
 Every number comes from the ``Assessment``; fractions become percent here and nowhere else.
 """
 
-from __future__ import annotations
+import lazy_loader
 
-from voxeldose.report.page import write_report
-from voxeldose.report.pdf import write_pdf
-from voxeldose.report.plots import Pictures, draw_pictures, plot_dvh, plot_slices
-
-__all__ = ["Pictures", "draw_pictures", "plot_dvh", "plot_slices", "write_pdf", "write_report"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import io
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from voxeldose.report.templates import data_uri
+from voxeldose.report.palette import OF_NUCLIDE
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["Line", "draw_histograms", "draw_scatter", "format_number", "svg_uri", "values_by_quantity"]
+    from voxeldose.model.remarks import Remark
 
-_COLOURS = {"Y-90": "#0072B2", "Tc-99m": "#D55E00"}
-
-_OTHER = "#009E73"
+__all__ = ["Line", "draw_histograms", "draw_scatter", "values_by_quantity"]
 
 
-@dataclass
+@dataclass(frozen=True)
 class Line:
     """One case on the page."""
 
@@ -31,10 +28,10 @@ class Line:
     normal_gy: float | None
     ratio: float | None
     recovered: float | None
-    warnings: list[str]
+    warnings: tuple[Remark, ...]
     pair: str
     seconds: float
-    outlying: list[str] = field(default_factory=list)
+    outlying: tuple[str, ...] = ()
 
     @property
     def tumor_gy(self) -> float | None:
@@ -68,7 +65,7 @@ def draw_histograms(lines: list[Line]) -> Figure:
         high = high if high > low else low + 1
         edges = [low + (high - low) * n / 20 for n in range(21)]
         for nuclide, some in sorted(kinds.items()):
-            colour = _COLOURS.get(nuclide, _OTHER)
+            colour = OF_NUCLIDE.get(nuclide, OF_NUCLIDE[""])
             axes.hist(some, edges, histtype="stepfilled", alpha=0.35, color=colour)
             axes.hist(some, edges, histtype="step", color=colour, label=f"{nuclide} ({len(some)})")
         axes.set_xlabel(quantity, fontsize=8)
@@ -87,7 +84,7 @@ def draw_scatter(pairs: list[tuple[float, float]]) -> Figure:
     most = 1.05 * max(max(pair) for pair in pairs) or 1.0
     axes.plot([0, most], [0, most], color="#999", linewidth=0.8, linestyle="dashed")
     axes.scatter(
-        [before for before, _ in pairs], [after for _, after in pairs], s=12, color=_COLOURS["Y-90"], alpha=0.7
+        [before for before, _ in pairs], [after for _, after in pairs], s=12, color=OF_NUCLIDE["Y-90"], alpha=0.7
     )
     axes.set(xlim=(0, most), ylim=(0, most), aspect="equal")
     axes.set_xlabel("Mean tumor dose by Tc-99m MAA (Gy)", fontsize=8)
@@ -95,20 +92,3 @@ def draw_scatter(pairs: list[tuple[float, float]]) -> Figure:
     axes.tick_params(labelsize=7)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
-
-
-def svg_uri(figure: Figure) -> str:
-    """A figure as the address of an SVG that holds it."""
-    import matplotlib as mpl
-
-    buffer = io.BytesIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}):
-        figure.savefig(buffer, format="svg", metadata={"Date": None})
-    return data_uri(buffer.getvalue(), "image/svg+xml")
-
-
-def format_number(value: float | None) -> str:
-    """Three significant digits, whole numbers from 100 on."""
-    if value is None:
-        return "-"
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose.errors import InputError
-from voxeldose.report.content import COLUMNS, facts, intervals, reporting_items, threshold_rows
+from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
+from voxeldose.report.images import data_uri
 from voxeldose.report.plots import draw_pictures, liver_frame, roi_styles, rois_with_role, slice_focus
-from voxeldose.report.templates import data_uri, page_template, text_of
+from voxeldose.report.reporting_items import reporting_items
+from voxeldose.report.templates import page_template, text_of
 from voxeldose.report.viewer import ISODOSES_GY, colour_maps, viewer_data
-from voxeldose.report.wording import measure, number, percent
+from voxeldose.report.wording import measure, number, percent, sentences
 
 if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment
@@ -57,6 +59,8 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
     page = page_template("report.html.j2", number=number, percent=percent).render(
         result=result,
         record=result.record,
+        warnings=sentences(result.record.warnings),
+        assumptions=sentences(result.record.assumptions),
         totals=result.totals,
         given=result.case.administration,
         tumors={name: roi for name, roi in tumors.items() if name in largest},
@@ -71,10 +75,10 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
         measure=measure,
         facts=facts(result),
         items=reporting_items(result, spread),
-        planes={name: data_uri(png, "image/png") for name, png in drawn.planes.items()},
+        planes={name: data_uri(png, "png") for name, png in drawn.planes.items()},
         plane_columns=drawn.columns,
         plane_width=drawn.width_px,
-        dvh=data_uri(drawn.dvh_svg, "image/svg+xml"),
+        dvh=data_uri(drawn.dvh_svg, "svg"),
         style=text_of("report.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
@@ -84,7 +88,7 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
         Path(path).write_text(page, encoding="utf-8", errors="replace", newline="\n")
     except OSError as failure:
         msg = f"Cannot write the report to {path}: {failure.strerror}. Name a file in a folder that exists."
-        raise InputError(msg) from failure
+        raise InputError(msg, code="file-not-written") from failure
 
 
 def _data(result: Assessment) -> dict[str, Any]:

@@ -8,14 +8,10 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from voxeldose.errors import InputError
-from voxeldose.report.content import COLUMNS, Intervals, facts, intervals, reporting_items, threshold_rows
+from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
+from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET, SOFT
 from voxeldose.report.pdf_layout import (
-    ALERT,
-    ALERT_SOFT,
-    GOOD,
     MARGIN_MM,
-    QUIET,
-    SOFT,
     WIDE_MM,
     Footer,
     binary_streams,
@@ -26,16 +22,18 @@ from voxeldose.report.pdf_layout import (
     table,
 )
 from voxeldose.report.plots import draw_pictures, roi_styles, rois_with_role, slice_focus
-from voxeldose.report.wording import measure, number, percent, shortened
+from voxeldose.report.reporting_items import reporting_items
+from voxeldose.report.wording import measure, number, percent, sentences, shortened
 
 if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment
+    from voxeldose.report.content import Group, Intervals, ThresholdRow
     from voxeldose.report.plots import Pictures
 
 __all__ = ["write_pdf"]
 
-#: Regions beside each other in the table of a page.
-_ABREAST = 5
+#: Regions in one table of a page.
+_REGIONS_PER_TABLE = 5
 
 
 def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None = None) -> None:
@@ -91,7 +89,7 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         Path(path).write_bytes(buffer.getvalue())
     except OSError as failure:
         msg = f"Cannot write the report to {path}: {failure.strerror}. Name a file in a folder that exists."
-        raise InputError(msg) from failure
+        raise InputError(msg, code="file-not-written") from failure
 
 
 def _plain(name: str) -> str:
@@ -99,31 +97,39 @@ def _plain(name: str) -> str:
 
 
 def _answers(result: Assessment, spread: Intervals | None) -> list[Any]:
-    from reportlab.lib.colors import HexColor
-    from reportlab.platypus import Spacer
+    """The first page: what was given, doses, warnings, thresholds."""
+    return [
+        *_titles(result),
+        *_chosen_regions(result, spread),
+        *_ratios(result, spread),
+        *_warnings(result),
+        *_thresholds(result),
+    ]
 
+
+def _titles(result: Assessment) -> list[Any]:
     record, given, totals = result.record, result.case.administration, result.totals
     device = f"{given.device.capitalize()} microspheres, " if given.device else ""
-    activity = (
-        f"net {number(totals.net_mbq)} MBq"
-        if totals.net_mbq is not None
-        else f"{number(totals.activity_mbq)} MBq in the image"
-    )
+    activity = f"{number(totals.activity_mbq)} MBq in the image"
+    if totals.net_mbq is not None:
+        activity = f"net {number(totals.net_mbq)} MBq"
     at = f" at {given.at.isoformat(' ', 'minutes')}" if given.at else ""
-    parts = [
-        paragraph(
-            f"{escape(record.constants.name)} absorbed dose <font color='{QUIET}'>{_plain(result.case.id)}</font>",
-            16,
-            bold=True,
-            after=3,
-        ),
+    title = f"{escape(record.constants.name)} absorbed dose <font color='{QUIET}'>{_plain(result.case.id)}</font>"
+    return [
+        paragraph(title, 16, bold=True, after=3),
         paragraph(escape(f"{device}{activity}{at}. Engine {record.engine}."), 9, colour=QUIET, after=6),
     ]
+
+
+def _chosen_regions(result: Assessment, spread: Intervals | None) -> list[Any]:
+    """A few numbers of tumors, normal liver and lungs."""
     chosen = [
         (name, roi)
         for role in ("tumor", "normal_liver", "lung")
         for name, roi in rois_with_role(result, role).items()
     ]  # fmt: skip
+    if not chosen:
+        return [paragraph("No tumor, liver or lung ROI was given.", colour=QUIET)]
     heads = ["Region", "Volume mL", "Mean Gy", "D95 Gy", "D70 Gy", "V400 %"]
     rows = [[paragraph(h, 8, colour=QUIET, bold=True, align=2 if n else 0) for n, h in enumerate(heads)]]
     for name, roi in chosen:
@@ -131,62 +137,60 @@ def _answers(result: Assessment, spread: Intervals | None) -> list[Any]:
         numbers = [number(roi.volume_ml), mean, number(roi.d95_gy), number(roi.d70_gy), percent(roi.v400_fraction)]
         label = f"{_plain(name)} <font color='{QUIET}'>{roi.role.replace('_', ' ')}</font>"
         rows.append([paragraph(label, 9), *(paragraph(n, 9, align=2) for n in numbers)])
-    if chosen:
-        parts.append(table(rows, [68, 22, 28, 20, 20, 20], repeat=1))
-    else:
-        parts.append(paragraph("No tumor, liver or lung ROI was given.", colour=QUIET))
-    ratio = number(result.tumor_to_normal_ratio)
-    recovered = percent(totals.recovered_fraction)
-    parts += [
-        Spacer(1, 5),
-        paragraph(
-            f"T/N ratio <b>{ratio}</b> (activity per gram, tumors over normal liver).  "
-            f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>.",
-            9,
-        ),
-    ]
-    if spread is not None:
-        parts.append(paragraph(escape(spread.text), 8, colour=QUIET))
-    if record.warnings:
-        words = [paragraph(f"Warnings ({len(record.warnings)})", 10, bold=True, colour=ALERT)]
-        words += [paragraph(f"• {escape(w)}", 8.5) for w in record.warnings]
-        box = [
-            ("BACKGROUND", (0, 0), (-1, -1), HexColor(ALERT_SOFT)),
-            ("LINEBEFORE", (0, 0), (0, -1), 3, HexColor(ALERT)),
-        ]
-        parts += [Spacer(1, 8), table([[w] for w in words], [WIDE_MM], style=box)]
-    parts.append(heading("Published thresholds"))
-    found = threshold_rows(result)
-    if not found:
-        why = (
-            "applies to the roles of these ROIs"
-            if given.device
-            else "is compared, since no device was given (glass or resin)"
-        )
-        return [*parts, paragraph(f"No published threshold {why}.", colour=QUIET)]
-    listed = [
-        [
-            paragraph(h, 8, colour=QUIET, bold=True)
-            for h in ("", "Region", "Value", "Limit", "Threshold, source, method")
-        ]
-    ]
-    for row in found:
-        verdict = paragraph("✓ met" if row.met else "✗ not met", 8.5, bold=True, colour=GOOD if row.met else ALERT)
-        text = f"{escape(row.name)}. <font color='{QUIET}'>{escape(row.source)}. Derived with: {escape(row.method)}. {escape(row.differs)}</font>"
-        listed.append(
-            [
-                verdict,
-                paragraph(_plain(row.roi)),
-                paragraph(f"{row.quantity.lower()} <b>{row.value}</b>"),
-                paragraph(row.limit),
-                paragraph(text, 8),
-            ]
-        )
-    parts.append(table(listed, [21, 31, 30, 18, 78], repeat=1))
-    parts.append(
-        paragraph("A limit derived with another method than this run's is not the same quantity.", 7.5, colour=QUIET)
+    return [table(rows, [68, 22, 28, 20, 20, 20], repeat=1)]
+
+
+def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
+    from reportlab.platypus import Spacer
+
+    recovered = percent(result.totals.recovered_fraction)
+    text = (
+        f"T/N ratio <b>{number(result.tumor_to_normal_ratio)}</b> (activity per gram, tumors over normal liver).  "
+        f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>."
     )
-    return parts
+    parts = [Spacer(1, 5), paragraph(text, 9)]
+    return [*parts, paragraph(escape(spread.text), 8, colour=QUIET)] if spread is not None else parts
+
+
+def _warnings(result: Assessment) -> list[Any]:
+    from reportlab.lib.colors import HexColor
+    from reportlab.platypus import Spacer
+
+    texts = sentences(result.record.warnings)
+    if not texts:
+        return []
+    rows = [paragraph(f"Warnings ({len(texts)})", 10, bold=True, colour=ALERT)]
+    rows += [paragraph(f"• {escape(text)}", 8.5) for text in texts]
+    box = [
+        ("BACKGROUND", (0, 0), (-1, -1), HexColor(ALERT_SOFT)),
+        ("LINEBEFORE", (0, 0), (0, -1), 3, HexColor(ALERT)),
+    ]
+    return [Spacer(1, 8), table([[row] for row in rows], [WIDE_MM], style=box)]
+
+
+def _thresholds(result: Assessment) -> list[Any]:
+    head, thresholds = heading("Published thresholds"), threshold_rows(result)
+    if not thresholds:
+        why = "is compared, since no device was given (glass or resin)"
+        if result.case.administration.device:
+            why = "applies to the roles of these ROIs"
+        return [head, paragraph(f"No published threshold {why}.", colour=QUIET)]
+    titles = ("", "Region", "Value", "Limit", "Threshold, source, method")
+    rows = [[paragraph(title, 8, colour=QUIET, bold=True) for title in titles]]
+    rows += [_threshold(one) for one in thresholds]
+    note = "A limit derived with another method than this run's is not the same quantity."
+    return [head, table(rows, [21, 31, 30, 18, 78], repeat=1), paragraph(note, 7.5, colour=QUIET)]
+
+
+def _threshold(row: ThresholdRow) -> list[Any]:
+    source = f"{escape(row.source)}. Derived with: {escape(row.method)}. {escape(row.differs)}"
+    return [
+        paragraph("✓ met" if row.met else "✗ not met", 8.5, bold=True, colour=GOOD if row.met else ALERT),
+        paragraph(_plain(row.roi)),
+        paragraph(f"{row.quantity.lower()} <b>{row.value}</b>"),
+        paragraph(row.limit),
+        paragraph(f"{escape(row.name)}. <font color='{QUIET}'>{source}</font>", 8),
+    ]
 
 
 def _histograms(result: Assessment, drawn: Pictures) -> list[Any]:
@@ -215,41 +219,16 @@ def _images(result: Assessment, drawn: Pictures) -> list[Any]:
 
 
 def _numbers(result: Assessment, spread: Intervals | None) -> list[Any]:
-    from reportlab.lib.colors import HexColor
+    """Every number of every region, a few regions in one table, and overlaps."""
     from reportlab.platypus import Spacer
 
     if not result.rois:
         return []
-    styles = roi_styles(result)
     parts: list[Any] = [heading("Regions")]
-    regions = list(result.rois.items())
-    for part in (regions[n : n + _ABREAST] for n in range(0, len(regions), _ABREAST)):
-        head = [paragraph("", 8)]
-        for name, roi in part:
-            line = f"<font color='{styles[name][0]}'>■</font> <b>{_plain(name)}</b><br/><font color='{QUIET}'>{roi.role.replace('_', ' ')}</font>"
-            head.append(paragraph(line, 8, align=2))
-        rows = [head]
-        shading: list[Any] = []
-        group = ""
-        for column in COLUMNS:
-            if column.group != group:
-                group = column.group
-                shading.append(("BACKGROUND", (0, len(rows)), (-1, len(rows)), HexColor(SOFT)))
-                shading.append(("SPAN", (0, len(rows)), (-1, len(rows))))
-                rows.append([paragraph(group, 7.5, colour=QUIET, bold=True), *[""] * len(part)])
-            cells = [
-                paragraph(
-                    f"{measure(getattr(roi, column.key), column.unit)}{_interval(spread, name, column.key, column.unit)}",
-                    7.5,
-                    align=2,
-                )
-                for name, roi in part
-            ]
-            rows.append([paragraph(f"{escape(column.label)} <font color='{QUIET}'>{column.unit}</font>", 7.5), *cells])
-        width = (WIDE_MM - 46) / _ABREAST
-        parts += [table(rows, [46, *[width] * len(part)], style=shading, repeat=1), Spacer(1, 10)]
+    names = list(result.rois)
+    for first in range(0, len(names), _REGIONS_PER_TABLE):
+        parts += [_region_table(result, names[first : first + _REGIONS_PER_TABLE], spread), Spacer(1, 10)]
     if result.overlaps:
-        parts.append(heading("Overlaps"))
         rows = [
             [
                 paragraph(_plain(o.first)),
@@ -258,8 +237,35 @@ def _numbers(result: Assessment, spread: Intervals | None) -> list[Any]:
             ]
             for o in result.overlaps
         ]
-        parts.append(table(rows, [60, 60, 30]))
+        parts += [heading("Overlaps"), table(rows, [60, 60, 30])]
     return parts
+
+
+def _region_table(result: Assessment, names: list[str], spread: Intervals | None) -> Any:
+    from reportlab.lib.colors import HexColor
+
+    styles = roi_styles(result)
+    head = [paragraph("", 8)]
+    for name in names:
+        role = result.rois[name].role.replace("_", " ")
+        line = f"<font color='{styles[name][0]}'>■</font> <b>{_plain(name)}</b><br/><font color='{QUIET}'>{role}</font>"
+        head.append(paragraph(line, 8, align=2))
+    rows = [head]
+    shading: list[Any] = []
+    group = ""
+    for column in COLUMNS:
+        if column.group != group:
+            group = column.group
+            shading.append(("BACKGROUND", (0, len(rows)), (-1, len(rows)), HexColor(SOFT)))
+            shading.append(("SPAN", (0, len(rows)), (-1, len(rows))))
+            rows.append([paragraph(group, 7.5, colour=QUIET, bold=True), *[""] * len(names)])
+        cells = []
+        for name in names:
+            value = measure(getattr(result.rois[name], column.key), column.unit)
+            cells.append(paragraph(f"{value}{_interval(spread, name, column.key, column.unit)}", 7.5, align=2))
+        rows.append([paragraph(f"{escape(column.label)} <font color='{QUIET}'>{column.unit}</font>", 7.5), *cells])
+    width = (WIDE_MM - 46) / _REGIONS_PER_TABLE
+    return table(rows, [46, *[width] * len(names)], style=shading, repeat=1)
 
 
 def _interval(spread: Intervals | None, name: str, key: str, unit: str) -> str:
@@ -269,37 +275,39 @@ def _interval(spread: Intervals | None, name: str, key: str, unit: str) -> str:
 
 def _words(result: Assessment, spread: Intervals | None) -> list[Any]:
     """Method, assumptions and reporting items; groups stand side by side, two to a row."""
-    stated = [(title, [(label, escape(words)) for label, words in rows]) for title, rows in facts(result)]
     note = "After the EANM guidance on dosimetry reporting (Lassmann 2011, doi:10.1007/s00259-010-1549-3)."
-    assumptions = [paragraph(f"• {escape(a)}", 7.5, after=1.5) for a in result.record.assumptions]
+    assumptions = [paragraph(f"• {escape(a)}", 7.5, after=1.5) for a in sentences(result.record.assumptions)]
     return [
         heading("Method, constants, provenance"),
-        *_side_by_side(stated),
+        *_side_by_side(facts(result)),
         heading("Assumptions"),
         *(assumptions or [paragraph("None recorded.", colour=QUIET)]),
         heading("Reporting items"),
         paragraph(note, 7.5, colour=QUIET, after=3),
-        *(paragraph(_run_in(title, rows), 7.5, after=3) for title, rows in reporting_items(result, spread)),
+        *(paragraph(_run_in(group), 7.5, after=3) for group in reporting_items(result, spread)),
     ]
 
 
-def _run_in(title: str, rows: list[tuple[str, str | None]]) -> str:
+def _run_in(group: Group) -> str:
     """A group of reporting items as one paragraph of markup."""
     missing = f"<font color='{ALERT}'>not given</font>"
     items = [
         f"<font color='{QUIET}'>{escape(label)}:</font> {missing if words is None else escape(words)}"
-        for label, words in rows
+        for label, words in group.rows
     ]
-    return f"<b>{escape(title)}.</b> {'; '.join(items)}."
+    return f"<b>{escape(group.title)}.</b> {'; '.join(items)}."
 
 
-def _side_by_side(groups: list[tuple[str, list[tuple[str, str]]]]) -> list[Any]:
-    """Groups of labels and values (markup) in two columns."""
+def _side_by_side(groups: list[Group]) -> list[Any]:
+    """Groups of labels and values in two columns."""
     half = WIDE_MM / 2
     cells = []
-    for title, rows in groups:
-        head = paragraph(escape(title), 8, bold=True, colour=QUIET)
-        inner = [[paragraph(escape(label), 7.5, colour=QUIET), paragraph(words, 7.5)] for label, words in rows]
+    for group in groups:
+        head = paragraph(escape(group.title), 8, bold=True, colour=QUIET)
+        inner = [
+            [paragraph(escape(label), 7.5, colour=QUIET), paragraph(escape(words or ""), 7.5)]
+            for label, words in group.rows
+        ]
         cells.append([head, table(inner, [33, half - 37])])
     if len(cells) % 2:
         cells.append([""])

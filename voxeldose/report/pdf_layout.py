@@ -8,18 +8,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from voxeldose.report.palette import INK, LINE, QUIET
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "ALERT", "ALERT_SOFT", "GOOD", "MARGIN_MM", "QUIET", "SOFT", "WIDE_MM", "Footer", "binary_streams", "heading", "paragraph",
-    "picture", "register_fonts", "table",
-]  # fmt: skip
+    "MARGIN_MM",
+    "WIDE_MM",
+    "Footer",
+    "binary_streams",
+    "heading",
+    "paragraph",
+    "picture",
+    "register_fonts",
+    "table",
+]
 
 MARGIN_MM, WIDE_MM = 16.0, 178.0  # of A4's 210
-INK, QUIET, LINE, SOFT, ALERT, ALERT_SOFT, GOOD = (
-    "#1b1f24", "#5a6472", "#c9d0d8", "#f4f6f8", "#8a3b00", "#fff5ea", "#00684a",
-)  # fmt: skip
 FONT, BOLD = "VoxeldoseSans", "VoxeldoseSans-Bold"
 
 

@@ -15,19 +15,19 @@ import numpy as np
 
 from voxeldose.model.roles import LIVER_ROLES
 from voxeldose.model.volume import Volume
+from voxeldose.report.images import figure_file
+from voxeldose.report.palette import DASHES, GRID, ROIS
 from voxeldose.report.wording import shortened
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
     from matplotlib.transforms import Bbox
 
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.assessment import Assessment, RoiMetrics
     from voxeldose.model.roi import Roi
-
-    Array = npt.NDArray[np.float64]
 
 __all__ = [
     "Pictures",
@@ -40,10 +40,6 @@ __all__ = [
     "slice_focus",
 ]
 
-#: Okabe and Ito (2008), told apart with any colour vision; black is left out because it is lost on the CT.
-_COLOURS = ("#009E73", "#56B4E9", "#CC79A7", "#E69F00", "#0072B2", "#D55E00", "#F0E442")
-#: More regions than colours begin again with another dash.
-_DASHES = ("solid", "dashed", "dotted")
 _DPI = 110
 _EDGE_IN, _GAP_IN, _WIDE_IN, _TALL_IN = 0.08, 0.34, 9.0, 11.5
 _MARGIN_MM = 40.0
@@ -78,15 +74,15 @@ class Focus(NamedTuple):
     """The voxel that the slices pass through."""
 
     roi: str | None
-    point_lps_mm: Array
+    point_lps_mm: Doubles
     dose_gy: float
 
 
 class Frame(NamedTuple):
     """The box of the patient that the slices show, and the dose at the top of the colour bar."""
 
-    low_lps_mm: Array
-    high_lps_mm: Array
+    low_lps_mm: Doubles
+    high_lps_mm: Doubles
     top_gy: float
 
 
@@ -115,7 +111,7 @@ def plot_dvh(result: Assessment) -> Figure:
     axes.set_xlabel("Absorbed dose (Gy)", fontsize=9)
     axes.set_ylabel("Volume (%)", fontsize=9)
     axes.tick_params(labelsize=8)
-    axes.grid(color="#e3e6ea", linewidth=0.6)
+    axes.grid(color=GRID, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     _legend(axes, {name: styles[name] for name in known}, "upper right", (1.0, 1.0))
@@ -135,7 +131,7 @@ def plot_slices(result: Assessment) -> Figure:
     view = liver_frame(result, focus)
     box_mm = wide, deep, tall = [float(n) for n in view.high_lps_mm - view.low_lps_mm]
     edge, gap = _EDGE_IN, _GAP_IN
-    second = max(deep, 0.45 * wide)  # the free corner keeps room for names
+    second = max(deep, 0.45 * wide)  # the free corner keeps space for names
     scale = min((_WIDE_IN - gap - 2 * edge) / (wide + second), (_TALL_IN - 2 * gap - edge) / (deep + tall))
     column, row = edge + scale * wide + gap, edge + scale * tall + gap
     size = (column + scale * second + edge, row + scale * deep + gap)
@@ -154,7 +150,7 @@ def plot_slices(result: Assessment) -> Figure:
     return figure
 
 
-def _draw_plane(axes: Axes, result: Assessment, plane: _Plane, point_lps_mm: Array, view: Frame) -> None:
+def _draw_plane(axes: Axes, result: Assessment, plane: _Plane, point_lps_mm: Doubles, view: Frame) -> None:
     """Draw CT, dose and outlines of one plane, in millimetres of the patient; the dose is the last image."""
     ends = [(float(view.low_lps_mm[a]), float(view.high_lps_mm[a])) for a in (plane.across, plane.up)]
     step = float(np.clip((view.high_lps_mm - view.low_lps_mm).max() / 320, 1.0, 1.5))
@@ -180,7 +176,7 @@ def _draw_plane(axes: Axes, result: Assessment, plane: _Plane, point_lps_mm: Arr
     axes.set(xlim=ends[0], ylim=ends[1][::-1] if plane.up == 1 else ends[1], aspect="auto")
 
 
-def _draw_frame(axes: Axes, plane: _Plane, point_lps_mm: Array) -> None:
+def _draw_frame(axes: Axes, plane: _Plane, point_lps_mm: Doubles) -> None:
     """Draw crosshair, letters, scale bar and title of one plane."""
     from matplotlib.patheffects import withStroke
 
@@ -218,7 +214,7 @@ def _draw_key(cell: Axes, result: Assessment, view: Frame, colours: Colormap) ->
 
 
 def _legend(axes: Axes, styles: dict[str, tuple[str, str]], place: str, anchor: tuple[float, float]) -> None:
-    """Draw names beside their lines; as plain text, so that neither ``$`` nor a leading ``_`` means anything."""
+    """Draw names next to their lines; as plain text, so that neither ``$`` nor a leading ``_`` means anything."""
     from matplotlib.lines import Line2D
 
     if not styles:
@@ -245,13 +241,13 @@ def _wash(*, opaque: bool) -> Colormap:
     return ListedColormap(table)
 
 
-def _centres(low: float, high: float, step: float) -> Array:
+def _centres(low: float, high: float, step: float) -> Doubles:
     """Divide a length into equal parts of at most ``step``, and give their centres."""
     half = (high - low) / max(2, math.ceil((high - low) / step)) / 2
     return np.arange(low + half, high, 2 * half)
 
 
-def _cut(roi: Roi, points_lps_mm: Array, plane: _Plane) -> npt.NDArray[np.float32] | None:
+def _cut(roi: Roi, points_lps_mm: Doubles, plane: _Plane) -> Floats | None:
     """Sample a region's occupancy on a plane; ``None`` where there is nothing to outline."""
     wider = roi.grid.window([-1, -1, -1], [n + 2 for n in roi.grid.shape])
     level, ends = points_lps_mm[0, 0, plane.through], wider.corners()[:, plane.through]
@@ -293,8 +289,8 @@ def liver_frame(result: Assessment, focus: Focus) -> Frame:
 def roi_styles(result: Assessment) -> dict[str, tuple[str, str]]:
     """Give each region a colour and a dash, the same in slices, DVH and tables."""
     names = dict.fromkeys([*result.rois, *result.case.rois.names()])
-    count = len(_COLOURS)
-    return {name: (_COLOURS[n % count], _DASHES[n // count % len(_DASHES)]) for n, name in enumerate(names)}
+    count = len(ROIS)
+    return {name: (ROIS[n % count], DASHES[n // count % len(DASHES)]) for n, name in enumerate(names)}
 
 
 def rois_with_role(result: Assessment, role: str) -> dict[str, RoiMetrics]:
@@ -330,14 +326,14 @@ def draw_pictures(result: Assessment) -> Pictures:
     """Draw both figures as files in memory."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph")  # names in scripts that matplotlib's font lacks
-        return _drawn(result)
+        return _draw(result)
 
 
-def _drawn(result: Assessment) -> Pictures:
+def _draw(result: Assessment) -> Pictures:
     from matplotlib.transforms import Bbox
 
     figure = plot_slices(result)
-    whole = _written(figure, "png", _DPI)
+    whole = figure_file(figure, "png", _DPI)
     wide, tall = figure.get_size_inches()
     axial, _, sagittal, key = figure.axes[:4]
     column = sagittal.get_position().x0 * wide - _EDGE_IN
@@ -357,8 +353,8 @@ def _drawn(result: Assessment) -> Pictures:
         f"{column:.3f}fr {wide - column:.3f}fr",
         round(wide * _DPI),
         whole,
-        _written(curves, "svg", _DPI),
-        _written(curves, "png", 2 * _DPI),
+        figure_file(curves, "svg", _DPI),
+        figure_file(curves, "png", 2 * _DPI),
     )
 
 
@@ -372,15 +368,4 @@ def _cut_png(png: bytes, box_in: Bbox, tall_in: float) -> bytes:
         part = whole.convert("RGB").crop(tuple(round(n * _DPI) for n in edges))
         buffer = io.BytesIO()
         part.save(buffer, "png", compress_level=4)
-    return buffer.getvalue()
-
-
-def _written(figure: Figure, kind: str, dpi: int) -> bytes:
-    """Write a figure; an SVG inside an image runs no script, whatever a region is called."""
-    import matplotlib as mpl
-
-    buffer = io.BytesIO()
-    metadata = {"Date": None} if kind == "svg" else None
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}):
-        figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return buffer.getvalue()

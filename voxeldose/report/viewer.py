@@ -16,13 +16,13 @@ import numpy as np
 from voxeldose.model.grid import Grid, bounding_box
 from voxeldose.model.volume import Volume
 from voxeldose.report.plots import roi_styles, slice_focus
+from voxeldose.report.wording import times
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from voxeldose.model.arrays import Doubles, Floats, Mask
     from voxeldose.model.assessment import Assessment
-
-    Floats = npt.NDArray[np.float32]
 
 __all__ = ["MAX_BYTES", "colour_maps", "display_grid", "pack", "viewer_data"]
 
@@ -97,16 +97,16 @@ def display_grid(result: Assessment) -> Grid:
     highest = float(result.dose.gy.max())
     if highest > 0:
         points.append(_ends(result.dose.gy >= SHOWN_DOSE * highest, grid))
-    found = grid.indices(np.concatenate(points)) if points else np.array([[0, 0, 0], np.array(grid.shape) - 1])
+    inside = grid.indices(np.concatenate(points)) if points else np.array([[0, 0, 0], np.array(grid.shape) - 1])
     spacing = np.array(grid.spacing_mm)
-    low, high = found.min(axis=0) - MARGIN_MM / spacing, found.max(axis=0) + MARGIN_MM / spacing
+    low, high = inside.min(axis=0) - MARGIN_MM / spacing, inside.max(axis=0) + MARGIN_MM / spacing
     if result.case.ct is not None:
         body = result.case.ct.hu[::2, ::2, ::2] > BODY_HU
         if body.any():
-            there = grid.indices(_ends(body, result.case.ct.grid, step=2))
+            ends = grid.indices(_ends(body, result.case.ct.grid, step=2))
             margin, around = MARGIN_MM / spacing, AROUND_MM / spacing
-            low = np.minimum(low, np.maximum(there.min(axis=0) - margin, low - around))
-            high = np.maximum(high, np.minimum(there.max(axis=0) + margin, high + around))
+            low = np.minimum(low, np.maximum(ends.min(axis=0) - margin, low - around))
+            high = np.maximum(high, np.minimum(ends.max(axis=0) + margin, high + around))
     first = np.clip(np.floor(low), 0, np.array(grid.shape) - 1).astype(int)
     last = np.clip(np.ceil(high), first, np.array(grid.shape) - 1).astype(int)
     part = grid.window(first.tolist(), (last - first + 1).tolist())
@@ -185,11 +185,10 @@ def _limited(grid: Grid, most: int) -> Grid:
 
 def _ct_grid(ct: Grid, grid: Grid) -> Grid:
     """The viewer's box at the CT's own spacing, or the dose's where that is finer."""
-    along = np.abs(ct.directions.T @ grid.directions).argmax(
-        axis=0
-    )  # the CT's axis most nearly along each of the box's
-    wanted = [max(CT_SPACING_MM, ct.spacing_mm[a]) for a in along]
-    return grid.with_spacing([min(w, s) for w, s in zip(wanted, grid.spacing_mm, strict=True)])
+    # the CT's axis most nearly along each of the box's
+    along = np.abs(ct.directions.T @ grid.directions).argmax(axis=0)
+    finest = [max(CT_SPACING_MM, ct.spacing_mm[a]) for a in along]
+    return grid.with_spacing([min(f, s) for f, s in zip(finest, grid.spacing_mm, strict=True)])
 
 
 def _rois(result: Assessment, grid: Grid, *, is_exact: bool) -> list[dict[str, Any]]:
@@ -239,14 +238,14 @@ def _nearest(grid: Grid, point_lps_mm: npt.ArrayLike) -> list[int]:
 
 def _letters(grid: Grid) -> list[list[str]]:
     """What lies at the low and at the high end of each axis; two or three letters where the axis is oblique."""
-    found = []
+    letters = []
     for axis in range(3):
         along = grid.directions[:, axis]
         order = [a for a in np.argsort(-np.abs(along)) if abs(along[a]) > math.sin(math.radians(10))]
         low = "".join(_LETTERS[a][0 if along[a] > 0 else 1] for a in order)
         high = "".join(_LETTERS[a][1 if along[a] > 0 else 0] for a in order)
-        found.append([low, high])
-    return found
+        letters.append([low, high])
+    return letters
 
 
 def _tilt_deg(grid: Grid) -> float:
@@ -256,27 +255,27 @@ def _tilt_deg(grid: Grid) -> float:
 
 def _note(result: Assessment, grid: Grid, ct_grid: Grid | None, *, is_exact: bool) -> str:
     """Say what the numbers under the cursor are."""
-    said = []
-    mm = " × ".join(f"{s:.3g}" for s in grid.spacing_mm)
+    parts = []
+    mm = times(grid.spacing_mm)
     if is_exact:
-        said.append(f"Dose is that of the voxel ({mm} mm)")
+        parts.append(f"Dose is that of the voxel ({mm} mm)")
     else:
-        said.append(f"Dose is sampled on a coarser grid ({mm} mm) to keep this file small, so read tables for numbers")
+        parts.append(f"Dose is sampled on a coarser grid ({mm} mm) to keep this file small, so read tables for numbers")
     if result.activity.grid.matches(result.dose.grid) and is_exact:
-        said.append("activity at the infusion is that of the voxel")
+        parts.append("activity at the infusion is that of the voxel")
     else:
-        said.append("activity at the infusion is interpolated from its image")
+        parts.append("activity at the infusion is interpolated from its image")
     if ct_grid is not None:
-        said.append(f"CT is interpolated to {' × '.join(f'{s:.3g}' for s in ct_grid.spacing_mm)} mm")
+        parts.append(f"CT is interpolated to {times(ct_grid.spacing_mm)} mm")
     if _tilt_deg(grid) > OBLIQUE_DEG:
-        said.append(
+        parts.append(
             f"the planes are those of the dose grid, turned by up to {_tilt_deg(grid):.0f}° from the patient's axes; the "
             "letters say where each side lies"
         )
-    return "; ".join(said) + "."
+    return "; ".join(parts) + "."
 
 
-def _ends(mask: npt.NDArray[np.bool_], grid: Grid, step: int = 1) -> npt.NDArray[np.float64]:
+def _ends(mask: Mask, grid: Grid, step: int = 1) -> Doubles:
     """Corners of the box that holds a mask, in the patient; the mask may take every ``step``-th voxel only."""
     ends = [(step * part.start, step * (part.stop - 1)) for part in bounding_box(mask) or ()]
     corners = np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1).T

@@ -1,4 +1,4 @@
-"""Numbers and names as people read them: four significant digits, percent, ``-`` where there is no number."""
+"""Numbers, names and remarks as people read them: four significant digits, percent, ``-`` where there is no number."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["fact", "measure", "number", "percent", "shortened", "times"]
+    from voxeldose.model.remarks import Remark
+
+__all__ = ["fact", "measure", "number", "percent", "sentences", "shortened", "times"]
 
 
-def number(value: float | None) -> str:
-    """Write four significant digits, ``-`` where there is no number."""
+def number(value: float | None, digits: int = 4) -> str:
+    """Write so many significant digits, all of those before the point, ``-`` where there is no number."""
     if value is None or not math.isfinite(value):
         return "-"
     size = abs(value)
-    if size >= 999.95:
+    if size >= 10 ** (digits - 1) - 0.05:
         return f"{value:.0f}" if size < 1e7 else f"{value:.3e}"
-    return f"{value:#.4g}" if size >= 1e-3 else f"{value:.3g}"
+    return f"{value:#.{digits}g}" if size >= 1e-3 else f"{value:.3g}"
 
 
 def percent(fraction: float | None) -> str:
@@ -32,13 +34,18 @@ def measure(value: float | None, unit: str) -> str:
 
 
 def fact(value: object) -> str:
-    """Write anything: floats as numbers, the rest as it is."""
-    return number(value) if isinstance(value, float) else str(value)
+    """Write anything: floats as numbers, ``-`` where there is nothing, the rest as it is."""
+    return number(value) if value is None or isinstance(value, float) else str(value)
 
 
 def times(numbers: Iterable[float]) -> str:
     """Write numbers with a multiplication sign between them."""
     return " \u00d7 ".join(f"{n:.4g}" for n in numbers)
+
+
+def sentences(remarks: Iterable[Remark]) -> list[str]:
+    """What remarks say to people."""
+    return [one.sentence for one in remarks]
 
 
 def shortened(name: str, longest: int) -> str:

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from remarks import refusal
 from scipy import ndimage, signal
 
 from voxeldose._compiled.convolve import find_reach
@@ -134,7 +135,7 @@ def test_local_deposition_kernel_and_k_agree():
 
 
 def test_a_voxel_kernel_of_another_spacing_or_density_is_refused():
-    with pytest.raises(GeometryError, match="was made for"):
+    with pytest.raises(GeometryError, check=refusal("kernel-spacing-differs")):
         Convolution(voxelise(KERNEL, (3, 3, 3))).dose(point_source(), 1.0)
     with pytest.raises(QuantityError, match=r"1\.0 g/mL but the run has 1\.04"):
         Convolution(voxelise(KERNEL, GRID.spacing_mm)).dose(point_source(), 1.04)
@@ -151,13 +152,13 @@ def test_a_sheared_grid_is_refused_by_convolution_and_fine_for_local_deposition(
     affine = GRID.affine_lps_mm.copy()
     affine[:3, 0] += 0.3 * affine[:3, 2]
     sheared = point_source(grid=Grid(GRID.shape, affine))
-    with pytest.raises(GeometryError, match="sheared"):
+    with pytest.raises(GeometryError, check=refusal("grid-sheared")):
         Convolution(KERNEL).dose(sheared, 1.0)
     assert LocalDeposition().dose(sheared, 1.0).gy.max() > 0
 
 
 def test_convolution_refuses_a_density_image():
-    with pytest.raises(QuantityError, match="one uniform density"):
+    with pytest.raises(QuantityError, check=refusal("engine-takes-no-density-image")):
         Convolution(KERNEL).dose(point_source(), DensityMap(np.ones(GRID.shape), GRID))
 
 
@@ -181,7 +182,7 @@ def test_local_deposition_divides_by_each_voxels_density_and_says_what_falls_in_
 
 def test_local_deposition_refuses_a_density_on_another_grid():
     other = GRID.window((1, 0, 0), GRID.shape)
-    with pytest.raises(GeometryError, match="resample"):
+    with pytest.raises(GeometryError, check=refusal("grid-differs")):
         LocalDeposition().dose(point_source(), DensityMap(np.ones(GRID.shape), other))
 
 
@@ -189,7 +190,7 @@ def test_a_voxel_that_is_no_number_is_refused():
     values = np.zeros(GRID.shape)
     values[0, 0, 0] = np.inf
     for engine in (Convolution(KERNEL), LocalDeposition()):
-        with pytest.raises(QuantityError, match="not finite"):
+        with pytest.raises(QuantityError, check=refusal("value-not-finite")):
             engine.dose(decay_map(values), 1.0)
 
 

@@ -8,7 +8,7 @@ from scipy.stats import chi, norm
 
 from voxeldose._compiled import cubic
 from voxeldose.dose.uncertainty.confidence import Response, confidence
-from voxeldose.dose.uncertainty.region_response import noise_of
+from voxeldose.dose.uncertainty.region_response import NoiseSamples, noise_of
 from voxeldose.dose.uncertainty.response_surface import Surface, even_normals
 
 ENDS = (0.025, 0.975)
@@ -144,7 +144,7 @@ def test_a_value_less_its_own_bias_scatters_more_than_the_value():
     def rows(y):
         return np.stack([np.sin(y), 3 + y], axis=1)
 
-    bias, scatter = noise_of(rows(np.zeros(1))[0], (rows(noise), rows(noise[:-1] + noise[1:])))
+    bias, scatter = noise_of(rows(np.zeros(1))[0], NoiseSamples(rows(noise), rows(noise[:-1] + noise[1:])))
     alone = rows(noise).std(axis=0)
     assert scatter.std(axis=0)[0] / alone[0] == pytest.approx(2 - math.exp(-0.32), rel=0.05)
     assert scatter.std(axis=0)[1] == pytest.approx(alone[1], rel=1e-9)

@@ -56,6 +56,10 @@ def case(calibration=None, values=None):
 PLAIN = assess(case())
 
 
+def codes(remarks):
+    return {one.code for one in remarks}
+
+
 def uncertain(result=PLAIN, engine=DPK, **spread):
     return with_uncertainty(result, engine, replace(QUIET, **spread)).uncertainty
 
@@ -91,14 +95,14 @@ def test_scale_terms_by_their_formulas():
 def test_the_shunt_changes_nothing_with_absolute_calibration():
     found = uncertain(assess(case(Absolute())), lung_shunt_sd=0.02, calibration_fraction=0.01, samples=20)
     assert [t.name for t in found.rois["lesion"].budget] == ["calibration"]
-    assert any("not used by absolute" in a for a in found.assumptions)
+    assert "uncertainty-lung-shunt-unused" in codes(found.assumptions)
 
 
 @pytest.mark.parametrize("engine", [DPK, LocalDeposition()])
 def test_noise_dose_is_the_engines_dose_of_the_noise_image(engine):
     result = assess(case(), engine)
     spread = replace(QUIET, noise_fraction=0.2, noise_fwhm_mm=12.0, noise_floor=0.1)
-    noise = NoiseField.of(result, engine, spread, list(result.rois), [])
+    noise, _ = NoiseField.of(result, engine, spread, list(result.rois))
     field, _ = noise.draw(np.random.default_rng(5))
     white = np.random.default_rng(5).standard_normal(noise.grid.shape, np.float32)
     sigma = 12.0 / math.sqrt(8 * math.log(2))
@@ -115,7 +119,7 @@ def test_noise_dose_is_the_engines_dose_of_the_noise_image(engine):
 
 def test_the_noise_of_a_mean_is_exact():
     spread = replace(QUIET, noise_fraction=0.3, noise_fwhm_mm=6.0)
-    noise = NoiseField.of(PLAIN, DPK, spread, list(PLAIN.rois), [])
+    noise, _ = NoiseField.of(PLAIN, DPK, spread, list(PLAIN.rois))
     occupancy = TUMOR.on_window(noise.grid)
     mean = PLAIN.rois["lesion"].mean_dose_gy
     random = np.random.default_rng(8)
@@ -238,7 +242,7 @@ def test_noise_has_lowered_d95_and_the_interval_knows_it():
     noisy = assess(case(Absolute(), even + 0.2 * 2e5 * grain / grain.std()), LocalDeposition())
     truth = assess(case(Absolute(), even), LocalDeposition()).rois["liver"].d95_gy
     found = uncertain(noisy, LocalDeposition(), noise_fraction=0.2, noise_fwhm_mm=6.0, samples=60)
-    assert any("first order only" in w for w in found.warnings)
+    assert "noise-bias-first-order" in codes(found.warnings)
     m = found.rois["liver"].metrics["d95_gy"]
     assert m.value < 0.75 * truth
     assert m.bias < 0
@@ -252,8 +256,9 @@ def test_noise_may_be_measured_in_an_even_region():
     given = uncertain(noisy, LocalDeposition(), noise_fraction=0.15, noise_fwhm_mm=5.0, samples=20)
     # about 700 voxels: the deviation to 3 %
     assert found.rois["lesion"].budget_sd_gy == pytest.approx(given.rois["lesion"].budget_sd_gy, rel=0.1)
-    with pytest.raises(QuantityError, match="larger region"):
+    with pytest.raises(QuantityError, match="larger region") as refusal:
         uncertain(noisy, LocalDeposition(), noise_region="lesion", noise_fwhm_mm=5.0, samples=20)
+    assert refusal.value.code == "noise-region-too-small"
 
 
 @pytest.mark.slow
@@ -284,7 +289,7 @@ def test_intervals_hold_the_truth_of_the_demo_phantom_in_200_noise_draws():
             1 + 0.03 * random.standard_normal()
         )
         result = found(noisy)
-        noise = NoiseField.of(result, engine, told, list(held), [])
+        noise, _ = NoiseField.of(result, engine, told, list(held))
         for name in held:
             mean = result.rois[name].mean_dose_gy
             sd = math.hypot(noise.sd_of_mean(result.regions[name].on_window(noise.grid), mean), 0.03 * mean)
@@ -335,11 +340,29 @@ def test_bands_are_ordered_fractions():
 def test_what_is_left_out_is_said():
     result = with_uncertainty(PLAIN, DPK, replace(QUIET, calibration_fraction=0.05, samples=20))
     found = result.uncertainty
-    assert set(found.warnings) <= set(result.record.warnings)  # where the report and the results look for them
-    assert set(found.assumptions) <= set(result.record.assumptions)
-    assert any("noise, registration, outlines" in a for a in found.assumptions)
-    assert any("partial volume" in w for w in found.warnings)
-    assert any("taken as exact" in w for w in found.warnings)
+    # where the report and the results look for them
+    assert all(one in result.record.warnings for one in found.warnings)
+    assert all(one in result.record.assumptions for one in found.assumptions)
+    exact = next(a for a in found.assumptions if a.code == "uncertainty-sources-exact")
+    assert exact.numbers == {"sources": "noise, registration, outlines"}
+    assert codes(found.warnings) == {"recovery-missing", "outlines-exact"}
+
+
+def test_every_remark_of_an_uncertainty_has_a_sentence_that_states_its_numbers():
+    random = np.random.default_rng(4)
+    noisy = assess(case(values=2e5 * (1 + 0.15 * random.standard_normal(GRID.shape))))
+    curve = Recovery(3.0, 0.9)
+    given = {"noise_region": "liver", "noise_fwhm_mm": 5.0, "recovery": curve, "samples": 20}
+    found = with_uncertainty(noisy, DPK, replace(QUIET, **given)).uncertainty
+    sentences = {r.code: r.sentence for r in (*found.assumptions, *found.warnings)}
+    assert "inside liver; uneven uptake there counts as noise" in sentences["noise-measured"]
+    assert "per voxel at" in sentences["noise-level"]
+    assert "carried along" in sentences["noise-moves-calibration"]
+    assert "b 3 mL, c 0.9 (given by the user)" in sentences["uncertainty-recovery-curve"]
+    assert "registration, outlines" in sentences["uncertainty-sources-exact"]
+    assert "95 % confidence" in sentences["uncertainty-confidence"]
+    assert "some regions are small" in sentences["outlines-exact"]
+    assert all(s.endswith(".") for s in sentences.values())
 
 
 @pytest.mark.parametrize(
@@ -374,5 +397,7 @@ def test_spreads_that_contradict_themselves_are_refused(given):
 
 
 def test_a_condition_on_an_unknown_region_is_refused():
-    with pytest.raises(QuantityError, match="names no ROI"):
+    with pytest.raises(QuantityError) as refusal:
         uncertain(samples=20, conditions=(Condition("none", "d95_gy", True, 1.0),))
+    assert refusal.value.code == "roi-unknown"
+    assert refusal.value.fields["found"] == "none"

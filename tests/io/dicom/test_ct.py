@@ -225,7 +225,8 @@ def ct_of(hu, make_grid):
 def test_a_table_of_the_site_replaces_the_default_one_and_is_named(make_grid):
     density = hu_to_density(ct_of([-2000, -1000, -500, 0, 100, 4000], make_grid), [(-1000, 0.0), (0, 1.0), (100, 1.2)])
     np.testing.assert_allclose(density.g_per_ml[0, 0], [0, 0, 0.5, 1.0, 1.2, 1.2], rtol=1e-6)
-    assert any("-1000 HU 0, 0 HU 1, 100 HU 1.2" in note for note in density.remarks)
+    (remark,) = coded("density-by-hu-table", density.remarks)
+    assert "-1000 HU 0, 0 HU 1, 100 HU 1.2" in remark.sentence
 
 
 @pytest.mark.parametrize(

@@ -73,12 +73,12 @@ def test_headers_that_allow_no_seg_leave_the_dose_and_a_warning(run_study, write
     (remark,) = (w for w in result.record.warnings if getattr(w, "code", "") == "seg-and-sr-left-out")
     assert remark.numbers == {"reason": "headers-insufficient"}
     assert remark.sentence.startswith("rois.dcm and measurements.dcm were not written: headers do not allow a SEG")
-    assert not any(str(tmp_path) in str(w) for w in result.record.warnings)
+    assert not any(str(tmp_path) in w.sentence for w in result.record.warnings)
     names = {p.name for p in (tmp_path / "results").iterdir()}
     assert "dose.dcm" in names
     assert not {"rois.dcm", "measurements.dcm"} & names
     rows = json.loads((tmp_path / "results" / "assessment.json").read_text("utf-8"))["warnings"]
-    assert [str(w) for w in result.record.warnings] == [row["message"] for row in rows]
+    assert [w.sentence for w in result.record.warnings] == [row["message"] for row in rows]
 
 
 def test_a_results_folder_gives_its_regions_when_the_files_of_the_case_are_gone(run_study, tmp_path):

@@ -7,7 +7,7 @@ import pytest
 from cohort_cases import make_case
 
 from voxeldose.errors import InputError
-from voxeldose.jobs.cohort.entry import Entry, configured, known_columns
+from voxeldose.jobs.cohort.entry import Entry, build_case_file, known_columns
 from voxeldose.jobs.cohort.plan import Source, write_plan
 from voxeldose.jobs.cohort.store import read_plan
 
@@ -37,7 +37,7 @@ QUOTED = '"' + json.dumps(LABELS).replace('"', '""') + '"'
 
 def test_a_row_of_paths_and_values_is_the_case_file_that_would_hold_them(tmp_path):
     entry = cells(tmp_path, f"a/pet.nii.gz,bq_per_ml,a/labels.nii.gz,{QUOTED},1850,2024-05-02T10:15:00+00:00")
-    config = configured(entry)
+    config = build_case_file(entry)
     assert config.activity.path == str(tmp_path / "a/pet.nii.gz")
     assert config.activity.quantity == "bq_per_ml"
     assert config.rois[0].path == str(tmp_path / "a/labels.nii.gz")
@@ -48,7 +48,7 @@ def test_a_row_of_paths_and_values_is_the_case_file_that_would_hold_them(tmp_pat
 
 
 def test_empty_cells_are_not_given(tmp_path):
-    config = configured(cells(tmp_path, f"pet,,labels,{QUOTED},1850,"))
+    config = build_case_file(cells(tmp_path, f"pet,,labels,{QUOTED},1850,"))
     assert config.activity.quantity is None
     assert config.administration.at is None
 
@@ -62,7 +62,7 @@ def test_a_row_overrides_its_case_file_and_a_template_fills_what_both_leave_out(
     )
     file = table(tmp_path, "case,administration.administered_mbq\none.toml,77.5\n")
     (entry,) = entries(file, template=shared)
-    config = configured(entry)
+    config = build_case_file(entry)
     assert (config.administration.administered_mbq, config.administration.residual_mbq) == (77.5, 2.0)
     assert (config.dose.engine, config.activity.quantity) == ("local", "bq_per_ml")
     assert config.case.id == "one"
@@ -75,7 +75,7 @@ def test_labels_of_a_template_are_kept_for_regions_of_a_row(tmp_path):
         "t.toml",
     )
     (entry,) = entries(table(tmp_path, "activity.path,rois.path\npet,mine.nii.gz\n"), template=shared)
-    (rois,) = configured(entry).rois
+    (rois,) = build_case_file(entry).rois
     assert rois.path == str(tmp_path / "mine.nii.gz")
     assert rois.labels["1"].name == "liver"
 
@@ -89,35 +89,40 @@ def test_columns_are_told_apart_by_comma_semicolon_or_tab_and_a_byte_order_mark_
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "code", "words"),
     [
-        ("case,administration.administerd_mbq\na,1\n", "did you mean 'administration.administered_mbq'"),
-        ("case,case\na,b\n", "'case' stands there twice"),
-        ("pair,dose.engine\nx,local\n", "no column 'case'"),
-        ("case\n", "no rows"),
-        ('case,case.id\na,"b\n', "cannot be read as CSV"),
+        ("case,administration.administerd_mbq\na,1\n", "key-unknown", "did you mean 'administration.administered_mbq'"),
+        ("case,case\na,b\n", "name-taken", "'case' appears twice"),
+        ("pair,dose.engine\nx,local\n", "key-missing", "no column 'case'"),
+        ("case\n", "cohort-empty", "no rows"),
+        ('case,case.id\na,"b\n', "file-damaged", "cannot be read as CSV"),
     ],
 )
-def test_a_table_that_cannot_be_understood_is_refused_as_a_whole(tmp_path, text, words):
-    with pytest.raises(InputError, match=words):
+def test_a_table_that_cannot_be_understood_is_refused_as_a_whole(tmp_path, text, code, words):
+    with pytest.raises(InputError, match=words) as refusal:
         entries(table(tmp_path, text))
+    assert refusal.value.code == code
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no such table or folder"):
+    with pytest.raises(InputError) as refusal:
         entries(tmp_path / "cases.csv")
+    assert refusal.value.code == "file-missing"
 
 
 def test_a_number_with_a_decimal_comma_is_refused_and_not_guessed(tmp_path):
     file = table(tmp_path, "activity.path;rois.path;administration.administered_mbq\npet;labels;1850,5\n")
     (entry,) = entries(file)
     with pytest.raises(InputError, match=r"administration\.administered_mbq.*'1850,5'"):
-        configured(entry)
+        build_case_file(entry)
 
 
 def test_a_row_longer_than_its_head_is_refused_alone(tmp_path):
     first, second = entries(table(tmp_path, "case\na.toml,b.toml\nc.toml\n"))
-    assert "more cells" in first.refused
+    assert first.refused_code == "row-too-long"
+    with pytest.raises(InputError, match="more cells") as refusal:
+        build_case_file(first)
+    assert refusal.value.code == "row-too-long"
     assert second.refused is None
 
 
@@ -156,7 +161,7 @@ def test_a_folder_is_searched_for_case_files_and_its_names_stay_out_of_the_plan(
     ]
     assert len({e.name for e in found}) == 3
     assert not any("Doe" in e.name + e.pair + e.where for e in found)
-    assert configured(found[1]).case.id == found[1].name
+    assert build_case_file(found[1]).case.id == found[1].name
     named = entries_of_folder(data, identifiers=True)
     assert named[1].name.startswith("Doe_Jane_scan")
 
@@ -206,7 +211,7 @@ def studies(tmp_path: Path) -> Path:
 def test_a_template_finds_in_each_study_the_one_image_and_the_one_set_of_regions(tmp_path):
     data, template = studies(tmp_path), table(tmp_path, TEMPLATE, "t.toml")
     found = entries_of_folder(data, template=template)
-    configs = [configured(e) for e in found]
+    configs = [build_case_file(e) for e in found]
     assert [c.activity.path for c in configs] == [str(data / "first/s0-pet.nii.gz"), str(data / "second/s1-pet.nii.gz")]
     assert [c.rois[0].path for c in configs] == [
         str(data / "first/s0-labels.nii.gz"),
@@ -220,9 +225,11 @@ def test_a_study_with_two_images_is_refused_with_both_named(tmp_path):
     data, template = studies(tmp_path), table(tmp_path, TEMPLATE, "t.toml")
     shutil.copy(data / "first/s0-pet.nii.gz", data / "first/again.nii.gz")
     first, second = entries_of_folder(data, template=template)
-    with pytest.raises(InputError, match=r"2 series or files can be the activity: .*again\.nii\.gz.*s0-pet\.nii\.gz"):
-        configured(first)
-    assert configured(second).activity.path.endswith("s1-pet.nii.gz")
+    named = r"2 series or files can be the activity: .*again\.nii\.gz.*s0-pet\.nii\.gz"
+    with pytest.raises(InputError, match=named) as refusal:
+        build_case_file(first)
+    assert refusal.value.code == "study-ambiguous"
+    assert build_case_file(second).activity.path.endswith("s1-pet.nii.gz")
 
 
 def test_paths_of_a_template_are_within_each_study(tmp_path):
@@ -234,7 +241,9 @@ def test_paths_of_a_template_are_within_each_study(tmp_path):
         "[[rois]]", '[[rois]]\npath = "labels.nii.gz"'
     )
     found = entries_of_folder(data, template=table(tmp_path, text, "t.toml"))
-    assert [configured(e).activity.path for e in found] == [str(data / n / "pet.nii.gz") for n in ("first", "second")]
+    assert [build_case_file(e).activity.path for e in found] == [
+        str(data / n / "pet.nii.gz") for n in ("first", "second")
+    ]
 
 
 def test_a_parquet_table_says_the_same_as_csv(tmp_path):
@@ -250,13 +259,14 @@ def test_a_parquet_table_says_the_same_as_csv(tmp_path):
         "case.id": ["one", "two"],
     }
     parquet.write_table(pa.table(columns), tmp_path / "cases.parquet")
-    first, second = (configured(e) for e in entries(tmp_path / "cases.parquet"))
+    first, second = (build_case_file(e) for e in entries(tmp_path / "cases.parquet"))
     assert (first.administration.administered_mbq, first.administration.at) == (1850.0, at)
     assert first.activity.path == str(tmp_path / "pet")
     assert (second.case.id, second.administration.administered_mbq) == ("two", None)
     (tmp_path / "broken.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(InputError, match="cannot be read as Parquet"):
+    with pytest.raises(InputError, match="cannot be read as Parquet") as refusal:
         entries(tmp_path / "broken.parquet")
+    assert refusal.value.code == "file-damaged"
 
 
 def test_every_key_of_a_case_file_with_one_value_is_a_column():
@@ -269,11 +279,11 @@ def test_every_key_of_a_case_file_with_one_value_is_a_column():
 
 @pytest.mark.parametrize(("cell", "grid"), [("ct", "ct"), ("2.5", 2.5)])
 def test_a_cell_is_a_word_or_a_number_as_its_key_wants(tmp_path, cell, grid):
-    assert configured(cells(tmp_path, f"pet,labels,{cell}", "activity.path,rois.path,dose.grid")).dose.grid == grid
+    assert build_case_file(cells(tmp_path, f"pet,labels,{cell}", "activity.path,rois.path,dose.grid")).dose.grid == grid
 
 
 def test_text_that_looks_like_a_number_stays_text_where_text_is_wanted(tmp_path):
     (entry,) = entries(table(tmp_path, "case.id,activity.path,rois.path\n007,1e5,3\n"))
-    config = configured(entry)
+    config = build_case_file(entry)
     assert config.case.id == entry.name == "007"
     assert config.activity.path == str(tmp_path / "1e5")

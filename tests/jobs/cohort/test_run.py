@@ -23,7 +23,7 @@ from cohort_cases import (
 )
 from small_study import run as run_command
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.dose.engines.threads import processors
 from voxeldose.errors import InputError
 from voxeldose.jobs.cohort.entry import Entry
@@ -249,8 +249,9 @@ def test_a_run_killed_before_its_first_case_can_be_resumed(cohort_table, tmp_pat
     store.check(resume=False)
     (store.out / "cohort.json").write_text("{}")
     store.check(resume=True)
-    with pytest.raises(InputError, match="--resume"):
+    with pytest.raises(InputError, match="--resume") as refusal:
         store.check(resume=False)
+    assert refusal.value.code == "folder-taken"
 
 
 # --- shares of the machine ---

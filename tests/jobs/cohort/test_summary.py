@@ -6,20 +6,24 @@ from pathlib import Path
 
 import pytest
 
+from voxeldose.io.results.content import SCHEMA, UNCLASSIFIED, remark_rows
 from voxeldose.jobs.cohort.plan import Source, write_plan
 from voxeldose.jobs.cohort.store import Store
-from voxeldose.jobs.cohort.summary import FEWEST, find_outliers, write_page
+from voxeldose.jobs.cohort.summary import FEWEST, CommonWarning, common_warnings, find_outliers, write_page
 from voxeldose.jobs.cohort.tables import write_rows
+from voxeldose.model.remarks import Remark
+from voxeldose.report.cohort import Line
 
 
 def fake_case(
-    store: Store, name: str, dose_gy: float, *, nuclide: str | None = "Y-90", warnings: tuple[str, ...] = ()
+    store: Store, name: str, dose_gy: float, *, nuclide: str | None = "Y-90", warnings: tuple[Remark, ...] = ()
 ) -> None:
     """The files of a finished case, with the keys of the contract that tables and page read."""
     folder = store.case(name)
     folder.mkdir(parents=True)
     roi = {"mean_dose_gy": dose_gy, "mass_g": 20.0, "v205_fraction": 0.6, "v400_fraction": 0.2}
     content = {
+        "schema": SCHEMA,
         "rois": {
             "lesion": {"role": "tumor", **roi},
             "normal_liver": {"role": "normal_liver", **roi, "mean_dose_gy": 40.0},
@@ -30,8 +34,7 @@ def fake_case(
         "constants": {"radionuclide": "Y-90", "name": "ddep"},
         "method": {"engine": "dpk"},
         "thresholds": [{"roi": "lesion", "met": False}, {"roi": "lesion", "met": True}],
-        "schema": "voxeldose/assessment/1",
-        "warnings": list(warnings),
+        "warnings": remark_rows(warnings),
     }
     task = {"seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_mb": 200.0, "image_nuclide": nuclide, "run": "x"}
     run = {"version": "0.1.0", "python": "3.11", "libraries": {"numpy": "2"}}
@@ -52,7 +55,7 @@ def store(tmp_path: Path) -> Store:
     write_plan(Source(table), store.out, store.plan)
     for n, name in enumerate(names[:14]):
         dose = 9000.0 if n == 5 else 200.0 + 3 * n
-        warnings = ("Look <b>here</b> at this.",) if n == 7 else ()
+        warnings = (Remark("look-here", {}, "Look <b>here</b> at this."),) if n == 7 else ()
         fake_case(store, name, dose, nuclide="Tc-99m" if n == 2 else "Y-90", warnings=warnings)
     store.write_failure(
         "LIV-14", {"exit_class": "refused", "exit_code": 3, "message": "/data/Doe/pet: no", "attempts": 1}
@@ -118,6 +121,22 @@ def test_a_nuclide_that_no_image_states_is_not_guessed_and_makes_no_pair(store):
     assert page.count("<td>not stated</td>") >= 2
     assert "of the same name in pairs" not in page
     assert "1 pair is left out" in page
+
+
+def line(row: int, *warnings: Remark) -> Line:
+    return Line(row, "", "", "Y-90", {}, None, None, None, warnings, "", 1.0)
+
+
+def test_warnings_are_counted_by_their_code_whatever_their_numbers_and_words():
+    near, far = (Remark("outside", {"part_fraction": f}, f"{f:.0%} lies outside.") for f in (0.1, 0.4))
+    other = Remark("no-ct", {}, "There is no CT.")
+    old = Remark(UNCLASSIFIED, {}, "A sentence of an earlier version.")
+    found = common_warnings([line(1, near, far, other), line(2, far), line(3, old), line(4, far, old)])
+    assert found == [
+        CommonWarning("outside", "10% lies outside.", 3),
+        CommonWarning(UNCLASSIFIED, "A sentence of an earlier version.", 2),
+        CommonWarning("no-ct", "There is no CT.", 1),
+    ]
 
 
 def test_words_of_warnings_are_text(store):

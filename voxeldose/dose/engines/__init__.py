@@ -1,1 +1,5 @@
 """Engines: from decays to absorbed dose."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

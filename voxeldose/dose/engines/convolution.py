@@ -155,7 +155,7 @@ class Convolution:
         gy_per_decay = decays.radionuclide.energy_mev * JOULE_PER_MEV / voxel_kg
         gy = convolve(values, kernel.energy_fraction * gy_per_decay, reach)
         lost = 1 - _sum(gy, reach.out) / gy_per_decay / emitted if emitted else 0.0
-        gy.setflags(write=False)  # else DoseMap would copy it
+        gy.setflags(write=False)  # otherwise DoseMap would copy it
         return DoseMap(gy, decays.grid, method=self.describe(), energy_lost_fraction=lost)
 
 

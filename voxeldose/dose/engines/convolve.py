@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["convolve"]
 
-#: Estimates below this (0.1 s) are worked off by one thread: handing the interpreter to and fro costs a fifth more CPU.
+#: Estimates below this (0.1 s) are processed by one thread: switching threads costs a fifth more CPU.
 THREADS_FROM_NS = 1e8
 
 #: Output slices that are summed at once from the spectra around them, so that these are read once for all.
@@ -185,17 +185,17 @@ def _convolve_planes(source: Floats, octant: Doubles, reach: Reach, result: Floa
         given = np.zeros(size, np.float32)
         known = max(box[0].start, begin - depth)
         for k in range(begin, end, BATCH):
-            made = min(BATCH, end - k)
-            for n in range(known, min(box[0].stop, k + made + depth)):
+            slices = min(BATCH, end - k)
+            for n in range(known, min(box[0].stop, k + slices + depth)):
                 given[corner] = source[n][box[1:]]
                 spectra[n % slots] = fft.rfft2(given)
                 known = n + 1
-            near = np.arange(k, k + made)[:, None] + np.arange(-depth, depth + 1)
+            near = np.arange(k, k + slices)[:, None] + np.arange(-depth, depth + 1)
             slot = np.where((near >= box[0].start) & (near < box[0].stop), near % slots, slots).astype(np.int32)
             sum_spectra(
                 spectra.view(np.float32).reshape(slots + 1, -1), slot, factor, total.view(np.float32).reshape(BATCH, -1)
             )
-            for n in range(made):
+            for n in range(slices):
                 lines = fft.ifft(total[n], axis=0, overwrite_x=True)[:rows]
                 dose = fft.irfft(lines, size[1], axis=1)[:, :columns]
                 into = result[k + n][out[1:]]

@@ -46,7 +46,7 @@ def voxelise(
     a closed form over directions (:func:`_three_ramps`). The point's 1/r² is gone; what is left to sum is energy over
     radius. The differences telescope, so all voxels together hold the energy within the reach, whatever the error.
 
-    From 12 mm of water or 6 voxels on, whichever is more, the density of energy is sampled at eight points a voxel
+    From 12 mm of water or 6 voxels on, whichever is more, the density of energy is sampled at eight points per voxel
     instead, the Gauss points of ``tri``, and scaled to the energy that is there.
 
     Parameters
@@ -88,7 +88,7 @@ def voxelise(
     octant = _near_weights(kernel, size, reach, fade)
     if reach > sampled:
         octant = _with_far_weights(octant, kernel, size, reach, fade)
-    whole = _mirrored(np.maximum(octant, 0))  # rounding, where a weight is 1e-16 of the largest
+    whole = _mirror(np.maximum(octant, 0))  # rounding, where a weight is 1e-16 of the largest
     whole *= kernel.within(reach) / (float(whole.sum()) or 1.0)
     spacing = (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2]))
     return VoxelKernel(
@@ -169,7 +169,7 @@ def _radial_nodes(kernel: PointKernel, reach_mm: float, width_mm: float, edges: 
     outer = 0.5 - skew / (4 * root)
     radius = np.stack((mean + sd * (skew / 2 - root), mean + sd * (skew / 2 + root)), axis=-1)[total > 0].ravel()
     share = (total[:, None] * np.stack((1 - outer, outer), axis=-1))[total > 0].ravel()
-    return radius, share * (1 - _faded(radius, fade))
+    return radius, share * (1 - _fade_out(radius, fade))
 
 
 def _over_radius(directions: Directions, corner: list[Doubles], nodes: Nodes) -> Doubles:
@@ -249,7 +249,7 @@ _ON_AXIS: tuple[Directions, ...] = (_one_ramp, _two_from_axis, _three_from_axis)
 _OFF_AXIS: tuple[Directions, ...] = (_one_ramp, _two_ramps, _three_ramps)
 
 
-def _faded(radius: Doubles, fade: Fade) -> Doubles:
+def _fade_out(radius: Doubles, fade: Fade) -> Doubles:
     return np.clip((radius - fade[0]) / fade[1], 0, 1)
 
 
@@ -263,14 +263,14 @@ def _with_far_weights(near: Doubles, kernel: PointKernel, spacing: Doubles, reac
         distance = np.sqrt(k[:, None, None] + j[:, None] + i)
         here = (distance > fade_mm[0]) & (distance < reach_mm)
         r = distance[here]
-        far[here] += kernel.at(r)[1] * _faded(r, fade_mm) / r**2
-    far *= max(0.0, kernel.within(reach_mm) - float(_mirrored(near).sum())) / (float(_mirrored(far).sum()) or 1.0)
+        far[here] += kernel.at(r)[1] * _fade_out(r, fade_mm) / r**2
+    far *= max(0.0, kernel.within(reach_mm) - float(_mirror(near).sum())) / (float(_mirror(far).sum()) or 1.0)
     inner = tuple(slice(0, min(a, b)) for a, b in zip(near.shape, far.shape, strict=True))
     far[inner] += near[inner]
     return far
 
 
-def _mirrored(octant: Doubles) -> Doubles:
+def _mirror(octant: Doubles) -> Doubles:
     """The whole kernel from the octant that begins at its middle voxel."""
     for axis in range(3):
         octant = np.concatenate((np.flip(np.delete(octant, 0, axis), axis), octant), axis)

@@ -10,6 +10,6 @@ and regions move over a dose that stays.
 - :mod:`~voxeldose.dose.uncertainty.run`: all of it for a run.
 """
 
-from voxeldose.dose.uncertainty.run import with_uncertainty
+import lazy_loader
 
-__all__ = ["with_uncertainty"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -2,7 +2,7 @@
 
 A value is held possible at a level if errors as stated would often enough lead from it to what was found. So each candidate for
 the truth has its own distribution of what would be found, drawn around the candidate and not around the run: where the run's
-region lies beside a lesion, the slope there is not the slope at the lesion, and intervals that take one for the other hold the
+region lies next to a lesion, the slope there is not the slope at the lesion, and intervals that take one for the other hold the
 truth too seldom.
 
 Candidates lie on the path of steepest ascent (and descent) of the metric from the run, in standard deviations of the errors: the
@@ -27,10 +27,10 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy.typing as npt
+    from numpy.typing import ArrayLike
 
     from voxeldose.dose.uncertainty.response_surface import Surface
-    from voxeldose.model.arrays import Doubles
+    from voxeldose.model.arrays import Doubles, Mask
 
 
 __all__ = ["Confidence", "Response", "confidence", "far_candidate"]
@@ -43,7 +43,7 @@ RANKS = 400
 
 @dataclass(frozen=True, eq=False)
 class Response:
-    """How one metric of one region answers to errors.
+    """How one metric of one region responds to errors.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class Response:
     log_scale_sd : float
         Standard deviation of the logarithm of what multiplies every dose; 0 without.
     scale_on_surface : bool
-        Whether the metric's answer to the scale is on the surface; a dose is multiplied by it.
+        Whether the metric's response to the scale is on the surface; a dose is multiplied by it.
     noise_bias : float
         By how much noise moves the metric on average.
     noise : ndarray
@@ -81,12 +81,12 @@ class Response:
         return self.log_scale_sd > 0 and not self.scale_on_surface
 
     @property
-    def fixed(self) -> npt.NDArray[np.bool_]:
+    def fixed(self) -> Mask:
         """Which of the errors are of place and outline."""
-        found = np.ones(self.size, np.bool_)
+        is_fixed = np.ones(self.size, np.bool_)
         if self.log_scale_sd > 0:
-            found[-1] = False
-        return found
+            is_fixed[-1] = False
+        return is_fixed
 
     @property
     def other_sd(self) -> float:
@@ -95,7 +95,7 @@ class Response:
 
     @cached_property
     def missed(self) -> float:
-        """By how much the surface may be wrong: what it misses nodes by, and the run's own value beside the moved region's."""
+        """By how much the surface may be wrong: what it misses nodes by, and the run's own value differs from the moved region's by."""
         error = float(self.surface.error_sd[self.column])
         return math.hypot(error, self._off_surface) if self.fixed.any() else error
 
@@ -137,15 +137,15 @@ class Confidence:
     lowest: float
     highest: float
 
-    def quantile(self, parts: npt.ArrayLike) -> Doubles:
+    def quantile(self, parts: ArrayLike) -> Doubles:
         """The values below which the truth lies with these confidences (0 to 1)."""
         from scipy.special import ndtri
 
-        wanted = np.asarray(ndtri(np.asarray(parts, float)))
-        found = np.interp(wanted, self.scores, self.values)
-        found += self._rise(-1) * np.maximum(wanted - self.scores[-1], 0)
-        found += self._rise(0) * np.minimum(wanted - self.scores[0], 0)
-        return np.asarray(np.clip(found, self.lowest, self.highest))
+        scores = np.asarray(ndtri(np.asarray(parts, float)))
+        values = np.interp(scores, self.scores, self.values)
+        values += self._rise(-1) * np.maximum(scores - self.scores[-1], 0)
+        values += self._rise(0) * np.minimum(scores - self.scores[0], 0)
+        return np.asarray(np.clip(values, self.lowest, self.highest))
 
     def below(self, value: float) -> float:
         """Confidence that the truth lies below a value."""
@@ -193,8 +193,8 @@ def confidence(response: Response, draws: Doubles, lowest: float = -np.inf, high
 
     def score(point: Doubles, other: float) -> float:
         """Normal score of finding more than was found, if the candidate were true."""
-        found = response.at(moved + point) + others + other
-        more = np.count_nonzero(found > response.own) + np.count_nonzero(found == response.own) / 2
+        values = response.at(moved + point) + others + other
+        more = np.count_nonzero(values > response.own) + np.count_nonzero(values == response.own) / 2
         return float(ndtri(np.clip(more / count, 0.5 / count, 1 - 0.5 / count)))
 
     still = np.zeros(response.size)

@@ -1,4 +1,4 @@
-"""What is uncertain and by how much (``Spread``), and what follows for the results (``Uncertainty``)."""
+"""What is uncertain and by how much (``Spread``), and conditions whose probability is wanted."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.metric import Metric
 
 if TYPE_CHECKING:
     from voxeldose.dose.uncertainty.recovery import Recovery
 
-__all__ = ["DEFAULT_ENERGY_FRACTION", "REACH_SIGMAS", "Condition", "Spread", "metric_name"]
+__all__ = ["DEFAULT_ENERGY_FRACTION", "REACH_SIGMAS", "Condition", "Spread"]
 
 #: DDEP and ICRP 107 differ by 0.7 % in the mean energy per decay of Y-90; the kernel's range adds little to a mean dose.
 DEFAULT_ENERGY_FRACTION = 0.007
@@ -23,18 +24,6 @@ _CONDITION = re.compile(
 
 #: Regions are followed this many standard deviations of shift and outline.
 REACH_SIGMAS = 4.0
-
-
-def metric_name(words: str) -> str | None:
-    """``mean_dose_gy``, ``d95_gy``, ``v400_fraction`` … from ``mean``, ``d95``, ``v400`` …; ``None`` for anything else."""
-    plain = words.casefold().strip()
-    if plain in ("mean", "mean_dose_gy"):
-        return "mean_dose_gy"
-    found = re.fullmatch(r"d(\d+(?:\.\d+)?)(?:_gy)?", plain)
-    if found and 0 < float(found[1]) <= 100:
-        return f"d{float(found[1]):g}_gy"
-    found = re.fullmatch(r"v(\d+(?:\.\d+)?)(?:_fraction)?", plain)
-    return f"v{float(found[1]):g}_fraction" if found else None
 
 
 @dataclass(frozen=True)
@@ -56,19 +45,19 @@ class Condition:
         QuantityError
             If the words are not ROI.METRIC >= NUMBER or < NUMBER.
         """
-        found = _CONDITION.fullmatch(words)
-        metric = metric_name(found[2]) if found else None
+        match = _CONDITION.fullmatch(words)
+        metric = Metric.parse(match[2]) if match else None
         try:
-            limit = float(found[4]) if found else math.nan
+            limit = float(match[4]) if match else math.nan
         except ValueError:
             limit = math.nan
-        if found is None or metric is None or not math.isfinite(limit):
+        if match is None or metric is None or not metric.is_possible or not math.isfinite(limit):
             msg = f"{words!r} is no condition; write ROI.METRIC >= NUMBER or < NUMBER, as in lesion_1.d95>=400 (mean, dX, vX)."
-            raise QuantityError(msg)
-        if metric.startswith("v") and not 0 <= limit <= 1:
-            msg = f"{words!r}: {metric} is a fraction from 0 to 1."
-            raise QuantityError(msg)
-        return cls(found[1].strip(), metric, found[3] == ">=", limit)
+            raise QuantityError(msg, code="condition-not-understood", text=words)
+        if metric.is_fraction and not 0 <= limit <= 1:
+            msg = f"{words!r}: {metric.key} is a fraction from 0 to 1."
+            raise QuantityError(msg, code="value-out-of-range", found=limit, needed="0 to 1")
+        return cls(match[1].strip(), metric.key, match[3] == ">=", limit)
 
 
 @dataclass(frozen=True)
@@ -105,9 +94,9 @@ class Spread:
         In place of ``contour_mm``: resolution of the image that contours were drawn on, from which, with its voxels,
         the EANM guidance takes the outline's uncertainty.
     recovery : Recovery, optional
-        Recovery by volume; corrects the means of tumors, beside the uncorrected ones.
+        Recovery by volume; corrects the means of tumors; the uncorrected ones are reported too.
     conditions : tuple of Condition
-        What probabilities are wanted of, beside the published thresholds of the device.
+        Conditions whose probability is wanted, besides the published thresholds of the device.
     """
 
     samples: int = 500
@@ -131,25 +120,25 @@ class Spread:
             value = getattr(self, one.name)
             if isinstance(value, float | int) and not (math.isfinite(value) and value >= 0):
                 msg = f"uncertainty.{one.name} must be 0 or more, found {value}."
-                raise QuantityError(msg)
+                raise QuantityError(msg, code="value-out-of-range", key=f"uncertainty.{one.name}", found=value)
         if self.samples < 20:
             msg = (
                 f"uncertainty.samples must be at least 20, found {self.samples}; 500 give a standard deviation to 3 %."
             )
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", key="uncertainty.samples", found=self.samples)
         if self.contour_mm and self.contour_fwhm_mm:
             msg = "uncertainty.contour_mm and contour_fwhm_mm say the same thing twice; keep one."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="keys-contradict")
         if self.noise_fraction and self.noise_region:
             msg = "uncertainty.noise_fraction and noise_region say the same thing twice; keep one."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="keys-contradict")
         if self.has_noise and not self.noise_fwhm_mm:
             msg = "uncertainty.noise_fraction and noise_region need noise_fwhm_mm: over what distance voxels share their noise."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="key-missing", key="uncertainty.noise_fwhm_mm")
         too_large = [n for n in ("calibration_fraction", "energy_fraction", "lung_shunt_sd") if getattr(self, n) > 0.5]
         if too_large:
             msg = f"uncertainty.{too_large[0]} is a fraction of 1, not percent, and at most 0.5."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range", key=f"uncertainty.{too_large[0]}")
 
     @property
     def has_noise(self) -> bool:

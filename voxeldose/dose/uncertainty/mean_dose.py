@@ -34,7 +34,7 @@ def diameter_sd_mm(voxel_mm: float, fwhm_mm: float, operator_mm: float = 0.0) ->
     """
     if min(voxel_mm, fwhm_mm, operator_mm) < 0:
         msg = f"Lengths must be 0 mm or more, found {voxel_mm}, {fwhm_mm} and {operator_mm}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range")
     return math.sqrt(voxel_mm**2 / 6 + fwhm_mm**2 / (4 * math.log(2)) + operator_mm**2)
 
 
@@ -45,7 +45,7 @@ def edge_response(diameter_mm: float, fwhm_mm: float, recovery: float) -> float:
     """
     if not (diameter_mm > 0 and fwhm_mm > 0 and recovery > 0):
         msg = f"Diameter, FWHM and recovery must be above 0, found {diameter_mm}, {fwhm_mm} and {recovery}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range")
     r, sigma = diameter_mm / 2, fwhm_mm / math.sqrt(8 * math.log(2))
     edge = math.erf(math.sqrt(2) * r / sigma)
     edge -= 2 * sigma / (r * math.sqrt(2 * math.pi)) * (1 - math.exp(-2 * (r / sigma) ** 2))
@@ -115,7 +115,7 @@ def mean_dose_spread(
     """
     if not (diameter_mm > 0 and diameter_sd >= 0):
         msg = f"The diameter must be above 0 and its uncertainty 0 or more, found {diameter_mm} and {diameter_sd} mm."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range")
     ml = sphere_ml(diameter_mm)
     p = recovery.exponent(ml) if recovery else 0.0
     relative = 3 * diameter_sd / diameter_mm

@@ -24,9 +24,10 @@ from voxeldose.model.volume import DensityMap
 if TYPE_CHECKING:
     from voxeldose.dose.engines.base import Engine
     from voxeldose.dose.uncertainty.inputs import Spread
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
-    from voxeldose.model.volume import FloatArray
+    from voxeldose.model.remarks import Numbers
 
 __all__ = ["NoiseField"]
 
@@ -36,30 +37,31 @@ class NoiseField:
     """Correlated noise of the activity as dose, on a window of the dose grid that holds every region."""
 
     grid: Grid
-    sd_bq_per_ml: FloatArray
-    blur: FloatArray
-    to_dose: FloatArray
-    balance: FloatArray | None
+    sd_bq_per_ml: Floats
+    blur: Floats
+    to_dose: Floats
+    balance: Floats | None
 
     @classmethod
-    def of(cls, result: Assessment, engine: Engine, spread: Spread, names: list[str], said: list[str]) -> NoiseField:
-        """For the regions of these names; ``said`` learns what is assumed."""
+    def of(
+        cls, result: Assessment, engine: Engine, spread: Spread, names: list[str]
+    ) -> tuple[NoiseField, tuple[Remark, ...]]:
+        """For the regions of these names; and what is assumed."""
         from scipy.ndimage import gaussian_filter
 
-        kernel, assumed = _point_spread(result, engine)
+        kernel, kernel_remarks = _point_spread(result, engine)
         grid = _noise_grid(result, spread, names, kernel.reach_mm)
         activity = onto(result.activity, grid).bq_per_ml
         sigma = spread.noise_fwhm_mm / math.sqrt(8 * math.log(2))
         clean = np.clip(gaussian_filter(activity, [sigma / s for s in grid.spacing_mm], mode="constant"), 0, None)
         reference, where = _reference_concentration(result)
-        fraction = spread.noise_fraction or _measured_fraction(result, spread, said)
+        fraction, remarks = spread.noise_fraction, list[Remark]()
+        if not fraction:
+            fraction, remark = _measure_fraction(result, spread)
+            remarks.append(remark)
         sd = fraction * reference * np.sqrt(clean / reference + spread.noise_floor)
-        said.append(
-            f"Noise: {fraction:.1%} a voxel at {reference / 1e3:.4g} kBq/mL (mean of {where}), growing with the "
-            f"square root of activity, shared over {spread.noise_fwhm_mm:g} mm."
-        )
+        remarks += [_level_remark(fraction, reference, where, spread), *kernel_remarks]
         blur = _blur_spectrum(grid, sigma)
-        said += assumed
         to_dose = blur * _kernel_spectrum(result, kernel, grid)
         balance = None
         if isinstance(result.case.calibration, Administered):
@@ -69,16 +71,17 @@ class NoiseField:
             total = float((image.bq_per_ml * weights).sum(dtype=np.float64)) * image.grid.voxel_volume_ml
             near = onto(image.replaced(weights), grid).bq_per_ml * np.float32(grid.voxel_volume_ml / total)
             balance = (_filtered(near, blur) * sd).astype(np.float32)
-            said.append("Noise inside the calibration region also moves the calibration, and that is carried along.")
-        return cls(grid, sd.astype(np.float32), blur, to_dose, balance)
+            sentence = "Noise inside the calibration region also moves the calibration, and that is carried along."
+            remarks.append(Remark("noise-moves-calibration", {}, sentence))
+        return cls(grid, sd.astype(np.float32), blur, to_dose, balance), tuple(remarks)
 
-    def draw(self, random: np.random.Generator) -> tuple[FloatArray, float]:
+    def draw(self, random: np.random.Generator) -> tuple[Floats, float]:
         """Noise dose in Gy on the grid, and the relative change of the activity in the calibration region."""
         white = random.standard_normal(self.grid.shape, np.float32)
         drift = float(np.vdot(white, self.balance)) if self.balance is not None else 0.0
         return _filtered(white * self.sd_bq_per_ml, self.to_dose), drift
 
-    def sd_of_mean(self, occupancy: FloatArray, mean_gy: float) -> float:
+    def sd_of_mean(self, occupancy: Floats, mean_gy: float) -> float:
         """Standard deviation of the mean dose over a region (occupancy on this grid), exact for this noise."""
         adjoint = _filtered(occupancy, self.to_dose) * self.sd_bq_per_ml / occupancy.sum(dtype=np.float64)
         if self.balance is not None:
@@ -86,7 +89,21 @@ class NoiseField:
         return float(np.sqrt((adjoint.astype(np.float64) ** 2).sum()))
 
 
-def _measured_fraction(result: Assessment, spread: Spread, said: list[str]) -> float:
+def _level_remark(fraction: float, reference: float, where: str, spread: Spread) -> Remark:
+    numbers: Numbers = {
+        "noise_fraction": fraction,
+        "bq_per_ml": reference,
+        "rois": where,
+        "fwhm_mm": spread.noise_fwhm_mm,
+    }
+    sentence = (
+        f"Noise: {fraction:.1%} per voxel at {reference / 1e3:.4g} kBq/mL (mean of {where}), growing with the "
+        f"square root of activity, shared over {spread.noise_fwhm_mm:g} mm."
+    )
+    return Remark("noise-level", numbers, sentence)
+
+
+def _measure_fraction(result: Assessment, spread: Spread) -> tuple[float, Remark]:
     """Scatter of the activity inside a region, as part of that in the reference region, scaled by the square root of activity."""
     from scipy.ndimage import distance_transform_edt
 
@@ -99,56 +116,56 @@ def _measured_fraction(result: Assessment, spread: Spread, said: list[str]) -> f
             f"uncertainty.noise_region {name}: {values.size} voxels lie farther than {2 * spread.noise_fwhm_mm:g} mm from its edge; "
             "at least 30 with activity are needed. Name a larger region, or give noise_fraction."
         )
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="noise-region-too-small", roi=name, found=int(values.size), needed=30)
     reference, _ = _reference_concentration(result)
     level = values.mean() / reference
     fraction = float(values.std() / reference / np.sqrt(level + spread.noise_floor))
-    said.append(f"Noise is the scatter of {values.size} voxels inside {name}; uneven uptake there counts as noise.")
-    return fraction
+    sentence = f"Noise is the scatter of {values.size} voxels inside {name}; uneven uptake there counts as noise."
+    return fraction, Remark("noise-measured", {"voxels": int(values.size), "roi": name}, sentence)
 
 
 def _noise_grid(result: Assessment, spread: Spread, names: list[str], reach_mm: float) -> Grid:
-    """A window of the dose grid around these regions, with room for the kernel and the blur."""
+    """A window of the dose grid around these regions, with space for the kernel and the blur."""
     from scipy import fft
 
     whole = result.dose.grid
     ends = [whole.indices(result.regions[n].grid.corners()) for n in names]
-    room = spread.reach_mm
-    room += max(reach_mm, DEFAULT_REACH_MM / plain_density(result)) + 2 * spread.noise_fwhm_mm
-    margin = np.ceil(room / np.array(whole.spacing_mm)).astype(int)
+    reach = spread.reach_mm
+    reach += max(reach_mm, DEFAULT_REACH_MM / _plain_density(result)) + 2 * spread.noise_fwhm_mm
+    margin = np.ceil(reach / np.array(whole.spacing_mm)).astype(int)
     first, last = voxels_met(np.concatenate(ends))
     size = [fft.next_fast_len(int(n), real=True) for n in last - first + 1 + 2 * margin]
     return whole.window((first - margin).tolist(), size)
 
 
-def plain_density(result: Assessment) -> float:
+def _plain_density(result: Assessment) -> float:
     density = result.case.density
     return DEFAULT_DENSITY_G_PER_ML if isinstance(density, DensityMap) else density
 
 
 def _reference_concentration(result: Assessment) -> tuple[float, str]:
     for role in ("normal_liver", "liver", "tumor"):
-        found = [(n, m) for n, m in result.rois.items() if m.role == role and m.activity_mbq > 0]
-        if found:
-            mbq, ml = sum(m.activity_mbq for _, m in found), sum(m.volume_ml for _, m in found)
-            return mbq / ml * 1e6, ", ".join(n for n, _ in found)
+        rois = [(n, m) for n, m in result.rois.items() if m.role == role and m.activity_mbq > 0]
+        if rois:
+            mbq, ml = sum(m.activity_mbq for _, m in rois), sum(m.volume_ml for _, m in rois)
+            return mbq / ml * 1e6, ", ".join(n for n, _ in rois)
     name, first = next(iter(result.rois.items()))
     if first.activity_mbq <= 0:
         msg = "Noise needs a region that holds activity, to be a fraction of; no region does."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="activity-missing")
     return first.activity_mbq / first.volume_ml * 1e6, name
 
 
-def _filtered(values: FloatArray, spectrum: FloatArray) -> FloatArray:
-    """Circular convolution with a symmetric kernel, by its real spectrum; the window has room around every region."""
+def _filtered(values: Floats, spectrum: Floats) -> Floats:
+    """Circular convolution with a symmetric kernel, by its real spectrum; the window has space around every region."""
     from scipy import fft
 
-    there = fft.rfftn(values.astype(np.float32, copy=False), workers=processors())
-    there *= spectrum
-    return np.asarray(fft.irfftn(there, values.shape, workers=processors(), overwrite_x=True), np.float32)
+    transformed = fft.rfftn(values.astype(np.float32, copy=False), workers=processors())
+    transformed *= spectrum
+    return np.asarray(fft.irfftn(transformed, values.shape, workers=processors(), overwrite_x=True), np.float32)
 
 
-def _blur_spectrum(grid: Grid, sigma_mm: float) -> FloatArray:
+def _blur_spectrum(grid: Grid, sigma_mm: float) -> Floats:
     """Spectrum of a Gaussian that gives white noise of unit variance a correlation and keeps its variance."""
     from scipy import fft
 
@@ -165,41 +182,28 @@ def _blur_spectrum(grid: Grid, sigma_mm: float) -> FloatArray:
 
 def _point_spread(result: Assessment, engine: Engine) -> tuple[VoxelKernel, list[Remark]]:
     """What carries noise into the dose, a kernel of uniform density, and what that assumes."""
-    density, grid = plain_density(result), result.dose.grid
+    density, grid = _plain_density(result), result.dose.grid
     is_uneven = isinstance(result.case.density, DensityMap)
     remarks = []
     if is_uneven:
-        remarks.append(
-            Remark(
-                "noise-density-uniform",
-                {"density_g_per_ml": density},
-                f"Noise is turned into dose at {density:g} g/mL everywhere; in lung its dose is too small.",
-            )
-        )
+        sentence = f"Noise is turned into dose at {density:g} g/mL everywhere; in lung its dose is too small."
+        remarks.append(Remark("noise-density-uniform", {"density_g_per_ml": density}, sentence))
     kernel = engine.point_spread(grid, density)
     if kernel is None:
         kernel = voxelise(point_kernel(), grid.spacing_mm, density_g_per_ml=density)
-        remarks.append(
-            Remark(
-                "noise-kernel-borrowed",
-                {"engine": engine.name},
-                f"The engine {engine.name} states no point spread, so noise is carried by the Y-90 kernel of water.",
-            )
-        )
+        sentence = f"The engine {engine.name} states no point spread, so noise is carried by the Y-90 kernel of water."
+        remarks.append(Remark("noise-kernel-borrowed", {"engine": engine.name}, sentence))
     elif is_uneven and kernel.energy_fraction.size > 1:
-        remarks.append(
-            Remark(
-                "noise-kernel-uniform", {}, "Noise is carried by the uniform kernel, whatever the engine of the dose."
-            )
-        )
+        sentence = "Noise is carried by the uniform kernel, whatever the engine of the dose."
+        remarks.append(Remark("noise-kernel-uniform", {}, sentence))
     return kernel, remarks
 
 
-def _kernel_spectrum(result: Assessment, kernel: VoxelKernel, grid: Grid) -> FloatArray:
+def _kernel_spectrum(result: Assessment, kernel: VoxelKernel, grid: Grid) -> Floats:
     """Spectrum of what turns Bq/mL into Gy on a grid."""
     from scipy import fft
 
-    nuclide, density = result.case.administration.radionuclide, plain_density(result)
+    nuclide, density = result.case.administration.radionuclide, _plain_density(result)
     gy = nuclide.decays_per_bq() * nuclide.energy_mev * JOULE_PER_MEV / (density * 1e-3)  # of 1 Bq/mL, all kept
     part = kernel.energy_fraction
     placed = np.zeros(grid.shape)

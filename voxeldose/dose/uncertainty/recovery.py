@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from voxeldose.errors import QuantityError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from voxeldose.model.arrays import Doubles
 
 __all__ = ["Recovery", "fit_recovery"]
 
@@ -39,16 +40,16 @@ class Recovery:
     def __post_init__(self) -> None:
         if not (self.b_ml > 0 and self.c > 0 and math.isfinite(self.b_ml * self.c)):
             msg = f"A recovery curve needs b and c above 0, found {self.b_ml} mL and {self.c}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="value-out-of-range")
         matrix = np.array(self.covariance, float)
         if matrix.shape != (2, 2) or np.abs(matrix - matrix.T).max() > 1e-9 * (1 + np.abs(matrix).max()):
             msg = f"The covariance of b and c must be a symmetric 2 x 2 matrix, found {self.covariance}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="covariance-impossible")
         if np.linalg.eigvalsh(matrix).min() < -1e-9 * (1 + np.abs(matrix).max()):
             msg = f"The covariance of b and c is impossible (a correlation above 1), found {self.covariance}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="covariance-impossible")
 
-    def at(self, volume_ml: float | npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def at(self, volume_ml: float | Doubles) -> Doubles:
         """Recovery of a sphere of that volume."""
         return np.asarray(1 - 1 / (1 + (np.asarray(volume_ml) / self.b_ml) ** self.c))
 
@@ -89,26 +90,26 @@ def fit_recovery(spheres: Sequence[tuple[float, float, float]], source: str = "f
     table = np.array(spheres, float)
     if table.ndim != 2 or table.shape[1] != 3 or len(table) < 3:
         msg = f"At least three spheres, each (volume mL, recovery, its uncertainty), are needed; found {list(spheres)}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="spheres-too-few", found=len(spheres))
     volume, recovery, sd = table.T
     if not ((volume > 0).all() and (recovery > 0).all() and (recovery < 1.2).all() and (sd > 0).all()):
         msg = f"Volumes and uncertainties must be above 0 and recoveries between 0 and 1.2; found {list(spheres)}."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="value-out-of-range")
 
-    def curve(v: npt.NDArray[np.float64], log_b: float, log_c: float) -> npt.NDArray[np.float64]:
+    def curve(v: Doubles, log_b: float, log_c: float) -> Doubles:
         return np.asarray(1 - 1 / (1 + (v / np.exp(log_b)) ** np.exp(log_c)))
 
     try:
-        logs, found = curve_fit(curve, volume, recovery, p0=(0.0, 0.0), sigma=sd, absolute_sigma=True, maxfev=5000)
+        logs, covariance = curve_fit(curve, volume, recovery, p0=(0.0, 0.0), sigma=sd, absolute_sigma=True, maxfev=5000)
     except (RuntimeError, ValueError) as error:
         msg = "No recovery curve 1 - 1/(1 + (v/b)^c) fits these spheres; check volumes (mL) and recoveries (0 to 1)."
-        raise QuantityError(msg) from error
+        raise QuantityError(msg, code="recovery-fit-failed") from error
     b, c = np.exp(logs)
     chi = float((((recovery - curve(volume, *logs)) / sd) ** 2).sum() / (len(table) - 2))
     turn = np.diag([b, c])
-    matrix = turn @ found @ turn * max(chi, 1.0)
+    matrix = turn @ covariance @ turn * max(chi, 1.0)
     if not np.isfinite(matrix).all():
         msg = "The spheres do not determine a recovery curve; give more sizes."
-        raise QuantityError(msg)
+        raise QuantityError(msg, code="recovery-fit-failed")
     off = float(matrix[0, 1])
     return Recovery(float(b), float(c), ((float(matrix[0, 0]), off), (off, float(matrix[1, 1]))), source)

@@ -12,68 +12,68 @@ from voxeldose.dose.uncertainty.inputs import REACH_SIGMAS
 from voxeldose.dose.uncertainty.mean_dose import diameter_sd_mm
 from voxeldose.geometry.outline import Outline
 from voxeldose.model.dvh import ROUNDING, Dvh
+from voxeldose.model.metric import Metric
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
+    from numpy.typing import ArrayLike
 
     from voxeldose.dose.uncertainty.inputs import Condition, Spread
     from voxeldose.dose.uncertainty.noise import NoiseField
-    from voxeldose.model.arrays import Doubles
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi
-    from voxeldose.model.volume import FloatArray
 
 
-__all__ = ["MovingRegion", "Wanted"]
+__all__ = ["MetricList", "MovingRegion"]
 
 #: Points of a DVH band.
 BAND_POINTS = 61
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is measured of a region: the mean, doses to fractions, coverages, and points of the DVH."""
+class MetricList:
+    """What is measured in a region: the mean, doses to fractions of the volume, and coverages."""
 
     fractions: tuple[float, ...]
     coverages_gy: tuple[float, ...]
 
     @classmethod
-    def of(cls, conditions: tuple[Condition, ...]) -> Wanted:
+    def of(cls, conditions: tuple[Condition, ...]) -> MetricList:
         """What every run reports, and what conditions ask for."""
-        asked = [c.metric for c in conditions]
-        fractions = [float(m[1:-3]) / 100 for m in asked if m.startswith("d")]
-        coverages = [float(m[1:-9]) for m in asked if m.startswith("v")]
+        asked = [m for c in conditions if (m := Metric.parse(c.metric)) is not None]
+        fractions = [m.number / 100 for m in asked if m.kind == "d"]
+        coverages = [m.number for m in asked if m.kind == "v"]
         return cls(tuple(dict.fromkeys((*FRACTIONS, *fractions))), tuple(dict.fromkeys((*COVERAGES_GY, *coverages))))
 
     @property
     def names(self) -> list[str]:
         """Names of the metrics; points of the DVH have none."""
-        doses = [f"d{100 * f:g}_gy" for f in self.fractions]
-        return ["mean_dose_gy", *doses, *(f"v{d:g}_fraction" for d in self.coverages_gy)]
+        doses = [Metric("d", 100 * f).key for f in self.fractions]
+        return [Metric("mean").key, *doses, *(Metric("v", d).key for d in self.coverages_gy)]
 
     @property
     def doses(self) -> int:
-        """How many of a row are doses; coverages and points of the DVH follow."""
+        """How many numbers of a row are doses; coverages and points of the DVH follow."""
         return 1 + len(self.fractions)
 
 
 @dataclass(frozen=True, eq=False)
 class MovingRegion:
-    """A region on a box of the dose grid with room to move, and the distance of each voxel from its outline."""
+    """A region on a box of the dose grid with space to move, and the distance of each voxel from its outline."""
 
     name: str
     grid: Grid
-    gy: FloatArray
-    occupancy: FloatArray
+    gy: Floats
+    occupancy: Floats
     outline: Outline | None
     contour_sd_mm: float
-    wanted: Wanted
+    metrics: MetricList
     band_gy: Doubles
 
     @classmethod
-    def of(cls, result: Assessment, name: str, spread: Spread, wanted: Wanted) -> MovingRegion:
-        """A region of a run, with room for errors as stated."""
+    def of(cls, result: Assessment, name: str, spread: Spread, metrics: MetricList) -> MovingRegion:
+        """A region of a run, with space for the errors stated."""
         roi, whole = result.regions[name], result.dose.grid
         contour = spread.contour_mm or _contour_by_resolution(result, roi, spread)
         reach = REACH_SIGMAS * (contour + spread.registration_mm)
@@ -87,40 +87,40 @@ class MovingRegion:
         if outline is not None:  # what moved outlines are compared with
             occupancy = outline.moved(0.0, np.zeros(3))
         band = np.linspace(0, 1.25 * max(result.rois[name].d2_gy, 1e-3), BAND_POINTS)
-        return cls(name, grid, result.dose.gy[whole.slices_of(grid)], occupancy, outline, contour, wanted, band)
+        return cls(name, grid, result.dose.gy[whole.slices_of(grid)], occupancy, outline, contour, metrics, band)
 
     @property
     def ml(self) -> float:
         """Volume of the region where it is."""
         return self.ml_of(self.occupancy)
 
-    def ml_of(self, occupancy: FloatArray) -> float:
+    def ml_of(self, occupancy: Floats) -> float:
         """Volume of an occupancy on its box."""
         return float(occupancy.sum(dtype=np.float64)) * self.grid.voxel_volume_ml
 
-    def moved(self, outline_mm: float, shift_mm: npt.ArrayLike) -> FloatArray:
+    def moved(self, outline_mm: float, shift_mm: ArrayLike) -> Floats:
         """Occupancy with the outline moved outwards and the whole shifted."""
         if self.outline is None:
             return self.occupancy
         return self.outline.moved(outline_mm, shift_mm)
 
-    def noisy_gy(self, field: FloatArray, noise: NoiseField) -> FloatArray:
+    def noisy_gy(self, field: Floats, noise: NoiseField) -> Floats:
         """Its dose with a field of noise."""
         return self.gy + field[noise.grid.slices_of(self.grid)]
 
-    def measure(self, gy: FloatArray, occupancy: FloatArray | None = None) -> Doubles:
-        """All that is wanted, as one row."""
+    def measure(self, gy: Floats, occupancy: Floats | None = None) -> Doubles:
+        """Every metric and point of the DVH, as one row."""
         dvh = Dvh(
             np.ascontiguousarray(gy), self.occupancy if occupancy is None else occupancy, self.grid.voxel_volume_ml
         )
         dose, volume = dvh.dose_gy, dvh.volume_ml
         total = volume[-1]
-        ranks = np.searchsorted(volume, [f * total * (1 - ROUNDING) for f in self.wanted.fractions])
-        above = np.searchsorted(-dose, -np.array([*self.wanted.coverages_gy, *self.band_gy]), side="right")
+        ranks = np.searchsorted(volume, [f * total * (1 - ROUNDING) for f in self.metrics.fractions])
+        above = np.searchsorted(-dose, -np.array([*self.metrics.coverages_gy, *self.band_gy]), side="right")
         covered = np.where(above > 0, volume[above - 1], 0) / total
         return np.array([dvh.mean_gy, *dose[np.minimum(ranks, dose.size - 1)], *covered])
 
-    def mean_gy(self, occupancy: FloatArray) -> float:
+    def mean_gy(self, occupancy: Floats) -> float:
         """The mean alone."""
         return float(np.einsum("kji,kji->", self.gy, occupancy, dtype=np.float64) / occupancy.sum(dtype=np.float64))
 

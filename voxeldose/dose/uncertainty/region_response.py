@@ -1,4 +1,4 @@
-"""How the metrics of one region answer to errors: a moved and scaled region at nodes, and samples of noise."""
+"""How the metrics of one region respond to errors: a moved and scaled region at nodes, and samples of noise."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from voxeldose.model.arrays import Doubles
 
 
-__all__ = ["Answers", "noise_of"]
+__all__ = ["NoiseSamples", "RegionResponse", "ScaleErrors", "noise_of"]
 
 #: Nodes for each error, their spread and limit in standard deviations: candidates for the truth lie as far from the run as the
 #: run may lie from the truth, and what would be found from them lies as far again.
-NODES_AN_ERROR, NODE_SPREAD, NODE_LIMIT = 32, 1.6, 4.0
+NODES_PER_ERROR, NODE_SPREAD, NODE_LIMIT = 32, 1.6, 4.0
 #: How far up the paths further nodes lie, one for each metric and direction.
 CANDIDATE_REACH = 2.4
 #: Draws of what would be found around each candidate, for metrics and for points of the DVH; of shift along three axes, outline,
@@ -31,7 +31,23 @@ DRAWS, CURVE_DRAWS, ERRORS = 512, 256, 7
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class NoiseSamples:
+    """Rows of metrics of a region: under each field of noise, and under each of the first fields and the next together."""
+
+    single: Doubles
+    paired: Doubles
+
+
+@dataclass(frozen=True)
+class ScaleErrors:
+    """What multiplies every dose: the standard deviation of its logarithm, and a recovery curve that divides the mean."""
+
+    log_sd: float
+    recovery: Recovery | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RegionResponse:
     """Of one region: surfaces of its doses and of its coverages (points of its DVH too), and what noise does to each.
 
     ``base`` is what the voxels give without errors; ``noise_bias`` and ``noise`` (samples, each column in rising order) are of
@@ -54,20 +70,20 @@ class Answers:
         cls,
         region: MovingRegion,
         spread: Spread,
-        multiplied: tuple[float, Recovery | None],
-        noisy: tuple[Doubles, Doubles] | None,
+        scale: ScaleErrors,
+        noisy: NoiseSamples | None,
         random: np.random.Generator,
-    ) -> Answers:
-        """From the region, the scale's standard deviation (of its logarithm), a recovery curve, and rows under noise and pairs."""
-        log_scale_sd, curve = multiplied
+    ) -> RegionResponse:
+        """From the region, the errors of place, outline and scale, and samples of noise."""
+        log_scale_sd, curve = scale.log_sd, scale.recovery
         base = region.measure(region.gy)
         size = 3 * bool(spread.registration_mm) + bool(region.contour_sd_mm) + bool(log_scale_sd)
-        count = min(spread.samples, NODES_AN_ERROR * size)
+        count = min(spread.samples, NODES_PER_ERROR * size)
         nodes = np.clip(NODE_SPREAD * even_normals(count, size, random), -NODE_LIMIT, NODE_LIMIT)
         nodes = np.concatenate([np.zeros((1, size)), nodes])
         bias, scatter = noise_of(base, noisy)
         per_gy = 1 / float(curve.at(region.ml)) if curve else 1.0
-        rows = _rows_at(nodes, region, spread, multiplied)
+        rows = _rows_at(nodes, region, spread, scale)
         first = cls(
             base=base,
             doses=Surface.through(nodes[:, : size - bool(log_scale_sd)], rows[0]),
@@ -82,8 +98,8 @@ class Answers:
         )
         if size == bool(log_scale_sd):
             return first
-        more = first.far_candidates(len(region.wanted.names))
-        added = _rows_at(more, region, spread, multiplied)
+        more = first.far_candidates(len(region.metrics.names))
+        added = _rows_at(more, region, spread, scale)
         nodes, rows = np.concatenate([nodes, more]), [np.concatenate(pair) for pair in zip(rows, added, strict=True)]
         return replace(
             first,
@@ -94,11 +110,11 @@ class Answers:
     def far_candidates(self, count: int) -> Doubles:
         """Errors (k, size) at which each of the first ``count`` columns may be far above and below what was found.
 
-        There the surfaces must be exact: a candidate for the truth that is a peak would else be blunt.
+        There the surfaces must be exact; otherwise a candidate for the truth that is a peak would be blunted.
         """
         responses = [self._response(column, float(self.base[column])) for column in range(count)]
-        found = [far_candidate(one, sign, CANDIDATE_REACH) for one in responses for sign in (1, -1)]
-        return np.unique(np.clip(np.array(found), -NODE_LIMIT, NODE_LIMIT).round(6), axis=0)
+        errors = [far_candidate(one, sign, CANDIDATE_REACH) for one in responses for sign in (1, -1)]
+        return np.unique(np.clip(np.array(errors), -NODE_LIMIT, NODE_LIMIT).round(6), axis=0)
 
     def _response(self, column: int, own: float) -> Response:
         """Of one column."""
@@ -127,11 +143,9 @@ class Answers:
         return bool(abs(self.noise_bias[column]) > self.noise[:, column].std() / 2)
 
 
-def _rows_at(
-    nodes: Doubles, region: MovingRegion, spread: Spread, multiplied: tuple[float, Recovery | None]
-) -> list[Doubles]:
+def _rows_at(nodes: Doubles, region: MovingRegion, spread: Spread, scale: ScaleErrors) -> list[Doubles]:
     """Doses (the recovered mean last) over their scale, and coverages, of the region moved and scaled by errors (k, size)."""
-    log_scale_sd, curve = multiplied
+    log_scale_sd, curve = scale.log_sd, scale.recovery
     shifts = 3 * bool(spread.registration_mm)
     places = shifts + bool(region.contour_sd_mm)
     doses, parts = [], []
@@ -141,12 +155,12 @@ def _rows_at(
         factor = math.exp(log_scale_sd * node[-1]) if log_scale_sd else 1.0
         row = region.measure(region.gy * np.float32(factor), occupancy)
         recovered = row[0] / float(curve.at(region.ml_of(occupancy))) if curve else row[0]
-        doses.append(np.append(row[: region.wanted.doses], recovered) / factor)
-        parts.append(row[region.wanted.doses :])
+        doses.append(np.append(row[: region.metrics.doses], recovered) / factor)
+        parts.append(row[region.metrics.doses :])
     return [np.array(doses), np.array(parts)]
 
 
-def noise_of(base: Doubles, noisy: tuple[Doubles, Doubles] | None) -> tuple[Doubles, Doubles]:
+def noise_of(base: Doubles, noisy: NoiseSamples | None) -> tuple[Doubles, Doubles]:
     """By how much noise moves each column on average, and how it scatters besides: samples in rising order.
 
     The bias is found on a dose that is noisy itself, and goes with it: where noise happened to raise a dose to a fraction of the
@@ -156,14 +170,13 @@ def noise_of(base: Doubles, noisy: tuple[Doubles, Doubles] | None) -> tuple[Doub
     """
     if noisy is None:
         return np.zeros(base.size), np.zeros((1, base.size))
-    moves, both = noisy[0] - base, noisy[1] - base
+    moves, both = noisy.single - base, noisy.paired - base
     bias = moves.mean(axis=0)
     scatter = np.sort(moves - bias, axis=0)
     count = len(both)
     first, second = moves[:count] - bias, moves[1 : count + 1] - bias
-    joint = (
-        both - moves[:count] - moves[1 : count + 1]
-    )  # of two fields together beyond each alone; zero where noise adds up
+    # of two fields together beyond each alone; zero where noise adds up
+    joint = both - moves[:count] - moves[1 : count + 1]
     joint -= joint.mean(axis=0)
     with_value = ((first + second) * joint).mean(axis=0) / 2
     of_bias = np.maximum((joint[:-1] * joint[1:]).mean(axis=0), 0)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Surface", "even_normals"]
 
-#: Part of the median of the basis functions that nodes may be missed by: a dose to a fraction of few voxels goes in steps.
+#: Tolerance at the nodes, as a part of the median of the basis functions: a dose to a fraction of few voxels goes in steps.
 SMOOTHING = 1e-3
 
 
@@ -31,7 +31,7 @@ class Surface:
     plane : ndarray, (1 + p, m)
         Constant and slopes.
     error_sd : ndarray, (m,)
-        How well the function at a node is foretold by all other nodes.
+        How well the others predict the function at a node (leave-one-out error).
     """
 
     nodes: Doubles
@@ -56,18 +56,18 @@ class Surface:
         whole[:n, n], whole[n, :n] = 1, 1
         whole[:n, n + 1 :], whole[n + 1 :, :n] = nodes, nodes.T
         inverse = np.linalg.inv(whole)
-        found = inverse[:, :n] @ rows
-        missed = found[:n] / np.diag(inverse)[:n, None]
-        return cls(nodes, found[:n], found[n:], np.sqrt((missed**2).mean(axis=0)))
+        solution = inverse[:, :n] @ rows
+        missed = solution[:n] / np.diag(inverse)[:n, None]
+        return cls(nodes, solution[:n], solution[n:], np.sqrt((missed**2).mean(axis=0)))
 
     def at(self, points: Doubles, column: int) -> Doubles:
         """One function at points (k, p)."""
         from voxeldose._compiled.cubic import add_cubes
 
-        found = self.plane[0, column] + points @ self.plane[1:, column]
+        values = self.plane[0, column] + points @ self.plane[1:, column]
         if self.nodes.shape[1]:
-            add_cubes(np.ascontiguousarray(points), self.nodes, self.weights[:, column].copy(), found)
-        return np.asarray(found)
+            add_cubes(np.ascontiguousarray(points), self.nodes, self.weights[:, column].copy(), values)
+        return np.asarray(values)
 
     def slope(self, point: Doubles, column: int) -> Doubles:
         """Its gradient at one point (p,)."""

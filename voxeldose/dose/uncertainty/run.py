@@ -1,10 +1,10 @@
-"""Uncertainty of a whole run: errors sampled, metrics answered for, and what is assumed said."""
+"""Uncertainty of a whole run: samples the errors of the input, propagates them to metrics, lists what is assumed."""
 
 from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,10 +12,12 @@ import numpy as np
 from voxeldose.dose.uncertainty.budget import budget, scale_terms
 from voxeldose.dose.uncertainty.inputs import Condition
 from voxeldose.dose.uncertainty.noise import NoiseField
-from voxeldose.dose.uncertainty.region import MovingRegion, Wanted
-from voxeldose.dose.uncertainty.region_response import Answers
+from voxeldose.dose.uncertainty.region import MetricList, MovingRegion
+from voxeldose.dose.uncertainty.region_response import NoiseSamples, RegionResponse, ScaleErrors
 from voxeldose.errors import QuantityError
 from voxeldose.model.assessment import Distribution, Probability, RoiUncertainty, Uncertainty
+from voxeldose.model.metric import Metric
+from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,18 +25,19 @@ if TYPE_CHECKING:
     from voxeldose.dose.engines.base import Engine
     from voxeldose.dose.uncertainty.confidence import Confidence
     from voxeldose.dose.uncertainty.inputs import Spread
-    from voxeldose.model.arrays import Doubles
-    from voxeldose.model.assessment import Assessment
-    from voxeldose.model.volume import FloatArray
+    from voxeldose.model.arrays import Doubles, Floats
+    from voxeldose.model.assessment import Assessment, Term
 
 
 __all__ = ["with_uncertainty"]
 
 QUANTILES = (0.025, 0.5, 0.975)
-#: How many pairs of noise fields tell how surely the bias by noise is known.
+#: How many pairs of noise fields determine how well the bias by noise is known.
 PAIRS = 200
 #: Metrics that noise lowers or raises much.
 TAILS = ("d98_gy", "d95_gy", "d90_gy", "d70_gy", "d2_gy")
+#: Below this volume the dose of a region depends most on its outline.
+SMALL_ML = 30.0
 
 
 def with_uncertainty(
@@ -47,7 +50,7 @@ def with_uncertainty(
     result : Assessment
         Of :func:`voxeldose.assess`.
     engine : Engine
-        That made it; its kernel carries the noise.
+        That of the result; its kernel carries the noise.
     spread : Spread
         What is uncertain and by how much.
     progress : callable, optional
@@ -59,55 +62,38 @@ def with_uncertainty(
         If a condition names a region or metric that is not there, or no region has a dose.
     """
     started = time.perf_counter()
-    tell = progress or (lambda _: None)
+    report_progress = progress or (lambda _: None)
     conditions = _conditions(result, spread)
-    known = {n: m for n, m in result.rois.items() if math.isfinite(m.mean_dose_gy)}
-    if not known:
+    names = [n for n, m in result.rois.items() if math.isfinite(m.mean_dose_gy)]
+    if not names:
         msg = "No region has a dose, so there is nothing to be uncertain about."
-        raise QuantityError(msg)
-    wanted = Wanted.of(conditions)
-    said: list[str] = []
-    regions = {name: MovingRegion.of(result, name, spread, wanted) for name in known}
-    noise = NoiseField.of(result, engine, spread, list(regions), said) if spread.has_noise else None
-    scales = scale_terms(result, spread, said)
+        raise QuantityError(msg, code="dose-missing")
+    metrics = MetricList.of(conditions)
+    regions = {name: MovingRegion.of(result, name, spread, metrics) for name in names}
+    noise, noise_remarks = NoiseField.of(result, engine, spread, names) if spread.has_noise else (None, ())
+    scales, scale_remarks = scale_terms(result, spread)
 
-    tell("uncertainty: budget")
+    report_progress("uncertainty: budget")
     budgets = {n: budget(result, r, spread, scales, noise) for n, r in regions.items()}
     roots = np.random.SeedSequence(spread.seed).spawn(spread.samples + 1)
-    noisy = _noise_rows(regions, noise, roots[1:], tell)
+    samples = _sample_noise(regions, noise, roots[1:], report_progress)
     log_scale_sd = math.sqrt(sum(math.log1p(sd**2) for sd in scales.values()))
-    rois, probabilities, rough = {}, [], []
+    estimates: dict[str, _Estimate] = {}
     for name, region in regions.items():
-        tell(f"uncertainty: intervals of {name}")
-        m = known[name]
-        curve = spread.recovery if m.role == "tumor" else None
-        answers = Answers.of(region, spread, (log_scale_sd, curve), noisy[name], np.random.default_rng(roots[0]))
-        own = _reported(result, name, answers.base, wanted)
-        found = {n: (own[k], answers.confidence(k, own[k])) for k, n in enumerate(wanted.names)}
-        recovery = float(curve.at(m.volume_ml)) if curve else None
-        if recovery is not None:
-            recovered = m.mean_dose_gy / recovery
-            found["mean_dose_recovered_gy"] = (recovered, answers.recovered_confidence(recovered))
-        rois[name] = RoiUncertainty(
-            metrics={n: _distribution(value, one) for n, (value, one) in found.items()},
-            contour_sd_mm=region.contour_sd_mm,
-            recovery_coefficient=recovery,
-            budget_of="mean_dose_recovered_gy" if recovery is not None else "mean_dose_gy",
-            budget=budgets[name],
-            budget_sd_gy=math.sqrt(sum(t.sd_gy**2 for t in budgets[name])),
-            dominant=budgets[name][0].name if budgets[name] else "nothing",
-            dvh_band=_band(region, answers),
-        )
-        probabilities += _probabilities(name, conditions, found, spread.samples)
-        rough += _moved_by_noise(name, answers, wanted)
+        report_progress(f"uncertainty: intervals of {name}")
+        scale = ScaleErrors(log_scale_sd, spread.recovery if result.rois[name].role == "tumor" else None)
+        response = RegionResponse.of(region, spread, scale, samples[name], np.random.default_rng(roots[0]))
+        estimates[name] = _estimate(result, region, response, budgets[name], scale)
     uncertainty = Uncertainty(
         samples=spread.samples,
         seed=spread.seed,
         inputs=_inputs(spread),
-        rois=rois,
-        probabilities=tuple(probabilities),
-        assumptions=(*_assumptions(spread), *said),
-        warnings=(*_warnings(result, spread), *rough),
+        rois={name: one.roi for name, one in estimates.items()},
+        probabilities=tuple(
+            p for n, one in estimates.items() for p in one.probabilities(n, conditions, spread.samples)
+        ),
+        assumptions=(*_collect_assumptions(spread), *noise_remarks, *scale_remarks),
+        warnings=(*_collect_warnings(result, spread), *(w for one in estimates.values() for w in one.warnings)),
         seconds=round(time.perf_counter() - started, 3),
     )
     record = replace(  # where whoever reads the result looks for what was assumed and what to beware of
@@ -118,21 +104,82 @@ def with_uncertainty(
     return replace(result, uncertainty=uncertainty, record=record)
 
 
-def _noise_rows(
+@dataclass(frozen=True, eq=False)
+class _Metric:
+    """One metric of a region: the run's own value, and confidence in the true one."""
+
+    value: float
+    confidence: Confidence
+
+    def distribution(self) -> Distribution:
+        low, middle, high = self.confidence.quantile(QUANTILES)
+        mean, sd = self.confidence.mean_and_sd
+        return Distribution(self.value, mean, sd, float(low), float(middle), float(high), self.value - mean)
+
+
+@dataclass(frozen=True, eq=False)
+class _Estimate:
+    """What is estimated of one region."""
+
+    roi: RoiUncertainty
+    metrics: dict[str, _Metric]
+    warnings: tuple[Remark, ...]
+
+    def probabilities(self, name: str, conditions: tuple[Condition, ...], samples: int) -> list[Probability]:
+        """Confidence in every condition on this region."""
+        rows = []
+        for one in conditions:
+            if one.roi != name or one.metric not in self.metrics:
+                continue
+            metric = self.metrics[one.metric]
+            below = metric.confidence.below(one.limit)
+            p = 1 - below if one.at_least else below
+            near = (p * samples + 1) / (samples + 2)  # so that 0 and 1 are not certain either (Laplace)
+            error = math.sqrt(near * (1 - near) / samples)
+            sense = "at least" if one.at_least else "below"
+            rows.append(Probability(name, one.metric, sense, one.limit, metric.value, p, error, one.source))
+        return rows
+
+
+def _estimate(
+    result: Assessment, region: MovingRegion, response: RegionResponse, terms: tuple[Term, ...], scale: ScaleErrors
+) -> _Estimate:
+    """Intervals, budget and DVH band of one region."""
+    reported = result.rois[region.name]
+    own = _own_values(result, region, response)
+    metrics = {n: _Metric(own[k], response.confidence(k, own[k])) for k, n in enumerate(region.metrics.names)}
+    recovery = float(scale.recovery.at(reported.volume_ml)) if scale.recovery else None
+    if recovery is not None:
+        recovered = reported.mean_dose_gy / recovery
+        metrics["mean_dose_recovered_gy"] = _Metric(recovered, response.recovered_confidence(recovered))
+    roi = RoiUncertainty(
+        metrics={n: one.distribution() for n, one in metrics.items()},
+        contour_sd_mm=region.contour_sd_mm,
+        recovery_coefficient=recovery,
+        budget_of="mean_dose_recovered_gy" if recovery is not None else "mean_dose_gy",
+        budget=terms,
+        budget_sd_gy=math.sqrt(sum(t.sd_gy**2 for t in terms)),
+        dominant=terms[0].name if terms else "nothing",
+        dvh_band=_band(region, response),
+    )
+    return _Estimate(roi, metrics, _noise_warnings(region, response))
+
+
+def _sample_noise(
     regions: dict[str, MovingRegion],
     noise: NoiseField | None,
     roots: list[np.random.SeedSequence],
-    tell: Callable[[str], None],
-) -> dict[str, tuple[Doubles, Doubles] | None]:
-    """All that is wanted of each region under each field of noise, and under each of the first fields and the next at once."""
+    report_progress: Callable[[str], None],
+) -> dict[str, NoiseSamples | None]:
+    """The metrics of each region under each field of noise, and under each of the first fields and the next together."""
     if noise is None:
         return dict.fromkeys(regions)
     rows: dict[str, list[Doubles]] = {name: [] for name in regions}
     pairs: dict[str, list[Doubles]] = {name: [] for name in regions}
-    before: tuple[FloatArray, float] | None = None
+    before: tuple[Floats, float] | None = None
     for number, root in enumerate(roots):
         if number % 25 == 0:
-            tell(f"uncertainty: noise {number} of {len(roots)}")
+            report_progress(f"uncertainty: noise {number} of {len(roots)}")
         field, drift = noise.draw(np.random.default_rng(root))
         for name, region in regions.items():
             rows[name].append(region.measure(region.noisy_gy(field, noise) / np.float32(1 + drift)))
@@ -140,29 +187,23 @@ def _noise_rows(
                 both = region.noisy_gy(field + before[0], noise) / np.float32(1 + drift + before[1])
                 pairs[name].append(region.measure(both))
         before = (field, drift) if number < PAIRS else None
-    return {name: (np.array(rows[name]), np.array(pairs[name])) for name in regions}
+    return {name: NoiseSamples(np.array(rows[name]), np.array(pairs[name])) for name in regions}
 
 
-def _reported(result: Assessment, name: str, base: Doubles, wanted: Wanted) -> list[float]:
+def _own_values(result: Assessment, region: MovingRegion, response: RegionResponse) -> list[float]:
     """The run's own values where it has them (they know doses within voxels), else those of the voxels."""
-    m = result.rois[name]
-    return [float(getattr(m, n, b)) for n, b in zip(wanted.names, base, strict=False)]
+    reported = result.rois[region.name]
+    return [float(getattr(reported, n, b)) for n, b in zip(region.metrics.names, response.base, strict=False)]
 
 
-def _band(region: MovingRegion, answers: Answers) -> dict[str, tuple[float, ...]]:
-    first = len(region.wanted.names)
+def _band(region: MovingRegion, response: RegionResponse) -> dict[str, tuple[float, ...]]:
+    first = len(region.metrics.names)
     columns = range(first, first + region.band_gy.size)
-    found = [answers.confidence(k, float(answers.base[k]), on_curve=True) for k in columns]
-    rows = np.array([one.quantile(QUANTILES) for one in found]).T
+    points = [response.confidence(k, float(response.base[k]), on_curve=True) for k in columns]
+    rows = np.array([one.quantile(QUANTILES) for one in points]).T
     low, middle, high = np.minimum.accumulate(rows, axis=1)  # a cumulative DVH never rises
-    points = {"dose_gy": region.band_gy, "low_fraction": low, "median_fraction": middle, "high_fraction": high}
-    return {key: tuple(round(float(v), 6) for v in row) for key, row in points.items()}
-
-
-def _distribution(value: float, found: Confidence) -> Distribution:
-    low, middle, high = found.quantile(QUANTILES)
-    mean, sd = found.mean_and_sd
-    return Distribution(value, mean, sd, float(low), float(middle), float(high), value - mean)
+    band = {"dose_gy": region.band_gy, "low_fraction": low, "median_fraction": middle, "high_fraction": high}
+    return {key: tuple(round(float(v), 6) for v in row) for key, row in band.items()}
 
 
 def _conditions(result: Assessment, spread: Spread) -> tuple[Condition, ...]:
@@ -170,88 +211,84 @@ def _conditions(result: Assessment, spread: Spread) -> tuple[Condition, ...]:
     for one in spread.conditions:
         if one.roi not in result.rois:
             msg = f"The condition on {one.roi} names no ROI of the run; there are {', '.join(result.rois)}."
-            raise QuantityError(msg)
+            raise QuantityError(msg, code="roi-unknown", found=one.roi, known=tuple(result.rois))
     published = []
     for t in result.thresholds:
-        if t.metric == "mean_dose_gy" or t.metric.startswith(("d", "v")):
+        metric = Metric.parse(t.metric)
+        if metric is not None and metric.kind in ("mean", "d", "v"):
             at_least = (t.value >= t.limit) == t.met
             published.append(Condition(t.roi, t.metric, at_least, t.limit, t.source))
     return (*spread.conditions, *published)
 
 
-def _probabilities(
-    name: str, conditions: tuple[Condition, ...], found: dict[str, tuple[float, Confidence]], samples: int
-) -> list[Probability]:
-    said = []
-    for one in conditions:
-        if one.roi != name or one.metric not in found:
-            continue
-        value, known = found[one.metric]
-        below = known.below(one.limit)
-        p = 1 - below if one.at_least else below
-        near = (p * samples + 1) / (samples + 2)  # so that 0 and 1 are not certain either (Laplace)
-        error = math.sqrt(near * (1 - near) / samples)
-        sense = "at least" if one.at_least else "below"
-        said.append(Probability(name, one.metric, sense, one.limit, value, p, error, one.source))
-    return said
-
-
 def _inputs(spread: Spread) -> dict[str, object]:
     left_out = ("samples", "seed", "conditions", "recovery")
-    found: dict[str, object] = {k: v for k, v in vars(spread).items() if k not in left_out}
+    inputs: dict[str, object] = {k: v for k, v in vars(spread).items() if k not in left_out}
     curve = spread.recovery
-    found["recovery"] = vars(curve).copy() if curve else None
-    return found
+    inputs["recovery"] = vars(curve).copy() if curve else None
+    return inputs
 
 
-def _assumptions(spread: Spread) -> list[str]:
-    said = [
-        "Uncertainties are normal (log-normal for what multiplies every dose), and independent but for what is named.",
-        "Scale errors are common to all regions.",
-        "All regions shift together; each region's outline is wrong by one distance all around, independently of others.",
+def _collect_assumptions(spread: Spread) -> list[Remark]:
+    remarks = [
+        Remark(
+            "uncertainty-distributions",
+            {},
+            "Uncertainties are normal (log-normal for what multiplies every dose), and independent except where stated.",
+        ),
+        Remark("uncertainty-scale-common", {}, "Scale errors are common to all regions."),
+        Remark(
+            "uncertainty-shift-common",
+            {},
+            "All regions shift together; each region's outline is wrong by one distance all around, independently of others.",
+        ),
     ]
-    left_out = [
-        name
-        for name, value in (
-            ("calibration", spread.calibration_fraction),
-            ("noise", spread.has_noise),
-            ("registration", spread.registration_mm),
-            ("outlines", spread.contour_mm + spread.contour_fwhm_mm),
-        )
-        if not value
-    ]
-    if left_out:
-        said.append(f"Nothing was given for {', '.join(left_out)}, so these are taken as exact.")
-    said.append(
+    sources = {
+        "calibration": spread.calibration_fraction,
+        "noise": spread.has_noise,
+        "registration": spread.registration_mm,
+        "outlines": spread.contour_mm + spread.contour_fwhm_mm,
+    }
+    exact = ", ".join(name for name, value in sources.items() if not value)
+    if exact:
+        sentence = f"Nothing was given for {exact}, so these are taken as exact."
+        remarks.append(Remark("uncertainty-sources-exact", {"sources": exact}, sentence))
+    sentence = (
         "Intervals are of 95 % confidence: at their ends, errors as stated would lead to this run's value, or one farther off, in "
         "2.5 % of runs. Where errors lower a metric on average (noise and D95, shifts and a tumor's mean), the interval lies "
         "above the run's value. Probabilities are this confidence in a condition."
     )
+    remarks.append(Remark("uncertainty-confidence", {"confidence_fraction": 0.95}, sentence))
     if spread.recovery is not None:
-        said.append(
-            f"Recovery 1 - 1/(1 + (v/b)^c) of hot spheres, b {spread.recovery.b_ml:.4g} mL, c {spread.recovery.c:.4g} "
-            f"({spread.recovery.source}), corrects the means of tumors only; a DVH cannot be corrected voxel by voxel."
+        curve = spread.recovery
+        sentence = (
+            f"Recovery 1 - 1/(1 + (v/b)^c) of hot spheres, b {curve.b_ml:.4g} mL, c {curve.c:.4g} "
+            f"({curve.source}), corrects the means of tumors only; a DVH cannot be corrected voxel by voxel."
         )
-    return said
+        remarks.append(Remark("uncertainty-recovery-curve", {"b_ml": curve.b_ml, "c": curve.c}, sentence))
+    return remarks
 
 
-def _warnings(result: Assessment, spread: Spread) -> tuple[str, ...]:
-    said = []
+def _collect_warnings(result: Assessment, spread: Spread) -> list[Remark]:
+    remarks = []
     if spread.recovery is None and any(m.role == "tumor" for m in result.rois.values()):
-        said.append("No recovery curve: partial volume makes tumors' doses too low, and that is in no interval here.")
-    if spread.contour_mm + spread.contour_fwhm_mm == 0 and any(m.volume_ml < 30 for m in result.rois.values()):
-        said.append("Outlines are taken as exact, though some regions are small; their doses depend on them most.")
-    return tuple(said)
+        sentence = "No recovery curve: partial volume makes tumors' doses too low, and that is in no interval here."
+        remarks.append(Remark("recovery-missing", {}, sentence))
+    small = [name for name, m in result.rois.items() if m.volume_ml < SMALL_ML]
+    if spread.contour_mm + spread.contour_fwhm_mm == 0 and small:
+        sentence = "Outlines are taken as exact, though some regions are small; their doses depend on them most."
+        remarks.append(Remark("outlines-exact", {"rois": ", ".join(small), "below_ml": SMALL_ML}, sentence))
+    return remarks
 
 
-def _moved_by_noise(name: str, answers: Answers, wanted: Wanted) -> list[str]:
+def _noise_warnings(region: MovingRegion, response: RegionResponse) -> tuple[Remark, ...]:
     """Metrics that noise moves by much of what it makes them scatter: there the correction of the bias is rough."""
-    moved = [m for m in TAILS if answers.noise_moves(wanted.names.index(m))]
-    if not moved:
-        return []
-    metrics = ", ".join(m.removesuffix("_gy").upper() for m in moved)
-    words = (
-        f"{name}: noise moves {metrics} by more than half of the standard deviation it gives, and a dose that is noisy already "
-        "less than the true one; this bias is taken off to first order only. The mean bears more weight."
+    columns = region.metrics.names
+    metrics = ", ".join(m.removesuffix("_gy").upper() for m in TAILS if response.noise_moves(columns.index(m)))
+    if not metrics:
+        return ()
+    sentence = (
+        f"{region.name}: noise moves {metrics} by more than half of the standard deviation it gives, and a dose that is noisy "
+        "already less than the true one; this bias is taken off to first order only. The mean bears more weight."
     )
-    return [words]
+    return (Remark("noise-bias-first-order", {"roi": region.name, "metrics": metrics}, sentence),)

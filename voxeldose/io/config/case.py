@@ -20,6 +20,7 @@ __all__ = [
     "input_files",
     "named_inputs",
     "read_case_file",
+    "read_case_tables",
     "resolve_paths",
 ]
 
@@ -208,7 +209,18 @@ class CaseFile(_Table):
     output: OutputTable = OutputTable()
 
 
-def read_case_file(path: Path) -> dict[str, Any]:
+def read_case_file(path: str | Path) -> CaseFile:
+    """A case as its TOML file states it: checked, with paths made absolute from the file's folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is not TOML, or a key is wrong.
+    """
+    return case_file_from(read_case_tables(Path(path)), str(path))
+
+
+def read_case_tables(path: Path) -> dict[str, Any]:
     """The tables of a TOML file, with paths made absolute from its folder; checked by :func:`case_file_from`.
 
     Raises

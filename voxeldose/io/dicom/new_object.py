@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.errors import GeometryError, InputError
 from voxeldose.io.dicom.files import find_series, only_series
 from voxeldose.io.dicom.header import text

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.codes import CODED_BY, CODES_OF_ROLES, codes_in
-from voxeldose.io.dicom.header import count, text
+from voxeldose.io.dicom.header import count, items, text, whole_numbers
 from voxeldose.io.dicom.new_object import MAY_BE_EMPTY, study_reference
 from voxeldose.io.dicom.planes import image_axes
 from voxeldose.model.grid import Grid, towards_lps
@@ -337,6 +337,7 @@ def read_segments(path: Path) -> list[Segment]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         seg = _opened(path)
+        _require_whole(seg, path)
         is_fractional = text(seg, "SegmentationType") == "FRACTIONAL"
         remarks = _remarks(seg) if is_fractional else ()
         for number in (int(n) for n in seg.segment_numbers if int(n) > 0):
@@ -365,6 +366,31 @@ def _opened(path: Path) -> Segmentation:
         return segread(path)
     except _FAILURES as error:
         raise _refusal(path, error) from error
+
+
+def _require_whole(seg: Segmentation, path: Path) -> None:
+    """Refuse frames that nothing describes, or that belong to a segment that the file does not name.
+
+    They would be left out, and a region would change in silence.
+    """
+    frames = items(seg, "PerFrameFunctionalGroupsSequence")
+    stored = count(seg, "NumberOfFrames", 1)
+    if stored != len(frames):
+        msg = f"{path}: {stored} frames are stored and {len(frames)} described; export the segmentation again."
+        raise InputError(msg, code="frames-undescribed", stored=stored, described=len(frames))
+    cited = {
+        number
+        for frame in frames
+        for item in items(frame, "SegmentIdentificationSequence")
+        for number in whole_numbers(item, "ReferencedSegmentNumber")
+    }
+    unnamed = cited - {int(n) for n in seg.segment_numbers}
+    if unnamed:
+        listed = ", ".join(str(n) for n in sorted(unnamed))
+        msg = (
+            f"{path}: frames belong to segments that the file does not name ({listed}); export the segmentation again."
+        )
+        raise InputError(msg, code="segments-undescribed", segments=tuple(sorted(unnamed)))
 
 
 def _segment_in(

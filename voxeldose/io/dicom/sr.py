@@ -11,7 +11,7 @@ import math
 import warnings
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.io.dicom.codes import codes_of_role
 from voxeldose.io.dicom.new_object import study_reference
 from voxeldose.model.roles import LIVER_ROLES

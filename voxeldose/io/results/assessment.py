@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import re
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from voxeldose.model.roi import Roi
     from voxeldose.model.tissue import Radiobiology
 
-__all__ = ["SCHEMA", "assessment_dict", "columns", "plain", "write_json", "write_tables"]
+__all__ = ["SCHEMA", "assessment_dict", "columns", "csv_cell", "plain", "write_json", "write_tables"]
 
 #: A DVH curve in dvh.csv has about this many points per region; its step is one of 1, 2, 5 times a power of ten.
 CURVE_POINTS = 400
@@ -110,7 +110,7 @@ def _tissue(tissue: Radiobiology) -> dict[str, Any]:
 
 def _uncertainty(uncertainty: Uncertainty) -> dict[str, Any]:
     remarks = {key: remark_rows(getattr(uncertainty, key)) for key in ("assumptions", "warnings")}
-    return asdict(uncertainty) | remarks
+    return asdict(replace(uncertainty, assumptions=(), warnings=())) | remarks
 
 
 def _origin(roi: Roi) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def write_tables(result: Assessment, folder: Path) -> None:
         rows = csv.writer(file)
         rows.writerow(["roi", *_METRICS])
         for name, m in result.rois.items():
-            rows.writerow([name, *(_cell(getattr(m, key)) for key in _METRICS)])
+            rows.writerow([name, *(csv_cell(getattr(m, key)) for key in _METRICS)])
     with (folder / "dvh.csv").open("w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["roi", "dose_gy", "volume_ml", "volume_fraction"])
@@ -191,7 +191,8 @@ def curve_step_gy(highest_gy: float) -> float:
     return next((m * power for m in (1, 2, 5) if m * power >= rough), 10 * power)
 
 
-def _cell(value: object) -> object:
+def csv_cell(value: object) -> object:
+    """A value as tables hold it: eight significant digits, empty where there is no number."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return ""
     return f"{value:.8g}" if isinstance(value, float) else value

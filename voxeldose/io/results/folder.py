@@ -35,6 +35,8 @@ from voxeldose.model.assessment import (
     TumorToNormal,
     Uncertainty,
 )
+from voxeldose.model.display import html_of_assessment, summary_of_assessment
+from voxeldose.model.exchange import frame_of_rois
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.roi import RoiSet
@@ -89,7 +91,7 @@ class StoredRegions:
     refusal: VoxeldoseError | None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class StoredAssessment:
     """What a run left, in the names of :class:`voxeldose.Assessment`.
 
@@ -130,6 +132,17 @@ class StoredAssessment:
     record: RunRecord
     grid: Grid
     radiobiology: Mapping[str, Radiobiology] | None
+
+    def __repr__(self) -> str:
+        return summary_of_assessment(self)
+
+    def _repr_html_(self) -> str:
+        """As of the assessment, for notebooks."""
+        return html_of_assessment(self)
+
+    def to_dataframe(self) -> Any:
+        """The numbers of the regions as a ``pandas.DataFrame``, a row per region (extra ``voxeldose[pandas]``)."""
+        return frame_of_rois(self.rois, [f.name for f in fields(RoiNumbers)])
 
     @property
     def radionuclide(self) -> Radionuclide:

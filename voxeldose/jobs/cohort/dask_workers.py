@@ -1,7 +1,7 @@
 """Workers of Dask distributed: a cluster of this machine, or one of the user's by its scheduler's address.
 
-Only small tables travel. A cluster of this machine runs one case a worker process, the others in a queue; on the user's
-cluster the driver keeps two cases a worker in flight.
+Only small tables travel. A cluster of this machine runs one case per worker process, the others in a queue; on the user's
+cluster the driver keeps two cases per worker in flight.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import signal
 import threading
 import time
 import uuid
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
-from voxeldose.jobs.cohort.plan import needs
+from voxeldose.jobs.cohort.plan import import_extra
 from voxeldose.jobs.cohort.workers import Died, Lost, run_in_dask_worker, thread_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from voxeldose.jobs.cohort.workers import Share
 
 __all__ = ["DaskWorkers"]
@@ -44,7 +47,7 @@ class DaskWorkers:
     """
 
     def __init__(self, share: Share, address: str | None = None) -> None:
-        distributed = needs("distributed", "for a cluster")
+        distributed = import_extra("distributed", "for a cluster")
         import dask
 
         _keep_quiet()
@@ -56,7 +59,7 @@ class DaskWorkers:
         self._cluster = None
         if address is None:
             rules = {"distributed.scheduler.allowed-failures": 0, "distributed.scheduler.worker-saturation": 1.0}
-            with dask.config.set(rules), _ctrl_c_is_ignored():
+            with dask.config.set(rules), _ignore_ctrl_c():
                 self._cluster = distributed.LocalCluster(
                     n_workers=share.workers,
                     threads_per_worker=1,
@@ -73,15 +76,15 @@ class DaskWorkers:
                 self._client = distributed.Client(**how, timeout=10)
             except (OSError, TimeoutError, ValueError) as error:
                 msg = f"--scheduler {address}: no Dask scheduler answers there ({error}). Start one, or leave it out."
-                raise InputError(msg) from error
+                raise InputError(msg, code="scheduler-missing") from error
 
     @property
     def dashboard(self) -> str | None:
-        """Where a browser shows the cluster at work; without bokeh beside the scheduler, little of it."""
+        """Where a browser shows the running cluster; without bokeh next to the scheduler, little of it."""
         link: str | None = self._client.dashboard_link
         return link
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many more tasks can be taken now."""
         if not self.end_with_us and time.monotonic() - self._asked_at > 5:
             self._asked_at = time.monotonic()
@@ -143,7 +146,7 @@ class DaskWorkers:
         raise Lost(_GONE)
 
     def close(self) -> None:
-        """Let the cluster of this machine go with all it does; of another, take back what waits."""
+        """End the cluster of this machine with all it does; on another, cancel what waits."""
         closing = threading.Thread(target=self._close, daemon=True)
         closing.start()
         closing.join(20)
@@ -157,7 +160,7 @@ class DaskWorkers:
 
 
 def _keep_quiet() -> None:
-    """What matters of Dask's log is said by the driver; the rest is tracebacks of connections that end."""
+    """Silence Dask's log: the driver reports what matters, the rest is tracebacks of connections that end."""
     for name in list(logging.Logger.manager.loggerDict):
         if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -166,13 +169,15 @@ def _keep_quiet() -> None:
 _GONE = "the Dask scheduler is gone"
 
 
-class _ctrl_c_is_ignored:  # noqa: N801 - reads as what it does
+@contextmanager
+def _ignore_ctrl_c() -> Iterator[None]:
     """Processes started meanwhile leave Ctrl-C to the driver."""
-
-    def __enter__(self) -> None:
-        is_main = threading.current_thread() is threading.main_thread()
-        self._before = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
-
-    def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        if before is not None:  # None: it was set outside Python
+            signal.signal(signal.SIGINT, before)

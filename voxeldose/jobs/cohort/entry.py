@@ -1,4 +1,4 @@
-"""One entry of a cohort's list to a checked case file: cells to values, templates filled from what a study holds."""
+"""One entry of a cohort's list, and the case file it makes: cells to values, templates filled from what a study holds."""
 
 from __future__ import annotations
 
@@ -12,14 +12,51 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from voxeldose.errors import InputError
-from voxeldose.io.config.case import CaseFile, case_file_from, read_case_file, resolve_paths
+from voxeldose.io.config.case import CaseFile, case_file_from, read_case_tables, resolve_paths
 from voxeldose.io.config.toml import read_toml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-__all__ = ["Entry", "configured", "known_columns"]
+__all__ = ["Entry", "build_case_file", "known_columns"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One case as listed; nothing of it has been checked but its name.
+
+    Parameters
+    ----------
+    row : int
+        Its place in the list, from 1.
+    name : str
+        Its folder: the label that the user gave, else made from where it was found, never a name of a folder or file.
+    where : str
+        What messages call it.
+    pair : str
+        Cases with the same word belong to one patient.
+    case_file, template, study : str, optional
+        Absolute paths: a case file, a case file with what all cases share, the folder of a study.
+    base : str
+        The file from whose folder paths in ``cells`` are meant.
+    cells : dict
+        Keys of the case file as ``table.key``, with text or numbers.
+    refused, refused_code : str, optional
+        Why it cannot run, known from the list alone: for people, and the code of the refusal.
+    """
+
+    row: int
+    name: str
+    where: str
+    pair: str = ""
+    case_file: str | None = None
+    template: str | None = None
+    study: str | None = None
+    base: str = ""
+    cells: dict[str, Any] = field(default_factory=dict)
+    refused: str | None = None
+    refused_code: str | None = None
 
 
 def known_columns() -> dict[str, Any]:
@@ -27,7 +64,7 @@ def known_columns() -> dict[str, Any]:
     return dict(_leaves(CaseFile, ""))
 
 
-def configured(entry: Entry) -> CaseFile:
+def build_case_file(entry: Entry) -> CaseFile:
     """The case file of an entry, as if the user had written it; its label is the entry's name where it has none.
 
     Raises
@@ -36,18 +73,18 @@ def configured(entry: Entry) -> CaseFile:
         If the entry is refused, or its case file, template, study or cells cannot be used.
     """
     if entry.refused is not None:
-        raise InputError(entry.refused)
+        raise InputError(entry.refused, code=entry.refused_code)
     tables: dict[str, Any] = {}
     if entry.study is not None and entry.template is not None:
-        tables = _filled(read_toml(Path(entry.template), "template"), Path(entry.study))
+        tables = _fill_template(read_toml(Path(entry.template), "template"), Path(entry.study))
     elif entry.template is not None:
-        tables = read_case_file(Path(entry.template))
+        tables = read_case_tables(Path(entry.template))
     where = entry.where
     if entry.case_file is not None:
-        _put(tables, read_case_file(Path(entry.case_file)))
+        _merge(tables, read_case_tables(Path(entry.case_file)))
         where = entry.case_file
     if entry.cells:
-        _put(tables, resolve_paths(_tables_of(entry.cells), Path(entry.base)))
+        _merge(tables, resolve_paths(_tables_of(entry.cells), Path(entry.base)))
     case = tables.setdefault("case", {})
     if isinstance(case, dict):
         case["id"] = case.get("id") or entry.name
@@ -119,15 +156,15 @@ def _json(cell: str) -> Any:
         return json.loads(cell)
     except json.JSONDecodeError as error:
         msg = f'{cell!r} is not JSON ({error}); labels are written {{"1": {{"name": "liver", "role": "liver"}}}}.'
-        raise InputError(msg) from error
+        raise InputError(msg, code="value-not-understood") from error
 
 
-def _put(tables: dict[str, Any], more: dict[str, Any]) -> None:
-    """Put tables over others, key by key; the regions are those of one of them, with labels from below where it has none."""
+def _merge(tables: dict[str, Any], more: dict[str, Any]) -> None:
+    """Lay tables over others, key by key; the regions are those of one of them, with labels from below where it has none."""
     for name, table in more.items():
         below = tables.get(name)
         if isinstance(table, dict) and isinstance(below, dict):
-            _put(below, table)
+            _merge(below, table)
         elif name == "rois" and isinstance(below, list) and _has_one_table(below) and _has_one_table(table):
             tables[name] = [{**below[0], **table[0]}]
         else:
@@ -138,7 +175,7 @@ def _has_one_table(value: object) -> bool:
     return isinstance(value, list) and len(value) == 1 and isinstance(value[0], dict)
 
 
-def _filled(tables: dict[str, Any], study: Path) -> dict[str, Any]:
+def _fill_template(tables: dict[str, Any], study: Path) -> dict[str, Any]:
     """A template with the paths it leaves out found in a study: the one series or file that can be each."""
     activity = tables.setdefault("activity", {})
     rois = tables.setdefault("rois", [{}])
@@ -166,46 +203,10 @@ def _filled(tables: dict[str, Any], study: Path) -> dict[str, Any]:
                 f"{study}: {len(fitting)} series or files can be the {what}{': ' + kinds if kinds else ''}; one is needed. Give "
                 f"its path within each study in the template, or list the cases in a table."
             )
-            raise InputError(msg)
+            raise InputError(msg, code="study-ambiguous", use=what, found=len(fitting))
         table = {"activity": activity, "ct": ct, "rois": rois[0]}[what]
         assert isinstance(table, dict)  # noqa: S101 - it lacks a path, see above
         table["path"] = fitting[0].path
         if fitting[0].series_uid is not None and what != "rois":
             table["series_uid"] = fitting[0].series_uid
     return tables
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One case as listed; nothing of it has been checked but its name.
-
-    Parameters
-    ----------
-    row : int
-        Its place in the list, from 1.
-    name : str
-        Its folder: the label that the user gave, else made from where it was found, never a name of a folder or file.
-    where : str
-        What messages call it.
-    pair : str
-        Cases with the same word belong to one patient.
-    case_file, template, study : str, optional
-        Absolute paths: a case file, a case file with what all cases share, the folder of a study.
-    base : str
-        The file from whose folder paths in ``cells`` are meant.
-    cells : dict
-        Keys of the case file as ``table.key``, with text or numbers.
-    refused : str, optional
-        Why it cannot run, known from the list alone.
-    """
-
-    row: int
-    name: str
-    where: str
-    pair: str = ""
-    case_file: str | None = None
-    template: str | None = None
-    study: str | None = None
-    base: str = ""
-    cells: dict[str, Any] = field(default_factory=dict)
-    refused: str | None = None

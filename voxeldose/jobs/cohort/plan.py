@@ -1,8 +1,9 @@
-"""A table or a folder to the list of cases: names, no images. The list is a file, so that its length costs no memory."""
+"""A table or a folder to the list of cases: names, no images. The list is a file, so that its length takes no memory."""
 
 from __future__ import annotations
 
 import csv
+import difflib
 import hashlib
 import json
 import os
@@ -12,14 +13,15 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
-from voxeldose.jobs.cohort.entry import Entry
-from voxeldose.jobs.cohort.store import MARKER, replacing
+from voxeldose.io.results.new_folder import replacing
+from voxeldose.jobs.cohort.entry import Entry, known_columns
+from voxeldose.jobs.cohort.store import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["Source", "needs", "write_plan"]
+__all__ = ["Source", "import_extra", "write_plan"]
 
 #: Tables of which a TOML file must have one to be taken for a case file.
 _OF_A_CASE = frozenset({"activity", "rois", "administration"})
@@ -52,17 +54,16 @@ def write_plan(source: Source, out: Path, plan: Path) -> int:
     InputError
         If there is no such table or folder, it cannot be read, or there is no case in it.
     """
-    seen: dict[str, int] = {}
     count = 0
     with replacing(plan) as partial, partial.open("w", encoding="utf-8") as file:
-        for count, entry in enumerate(_named(source, out, seen), 1):  # noqa: B007 - counted
+        for count, entry in enumerate(_unique_entries(source, out), 1):  # noqa: B007 - counted
             file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
         if not count:
-            raise InputError(_nothing(source))
+            raise InputError(_describe_empty(source), code="cohort-empty")
     return count
 
 
-def _nothing(source: Source) -> str:
+def _describe_empty(source: Source) -> str:
     if source.path.is_file():
         return f"{source.path}: the table has no rows."
     if source.template is not None:
@@ -73,9 +74,10 @@ def _nothing(source: Source) -> str:
     )
 
 
-def _named(source: Source, out: Path, seen: dict[str, int]) -> Iterator[Entry]:
+def _unique_entries(source: Source, out: Path) -> Iterator[Entry]:
     """The entries, with a second one of the same name refused."""
-    for entry in _listed(source, out):
+    seen: dict[str, int] = {}
+    for entry in _entries(source, out):
         key = entry.name.casefold()
         first = seen.setdefault(key, entry.row)
         if first == entry.row:
@@ -83,23 +85,28 @@ def _named(source: Source, out: Path, seen: dict[str, int]) -> Iterator[Entry]:
             continue
         message = f"has the same label, or is the same case, as row {first}; give each case its own case.id."
         yield Entry(
-            entry.row, f"{entry.name}-row{entry.row}", entry.where, entry.pair, refused=f"{entry.where}: {message}"
+            entry.row,
+            f"{entry.name}-row{entry.row}",
+            entry.where,
+            entry.pair,
+            refused=f"{entry.where}: {message}",
+            refused_code="name-taken",
         )
 
 
-def _listed(source: Source, out: Path) -> Iterator[Entry]:
+def _entries(source: Source, out: Path) -> Iterator[Entry]:
     path = source.path.absolute()
     template = str(source.template.absolute()) if source.template is not None else None
     if source.template is not None and not source.template.is_file():
         msg = f"{source.template}: there is no such template (a case file)."
-        raise InputError(msg)
+        raise InputError(msg, code="file-missing")
     if path.is_dir():
         yield from _from_studies(path, out, template, source) if template else _from_case_files(path, out, source)
     elif path.is_file():
         yield from _from_table(path, template)
     else:
         msg = f"{source.path}: there is no such table or folder."
-        raise InputError(msg)
+        raise InputError(msg, code="file-missing")
 
 
 def _from_table(path: Path, template: str | None) -> Iterator[Entry]:
@@ -111,12 +118,23 @@ def _from_table(path: Path, template: str | None) -> Iterator[Entry]:
         case_file = str(path.parent / str(given)) if given is not None else None
         label = cells.get("case.id") or _label_of(case_file)
         name = _name(str(label) if label else None, json.dumps([given, cells], sort_keys=True, default=str))
-        refused = None
+        refused = code = None
         if wrong is not None:
-            refused = f"{where}: has more cells than the table has columns."
+            refused, code = f"{where}: has more cells than the table has columns.", "row-too-long"
         elif case_file is None and template is None and not cells:
-            refused = f"{where}: is empty."
-        yield Entry(row, name, where, pair, case_file, template, base=str(path), cells=cells, refused=refused)
+            refused, code = f"{where}: is empty.", "row-empty"
+        yield Entry(
+            row,
+            name,
+            where,
+            pair,
+            case_file,
+            template,
+            base=str(path),
+            cells=cells,
+            refused=refused,
+            refused_code=code,
+        )
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -140,11 +158,11 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
                     yield row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         msg = f"{path}: cannot be read as CSV in UTF-8 ({error})."
-        raise InputError(msg) from error
+        raise InputError(msg, code="file-damaged") from error
 
 
 def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
-    parquet = needs("pyarrow.parquet", f"{path}: to read Parquet")
+    parquet = import_extra("pyarrow.parquet", f"{path}: to read Parquet")
     try:
         file = parquet.ParquetFile(path)
         _check_columns(file.schema_arrow.names, path)
@@ -155,10 +173,10 @@ def _parquet_rows(path: Path) -> Iterator[dict[str, Any]]:
                 }
     except (OSError, AttributeError, ValueError) as error:  # pyarrow's own are among them
         msg = f"{path}: cannot be read as Parquet of text, numbers and instants ({error})."
-        raise InputError(msg) from error
+        raise InputError(msg, code="file-damaged") from error
 
 
-def needs(module: str, what: str) -> Any:
+def import_extra(module: str, purpose: str) -> Any:
     """A module of the extra ``cohort``.
 
     Raises
@@ -172,29 +190,25 @@ def needs(module: str, what: str) -> Any:
         return import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
-        msg = f"{what}, {package} is needed, and it is not installed: pip install 'voxeldose[cohort]'."
-        raise InputError(msg) from error
+        msg = f"{purpose}, {package} is needed, and it is not installed: pip install 'voxeldose[cohort]'."
+        raise InputError(msg, code="extra-missing", extra="cohort", package=package) from error
 
 
 def _check_columns(names: list[str], path: Path) -> None:
-    import difflib
-
-    from voxeldose.jobs.cohort.entry import known_columns
-
     twice = sorted({n for n in names if names.count(n) > 1})
     if twice:
-        msg = f"{path}: column {twice[0]!r} stands there twice."
-        raise InputError(msg)
+        msg = f"{path}: column {twice[0]!r} appears twice."
+        raise InputError(msg, code="name-taken", column=twice[0])
     known = ["case", "pair", *known_columns()]
     for name in names:
         if name not in known:
             near = difflib.get_close_matches(name, known, 1, 0.4)
             hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}."
             msg = f"{path}: unknown column {name!r}; {hint} Other facts are joined to the cohort's table by case."
-            raise InputError(msg)
+            raise InputError(msg, code="key-unknown", column=name, nearest=near[0] if near else None)
     if "case" not in names and not any(n.startswith(("activity.", "rois.")) for n in names):
         msg = f"{path}: no column 'case' (case files) and none like 'activity.path', 'rois.path'; found {', '.join(names)}."
-        raise InputError(msg)
+        raise InputError(msg, code="key-missing")
 
 
 def _from_case_files(folder: Path, out: Path, source: Source) -> Iterator[Entry]:

@@ -1,35 +1,40 @@
-"""The story of a cohort: list the cases, hand them out, keep what fails, sum up. Holds no more than what is at work."""
+"""A cohort from its list to its tables: list the cases, hand them out, keep failures, sum up.
+
+No more is held in memory than the cases that are running.
+"""
 
 from __future__ import annotations
 
 import json
+import tempfile
 import threading
 import time
 import uuid
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.errors import InputError, VoxeldoseError
+from voxeldose.io.config.case import named_inputs
+from voxeldose.io.results.new_folder import replacing
+from voxeldose.jobs.cohort.entry import build_case_file
 from voxeldose.jobs.cohort.plan import Source, write_plan
-from voxeldose.jobs.cohort.store import MARKER, Store, read_plan, replacing
+from voxeldose.jobs.cohort.store import MARKER, Store, read_plan
+from voxeldose.jobs.cohort.tables import write_all, write_rows
 from voxeldose.jobs.cohort.workers import Died, Lost, in_a_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from voxeldose.jobs.cohort.entry import Entry
     from voxeldose.jobs.cohort.workers import Workers
 
-__all__ = ["WRITING", "Counts", "Options", "Verdict", "look_through", "run_cohort"]
+__all__ = ["Counts", "News", "Options", "Verdict", "preview_cohort", "run_cohort"]
 
-#: What is said when all cases have ended.
-WRITING = "writing the tables"
-
-#: Tables are written anew when this much time has passed, and no oftener than keeps it to a twentieth of the time.
+#: Tables are written again after this many seconds, and at most 5 % of run time goes into them.
 TABLES_EVERY_S = 30.0
 
 
@@ -52,6 +57,23 @@ class Options:
     report: bool = True
 
 
+@dataclass(frozen=True)
+class News:
+    """What has just happened, for a log.
+
+    Parameters
+    ----------
+    kind : str
+        ``done``, ``kept``, ``failed``, ``retried`` (of one case), ``writing`` (the tables, when all cases have ended) or
+        ``none``.
+    sentence : str
+        The same for people.
+    """
+
+    kind: str = "none"
+    sentence: str = ""
+
+
 @dataclass
 class Counts:
     """Where a run stands.
@@ -59,13 +81,13 @@ class Counts:
     Parameters
     ----------
     total, done, kept, failed, running : int
-        Cases: listed, assessed now, complete before, failed, at work.
+        Cases: listed, assessed now, complete before, failed, running.
     seconds : float
         Since the first case.
     stopped : str, optional
         Why the run ended early.
-    news : str
-        What has just happened, for a log.
+    news : News
+        What has just happened.
     without_parquet : bool
         Only CSV was written.
     failed_codes : set of int
@@ -79,7 +101,7 @@ class Counts:
     running: int = 0
     seconds: float = 0.0
     stopped: str | None = None
-    news: str = ""
+    news: News = field(default_factory=News)
     without_parquet: bool = False
     failed_codes: frozenset[int] = frozenset()
 
@@ -107,10 +129,10 @@ class Verdict:
     row: int
     name: str
     verdict: str
-    said: str
+    reason: str
 
 
-def look_through(source: Source, out: Path | None, *, report: bool = True) -> Iterator[Verdict]:
+def preview_cohort(source: Source, out: Path | None, *, report: bool = True) -> Iterator[Verdict]:
     """What a cohort would run and what it would refuse, from its list, case files and folders; nothing is computed.
 
     Raises
@@ -118,19 +140,14 @@ def look_through(source: Source, out: Path | None, *, report: bool = True) -> It
     InputError
         If the list itself cannot be read.
     """
-    import tempfile
-    from pathlib import Path
-
-    from voxeldose.io.config.case import named_inputs
-    from voxeldose.jobs.cohort.entry import configured
-    from voxeldose.jobs.cohort.task import is_trusted
+    from voxeldose.jobs.cohort.task import is_trusted  # loads the engines, which the driver of a run does not need
 
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder) / "plan.jsonl"
         write_plan(source, (out or Path(folder)).absolute(), plan)
         for entry in read_plan(plan):
             try:
-                config = configured(entry)
+                config = build_case_file(entry)
             except VoxeldoseError as error:
                 yield Verdict(entry.row, entry.name, "refused", str(error))
                 continue
@@ -150,7 +167,7 @@ def run_cohort(
     out: Path,
     make_workers: Callable[[], Workers],
     options: Options | None = None,
-    tell: Callable[[Counts], None] | None = None,
+    report_progress: Callable[[Counts], None] | None = None,
 ) -> Counts:
     """Assess every case of a source into ``out``, and write the tables.
 
@@ -161,10 +178,10 @@ def run_cohort(
     out : path
         The cohort's folder.
     make_workers : callable
-        Starts them; called when the list is known to be readable and ``out`` to be ours alone.
+        Starts them; called when the list is known to be readable and no other run uses ``out``.
     options : Options, optional
         How to run.
-    tell : callable, optional
+    report_progress : callable, optional
         Called with the counts, about twice a second and when something happens.
 
     Returns
@@ -192,11 +209,11 @@ def run_cohort(
         except OSError as error:
             store.withdraw()
             msg = f"{store.out}: cannot be written ({error.strerror or error}). Make room, or choose another --out."
-            raise InputError(msg) from error
-        driver = _Driver(store, options, counts, tell or (lambda _: None))
+            raise InputError(msg, code="file-not-written") from error
+        driver = _Driver(store, options, counts, report_progress or (lambda _: None))
         try:
             try:
-                driver.work_off(workers)
+                driver.run(workers)
             except KeyboardInterrupt:
                 counts.stopped = "interrupted"
             except Lost as lost:
@@ -204,40 +221,41 @@ def run_cohort(
             except OSError as error:
                 counts.stopped = f"the folder of the cohort cannot be written ({error.strerror or error})"
             counts.running = 0
-            driver.tell(WRITING)
-            from voxeldose.jobs.cohort.tables import write_all
-
+            driver.report("writing", "writing the tables")
             counts.without_parquet = not in_a_process(write_all, str(store.out), source.identifiers)
             _write_marker(store, source, counts, started, datetime.now(UTC).isoformat())
         except (OSError, Lost) as error:
-            said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-            counts.stopped = counts.stopped or f"the tables could not be written ({said})"
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            counts.stopped = counts.stopped or f"the tables could not be written ({reason})"
         return counts
 
 
 class _Driver:
-    """Hands out cases and takes in outcomes."""
+    """Hands out cases and records outcomes."""
 
-    def __init__(self, store: Store, options: Options, counts: Counts, tell: Callable[[Counts], None]) -> None:
-        self._store, self._options, self._counts, self._tell = store, options, counts, tell
+    def __init__(
+        self, store: Store, options: Options, counts: Counts, report_progress: Callable[[Counts], None]
+    ) -> None:
+        self._store, self._options, self._counts = store, options, counts
+        self._report_progress = report_progress
         self._run = uuid.uuid4().hex
         self._again: deque[dict[str, Any]] = deque()
         self._tables = _InterimTables(store)
 
-    def tell(self, news: str = "") -> None:
-        """Say where the run stands."""
-        self._counts.news = news
-        self._tell(self._counts)
+    def report(self, kind: str = "none", sentence: str = "") -> None:
+        """Report where the run stands, and what has just happened."""
+        self._counts.news = News(kind, sentence)
+        self._report_progress(self._counts)
 
-    def work_off(self, workers: Workers) -> None:
-        """Until every case has ended, or the run is to stop."""
+    def run(self, workers: Workers) -> None:
+        """Hand out cases until every one has ended, or the run is to stop."""
         counts = self._counts
         entries = read_plan(self._store.plan)
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             more = True
             while more or self._again or counts.running:
-                while counts.stopped is None and workers.room() > 0:
+                while counts.stopped is None and workers.free_slots() > 0:
                     task = self._again.popleft() if self._again else self._next(entries)
                     if task is None:
                         more = False
@@ -248,10 +266,10 @@ class _Driver:
                     break
                 for task, outcome in workers.finished(0.5):
                     counts.running -= 1
-                    self._take(task, outcome)
-                counts.seconds = time.monotonic() - began
+                    self._record(task, outcome)
+                counts.seconds = time.monotonic() - started
                 self._tables.write_if_due()
-                self.tell()
+                self.report()
         finally:
             workers.close()
             if workers.end_with_us:
@@ -265,12 +283,12 @@ class _Driver:
         task = {"entry": asdict(entry), "out": str(self._store.out), "run": self._run, "attempt": 1}
         return task | {"report": self._options.report, "version": __version__}
 
-    def _take(self, task: dict[str, Any], outcome: dict[str, Any] | Died) -> None:
+    def _record(self, task: dict[str, Any], outcome: dict[str, Any] | Died) -> None:
         counts, name = self._counts, task["entry"]["name"]
         if isinstance(outcome, Died):
             if outcome.again and task["attempt"] == 1:
                 self._again.append({**task, "attempt": 2})
-                self.tell(f"{name}: {outcome.message}; it is tried once more")
+                self.report("retried", f"{name}: {outcome.message}; it is tried once more")
                 return
             message = f"{outcome.message}, {task['attempt']} times" if outcome.again else outcome.message
             outcome = {"status": "failed", "exit_class": "killed", "exit_code": 1, "message": message}
@@ -284,18 +302,18 @@ class _Driver:
             counts.failed_codes |= {outcome["exit_code"]}
             if self._options.fail_fast:
                 counts.stopped = counts.stopped or f"{name} failed, and --fail-fast was given"
-            self.tell(f"{name}: failed ({outcome['exit_class']}): {outcome['message']}")
+            self.report("failed", f"{name}: failed ({outcome['exit_class']}): {outcome['message']}")
             return
         self._store.failure(name).unlink(missing_ok=True)
         if outcome["status"] == "kept":
             counts.kept += 1
         else:
             counts.done += 1
-        self.tell(f"{name}: {outcome['status']}, {outcome['seconds']:.1f} s")
+        self.report(outcome["status"], f"{name}: {outcome['status']}, {outcome['seconds']:.1f} s")
 
 
 class _InterimTables:
-    """Writes the tables now and then while cases are at work, in a process of their own."""
+    """Writes the tables now and then while cases are running, in a process of its own."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -303,7 +321,7 @@ class _InterimTables:
         self._next_at = time.monotonic() + TABLES_EVERY_S
 
     def write_if_due(self) -> None:
-        """Start it; a fault here is found by the last writing."""
+        """Start writing; a fault here shows again when the tables are written last."""
         if time.monotonic() < self._next_at or (self._thread is not None and self._thread.is_alive()):
             return
         self._next_at = float("inf")
@@ -311,16 +329,14 @@ class _InterimTables:
         self._thread.start()
 
     def _write(self) -> None:
-        from voxeldose.jobs.cohort.tables import write_rows
-
-        began = time.monotonic()
+        started = time.monotonic()
         try:
             in_a_process(write_rows, str(self._store.out))
         except (OSError, Lost):
             pass
         finally:
-            took = time.monotonic() - began
-            self._next_at = time.monotonic() + max(TABLES_EVERY_S, 20 * took)
+            seconds = time.monotonic() - started
+            self._next_at = time.monotonic() + max(TABLES_EVERY_S, 20 * seconds)
 
     def wait(self) -> None:
         """Until none is being written."""

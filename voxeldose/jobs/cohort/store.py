@@ -1,7 +1,7 @@
 """Where a cohort's files lie, and how they appear whole: the folder, its lock, and what is kept of a failure.
 
 Results of a case are made in a folder of their own under ``.cohort/work`` and take their name by one ``rename``; tables are
-written beside their name and replace the earlier ones. Whatever is killed leaves whole files or none.
+written next to their name and replace the earlier ones. Whatever is killed leaves whole files or none.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["MARKER", "Store", "facts_of", "read_json", "read_plan", "replacing"]
+__all__ = ["MARKER", "Store", "facts_of", "read_json", "read_plan"]
 
 MARKER = "cohort.json"
 
@@ -46,12 +46,12 @@ class Store:
 
     @property
     def plan(self) -> Path:
-        """One JSON line a case."""
+        """One JSON line per case."""
         return self.hidden / "plan.jsonl"
 
     @property
     def failures(self) -> Path:
-        """One JSON file a case without result."""
+        """One JSON file per case without a result."""
         return self.hidden / "failures"
 
     def case(self, name: str) -> Path:
@@ -63,20 +63,20 @@ class Store:
         return self.failures / f"{name}.json"
 
     def check(self, *, resume: bool) -> None:
-        """See whether a cohort may be written here; called by whoever holds the lock.
+        """Check that a cohort may be written here; called by whoever holds the lock.
 
         Raises
         ------
         InputError
             If there are results and nobody asked to resume, or the folder is not a cohort's.
         """
-        found = [p for p in self.out.iterdir() if p.name != ".cohort"]
-        if found and not (self.out / MARKER).is_file():
+        content = [p for p in self.out.iterdir() if p.name != ".cohort"]
+        if content and not (self.out / MARKER).is_file():
             msg = f"{self.out}: is not empty and no cohort (no {MARKER} in it); choose another --out."
-            raise InputError(msg)
-        if found and not resume:
+            raise InputError(msg, code="folder-not-cohort")
+        if content and not resume:
             msg = f"{self.out}: holds a cohort already; add --resume to go on with it, or choose another --out."
-            raise InputError(msg)
+            raise InputError(msg, code="folder-taken")
 
     def prepare(self) -> None:
         """Make the folders of the cases; the marker stands already, so that a run killed here can be resumed."""
@@ -92,7 +92,7 @@ class Store:
                 self.out.rmdir()
 
     def clear_work(self) -> None:
-        """Remove what was begun and not ended."""
+        """Remove what was started and not finished."""
         shutil.rmtree(self.hidden / "work", ignore_errors=True)
         (self.hidden / "work").mkdir(exist_ok=True)
 
@@ -112,11 +112,11 @@ class Store:
             lock = FileLock(self.hidden / "lock")
             lock.acquire(timeout=0)
         except Timeout:
-            msg = f"{self.out}: another run of this cohort is at work; wait for it, or choose another --out."
-            raise InputError(msg) from None
+            msg = f"{self.out}: another run of this cohort is running; wait for it, or choose another --out."
+            raise InputError(msg, code="folder-locked") from None
         except OSError as error:
             msg = f"{self.out}: cannot be written ({error.strerror or error}). Choose another --out."
-            raise InputError(msg) from error
+            raise InputError(msg, code="file-not-written") from error
         try:
             yield
         finally:

@@ -7,21 +7,26 @@ table; only medians, quartiles and outliers are computed here.
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
+from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
-from voxeldose._version import __version__
-from voxeldose.io.results.content import messages_of
-from voxeldose.jobs.cohort.store import facts_of, read_plan, replacing
-from voxeldose.report.cohort import Line, draw_histograms, draw_scatter, format_number, svg_uri, values_by_quantity
+from voxeldose import __version__
+from voxeldose.io.results.content import UNCLASSIFIED, remarks_of
+from voxeldose.io.results.new_folder import replacing
+from voxeldose.jobs.cohort.store import facts_of, read_plan
+from voxeldose.report.cohort import Line, draw_histograms, draw_scatter, values_by_quantity
+from voxeldose.report.images import figure_uri
 from voxeldose.report.templates import page_template
+from voxeldose.report.wording import number
 
 if TYPE_CHECKING:
     from voxeldose.jobs.cohort.store import Store
+    from voxeldose.model.remarks import Remark
 
-__all__ = ["FEWEST", "find_outliers", "write_page"]
+__all__ = ["FEWEST", "CommonWarning", "common_warnings", "find_outliers", "write_page"]
 
 #: Modified z-score beyond which a value stands out, and the factor that makes the MAD one: Iglewicz and Hoaglin, How to
 #: Detect and Handle Outliers, ASQC (1993).
@@ -31,8 +36,13 @@ MAD_FACTOR = 0.6745
 #: With fewer values of a kind nothing is called an outlier.
 FEWEST = 10
 
+#: Kinds of warnings that are listed.
+MOST_KINDS = 12
+
 #: Files such as NIfTI do not say what they show; that is not guessed here.
 NOT_STATED = "not stated"
+
+_DPI = 100
 
 
 def write_page(store: Store, *, identifiers: bool) -> None:
@@ -44,30 +54,30 @@ def write_page(store: Store, *, identifiers: bool) -> None:
         if facts is None:
             open_cases += 1
         elif "failure" in facts:
-            shown = facts["failure"]["message"] if identifiers else "see failures.csv"
-            failures.append({"title": title, "kind": facts["failure"]["exit_class"], "message": shown})
+            message = facts["failure"]["message"] if identifiers else "see failures.csv"
+            failures.append({"title": title, "kind": facts["failure"]["exit_class"], "message": message})
         else:
             has_report = (store.case(entry.name) / "report.html").is_file()
             file = "report.html" if has_report else "assessment.json"
             lines.append(_line(entry.row, title, f"cases/{entry.name}/{file}", entry.pair, facts))
-    _mark_outliers(lines)
+    lines = _mark_outliers(lines)
     pairs, apart = _pairs(lines)
     lines.sort(key=lambda one: (not one.outlying, not one.warnings, one.row))
-    text = page_template("cohort.html.j2", number=format_number).generate(
+    text = page_template("cohort.html.j2", number=partial(number, digits=3)).generate(
         lines=lines,
         failures=failures,
         open_cases=open_cases,
         version=__version__,
         spreads=_spreads(lines),
-        histograms=svg_uri(draw_histograms(lines)) if any(one.tumors for one in lines) else None,
-        pairs=svg_uri(draw_scatter(pairs)) if pairs else None,
+        histograms=figure_uri(draw_histograms(lines), "svg", _DPI) if any(one.tumors for one in lines) else None,
+        pairs=figure_uri(draw_scatter(pairs), "svg", _DPI) if pairs else None,
         pair_count=len(pairs),
         unpaired=apart,
         fewest=FEWEST,
         identifiers=identifiers,
-        warned=_common_warnings(lines),
+        warned=common_warnings(lines),
     )
-    with replacing(store.out / "cohort.html") as partial, partial.open("w", encoding="utf-8", errors="replace") as page:
+    with replacing(store.out / "cohort.html") as path, path.open("w", encoding="utf-8", errors="replace") as page:
         page.writelines(text)
 
 
@@ -101,29 +111,31 @@ def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> 
         normal[0] if len(normal) == 1 else None,
         content["tumor_to_normal_ratio"],
         content["totals"]["recovered_fraction"],
-        messages_of(content["warnings"]),
+        remarks_of(content["warnings"]),
         pair,
         task["seconds"],
     )
 
 
-def _mark_outliers(lines: list[Line]) -> None:
-    """Among images of the same nuclide: tumor dose, normal liver dose, T/N, recovered activity."""
-    kinds: dict[str, list[Line]] = defaultdict(list)
-    for line in lines:
-        kinds[line.nuclide].append(line)
+def _mark_outliers(lines: list[Line]) -> list[Line]:
+    """The lines with what stands out among images of the same nuclide: tumor and normal liver dose, T/N, recovered activity."""
+    kinds: dict[str, list[int]] = defaultdict(list)
+    for n, line in enumerate(lines):
+        kinds[line.nuclide].append(n)
     quantities = (
         ("mean tumor dose", "tumor_gy"),
         ("mean normal liver dose", "normal_gy"),
         ("T/N", "ratio"),
         ("image/administered activity", "recovered"),
     )
+    outlying: dict[int, list[str]] = defaultdict(list)
     for same in kinds.values():
-        for words, key in quantities:
-            known = [line for line in same if getattr(line, key) is not None]
-            for line, stands_out in zip(known, find_outliers([getattr(k, key) for k in known]), strict=True):
+        for quantity, key in quantities:
+            known = [n for n in same if getattr(lines[n], key) is not None]
+            for n, stands_out in zip(known, find_outliers([getattr(lines[k], key) for k in known]), strict=True):
                 if stands_out:
-                    line.outlying.append(words)
+                    outlying[n].append(quantity)
+    return [replace(line, outlying=tuple(outlying[n])) for n, line in enumerate(lines)]
 
 
 def _pairs(lines: list[Line]) -> tuple[list[tuple[float, float]], int]:
@@ -132,7 +144,7 @@ def _pairs(lines: list[Line]) -> tuple[list[tuple[float, float]], int]:
     for line in lines:
         if line.pair:
             by_pair[line.pair].append(line)
-    found, apart = [], 0
+    doses, apart = [], 0
     for together in by_pair.values():
         if len(together) < 2:
             continue
@@ -141,8 +153,8 @@ def _pairs(lines: list[Line]) -> tuple[list[tuple[float, float]], int]:
             apart += 1
             continue
         before, after = images["Tc-99m"].tumors, images["Y-90"].tumors
-        found += [(before[n]["mean_dose_gy"], after[n]["mean_dose_gy"]) for n in before if n in after]
-    return found, apart
+        doses += [(before[n]["mean_dose_gy"], after[n]["mean_dose_gy"]) for n in before if n in after]
+    return doses, apart
 
 
 def _spreads(lines: list[Line]) -> list[dict[str, Any]]:
@@ -155,10 +167,28 @@ def _spreads(lines: list[Line]) -> list[dict[str, Any]]:
     return rows
 
 
-def _common_warnings(lines: list[Line]) -> list[tuple[str, int]]:
-    """The first words of warnings without their numbers, and in how many cases they stand."""
-    counts: dict[str, int] = defaultdict(int)
+@dataclass(frozen=True)
+class CommonWarning:
+    """A kind of warning, its sentence in the first case that has it, and how many cases have it."""
+
+    code: str
+    sentence: str
+    cases: int
+
+
+def common_warnings(lines: list[Line]) -> list[CommonWarning]:
+    """The kinds of warnings that most cases have, at most twelve."""
+    first: dict[str, Remark] = {}
+    cases: dict[str, int] = defaultdict(int)
     for line in lines:
-        for words in {" ".join(re.sub(r"\d[\d.,]*", "…", w).split()[:20]) for w in line.warnings}:
-            counts[words] += 1
-    return sorted(counts.items(), key=lambda item: -item[1])[:12]
+        own = {_kind(one): one for one in reversed(line.warnings)}
+        for kind, remark in own.items():
+            first.setdefault(kind, remark)
+            cases[kind] += 1
+    kinds = sorted(cases, key=lambda kind: -cases[kind])[:MOST_KINDS]
+    return [CommonWarning(first[kind].code, first[kind].sentence, cases[kind]) for kind in kinds]
+
+
+def _kind(remark: Remark) -> str:
+    """The code; of a result that states none (schema 1) the sentence."""
+    return remark.sentence if remark.code == UNCLASSIFIED else remark.code

@@ -1,4 +1,4 @@
-"""What the cases of a cohort found, as tables: a row a case and region, the failures, the DVHs. One case in memory at a time.
+"""What the cases of a cohort gave, as tables: a row per case and region, the failures, the DVHs. One case in memory at a time.
 
 Each table replaces the earlier one when it is whole. Parquet needs pyarrow; without it there is CSV only.
 """
@@ -6,11 +6,15 @@ Each table replaces the earlier one when it is whole. Parquet needs pyarrow; wit
 from __future__ import annotations
 
 import csv
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.io.results.content import messages_of
-from voxeldose.jobs.cohort.store import Store, facts_of, read_json, read_plan, replacing
+from voxeldose.io.results.new_folder import replacing
+from voxeldose.jobs.cohort.store import Store, facts_of, read_json, read_plan
+from voxeldose.jobs.cohort.summary import write_page
+from voxeldose.model.assessment import RoiNumbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,8 +64,6 @@ def columns() -> dict[str, type]:
 
 def write_all(out: str, identifiers: bool) -> bool:
     """Write every table and the page; whether Parquet was among them."""
-    from voxeldose.jobs.cohort.summary import write_page
-
     with_parquet = write_rows(out)
     if with_parquet:
         _write_dvh(Store(Path(out)))
@@ -99,7 +101,7 @@ def write_rows(out: str) -> bool:
 
 
 def case_rows(entry: Entry, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The rows of one case: one a region, or one that says that it failed."""
+    """The rows of one case: one per region, or one that says that it failed."""
     head: dict[str, Any] = {"row": entry.row, "case": entry.name, "pair": entry.pair or None}
     if "failure" in facts:
         yield head | {"status": "failed", "message": facts["failure"]["message"]}
@@ -143,12 +145,8 @@ def _rows(store: Store) -> Iterator[dict[str, Any]]:
 
 def _metrics() -> dict[str, type]:
     """Numbers of a region, as ``assessment.json`` calls them."""
-    from dataclasses import fields
-
-    from voxeldose.model.assessment import RoiMetrics
-
     numbers = [
-        f.name for f in fields(RoiMetrics) if f.type in ("float", "float | None") and f.name != "outside_fraction"
+        f.name for f in fields(RoiNumbers) if f.type in ("float", "float | None") and f.name != "outside_fraction"
     ]
     return dict.fromkeys((*numbers, "outside_grid_fraction"), float)
 

@@ -1,4 +1,4 @@
-"""One case in a worker: is there a result to trust, else assess it as ``voxeldose assess`` does; says how it went.
+"""One case in a worker: use the result that is there if it can be trusted, else assess as ``voxeldose assess`` does.
 
 A task and its outcome are small tables of text and numbers: images and results stay in files.
 """
@@ -13,12 +13,12 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.dose.activity import image_nuclide
 from voxeldose.errors import VoxeldoseError
 from voxeldose.io.config.case import input_files
 from voxeldose.io.results.manifest import sha256
-from voxeldose.jobs.cohort.entry import Entry, configured
+from voxeldose.jobs.cohort.entry import Entry, build_case_file
 from voxeldose.jobs.cohort.store import Store
 from voxeldose.jobs.run_case import run_case
 
@@ -49,16 +49,16 @@ def run_task(task: dict[str, Any]) -> dict[str, Any]:
     """
     with _TURN, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what matters is in the results; libraries may quote headers
-        began = time.perf_counter()
+        started = time.perf_counter()
         try:
             outcome = _attempt(task)
         except VoxeldoseError as error:
-            outcome = _failed("refused", 3, str(error)) | _stop_if_full(error)
+            outcome = _failure("refused", 3, str(error)) | _stop_if_full(error)
         except MemoryError:
-            outcome = _failed("out of memory", 1, "more memory is needed than a worker may have; use fewer --workers")
+            outcome = _failure("out of memory", 1, "more memory is needed than a worker may have; use fewer --workers")
         except Exception as error:  # noqa: BLE001 - a fault in one case is a row, not the end
-            outcome = _failed("fault", 1, f"{type(error).__name__}: {error}") | _stop_if_full(error)
-        outcome["seconds"] = round(time.perf_counter() - began, 3)
+            outcome = _failure("fault", 1, f"{type(error).__name__}: {error}") | _stop_if_full(error)
+        outcome["seconds"] = round(time.perf_counter() - started, 3)
         return outcome
 
 
@@ -86,26 +86,26 @@ def is_trusted(config: CaseFile, folder: Path, *, report: bool = True) -> bool:
 def _attempt(task: dict[str, Any]) -> dict[str, Any]:
     entry, store = Entry(**task["entry"]), Store(Path(task["out"]))
     if task["version"] != __version__:
-        found = f"a worker has voxeldose {__version__}, the cohort is run by {task['version']}"
-        return _failed("fault", 1, found) | {"stop": f"{found}; install the same everywhere"}
+        reason = f"a worker has voxeldose {__version__}, the cohort is run by {task['version']}"
+        return _failure("fault", 1, reason) | {"stop": f"{reason}; install the same everywhere"}
     if not store.plan.is_file():
-        found = f"a worker does not see {store.out}"
-        return _failed("fault", 1, found) | {
-            "stop": f"{found}; --out and the images must lie where every worker sees them"
+        reason = f"a worker does not see {store.out}"
+        return _failure("fault", 1, reason) | {
+            "stop": f"{reason}; --out and the images must lie where every worker sees them"
         }
-    config = configured(entry)
+    config = build_case_file(entry)
     folder = store.case(entry.name)
     if is_trusted(config, folder, report=task["report"]):
-        made = json.loads((folder / "task.json").read_text("utf-8"))
-        return {"status": "done" if made["run"] == task["run"] else "kept"}
-    began, cpu = time.perf_counter(), time.process_time()
+        facts = json.loads((folder / "task.json").read_text("utf-8"))
+        return {"status": "done" if facts["run"] == task["run"] else "kept"}
+    started, cpu = time.perf_counter(), time.process_time()
     _forget_peak_memory()
     with store.staged(entry.name) as staged:
         result = run_case(config, staged, report=task["report"])
         facts = {
             "schema": "voxeldose/task/1",
             "run": task["run"],
-            "seconds": round(time.perf_counter() - began, 3),
+            "seconds": round(time.perf_counter() - started, 3),
             "cpu_seconds": round(time.process_time() - cpu, 3),
             "peak_memory_mb": _peak_memory_mb(),
             "image_nuclide": image_nuclide(result.case),
@@ -114,7 +114,7 @@ def _attempt(task: dict[str, Any]) -> dict[str, Any]:
     return {"status": "done"}
 
 
-def _failed(kind: str, code: int, message: str) -> dict[str, Any]:
+def _failure(kind: str, code: int, message: str) -> dict[str, Any]:
     return {"status": "failed", "exit_class": kind, "exit_code": code, "message": " ".join(message.split())}
 
 
@@ -128,7 +128,7 @@ def _stop_if_full(error: BaseException | None) -> dict[str, str]:
 
 
 def _forget_peak_memory() -> None:
-    """Let the peak begin anew (Linux; see proc_pid_clear_refs(5)); elsewhere it is that of the worker so far."""
+    """Reset the peak (Linux; see proc_pid_clear_refs(5)); elsewhere it is that of the worker so far."""
     try:
         Path("/proc/self/clear_refs").write_text("5", "ascii")
     except OSError:

@@ -1,7 +1,7 @@
-"""Plain processes that work off tasks, one at a time each; one that dies takes no other with it.
+"""Plain processes that run tasks, one at a time each; one that dies takes no other with it.
 
 Every worker is a process of its own on a pipe of its own, so that the task a killed one had is known, and its exit
-code. (``concurrent.futures`` ends all its workers when one dies, and tells neither.) Nothing heavy is imported here: threads are
+code. (``concurrent.futures`` ends all its workers when one dies, and reports neither.) Nothing heavy is imported here: threads are
 set in a worker before the libraries that read them.
 """
 
@@ -59,16 +59,16 @@ class Died:
     again: bool = True
 
 
-class Lost(Exception):  # noqa: N818 - a thing that happened
-    """There is nobody left to work: the scheduler is gone, or the workers cannot run this."""
+class Lost(Exception):  # noqa: N818 - an event, not a mistake
+    """No worker is left: the scheduler is gone, or the workers cannot run this."""
 
 
 class Workers(Protocol):
-    """What the driver asks of whoever works; ``end_with_us`` says whether nobody is at work after ``close``."""
+    """What the driver needs of workers; ``end_with_us`` says whether no task is running after ``close``."""
 
     end_with_us: bool
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many more tasks can be taken now."""
 
     def start(self, task: dict[str, Any]) -> None:
@@ -78,7 +78,7 @@ class Workers(Protocol):
         """Tasks that have ended since the last call, with what became of each; waits for the first one at most so long."""
 
     def close(self) -> None:
-        """End, whatever is at work."""
+        """End, whatever is running."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,7 @@ class Processes:
         self._share = share
         self._workers: list[_Worker] = []
 
-    def room(self) -> int:
+    def free_slots(self) -> int:
         """How many more tasks can be taken now."""
         return self._share.workers - sum(w.task is not None for w in self._workers)
 
@@ -142,7 +142,7 @@ class Processes:
         worker = next((w for w in self._workers if w.task is None and w.process.is_alive()), None)
         if worker is None:
             self._workers = [w for w in self._workers if w.task is not None]
-            worker = self._spawned()
+            worker = self._spawn()
         worker.task = task
         try:
             worker.pipe.send(task)
@@ -160,7 +160,9 @@ class Processes:
             try:
                 outcome: dict[str, Any] | Died = worker.pipe.recv()
             except (EOFError, OSError):
-                outcome = Died(f"the worker process ended in the middle of it ({_how(_exit_code(worker.process))})")
+                outcome = Died(
+                    f"the worker process ended in the middle of it ({_describe_exit(_exit_code(worker.process))})"
+                )
                 self._workers.remove(worker)
                 worker.pipe.close()
             worker.task = None
@@ -177,7 +179,7 @@ class Processes:
             worker.process.join()
         self._workers = []
 
-    def _spawned(self) -> _Worker:
+    def _spawn(self) -> _Worker:
         context = get_context("spawn")
         here, there = context.Pipe()
         process = context.Process(target=_serve, args=(there, self._share), name="voxeldose-worker", daemon=True)
@@ -188,8 +190,8 @@ class Processes:
         return worker
 
 
-def in_a_process(work: Callable[..., Any], *words: Any) -> Any:
-    """What ``work`` returns, made in a process of its own, whose libraries and memory go with it.
+def in_a_process(work: Callable[..., Any], *arguments: Any) -> Any:
+    """What ``work`` returns, run in a process of its own, whose libraries and memory go with it.
 
     Raises
     ------
@@ -198,14 +200,14 @@ def in_a_process(work: Callable[..., Any], *words: Any) -> Any:
     """
     with ProcessPoolExecutor(1, get_context("spawn"), _prepare, (Share(1, 1, None),)) as pool:
         try:
-            return pool.submit(work, *words).result()
+            return pool.submit(work, *arguments).result()
         except BrokenProcessPool as error:
             msg = "the process that writes the tables was killed"
             raise Lost(msg) from error
 
 
 def run_in_dask_worker(task: dict[str, Any]) -> dict[str, Any]:
-    """One case in a worker of Dask, with as many threads as that worker has where nobody has said otherwise."""
+    """One case in a worker of Dask, with as many threads as that worker has unless the environment says otherwise."""
     from distributed import get_worker
 
     for name, threads in thread_environment(get_worker().state.nthreads).items():
@@ -229,7 +231,7 @@ def _serve(pipe: Connection, share: Share) -> None:
 
 
 def _prepare(share: Share) -> None:
-    """Ctrl-C is the driver's affair; threads and memory are this worker's share; without the driver there is nothing to do."""
+    """Leave Ctrl-C to the driver, keep to this worker's share of threads and memory, and end with the driver."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.environ.update(thread_environment(share.threads))
     threading.Thread(target=_end_with_parent, daemon=True).start()
@@ -258,7 +260,7 @@ def _exit_code(process: BaseProcess) -> int | None:
     return process.exitcode
 
 
-def _how(exitcode: int | None) -> str:
+def _describe_exit(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         name = signal.Signals(-exitcode).name
         return f"{name}; often the system's answer to too little memory" if name == "SIGKILL" else name

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from voxeldose.dose.limits import beside
+from voxeldose.dose.limits import compare_means
 from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
 from voxeldose.model.case import require_bilirubin
@@ -297,7 +297,7 @@ def _thresholds(plan: Plan, setting: PlanSetting, method: str | None) -> tuple[T
         by_voxels = result.thresholds
         if any(t.metric == "mean_dose_gy" and result.rois[t.roi].role == "lung" for t in by_voxels):
             return by_voxels
-        return by_voxels + beside({"lung": plan.lung_gy}, setting.microspheres, limits)
+        return by_voxels + compare_means({"lung": plan.lung_gy}, setting.microspheres, limits)
     doses = {
         "tumor": min(plan.tumor_gy.values(), default=None),
         "normal_liver": plan.whole_normal_gy if plan.whole_normal_gy is not None else plan.normal_gy,
@@ -305,4 +305,4 @@ def _thresholds(plan: Plan, setting: PlanSetting, method: str | None) -> tuple[T
         "perfused": plan.perfused_gy,
         "lung": plan.lung_gy,
     }
-    return beside(doses, setting.microspheres, limits, method=method or "", bilirubin_mg_per_dl=bilirubin)
+    return compare_means(doses, setting.microspheres, limits, method=method or "", bilirubin_mg_per_dl=bilirubin)

@@ -6,31 +6,6 @@ with a shunt by SPECT (planar views see 3 to 8 percentage points more) or a lung
 thing, and every answer that mixes them says so.
 """
 
-from voxeldose.planning.lungs.dose import (
-    CUMULATIVE_LIMIT_GY,
-    LIMIT_GY,
-    LIMIT_SOURCE,
-    LungDose,
-    LungLimit,
-    LungMass,
-    lung_dose,
-)
-from voxeldose.planning.lungs.planar import Views, planar_shunt
-from voxeldose.planning.lungs.shunt import LungShunt, counted_shunt
-from voxeldose.planning.lungs.spect import lung_mass, spect_shunt
+import lazy_loader
 
-__all__ = [
-    "CUMULATIVE_LIMIT_GY",
-    "LIMIT_GY",
-    "LIMIT_SOURCE",
-    "LungDose",
-    "LungLimit",
-    "LungMass",
-    "LungShunt",
-    "Views",
-    "counted_shunt",
-    "lung_dose",
-    "lung_mass",
-    "planar_shunt",
-    "spect_shunt",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,8 +1,7 @@
-"""What every page is made from: its templates, scripts and styles, and pictures that lie within it."""
+"""What every page is made from: its templates, scripts and styles."""
 
 from __future__ import annotations
 
-import base64
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ if TYPE_CHECKING:
 
     from jinja2 import Template
 
-__all__ = ["data_uri", "page_template", "text_of"]
+__all__ = ["page_template", "text_of"]
 
 
 def page_template(name: str, **filters: Callable[..., str]) -> Template:
@@ -31,10 +30,5 @@ def page_template(name: str, **filters: Callable[..., str]) -> Template:
 
 
 def text_of(name: str) -> str:
-    """A script or style as it stands in this room."""
+    """A script or style of this folder."""
     return resources.files(__name__).joinpath(name).read_text("utf-8")
-
-
-def data_uri(content: bytes, mime: str) -> str:
-    """An address that holds the content itself, so that a page needs no other file."""
-    return f"data:{mime};base64,{base64.b64encode(content).decode('ascii')}"

@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from remarks import refusal
 
 from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.engines.rays.transport import RayTransport
@@ -271,12 +272,12 @@ def test_sheared_activity_and_other_frames_are_refused():
     affine = GRID.affine_lps_mm.copy()
     affine[:3, 0] += 0.3 * affine[:3, 2]
     sheared = Grid(GRID.shape, affine)
-    with pytest.raises(GeometryError, match="sheared"):
+    with pytest.raises(GeometryError, check=refusal("grid-sheared")):
         engine().dose(blob(sheared), density_map(1.0, sheared))
     here, elsewhere = Grid(GRID.shape, GRID.affine_lps_mm, "1.2"), Grid(GRID.shape, GRID.affine_lps_mm, "1.3")
-    with pytest.raises(GeometryError, match="frames of reference"):
+    with pytest.raises(GeometryError, check=refusal("frame-differs")):
         engine().dose(blob(here), density_map(1.0, elsewhere))
-    with pytest.raises(GeometryError, match="frames of reference"):
+    with pytest.raises(GeometryError, check=refusal("frame-differs")):
         engine().dose(blob(here), 1.0, elsewhere)
 
 
@@ -390,9 +391,9 @@ def test_a_sheared_dose_grid_keeps_the_energy():
 def test_what_is_no_number_or_no_matter_is_refused():
     values = np.ones(GRID.shape)
     values[1, 2, 3] = np.nan
-    with pytest.raises(QuantityError, match="not finite"):
+    with pytest.raises(QuantityError, check=refusal("value-not-finite")):
         engine().dose(decay_map(values), 1.0)
-    with pytest.raises(QuantityError, match="not finite"):
+    with pytest.raises(QuantityError, check=refusal("value-not-finite")):
         engine().dose(blob(), DensityMap(values, GRID))
     with pytest.raises(QuantityError, match="kg/m³"):
         engine().dose(blob(), density_map(1050))
@@ -414,7 +415,7 @@ def test_the_report_says_what_was_done():
     for word in ("rays", "12 mm", "100 mm", "1.0122", KERNEL.source):
         assert word in said
     assert "counted as lost" in engine(rays=256).describe()
-    assert "256 rays a voxel" in engine(rays=256).describe()
+    assert "256 rays per voxel" in engine(rays=256).describe()
 
 
 def small_case():
@@ -435,9 +436,8 @@ def test_the_loop_without_compilation_gives_the_same_dose(tmp_path):
         f"np.save(sys.argv[1], runpy.run_path({__file__!r})['small_case']())\n"
     )  # fmt: skip
     path = tmp_path / "plain.npy"
-    subprocess.run(
-        [sys.executable, "-c", code, str(path)], check=True, env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, timeout=60
-    )
+    plain = {**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=plain, timeout=60)
     compiled = small_case()
     np.testing.assert_allclose(np.load(path), compiled, atol=1e-6 * np.abs(compiled).max())  # float32 storage
 
@@ -460,7 +460,7 @@ def test_where_density_is_even_within_reach_the_exact_kernel_takes_the_place_of_
     deep = slice(0, 21)  # lung from slice 30 on; rays go 4 voxels and come 4 voxels far
     np.testing.assert_allclose(dose[deep], exact[deep], rtol=2e-6)
     rays = engine(rays=16384).dose(decays, density).gy
-    assert np.abs(dose - rays).max() < 5e-3 * rays.max()  # of 1024 rays a voxel, by the lung
+    assert np.abs(dose - rays).max() < 5e-3 * rays.max()  # of 1024 rays per voxel, by the lung
 
 
 def test_even_surroundings_with_noise_give_the_dose_of_rays_and_keep_the_energy():

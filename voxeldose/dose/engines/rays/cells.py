@@ -98,7 +98,7 @@ def energy_from_cells(
     lattice : Grid
         Any, sheared ones too.
     tau : ndarray, lattice.shape
-        Water-equivalent length a mm; :data:`END` where there is nothing.
+        Water-equivalent mm per mm; :data:`END` where there is nothing.
     rays : int, optional
         Rays from each part of a cell, a power of two. Without it by the part's size, more if there are few.
     threads : int, optional
@@ -108,7 +108,7 @@ def energy_from_cells(
     -------
     ndarray, lattice.shape
     """
-    from voxeldose._compiled.rays import spread_from_cells
+    from voxeldose._compiled.rays import trace_from_cells
 
     matrix, offset = cells.grid.to_index_of(lattice)
     parts = _parts(cells.grid, lattice)
@@ -131,7 +131,7 @@ def energy_from_cells(
         first = max(0, int(middle[:, 0].min()) - int(reach[0])) * plane
         last = min(closed.shape[0], int(middle[:, 0].max()) + int(reach[0]) + 2) * plane
         window = np.zeros(last - first)
-        spread_from_cells(middle, amounts[part], start, speed, ends, closed, limits, table, window, first)
+        trace_from_cells(middle, amounts[part], start, speed, ends, closed, limits, table, window, first)
         return first, window
 
     total = np.zeros(closed.size)
@@ -163,7 +163,7 @@ def _split(cells: Cells, parts: Integers) -> tuple[Doubles, Doubles]:
 
 
 def _lines(points: Doubles, spacing_mm: Doubles, matrix: Doubles) -> tuple[Doubles, Doubles, Doubles]:
-    """``start``, ``speed`` and ``ends`` of :func:`voxeldose._compiled.rays.spread_from_cells`."""
+    """``start``, ``speed`` and ``ends`` of :func:`voxeldose._compiled.rays.trace_from_cells`."""
     cosine, azimuth, start = points[:, 0], points[:, 1] * (math.pi / 2), points[:, 2:] - 0.5
     sine = np.sqrt(1 - cosine**2)
     speed = np.stack((cosine, sine * np.cos(azimuth), sine * np.sin(azimuth)), axis=1) / spacing_mm

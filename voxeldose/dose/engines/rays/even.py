@@ -151,13 +151,13 @@ def even_surroundings(
 def _within(extreme: np.ufunc, values: Reals, steps: Sequence[int]) -> Reals:
     """Extreme over the box of so many voxels to either side along each axis."""
     for axis, reach in enumerate(steps):
-        found = np.moveaxis(values, axis, 0)
+        extremes = np.moveaxis(values, axis, 0)
         have = 0  # voxels to either side that are in already
         while have < reach:
             step = min(2 * have + 1, reach - have)
-            grown = found.copy()
-            extreme(grown[:-step], found[step:], out=grown[:-step])
-            extreme(grown[step:], found[:-step], out=grown[step:])
-            found, have = grown, have + step
-        values = np.moveaxis(found, 0, axis)
+            grown = extremes.copy()
+            extreme(grown[:-step], extremes[step:], out=grown[:-step])
+            extreme(grown[step:], extremes[:-step], out=grown[step:])
+            extremes, have = grown, have + step
+        values = np.moveaxis(extremes, 0, axis)
     return values

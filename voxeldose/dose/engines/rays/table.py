@@ -38,7 +38,7 @@ LUNG_G_PER_ML, SOFT_TISSUE_G_PER_ML = 0.26, 1.05
 #: Rays end after this length, even in air.
 LONGEST_RAY_MM = 60.0
 
-#: Water-equivalent mm a mm of what ends a ray: the layer around the grid, and voxels without density.
+#: Water-equivalent mm per mm of what ends a ray: the layer around the grid, and voxels without density.
 END = 1e9
 
 #: Digital shift of the Sobol points: one of the best of several thousand in giving the exact energies across a plane and
@@ -48,11 +48,11 @@ _SHIFT, _SHIFT_BITS = (56092, 48850, 18532, 49035, 36444), 16
 #: Weights of the rays: layers are fitted down to this part of the dose deep in the source, with this ridge.
 _FITTED_DOSE, _RIDGE = 0.003, 0.01
 
-#: Rays a voxel, from this voxel size in mm on (cube root of the volume). Too few leave the first layers of lung beside a
+#: Rays per voxel, from this voxel size in mm on (cube root of the volume). Too few leave the first layers of lung next to a
 #: liver several per cent wrong while the liver looks fine; benchmarks/bench_density.py has the errors.
 _RAYS = ((2.5, 1024), (1.0, 512), (0.0, 256))
 
-#: Table of the energy within a radius: steps a mm.
+#: Table of the energy within a radius: steps per mm.
 STEPS_PER_MM = 100
 
 
@@ -169,7 +169,7 @@ def shares(kernel: PointKernel, spacing_mm: Doubles, table: Doubles, lines: Line
 
     A few rays give the layers some mm into a lung several per cent too little or too much, the same all along its
     surface, and a hot voxel one per cent. The least change of equal parts (ridge regression) is taken that brings these
-    to their exact values: each layer of soft tissue or lung beside a half-space with activity of either, across each
+    to their exact values: each layer of soft tissue or lung next to a half-space with activity of either, across each
     axis, and in soft tissue the source voxel and its neighbours.
 
     A flat source of depth ``s`` sends ``∫ dF(r) max(0, 1 - (s + T)/r) / 2`` beyond a further ``T`` (all in mm of water),
@@ -184,20 +184,20 @@ def shares(kernel: PointKernel, spacing_mm: Doubles, table: Doubles, lines: Line
             planes = np.arange(1, math.ceil(DEFAULT_REACH_MM / (source * spacing)) + 2)[:, None]
             border = source * ((planes - lines.start[:, axis]) / lines.speed[:, axis] - lines.leaving)
             across = target / lines.speed[:, axis]
-            left = _averaged(table, border, source * lines.chord)
+            left = _average(table, border, source * lines.chord)
             above = float((share * radius**2).sum())
             for layer in itertools.count(1):
                 below = float((share * np.maximum(radius - layer * target * spacing, 0) ** 2).sum())
                 exact = 2 * (above - below) / (source * spacing)  # both ways: the octants are folded into one
                 if exact < 2 * _FITTED_DOSE * target / source:
                     break
-                further = _averaged(table, border + layer * across, source * lines.chord)
+                further = _average(table, border + layer * across, source * lines.chord)
                 rows.append((further - left).sum(axis=0) / exact)
                 known.append(1.0)
                 left, above = further, below
     tau = SOFT_TISSUE_G_PER_ML
     path = np.concatenate((np.zeros((number, 1)), np.cumsum(lines.length * tau, axis=1)), axis=1)
-    energy = np.diff(_averaged(table, path, tau * lines.chord[:, None]), axis=1, prepend=0.0)
+    energy = np.diff(_average(table, path, tau * lines.chord[:, None]), axis=1, prepend=0.0)
     voxel = np.concatenate((np.zeros((number, 1, 3), np.int64), lines.steps), axis=1)
     exact_kernel = voxelise(
         kernel, (float(spacing_mm[0]), float(spacing_mm[1]), float(spacing_mm[2])), density_g_per_ml=tau
@@ -215,7 +215,7 @@ def shares(kernel: PointKernel, spacing_mm: Doubles, table: Doubles, lines: Line
     return np.asarray(np.round(weights / weights.sum(), 12) / 8)
 
 
-def _averaged(table: Doubles, path: Doubles, chord: Doubles) -> Doubles:
+def _average(table: Doubles, path: Doubles, chord: Doubles) -> Doubles:
     """Energy left on a path beyond the source voxel, starts averaged along the chord: ``H`` of ``_compiled.rays``."""
     near, far = (np.interp(p * STEPS_PER_MM, np.arange(table.shape[1]), table[1]) for p in (path, path + chord))
     short = np.interp((path + chord / 2) * STEPS_PER_MM, np.arange(table.shape[1]), table[0])

@@ -1,6 +1,6 @@
 """Decays and a density image to dose: straight rays on the water-equivalent path.
 
-A kernel for a uniform medium is tens of per cent wrong beside a lung, and dividing it by the local density is worse.
+A kernel for a uniform medium is tens of per cent wrong next to a lung, and dividing it by the local density is worse.
 Here each voxel's energy is carried along straight rays and spent by the mass it crosses.
 """
 
@@ -58,7 +58,7 @@ SOFT_TISSUE_RANGE: Final = 1.0122
 _FEWEST_RAYS, _MOST_RAYS = 64, 1 << 16
 
 #: Voxels with less than this part of the activity of the voxel that an average decay comes from take fewer rays, and see the
-#: density on the dose grid: what that does to the dose (a few per cent of their own, beside a lung) is 0.1 % of what is
+#: density on the dose grid: what that does to the dose (a few per cent of their own, next to a lung) is 0.1 % of what is
 #: there. Normal liver is above it up to a T/N of 30.
 _WEAK, _WEAK_RAYS = 0.04, 256
 
@@ -99,7 +99,7 @@ class RayTransport:
     kernel : PointKernel
         Of water. It keeps its shape and takes the energy per decay of the run's constants.
     rays : int, optional
-        Rays a voxel, a power of two. Without it 1024 from a voxel size of 2.5 mm on (cube root of the volume),
+        Rays per voxel, a power of two. Without it 1024 from a voxel size of 2.5 mm on (cube root of the volume),
         512 from 1 mm on, 256 below and for voxels that hold next to nothing (noise, the tails of blur). Where the density
         image is finer than the voxel, from each of the parts in which rays see it.
     soft_tissue_range : float
@@ -137,7 +137,7 @@ class RayTransport:
         rays = (
             "256 to 1024 rays from each voxel, or part of one with its own density, by its size; fewest from next to no activity"
             if self.rays is None
-            else f"{self.rays} rays a voxel"
+            else f"{self.rays} rays per voxel"
         )
         tail = (
             f"bremsstrahlung from there to {self.tail_mm:g} mm added as in water"
@@ -206,7 +206,7 @@ class RayTransport:
         voxel_l = grid.voxel_volume_ml * 1e-3
         gy = np.zeros(grid.shape, np.float32)
         uniform = _uniform(rho) if isinstance(density, DensityMap) else density
-        if uniform is not None and self.soft_tissue_range != 1:  # tells nothing of tissue
+        if uniform is not None and self.soft_tissue_range != 1:  # says nothing of tissue
             return replace(self, soft_tissue_range=1.0).dose(decays, uniform, grid)
         if grid.matches(decays.grid) and uniform is not None:
             gy[:] = Convolution(self.kernel).dose(decays, uniform).gy
@@ -220,7 +220,7 @@ class RayTransport:
         emitted = decays.total() * joule
         kept = float(np.einsum("kji,kji->", gy, np.broadcast_to(rho, gy.shape), dtype=np.float64)) * voxel_l
         lost = 1 - kept / emitted if emitted else 0.0
-        gy.setflags(write=False)  # else DoseMap would copy it
+        gy.setflags(write=False)  # otherwise DoseMap would copy it
         return DoseMap(gy, grid, method=self.describe(), energy_lost_fraction=lost)
 
     def _range_factor(self, rho: Doubles) -> Doubles:
@@ -228,7 +228,7 @@ class RayTransport:
         return np.asarray(np.interp(np.log(np.maximum(rho, 1e-6)), known, [1.0, self.soft_tissue_range]))
 
     def _tau(self, rho: Reals) -> Doubles:
-        """Water-equivalent mm a mm."""
+        """Water-equivalent mm per mm."""
         dense = np.asarray(rho, np.float64)
         return np.where(dense > 0, dense / self._range_factor(dense), END)
 
@@ -238,7 +238,7 @@ class RayTransport:
         """Energy in voxels of ``grid`` in units of the energy of one decay, and the part of ``grid`` that it fills."""
         around = lattice_around(cells, grid)
         parts = _parts_of_a_voxel(grid, density)
-        fine = _seen(density, around, parts)
+        fine = _density_for_rays(density, around, parts)
         energy = np.zeros(around.shape)
         size = np.abs(cells.amounts)
         little = _WEAK * float((size**2).sum() / size.sum())
@@ -249,8 +249,8 @@ class RayTransport:
         strong = np.ones(size.shape, bool) if self.rays is not None else size >= little
         if strong.any():
             energy += self._through(cells.some(strong), around, parts, fine, self.rays)
-        if not strong.all():  # noise all over an image would else cost minutes
-            coarse = _seen(density, around, (1, 1, 1))
+        if not strong.all():  # otherwise noise all over an image would cost minutes
+            coarse = _density_for_rays(density, around, (1, 1, 1))
             energy += self._through(cells.some(~strong), around, (1, 1, 1), coarse, _WEAK_RAYS)
         first = grid.first_voxel_of(around)
         low, high = np.maximum(first, 0), np.minimum(first + around.shape, grid.shape)
@@ -285,7 +285,7 @@ class RayTransport:
         densest = max(SOFT_TISSUE_G_PER_ML, float(tau[tau < END].max(initial=0)))
         table = energy_table(self.kernel, densest * float(np.linalg.norm(voxel_mm)))
         rows = bundles(self.kernel, voxel_mm, parts, rays or rays_for(voxel_mm / parts), table)
-        energy = _shared(sources, cells.amounts, tau, rows, table, self.threads)
+        energy = _trace_all(sources, cells.amounts, tau, rows, table, self.threads)
         return energy.reshape(tau.shape)[1:-1, 1:-1, 1:-1]
 
 
@@ -305,12 +305,12 @@ def _in_parts(around: Grid, parts: tuple[int, int, int]) -> Grid:
 
 
 def _blocks(around: Grid, parts: tuple[int, int, int]) -> list[int]:
-    """Shape in which the parts of each voxel lie on axes of their own."""
+    """Shape in which the parts of each voxel have axes of their own."""
     return [n for pair in zip(around.shape, parts, strict=True) for n in pair]
 
 
-def _seen(density: DensityMap | float, around: Grid, parts: tuple[int, int, int]) -> Reals:
-    """The density that rays see."""
+def _density_for_rays(density: DensityMap | float, around: Grid, parts: tuple[int, int, int]) -> Reals:
+    """The density that rays cross, on the parts of voxels."""
     lattice = _in_parts(around, parts)
     if isinstance(density, DensityMap):
         return onto(density, lattice).g_per_ml
@@ -348,11 +348,11 @@ def _require_usable(decays: DecayMap, density: DensityMap | float, grid: Grid) -
         raise QuantityError(msg, code="density-impossible", found=highest, needed_at_most=DENSEST_G_PER_ML)
 
 
-def _shared(
+def _trace_all(
     sources: Integers, amounts: Doubles, tau: Doubles, rays: list[Bundle], table: Doubles, threads: int | None
 ) -> Doubles:
     """Rays of all sources, in a fixed number of ranges that are added in order; ``sources`` are flat indices, rising."""
-    from voxeldose._compiled.rays import spread
+    from voxeldose._compiled.rays import trace_from_voxels
 
     flat, strides = tau.ravel(), np.array([tau.shape[1] * tau.shape[2], tau.shape[2], 1])
     rows = []
@@ -369,7 +369,7 @@ def _shared(
         window = np.zeros(min(flat.size, int(sources[some[-1]]) + reach + 1) - first)
         for at, row in rows:
             here = some[flat[sources[some] + at] < END]
-            spread(
+            trace_from_voxels(
                 *(sources[here] + at, amounts[here], flat, *row, table),
                 *(float(STEPS_PER_MM), DEFAULT_REACH_MM, window, first),
             )

@@ -1,0 +1,12 @@
+from .expressions import Derivation as Derivation
+from .expressions import Isocontour as Isocontour
+from .expressions import derive as derive
+from .isocontours import isocontour as isocontour
+from .margins import with_margin as with_margin
+from .register import RigidFound as RigidFound
+from .register import find_rigid as find_rigid
+from .register import similarity as similarity
+from .resample import moved_onto as moved_onto
+from .resample import occupancy_onto as occupancy_onto
+from .resample import onto as onto
+from .resample import roi_onto as roi_onto

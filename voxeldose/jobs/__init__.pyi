@@ -1,0 +1,11 @@
+from .cohort.run import preview_cohort as preview_cohort
+from .cohort.run import run_cohort as run_cohort
+from .compare import Comparison as Comparison
+from .compare import ComparisonOptions as ComparisonOptions
+from .compare import compare_folders as compare_folders
+from .open_case import Opened as Opened
+from .open_case import open_case as open_case
+from .replay import Replay as Replay
+from .replay import replay as replay
+from .run_case import predict_case as predict_case
+from .run_case import run_case as run_case

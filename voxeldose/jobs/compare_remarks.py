@@ -1,0 +1,64 @@
+"""What a comparison of results warns of and assumes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxeldose.model.remarks import Remark
+
+if TYPE_CHECKING:
+    from voxeldose.dose.comparison import GammaMap
+    from voxeldose.io.results.folder import StoredAssessment
+    from voxeldose.model.volume import DoseMap
+
+__all__ = ["collect_warnings", "gamma_remark"]
+
+#: Net activities or volumes further apart than this part of the first earn a warning.
+_APART = 0.05
+#: A warning if more than this part of the voxels with a tenth of the highest dose is not reached by a map.
+_MISSING = 0.001
+
+
+def collect_warnings(results: list[StoredAssessment], doses: list[DoseMap], names: list[str]) -> list[Remark]:
+    """How the results differ in ways that part of a difference may be due to; doses lie on the last one's grid."""
+    contents = [one.content for one in results]
+    remarks = []
+    for key, plural in (("engine", "dose engines"), ("calibration", "calibrations")):
+        values = [str(c["method"][key]) for c in contents]
+        if len(set(values)) > 1:
+            listed = "; ".join(values)
+            sentence = f"The {plural} differ ({listed}), so part of a difference may be the method's."
+            remarks.append(Remark(f"{key}s-differ", {key: listed}, sentence))
+    constants = [c["constants"]["name"] for c in contents]
+    if len(set(constants)) > 1:
+        listed = ", ".join(constants)
+        remarks.append(Remark("constants-differ", {"constants": listed}, f"The sets of constants differ ({listed})."))
+    net = [c["totals"]["net_mbq"] for c in contents]
+    if len(net) == 2 and None not in net and abs(net[1] / net[0] - 1) > _APART:
+        sentence = f"The net activities differ: {net[0]:.0f} and {net[1]:.0f} MBq; dose is proportional to them."
+        remarks.append(Remark("net-activities-differ", {"first_mbq": net[0], "second_mbq": net[1]}, sentence))
+    for name in names:
+        volumes = [c["rois"][name]["volume_ml"] for c in contents if name in c["rois"]]
+        if len(volumes) == 2 and abs(volumes[1] / volumes[0] - 1) > _APART:
+            first, second = volumes
+            sentence = f"ROI {name} has {first:.1f} mL in the first result and {second:.1f} mL in the second."
+            remarks.append(Remark("volumes-differ", {"roi": name, "first_ml": first, "second_ml": second}, sentence))
+    last = doses[-1]
+    for n, dose in enumerate(doses[:-1], 1):
+        missing = float(np.isnan(dose.gy[last.gy > 0.1 * last.gy.max()]).mean())
+        if missing > _MISSING:
+            sentence = (
+                f"Result {n} does not reach {missing:.1%} of the voxels with a tenth of the last one's highest dose."
+            )
+            remarks.append(Remark("dose-not-reached", {"result": n, "part_fraction": missing}, sentence))
+    return remarks
+
+
+def gamma_remark(gamma: GammaMap) -> Remark:
+    """What agrees by the gamma index, and which voxels count."""
+    criteria = gamma.criteria
+    numbers = {"dose_fraction": criteria.dose_fraction, "distance_mm": criteria.distance_mm, "local": criteria.is_local}
+    sentence = f"Gamma: {criteria}; reference is the second result, its voxels the ones counted."
+    return Remark("gamma-criteria", numbers, sentence)

@@ -1,0 +1,160 @@
+"""What a case file sets, as things of the model: administration, calibration, density, limits, grids, uncertainties."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from voxeldose.dose.density import hu_to_density
+from voxeldose.dose.limits import merged, published_limits
+from voxeldose.dose.uncertainty.inputs import Condition, Spread
+from voxeldose.dose.uncertainty.recovery import Recovery, fit_recovery
+from voxeldose.errors import InputError
+from voxeldose.io.config.hu_table import read_hu_table
+from voxeldose.io.config.limits import read_limits
+from voxeldose.io.images import read_density
+from voxeldose.model.administration import Administration, Assay, administration_from_assays
+from voxeldose.model.case import Absolute, Administered
+from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.radionuclide import y90_constants
+from voxeldose.model.tissue import default_sets, linear_quadratic_set
+
+if TYPE_CHECKING:
+    from voxeldose.io.config.case import AdministrationTable, CaseFile, RecoveryTable, UncertaintyTable
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.limits import Limit
+    from voxeldose.model.roi import RoiSet
+    from voxeldose.model.tissue import Radiobiology
+    from voxeldose.model.volume import CtImage, DensityMap
+
+__all__ = [
+    "build_administration",
+    "build_density",
+    "choose_calibration",
+    "choose_dose_grid",
+    "choose_limits",
+    "choose_tissues",
+    "input_uncertainties",
+]
+
+
+def build_administration(table: AdministrationTable, constants: str) -> Administration:
+    """What was given, with this set of constants; activities measured at other instants are decayed to the infusion."""
+    nuclide = y90_constants(constants)
+    if table.assayed_at is None and table.residual_at is None:
+        return Administration(
+            nuclide,
+            table.administered_mbq,
+            table.at,
+            table.residual_mbq,
+            table.lung_shunt_fraction,
+            table.device,
+        )
+    if table.at is None or table.administered_mbq is None:
+        msg = "administration: assayed_at and residual_at need administered_mbq and at (the infusion) too."
+        raise InputError(msg, code="key-missing")
+    assayed = administration_from_assays(
+        nuclide,
+        at=table.at,
+        vial=Assay(table.administered_mbq, table.assayed_at or table.at),
+        residual=Assay(table.residual_mbq, table.residual_at or table.at),
+        lung_shunt_fraction=table.lung_shunt_fraction,
+    )
+    return replace(assayed, device=table.device)
+
+
+def choose_calibration(config: CaseFile) -> Administered | Absolute:
+    """How the image becomes activity."""
+    if config.dose.calibration == "absolute":
+        return Absolute()
+    if config.administration.administered_mbq is None:
+        msg = (
+            'administration.administered_mbq is missing: calibration = "administered" scales the image to it. Give it '
+            '(--administered-mbq), or use calibration = "absolute" with an image in Bq/mL.'
+        )
+        raise InputError(msg, code="key-missing", key="administration.administered_mbq")
+    return Administered(config.dose.calibration_region)
+
+
+def build_density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
+    """One number, or a map from the CT or an image of its own."""
+    table = config.dose
+    if table.hu_table is not None and table.density != "ct":
+        msg = f"dose.hu_table is of use with density = 'ct' only, found density = {table.density!r}; change one."
+        raise InputError(msg, code="keys-contradict")
+    if table.density == "uniform":
+        return table.density_g_per_ml if table.density_g_per_ml is not None else DEFAULT_DENSITY_G_PER_ML
+    if table.density_g_per_ml is not None:
+        msg = f"dose.density = {table.density!r} and dose.density_g_per_ml contradict each other; keep one."
+        raise InputError(msg, code="keys-contradict")
+    if table.density != "ct":
+        return read_density(table.density)
+    if ct is None:
+        msg = "dose.density = 'ct' needs a CT; give [ct] path (--ct)."
+        raise InputError(msg, code="ct-missing")
+    if isinstance(table.hu_table, str):
+        return hu_to_density(ct, read_hu_table(table.hu_table))
+    return hu_to_density(ct, None if table.hu_table is None else [(hu, density) for hu, density in table.hu_table])
+
+
+def choose_dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activity: Grid) -> Grid | None:
+    """Where the dose is computed; ``None`` for the grid of the activity."""
+    choice = config.dose.grid
+    if choice == "activity":
+        return None
+    if choice == "rois":
+        if rois.grid is None:
+            msg = (
+                "dose.grid = 'rois' needs all regions on one and the same grid (that of a label map or SEG), and they have "
+                "none or several; give ct, activity or a spacing in mm."
+            )
+            raise InputError(msg, code="regions-without-one-grid")
+        return rois.grid
+    if choice != "ct":
+        return activity.with_spacing(float(choice))
+    if ct is None:
+        msg = "dose.grid = 'ct' needs a CT; give [ct] path (--ct)."
+        raise InputError(msg, code="ct-missing")
+    return ct.grid
+
+
+def choose_limits(config: CaseFile) -> tuple[Limit, ...] | None:
+    """The site's own limits in place of published ones of the same name, role and device; ``None`` without a file."""
+    if config.dose.thresholds is None:
+        return None
+    own, with_published = read_limits(Path(config.dose.thresholds))
+    return merged(published_limits() if with_published else (), own)
+
+
+def choose_tissues(config: CaseFile) -> dict[str, Radiobiology]:
+    """Role -> parameter set: the defaults, with those that the case names in their place."""
+    sets = default_sets()
+    for role, name in (("tumor", config.radiobiology.tumor), ("normal_liver", config.radiobiology.normal_liver)):
+        if name is not None:
+            chosen = linear_quadratic_set(name, role)
+            sets |= dict.fromkeys(chosen.roles, chosen)
+    return sets
+
+
+def input_uncertainties(table: UncertaintyTable) -> Spread:
+    """The standard uncertainties that a case states."""
+    given = table.model_dump(exclude={"recovery", "probabilities"}, exclude_none=True)
+    conditions = tuple(Condition.parse(words) for words in table.probabilities)
+    return Spread(**given, recovery=_recovery(table.recovery), conditions=conditions)
+
+
+def _recovery(table: RecoveryTable | None) -> Recovery | None:
+    if table is None:
+        return None
+    if table.spheres is not None:
+        if table.b_ml is not None or table.c is not None:
+            msg = "uncertainty.recovery: spheres and b_ml, c contradict each other; keep one."
+            raise InputError(msg, code="keys-contradict")
+        return fit_recovery(table.spheres, table.source or "fit to the spheres given")
+    if table.b_ml is None or table.c is None:
+        msg = "uncertainty.recovery needs b_ml and c of the curve, or spheres = [[mL, recovery, uncertainty], …]."
+        raise InputError(msg, code="key-missing", key="uncertainty.recovery")
+    off = table.correlation * table.b_sd_ml * table.c_sd
+    covariance = ((table.b_sd_ml**2, off), (off, table.c_sd**2))
+    return Recovery(table.b_ml, table.c, covariance, table.source or "given by the user")

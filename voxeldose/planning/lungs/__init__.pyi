@@ -1,0 +1,13 @@
+from .dose import CUMULATIVE_LIMIT_GY as CUMULATIVE_LIMIT_GY
+from .dose import LIMIT_GY as LIMIT_GY
+from .dose import LIMIT_SOURCE as LIMIT_SOURCE
+from .dose import LungDose as LungDose
+from .dose import LungLimit as LungLimit
+from .dose import LungMass as LungMass
+from .dose import lung_dose as lung_dose
+from .planar import Views as Views
+from .planar import planar_shunt as planar_shunt
+from .shunt import LungShunt as LungShunt
+from .shunt import counted_shunt as counted_shunt
+from .spect import lung_mass as lung_mass
+from .spect import spect_shunt as spect_shunt

@@ -19,8 +19,10 @@ from voxeldose.cli.card import card
 from voxeldose.cli.cohort import cohort
 from voxeldose.cli.compare import compare
 from voxeldose.cli.demo import demo
+from voxeldose.cli.dvh import dvh
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
+from voxeldose.cli.keys import keys, schema
 from voxeldose.cli.lung_shunt import lung_shunt
 from voxeldose.cli.options import with_numbers
 from voxeldose.cli.plan import plan
@@ -98,7 +100,7 @@ def main(debug: bool) -> None:
 
 
 #: Files to files, and answers before and beyond a treatment.
-_JOBS = (assess, cohort, compare, demo, inspect, kernel, replay)
+_JOBS = (assess, cohort, compare, demo, dvh, inspect, kernel, keys, replay, schema)
 _ANSWERS = (card, lung_shunt, plan, radiobiology, tn, uncertainty)
 for _command in (*_JOBS, *_ANSWERS):
     main.add_command(with_numbers(_command))

@@ -72,19 +72,10 @@ __all__ = ["assess"]
 )
 @click.option("--rtstruct", is_flag=True, default=None, help="Also rois.rtstruct.dcm: the ROIs as contours.")
 @click.option(
-    "--rtstruct-holes",
-    type=click.Choice(["keyhole", "xor"]),
-    help="Holes as keyholes (default), or as contours of their own, CLOSEDPLANAR_XOR.",
+    "--rtstruct-holes", type=click.Choice(["keyhole", "xor"]), help="How holes are written (default keyhole)."
 )
-@click.option(
-    "--rtplan", is_flag=True, default=None, help="Also rtplan.dcm: a plan without beams, for systems that demand one."
-)
-@click.option(
-    "--dose-on-ct",
-    is_flag=True,
-    default=None,
-    help="Also dose_on_ct.dcm: the dose on the CT's voxels, for display only.",
-)
+@click.option("--rtplan", is_flag=True, default=None, help="Also rtplan.dcm, for systems that take no dose without it.")
+@click.option("--dose-on-ct", is_flag=True, default=None, help="Also dose_on_ct.dcm, on the CT's voxels: for display.")
 @click.option("--bilirubin-mg-per-dl", type=float, help="Total, of the patient: decides limits that depend on it.")
 @click.option("--id", "case_id", help="A label for the results; never a patient identifier.")
 @click.option("--out", type=PATH, help="Results folder (default: CASE-results next to the case file).")

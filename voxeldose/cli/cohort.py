@@ -3,33 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-import signal
 import sys
-import threading
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from voxeldose.cli.options import PATH, as_record
+from voxeldose.cli.terminal import print_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from voxeldose.jobs.cohort.plan import Source
     from voxeldose.jobs.cohort.run import Counts
     from voxeldose.jobs.cohort.workers import Workers
 
 __all__ = ["cohort"]
-
-#: Seconds between two lines of a log that say where the run stands.
-LOG_EVERY_S = 30.0
-
-#: News that is worth a line of its own.
-_LOGGED = ("failed", "retried")
 
 
 @dataclass(frozen=True)
@@ -83,6 +73,7 @@ def cohort(source: Path, out: Path | None, flags: CohortFlags) -> None:
     a result.
     """
     from voxeldose.jobs.cohort.plan import Source
+    from voxeldose.jobs.cohort.progress import conclusion, preview_lines, stopping_by_signal
     from voxeldose.jobs.cohort.run import Options, run_cohort
     from voxeldose.jobs.cohort.schedulers import ON_THIS_MACHINE, open_workers
 
@@ -92,7 +83,9 @@ def cohort(source: Path, out: Path | None, flags: CohortFlags) -> None:
             raise click.UsageError(msg)
     wanted = Source(source, flags.template, flags.identifiers)
     if flags.plan_only:
-        _print_plan(wanted, out, report=not flags.no_report)
+        *cases, verdicts = preview_lines(wanted, out, report=not flags.no_report)
+        print_lines(cases)
+        click.echo(verdicts, err=True)
         return
     if out is None:
         msg = "give --out, the folder for the cohort."
@@ -105,61 +98,13 @@ def cohort(source: Path, out: Path | None, flags: CohortFlags) -> None:
         return opened.workers
 
     options = Options(resume=flags.resume, fail_fast=flags.fail_fast, report=not flags.no_report)
-    with _progress(flags.quiet) as report_progress, _stopping_by_signal():
+    with _progress(flags.quiet) as report_progress, stopping_by_signal():
         counts = run_cohort(wanted, out, start_workers, options, report_progress)
-    _conclude(counts, out)
-
-
-def _conclude(counts: Counts, out: Path) -> None:
-    """The last line, and the exit code: of a run that was stopped, or of which nothing came."""
-    from voxeldose.jobs.cohort.progress import outcome_line
-
-    click.echo(f"{outcome_line(counts)}: {out}")
-    if counts.without_parquet:
-        click.echo(
-            "Only CSV was written, and no table of DVHs: Parquet needs pip install 'voxeldose[cohort]'.", err=True
-        )
-    if counts.stopped is not None:
-        words = [w for w in sys.argv[1:] if w != "--resume"]
-        again = (
-            f"voxeldose {shlex.join(words)} --resume" if words[:1] == ["cohort"] else "the same command with --resume"
-        )
-        click.echo(f"voxeldose: stopped: {counts.stopped}. To go on: {again}", err=True)
-        raise click.exceptions.Exit(1)
-    if counts.total and counts.failed == counts.total:
-        click.echo("voxeldose: every case failed; failures.csv says why.", err=True)
-        raise click.exceptions.Exit(3 if counts.failed_codes == {3} else 1)
-
-
-def _print_plan(source: Source, out: Path | None, *, report: bool) -> None:
-    from collections import Counter
-
-    from voxeldose.jobs.cohort.run import preview_cohort
-
-    verdicts: Counter[str] = Counter()
-    for one in preview_cohort(source, out, report=report):
-        verdicts[one.verdict] += 1
-        click.echo(f"{one.row}\t{one.name}\t{one.verdict}\t{one.reason}")
-    parts = [f"{verdicts['run']} would run", f"{verdicts['refused']} would be refused"]
-    parts += [f"{verdicts['complete']} are complete"] if verdicts["complete"] else []
-    click.echo("; ".join(parts) + ".", err=True)
-
-
-@contextlib.contextmanager
-def _stopping_by_signal() -> Iterator[None]:
-    """A request to end (SIGTERM, as batch systems send) stops as cleanly as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
+    end = conclusion(counts, sys.argv[1:])
+    click.echo(f"{end.outcome}: {out}")
+    print_lines(end.notes, err=True)
+    if end.exit_code:
+        raise click.exceptions.Exit(end.exit_code)
 
 
 @contextlib.contextmanager
@@ -168,37 +113,21 @@ def _progress(quiet: bool) -> Iterator[Callable[[Counts], None]]:
     if quiet:
         yield lambda _: None
         return
+    from voxeldose.jobs.cohort.progress import CohortLog, is_logged, standing_line
+
     if not sys.stderr.isatty():
-        yield _Log()
+        log = CohortLog()
+        yield lambda counts: print_lines(log.lines(counts), err=True)
         return
     from rich.console import Console
-
-    from voxeldose.jobs.cohort.progress import standing_line
 
     console = Console(stderr=True)
     with console.status("starting") as status:
 
         def report_progress(counts: Counts) -> None:
-            status.update(
-                standing_line(counts) + (f"; {counts.news.sentence}" if counts.news.kind == "writing" else "")
-            )
-            if counts.news.kind in _LOGGED:
+            writing = f"; {counts.news.sentence}" if counts.news.kind == "writing" else ""
+            status.update(standing_line(counts) + writing)
+            if is_logged(counts):
                 console.print(counts.news.sentence, markup=False, highlight=False)
 
         yield report_progress
-
-
-class _Log:
-    """Plain lines."""
-
-    def __init__(self) -> None:
-        self._last_s = time.monotonic()
-
-    def __call__(self, counts: Counts) -> None:
-        from voxeldose.jobs.cohort.progress import standing_line
-
-        if counts.news.kind in _LOGGED:
-            click.echo(counts.news.sentence, err=True)
-        if time.monotonic() - self._last_s > LOG_EVERY_S or counts.news.kind == "writing":
-            self._last_s = time.monotonic()
-            click.echo(standing_line(counts), err=True)

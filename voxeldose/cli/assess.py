@@ -65,11 +65,7 @@ __all__ = ["assess"]
 @click.option("--samples", type=int, help="Monte Carlo samples of the uncertainty (default 500).")
 @click.option("--probability", multiple=True, metavar="CONDITION", help="Such as 'lesion_1.d95>=400'; may be repeated.")
 @click.option("--dose-bits", type=click.Choice(["16", "32"]), help="Bits per voxel of dose.dcm (default 16).")
-@click.option(
-    "--bed-dose",
-    type=click.Choice(["tumor", "liver"]),
-    help="Also bed.dcm and bed.nii.gz: BED of every voxel with this tissue's parameters.",
-)
+@click.option("--bed-dose", type=click.Choice(["tumor", "liver"]), help="Also bed.dcm and bed.nii.gz for this tissue.")
 @click.option("--rtstruct", is_flag=True, default=None, help="Also rois.rtstruct.dcm: the ROIs as contours.")
 @click.option(
     "--rtstruct-holes", type=click.Choice(["keyhole", "xor"]), help="How holes are written (default keyhole)."

@@ -192,13 +192,11 @@ class OutputTable(_Table):
     rtstruct: bool = False
     """Also write `rois.rtstruct.dcm`: the regions as contours."""
     rtstruct_holes: Literal["keyhole", "xor"] = "keyhole"
-    """Holes in `rois.rtstruct.dcm`: `keyhole` joins them to the outline by a channel of no width, which every reader fills
-    right; `xor` writes them as contours of their own, as CLOSEDPLANAR_XOR."""
+    """Holes: `keyhole` joins them to the outline by a channel of no width, `xor` writes CLOSEDPLANAR_XOR contours."""
     rtplan: bool = False
     """Also write `rtplan.dcm`: a plan without beams, for systems that import a dose only with its plan."""
     dose_on_ct: bool = False
-    """Also write `dose_on_ct.dcm`: the dose interpolated at the CT's voxel centres, for viewers that cannot overlay another
-    grid; for display, not for numbers."""
+    """Also write `dose_on_ct.dcm`: the dose interpolated at the CT's voxel centres, for viewers, not for numbers."""
 
 
 class RadiobiologyTable(_Table):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from voxeldose.dose.activity import image_nuclide
 from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.dose.regions import OUTSIDE_WARNING, regions_on
 from voxeldose.errors import GeometryError, InputError, VoxeldoseError
@@ -15,13 +16,14 @@ from voxeldose.geometry.contours import CONTOUR_LEVEL
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.io.config.case import OutputTable
 from voxeldose.io.dicom.header import count
-from voxeldose.io.dicom.new_object import StudyReference
+from voxeldose.io.dicom.new_object import SeriesKind, StudyReference
 from voxeldose.io.dicom.rtdose import StructureDvhs, write_display_dose, write_rtdose
 from voxeldose.io.dicom.rtplan import write_rtplan
 from voxeldose.io.dicom.rtstruct import structure_set_of, write_rtstruct
 from voxeldose.io.dicom.seg import write_seg
 from voxeldose.io.dicom.sr import write_sr
 from voxeldose.io.images import is_plain_file
+from voxeldose.model.radionuclide import TC99M
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import RoiSet
 
@@ -33,12 +35,21 @@ if TYPE_CHECKING:
     from voxeldose.io.dicom.rtstruct import StructureSet
     from voxeldose.io.images import ImageRead
     from voxeldose.model.assessment import Assessment
+    from voxeldose.model.case import Case
     from voxeldose.model.grid import Grid
     from voxeldose.model.rigid import Registration
     from voxeldose.model.roi import Roi
     from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DoseMap
 
-__all__ = ["DicomSource", "bed_map", "dicom_source", "require_dicom_for", "structure_set_of_case", "write_dicom"]
+__all__ = [
+    "DicomSource",
+    "bed_map",
+    "dicom_source",
+    "require_dicom_for",
+    "series_kind",
+    "structure_set_of_case",
+    "write_dicom",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +80,31 @@ class DicomSource:
     def reference(self) -> StudyReference | None:
         """What gives patient, study and frame of reference: the CT, or the activity series without one."""
         return self.ct or self.activity
+
+    def of_kind(self, kind: SeriesKind) -> DicomSource:
+        """The same series, for results of one kind."""
+        activity, ct = (s and replace(s, kind=kind) for s in (self.activity, self.ct))
+        return replace(self, activity=activity, ct=ct)
+
+
+def series_kind(case: Case, modality: str) -> SeriesKind:
+    """Whether the results of a case are predicted or delivered, by the nuclide in the image; nothing if that is not known.
+
+    Parameters
+    ----------
+    case : Case
+        As assessed.
+    modality : str
+        Of the activity image, ``PT`` or ``NM``; empty if it was not DICOM.
+    """
+    nuclide = image_nuclide(case)
+    if nuclide is None:
+        return SeriesKind()
+    image = {"PT": " PET", "NM": " SPECT"}.get(modality, " image")
+    if nuclide == case.administration.radionuclide.name:
+        return SeriesKind(f"DELIVERED ({nuclide}{image})", 900)
+    particles = " MAA" if nuclide == TC99M.name else ""
+    return SeriesKind(f"PREDICTED ({nuclide}{particles}{image})", 800)
 
 
 def dicom_source(
@@ -149,6 +185,7 @@ def write_dicom(
         Why SEG and SR, or regions of the structure set, were left out; the dose is then still written.
     """
     wanted = wanted or OutputTable()
+    source = source.of_kind(series_kind(result.case, source.modality))
     reference = source.reference
     if reference is None:
         return ()

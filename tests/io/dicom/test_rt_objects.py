@@ -240,6 +240,63 @@ def test_a_plan_for_a_dose_in_another_frame_is_refused(write_series, make_grid, 
     assert not (tmp_path / "p.dcm").exists()
 
 
+# --- predicted or delivered ---
+
+
+def descriptions(folder):
+    return {p.name: dcmread(p).SeriesDescription for p in folder.glob("*.dcm")}
+
+
+@pytest.fixture
+def from_image(write_series, write_nm, tmp_path):
+    """Every object of results from a PET or a SPECT, of a case with the user's word on its nuclide."""
+
+    def write(*, spect=False, stated=None, change=None):
+        ct_folder = write_series("CT", folder="ct", shape=SHAPE, spacing=SPACING)
+        if spect:
+            shown = write_nm(shape=PET["shape"], spacing=PET["spacing"])
+            activity = vd.read_spect(shown)
+        else:
+            shown = write_series("PT", folder="pet", change=change, **PET)
+            activity = vd.read_pet(shown)
+        ct = vd.read_ct(ct_folder)
+        given = vd.Administration(vd.Y90, 300.0, datetime(2024, 5, 2, 10, 15, tzinfo=UTC))
+        case = vd.Case(activity, shells(ct.grid), given, ct=ct, image_nuclide=stated)
+        source = DicomSource(study_reference(shown), study_reference(ct_folder), {"ct": ct.grid})
+        (tmp_path / "out").mkdir()
+        assert write_dicom(vd.assess(case), tmp_path / "out", source, OutputTable(**EVERYTHING)) == ()
+        return tmp_path / "out"
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("image", "text", "numbers"),
+    [
+        ({}, "DELIVERED (Y-90 PET), voxeldose", range(901, 908)),
+        ({"spect": True, "stated": "Tc-99m"}, "PREDICTED (Tc-99m MAA SPECT), voxeldose", range(801, 808)),
+        ({"spect": True, "stated": "Y-90"}, "DELIVERED (Y-90 SPECT), voxeldose", range(901, 908)),
+    ],
+)
+def test_every_series_says_predicted_or_delivered_in_its_description_and_number(from_image, image, text, numbers):
+    out = from_image(**image)
+    found = descriptions(out)
+    assert len(found) == 7
+    for description in found.values():
+        assert description.startswith(text)
+        assert len(description) <= 64
+    assert sorted(int(dcmread(p).SeriesNumber) for p in out.glob("*.dcm")) == list(numbers)
+    assert len({dcmread(p).SeriesInstanceUID for p in out.glob("*.dcm")}) == 7
+
+
+def test_the_kind_is_not_said_where_the_nuclide_is_not_known(from_image):
+    def bare(ds, _):
+        del ds.RadiopharmaceuticalInformationSequence
+
+    found = descriptions(from_image(change=bare)).values()
+    assert all(d.startswith("voxeldose ") for d in found)
+
+
 # --- the dose on the CT ---
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -83,8 +83,7 @@ def write_rtdose(
         If ``bits`` is neither 16 nor 32.
     """
     study = any_study_reference(reference)
-    comment = effective or "Absorbed dose to total decay, voxel means"
-    new = _dose_object(dose, study, bits, f"voxeldose {effective or 'absorbed dose'}", comment)
+    new = _dose_object(dose, study, bits, _Texts(effective, 2, effective) if effective else _ABSORBED)
     new.DoseType = "EFFECTIVE" if effective else "PHYSICAL"
     new.update(_plan(plan_uid, study))
     if dvhs is not None:
@@ -105,13 +104,24 @@ def write_display_dose(
     Parameters are those of :func:`write_rtdose`, as is what it raises.
     """
     study = any_study_reference(reference)
-    new = _dose_object(dose, study, bits, "voxeldose absorbed dose, display only", DISPLAY_COMMENT)
+    new = _dose_object(dose, study, bits, _Texts("dose for display", 3, DISPLAY_COMMENT))
     new.DoseType = "PHYSICAL"
     new.update(_plan(plan_uid, study))
     save_object(new, path)
 
 
-def _dose_object(dose: DoseMap, study: StudyReference, bits: int, description: str, comment: str) -> Dataset:
+class _Texts(NamedTuple):
+    """What the series is called, its number after the first of its kind, and what the dose says of itself."""
+
+    content: str
+    number: int
+    comment: str
+
+
+_ABSORBED = _Texts("absorbed dose", 1, "Absorbed dose to total decay, voxel means")
+
+
+def _dose_object(dose: DoseMap, study: StudyReference, bits: int, texts: _Texts) -> Dataset:
     """Patient, study, place and voxels of a dose in Gy."""
     if bits not in (16, 32):
         msg = f"RTDOSE holds 16 or 32 bits per voxel, found {bits}."
@@ -120,14 +130,14 @@ def _dose_object(dose: DoseMap, study: StudyReference, bits: int, description: s
     values, grid = _right_handed(dose)
     frame = study.frame_uid_for(grid)
     stored, scaling = _scaled(values, bits)
-    new = study.build_object(RTDOSE, "RTDOSE", description[:64])
+    new = study.build_object(RTDOSE, "RTDOSE", texts.content, texts.number)
     if "PositionReferenceIndicator" not in new:
         new.PositionReferenceIndicator = ""
     new.FrameOfReferenceUID = frame
     new.ContentDate, new.ContentTime = new.InstanceCreationDate, new.InstanceCreationTime
     new.update(_geometry(grid))
     new.DoseUnits = "GY"
-    new.DoseComment = comment[:64]
+    new.DoseComment = texts.comment[:64]
     new.DoseGridScaling = scaling
     new.update(_pixels(stored, bits))
     return new

@@ -52,7 +52,7 @@ def write_rtplan(
     from pydicom.dataset import Dataset
 
     study = any_study_reference(reference)
-    new = study.build_object(RTPLAN, "RTPLAN", "voxeldose placeholder plan")
+    new = study.build_object(RTPLAN, "RTPLAN", "placeholder plan", 5)
     new.FrameOfReferenceUID = study.frame_uid_for(grid)
     if "PositionReferenceIndicator" not in new:
         new.PositionReferenceIndicator = ""

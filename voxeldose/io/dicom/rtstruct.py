@@ -90,7 +90,7 @@ def write_rtstruct(
     from pydicom.dataset import Dataset
 
     study = study_reference(reference)
-    new = study.build_object(RTSTRUCT, "RTSTRUCT", "voxeldose regions")
+    new = study.build_object(RTSTRUCT, "RTSTRUCT", "regions", 4)
     frame = study.frame_uid_for(rois.rois[0].grid)
     new.FrameOfReferenceUID = frame
     if "PositionReferenceIndicator" not in new:

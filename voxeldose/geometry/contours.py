@@ -228,12 +228,12 @@ def contours_of(roi: Roi) -> list[Doubles]:
     A piece with holes is one contour too, joined to them by channels of no width (keyholes); a piece inside a hole is a
     piece of its own. So contours never enclose one another's area, and no rule is needed to count them together.
     """
-    return [_placed(roi, k, keyholed(piece)) for k, piece in _pieces(roi)]
+    return [_place(roi, k, keyholed(piece)) for k, piece in _pieces(roi)]
 
 
 def outlines_of(roi: Roi) -> list[Doubles]:
     """Closed contours (n, 3) in LPS millimetres, plane by plane, holes as contours of their own: even-odd."""
-    return [_placed(roi, k, ring) for k, piece in _pieces(roi) for ring in (piece.outer, *piece.holes)]
+    return [_place(roi, k, ring) for k, piece in _pieces(roi) for ring in (piece.outer, *piece.holes)]
 
 
 def has_holes(roi: Roi) -> bool:
@@ -255,7 +255,7 @@ def _pieces(roi: Roi) -> Iterator[tuple[int, Polygon]]:
             yield k, Polygon(outer, tuple(holes))
 
 
-def _placed(roi: Roi, k: int, ring: Doubles) -> Doubles:
+def _place(roi: Roi, k: int, ring: Doubles) -> Doubles:
     """Points of the plane ``k`` in LPS millimetres."""
     i, j = (ring / roi.grid.spacing_mm[:0:-1]).T
     return roi.grid.points_lps_mm(np.stack([np.full(i.size, float(k)), j, i], axis=-1))

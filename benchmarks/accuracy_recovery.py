@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks.accuracy_recovery_phantoms import PHANTOMS, Drawn, scan_of, truth_of
+from benchmarks.accuracy_recovery_patients import PHANTOMS
+from benchmarks.accuracy_recovery_phantoms import Drawn, scan_of, truth_of
 from voxeldose.dose.recovery import Resolution, recover
 from voxeldose.errors import QuantityError
 

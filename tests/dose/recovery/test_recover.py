@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarks.accuracy_recovery_phantoms import Drawn, Phantom, ball, scan_of, truth_of
+from benchmarks.accuracy_recovery_patients import ball
+from benchmarks.accuracy_recovery_phantoms import Drawn, Phantom, scan_of, truth_of
 from voxeldose.dose.recovery import Resolution, recover
 
 SMALL = Phantom(

@@ -32,6 +32,8 @@ __all__ = [
 
 #: DVHs are withheld beyond this width in lesions smaller than that, below this recovery, and below so many cubes of the width.
 WIDE_MM, WIDE_ML, LEAST_RECOVERY, LEAST_CUBES = 12.0, 60.0, 0.5, 1.5
+#: Contrast at which recovery is stated, that of the NEMA phantom.
+HOT_TO_COLD = 8.0
 #: Chi-square per voxel that is believed.
 CHI_SQUARE = (0.7, 1.3)
 #: Difference of the image's and the recovered activity's sums that is believed, and in standard deviations of the noise.
@@ -63,14 +65,15 @@ def withheld_dvhs(anatomy: Anatomy, scan: Scan) -> list[Withheld]:
         column = scan.column(filled, region.window)
         image = np.zeros(scan.fine.shape, np.float32)
         image[region.window] = filled
-        recovery = column.dot(block_mean(image, scan.factor)) / max(ml / scan.lattice.voxel_ml, 1e-9)
+        alone = column.dot(block_mean(image, scan.factor)) / max(ml / scan.lattice.voxel_ml, 1e-9)
+        recovery = (1 + (HOT_TO_COLD - 1) * alone) / HOT_TO_COLD
         code, why = "", ""
         if ml < LEAST_CUBES * fwhm**3 / 1000:
             code, why = "dvh-lesion-too-small", f"it is smaller than {LEAST_CUBES:g} cubes of that width"
         elif fwhm > WIDE_MM and ml < WIDE_ML:
             code, why = "dvh-resolution-too-wide", f"beyond {WIDE_MM:g} mm only lesions above {WIDE_ML:g} mL have one"
         elif recovery < LEAST_RECOVERY:
-            code, why = "dvh-recovery-too-low", f"its image keeps {recovery:.0%} of its activity concentration"
+            code, why = "dvh-recovery-too-low", f"at 8:1 its image shows {recovery:.0%} of its activity concentration"
         if code:
             numbers: Numbers = {"roi": name, "volume_ml": ml, "fwhm_mm": fwhm, "recovery": recovery}
             words = f"{name} ({ml:.2g} mL): no recovered DVH numbers at {fwhm:.3g} mm resolution, as {why}; mean and T/N stand."

@@ -267,7 +267,9 @@ def _describe(content: dict[str, Any]) -> Iterator[Remark]:
     ):
         yield from (Remark(code, {}, f"Input {path} {predicate}.") for path in content["inputs"][group])
     for key, (was, now) in content["software"].items():
-        yield Remark("software-changed", {"key": key}, f"Software {key}: {was} then, {now} now.")
+        yield Remark(
+            "software-changed", {"key": key, "then": was, "now": now}, f"Software {key}: {was} then, {now} now."
+        )
     if content["numbers"]["identical"]:
         yield Remark("numbers-identical", {}, "Every number is the same, to the last bit.")
         return
@@ -285,7 +287,7 @@ def _describe_dose(numbers: dict[str, Any]) -> Remark:
         )
         return Remark("dose-change-unknown", {}, sentence)
     if dose["grid_differs"]:
-        return Remark("dose-grid-differs", {}, "The dose map lies on other voxels than then.")
+        return Remark("dose-grid-changed", {}, "The dose map lies on other voxels than then.")
     voxels, largest = dose["voxels_changed"], dose["largest_change_gy"]
     sentence = (
         f"The dose differs in {voxels} voxels, most by {largest:+.6g} Gy at k, j, i = "

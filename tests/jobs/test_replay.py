@@ -87,6 +87,7 @@ def test_one_setting_is_named_with_both_values_and_what_it_does_to_the_numbers(m
     was, now = found["numbers"]["assessment"]["rois.lesion.mean_dose_gy"]
     assert now == pytest.approx(0.9 * was, rel=1e-6)  # dose is linear; float32 maps
     assert any("lung_shunt_fraction: None then, 0.1 now" in s for s in found["sentences"])
+    assert f"rois.lesion.mean_dose_gy: {was:.8g} then, {now:.8g} now." in found["sentences"]
 
 
 def test_a_setting_given_as_text_is_read_and_an_unknown_one_refused(study):
@@ -213,6 +214,14 @@ def test_from_python_every_difference_has_a_code(made, study):
     assert codes[0] == "setting-changed"
     assert found.remarks[0].numbers == {"key": "dose.engine"}
     assert {"dose-differs", "number-changed"} < set(codes)
+    changed = {one.numbers["key"]: one.numbers for one in coded("number-changed", found.remarks)}
+    assert changed["method.engine"] == {"key": "method.engine", "then": "dpk", "now": "local"}
+    was, now = found.content["numbers"]["assessment"]["rois.liver.mean_dose_gy"]
+    assert changed["rois.liver.mean_dose_gy"] == {"key": "rois.liver.mean_dose_gy", "then": was, "now": now}
+    (dose,) = coded("dose-differs", found.remarks)
+    where = found.content["numbers"]["dose"]
+    assert dose.numbers == {"voxels": where["voxels_changed"], "largest_change_gy": where["largest_change_gy"]}
+    assert f"most by {where['largest_change_gy']:+.6g} Gy at k, j, i = {tuple(where['at_kji'])}" in dose.sentence
     assert found.content["sentences"] == list(found.sentences)
     with pytest.raises(InputError) as refusal:
         repeat(study / "results", study / "b", settings={"engine": "local"})

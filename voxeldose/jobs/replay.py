@@ -308,7 +308,12 @@ def _describe_numbers(numbers: dict[str, Any]) -> Iterator[Remark]:
     for key in sorted(changed, key=lambda k: k.startswith(results)):
         was, now = changed[key]
         sentence = f"{key}: {_format(was)} then, {_format(now)} now."
-        yield Remark("number-changed", {"key": key}, sentence)
+        yield Remark("number-changed", {"key": key, "then": _as_number(was), "now": _as_number(now)}, sentence)
+
+
+def _as_number(value: Any) -> float | str | bool | None:
+    """A value as a remark can carry it; lists as text."""
+    return value if value is None or isinstance(value, float | int | str | bool) else _format(value)
 
 
 def _format(value: Any) -> str:

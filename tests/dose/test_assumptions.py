@@ -16,6 +16,7 @@ from voxeldose.model.limits import Limit
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap
+from voxeldose.planning.plan import TRAPPED
 
 AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
 
@@ -59,3 +60,8 @@ def test_images_without_a_frame_are_taken_to_be_in_one():
     (remark,) = assumed("frame-unstated", frame_uid=None)
     assert "taken to be in the same patient frame" in remark.sentence
     assert not assumed("frame-unstated")
+
+
+def test_assessments_and_plans_state_in_one_sentence_that_microspheres_stay():
+    assert assumed("microspheres-fixed") == [TRAPPED]
+    assert "Microspheres do not move" in TRAPPED.sentence

@@ -9,6 +9,7 @@ from small_study import CASE, FILES, run, write_study
 from voxeldose.errors import InputError
 from voxeldose.io.config.case import case_file_again, case_file_from, read_case_file
 from voxeldose.io.results.schema import assessment_schema
+from voxeldose.jobs.run_case import predict_case
 from voxeldose.jobs.settings import build_resolution
 
 KEYS = (
@@ -147,3 +148,9 @@ def test_another_engine_is_refused_and_nothing_is_written(tmp_path):
     assert result.exit_code == 3
     assert 'engine = "dpk"' in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_a_plan_says_that_it_does_not_use_the_table(tmp_path):
+    path = write_study(tmp_path, CASE + RBV)
+    codes = [a.code for a in predict_case(read_case_file(path)).record.assumptions]
+    assert "resolution-not-used" in codes

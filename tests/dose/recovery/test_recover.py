@@ -95,7 +95,7 @@ def test_fixed_outlines_do_not_move(scan):
     found = recover(scan, resolution(outlines="fixed", draws=4, fwhm_sd_fraction=0.0))
     assert found.rois["t"].shift_lps_mm == (0.0, 0.0, 0.0)
     assert found.rois["t"].best.mean_dose_gy == found.rois["t"].as_drawn.mean_dose_gy
-    assert "outlines-exact" in [r.code for r in found.assumptions]
+    assert "tumor-outlines-exact" in [r.code for r in found.assumptions]
 
 
 @pytest.mark.slow

@@ -161,7 +161,7 @@ def _disagreement(name: str, drawn: RecoveredMetrics, rbv: float) -> list[Remark
 def _outline_remarks(resolution: Resolution) -> list[Remark]:
     if resolution.outlines == "fixed":
         words = "Tumors' outlines are taken as exact; an error of 1.5 mm changes a mean by about a tenth."
-        return [Remark("outlines-exact", {}, words)]
+        return [Remark("tumor-outlines-exact", {}, words)]
     words = (
         f"Tumors' outlines are moved onto the image, within {resolution.shift_sd_mm:g} mm an axis and {resolution.growth_sd_mm:g} mm of "
         "growth (standard deviations); numbers as drawn stand beside."

@@ -4,12 +4,13 @@ import json
 
 import jsonschema
 import pytest
+from remarks import coded
 from small_study import CASE, FILES, run, write_study
 
 from voxeldose.errors import InputError
 from voxeldose.io.config.case import case_file_again, case_file_from, read_case_file
 from voxeldose.io.results.schema import assessment_schema
-from voxeldose.jobs.run_case import predict_case
+from voxeldose.jobs.run_case import assess_case, predict_case
 from voxeldose.jobs.settings import build_resolution
 
 KEYS = (
@@ -152,5 +153,16 @@ def test_another_engine_is_refused_and_nothing_is_written(tmp_path):
 
 def test_a_plan_says_that_it_does_not_use_the_table(tmp_path):
     path = write_study(tmp_path, CASE + RBV)
-    codes = [a.code for a in predict_case(read_case_file(path)).record.assumptions]
+    codes = [a.code for a in predict_case(read_case_file(path)).record.warnings]
     assert "resolution-not-used" in codes
+
+
+def test_a_question_about_a_case_says_that_it_does_not_use_the_table(tmp_path):
+    path = write_study(tmp_path, CASE + RBV)
+    found = coded("resolution-not-used", assess_case(read_case_file(path)).record.warnings)
+    assert [remark.sentence for remark in found] == [
+        "[resolution] is not used here: the numbers are those of the blurred image."
+    ]
+    assert not coded(
+        "resolution-not-used", assess_case(read_case_file(write_study(tmp_path / "plain"))).record.warnings
+    )

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from voxeldose.jobs.dicom_export import DicomSource
     from voxeldose.model.assessment import Assessment
 
-__all__ = ["predict_case", "run_case"]
+__all__ = ["assess_case", "predict_case", "run_case"]
 
 #: What the map of a case without an administered activity is made for.
 UNIT_MBQ = 1000.0
@@ -123,6 +123,23 @@ def _write_reports(result: Assessment, folder: Path) -> None:
     write_pdf(result, folder / "report.pdf", pictures=pictures)
 
 
+def assess_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Assessment:
+    """A case assessed for what is asked of it next; nothing is written, and ``[uncertainty]`` and ``[resolution]`` are left out.
+
+    Raises
+    ------
+    VoxeldoseError
+        If anything in the case cannot be used.
+    """
+    opened = open_case(config, progress=progress)
+    result = assess(opened.case, opened.engine, progress=progress)
+    if config.resolution is None or config.resolution.method == "none":
+        return result
+    sentence = "[resolution] is not used here: the numbers are those of the blurred image."
+    warnings = (*result.record.warnings, Remark("resolution-not-used", {}, sentence))
+    return replace(result, record=replace(result.record, warnings=warnings))
+
+
 def predict_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Assessment:
     """The dose of a pre-treatment image, for planning; nothing is written.
 
@@ -143,10 +160,6 @@ def predict_case(config: CaseFile, *, progress: Callable[[str], None] | None = N
     if config.dose.calibration == "absolute":
         sentence = "For planning the image is relative: calibration by administered activity, not absolute."
         remarks.append(Remark("plan-image-relative", {}, sentence))
-    if config.resolution is not None and config.resolution.method != "none":
-        sentence = "[resolution] is not used here: the numbers are those of the blurred image."
-        remarks.append(Remark("resolution-not-used", {}, sentence))
     dose = config.dose.model_copy(update={"calibration": "administered"})
-    opened = open_case(config.model_copy(update={"administration": given, "dose": dose}), progress=progress)
-    result = assess(opened.case, opened.engine, progress=progress)
+    result = assess_case(config.model_copy(update={"administration": given, "dose": dose}), progress=progress)
     return replace(result, record=replace(result.record, assumptions=(*remarks, *result.record.assumptions)))

@@ -73,6 +73,7 @@ def test_normal_liver_is_recovered_and_has_no_ratio_to_itself(truth, found):
 def test_what_was_assumed_is_said_by_code(found):
     codes = [r.code for r in found.assumptions]
     assert {"resolution-stated", "noise-correlation", "texture-seen", "outlines-fitted"} <= set(codes)
+    assert "recovery-validated-in-simulation" in codes
     assert "source not stated" not in found.assumptions[codes.index("resolution-stated")].sentence
     assert 0.7 < found.facts["chi_square_per_voxel"] < 1.3
     assert found.facts["noise_level"] == pytest.approx(0.2, rel=0.2)

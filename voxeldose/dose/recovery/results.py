@@ -164,7 +164,7 @@ def _outline_remarks(resolution: Resolution) -> list[Remark]:
         return [Remark("tumor-outlines-exact", {}, words)]
     words = (
         f"Tumors' outlines are moved onto the image, within {resolution.shift_sd_mm:g} mm an axis and {resolution.growth_sd_mm:g} mm of "
-        "growth (standard deviations); numbers as drawn stand beside."
+        "growth (standard deviations); numbers as drawn are given too."
     )
     numbers = {"shift_sd_mm": resolution.shift_sd_mm, "growth_sd_mm": resolution.growth_sd_mm}
     return [Remark("outlines-fitted", numbers, words)]

@@ -173,7 +173,7 @@ def _perfused(ready: Prepared) -> list[str]:
 def _assumptions(ready: Prepared, resolution: Resolution) -> list[Remark]:
     psf, scan = resolution.psf, ready.scan
     k, j, i = psf.fwhm_mm
-    said = [
+    remarks = [
         Remark(
             "resolution-stated",
             {"fwhm_k_mm": k, "fwhm_j_mm": j, "fwhm_i_mm": i, "sd_fraction": resolution.fwhm_sd_fraction},
@@ -187,6 +187,12 @@ def _assumptions(ready: Prepared, resolution: Resolution) -> list[Remark]:
             f"{'' if resolution.noise_fwhm_mm else ' (not stated: 0.77 of the resolution)'}; its level is found in the image.",
         ),
         Remark(
+            "recovery-validated-in-simulation",
+            {"phantoms": 10, "scans": 0},
+            "Recovery has been compared with known truths in digital phantoms alone, with no real scan and with few realisations of "
+            "noise (benchmarks/accuracy_recovery.py): not for decisions.",
+        ),
+        Remark(
             "texture-seen",
             {"finest_mm": 5.0},
             "Uptake inside a region may vary over 8 and 20 mm; texture below 5 mm cannot be seen and is not in these numbers.",
@@ -197,8 +203,8 @@ def _assumptions(ready: Prepared, resolution: Resolution) -> list[Remark]:
             "No perfused region is given, and the liver's image has a hot and a cold part "
             f"({ready.contrast:.1f} : 1); they are told apart by the image itself."
         )
-        said.append(Remark("perfused-part-found", {"contrast": ready.contrast}, words))
-    return said
+        remarks.append(Remark("perfused-part-found", {"contrast": ready.contrast}, words))
+    return remarks
 
 
 def with_recovered(result: Assessment, found: Recovered | None) -> Assessment:
@@ -206,13 +212,13 @@ def with_recovered(result: Assessment, found: Recovered | None) -> Assessment:
     if found is None:
         return result
     words = (
-        "Tables, curves, thresholds and dose.nii.gz are of the image as it is; recovered numbers stand beside them as "
+        "Tables, curves, thresholds and dose.nii.gz are of the image as it is; recovered numbers stand next to them as "
         '"recovered", and their mean dose in dose_recovered.nii.gz, whose own DVH is narrower than the numbers.'
     )
-    beside = Remark("recovered-numbers-beside", {"method": found.method}, words)
+    both = Remark("recovered-numbers-beside", {"method": found.method}, words)
     record = replace(
         result.record,
-        assumptions=(*result.record.assumptions, *found.assumptions, beside),
+        assumptions=(*result.record.assumptions, *found.assumptions, both),
         warnings=(*result.record.warnings, *found.warnings),
         timings_s={**result.record.timings_s, "recovering resolution": round(found.seconds, 4)},
     )

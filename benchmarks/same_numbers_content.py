@@ -60,10 +60,13 @@ LEFT_OUT = {
     "*SoftwareVersions": "versions of programs",
     "*DeviceSerialNumber": "version of voxeldose",
     "*RadionuclideCodeSequence*": "the code that names the nuclide, not a number of the study",
+    "radiobiology.*": "parameter sets by role, which stand in assessment.json since schema 2",
 }
 
 #: Words of a key whose values are sentences for people: counted and shown where they differ, never judged.
-REMARKS = frozenset({"assumptions", "warnings", "warning_count", "sentences", "message"})
+REMARKS = frozenset(
+    {"assumptions", "warnings", "warning_count", "sentences", "message", "sources", "meaning", "quirks"}
+)
 
 _WORDS = re.compile(r"[^.\[\]]+")
 _UID = re.compile(r"\b\d+(?:\.\d+){6,}\b")

@@ -19,6 +19,7 @@ from voxeldose.cli.card import card
 from voxeldose.cli.cohort import cohort
 from voxeldose.cli.compare import compare
 from voxeldose.cli.demo import demo
+from voxeldose.cli.fetch import fetch
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
 from voxeldose.cli.lung_shunt import lung_shunt
@@ -26,6 +27,7 @@ from voxeldose.cli.options import with_numbers
 from voxeldose.cli.plan import plan
 from voxeldose.cli.radiobiology import radiobiology
 from voxeldose.cli.replay import replay
+from voxeldose.cli.send import send
 from voxeldose.cli.tn import tn
 from voxeldose.cli.uncertainty import uncertainty
 from voxeldose.errors import VoxeldoseError
@@ -103,12 +105,14 @@ _COMMANDS = (
     cohort,
     compare,
     demo,
+    fetch,
     inspect,
     kernel,
     lung_shunt,
     plan,
     radiobiology,
     replay,
+    send,
     tn,
     uncertainty,
 )

@@ -1,4 +1,6 @@
 from .case_draft import draft_case as draft_case
+from .config.archive import Archive as Archive
+from .config.archive import read_archive as read_archive
 from .config.case import CaseFile as CaseFile
 from .config.case import read_case_file as read_case_file
 from .config.hu_table import read_hu_table as read_hu_table

@@ -3,9 +3,13 @@ from .cohort.run import run_cohort as run_cohort
 from .compare import Comparison as Comparison
 from .compare import ComparisonOptions as ComparisonOptions
 from .compare import compare_folders as compare_folders
+from .fetch import Fetched as Fetched
+from .fetch import fetch_study as fetch_study
 from .open_case import Opened as Opened
 from .open_case import open_case as open_case
 from .replay import Replay as Replay
 from .replay import replay as replay
 from .run_case import predict_case as predict_case
 from .run_case import run_case as run_case
+from .send import Sent as Sent
+from .send import send_results as send_results

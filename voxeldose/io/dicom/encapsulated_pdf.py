@@ -1,0 +1,61 @@
+"""A report as a DICOM object: PDF in the patient and study of the results (Encapsulated PDF, PS3.3 A.45.1)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from voxeldose.io.dicom.new_object import any_study_reference
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pydicom.dataset import Dataset
+
+    from voxeldose.io.dicom.new_object import StudyReference
+
+__all__ = ["encapsulate_pdf"]
+
+_ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
+#: After those of the SEG and SR.
+_SERIES_NUMBER = 903
+
+
+def encapsulate_pdf(pdf: Path, *, reference: str | Path | StudyReference, title: str) -> Dataset:
+    """An object that holds a PDF file; the same file in the same study always is the same object.
+
+    Parameters
+    ----------
+    pdf : path
+        The file.
+    reference : path or StudyReference
+        What gives patient and study.
+    title : str
+        For people: title and description of the series.
+    """
+    from pydicom.dataset import FileMetaDataset
+    from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+
+    content = pdf.read_bytes()
+    source = any_study_reference(reference)
+    new = source.build_object(_ENCAPSULATED_PDF, "DOC", title)
+    made_from = [source.study_uid, hashlib.sha256(content).hexdigest()]
+    new.SeriesInstanceUID = generate_uid(entropy_srcs=["voxeldose report series", *made_from])
+    new.SOPInstanceUID = generate_uid(entropy_srcs=["voxeldose report", *made_from])
+    new.SeriesNumber = _SERIES_NUMBER
+    new.ConversionType = "WSD"
+    new.ContentDate, new.ContentTime = new.InstanceCreationDate, new.InstanceCreationTime
+    new.AcquisitionDateTime = ""
+    new.BurnedInAnnotation = "YES"
+    new.DocumentTitle = title
+    new.ConceptNameCodeSequence = []
+    new.MIMETypeOfEncapsulatedDocument = "application/pdf"
+    new.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
+    new.EncapsulatedDocumentLength = len(content)
+    if "PositionReferenceIndicator" in new:
+        del new.PositionReferenceIndicator  # of images
+    new.file_meta = FileMetaDataset()
+    new.file_meta.MediaStorageSOPClassUID = new.SOPClassUID
+    new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
+    new.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    return new

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -69,27 +70,26 @@ def fetch(options: _Options, as_json: bool, quiet: bool) -> None:
         )
         archive = read_archive(options.archive)
         if options.out is None:
-            rows = [
-                {"series": s.label, "modality": s.modality, "number": s.number, "instances": s.stated}
-                for s in list_series(archive, query, report_progress)
-            ]
-            content: object = rows
+            found = list_series(archive, query, report_progress)
+            rows = [_row(s.label, s.modality, s.number, s.stated) for s in found]
+            content: Any = rows
         else:
             choice = FetchChoice(options.modalities, options.labels, overwrite=options.overwrite)
             fetched = fetch_study(archive, query, options.out, choice, report_progress)
+            rows = [_row(s.label, s.modality, s.series_number, s.instances) for s in fetched.series]
             content = fetched.as_dict()
-            rows = [
-                {"series": s.label, "modality": s.modality, "number": s.series_number, "instances": s.instances}
-                for s in fetched.series
-            ]
     if as_json:
         print_json(content)
     elif not quiet:
-        print_lines(table_lines([{key: str(v if v is not None else "-") for key, v in row.items()} for row in rows]))
+        print_lines(table_lines([{k: "-" if v is None else str(v) for k, v in row.items()} for row in rows]))
         if options.out is not None:
-            click.echo(f"Whole by the archive's own count: {options.out} ({fetched.method})", err=True)
+            click.echo(f"Whole by the archive's own count: {options.out}", err=True)
+
+
+def _row(label: str, modality: str, number: int | None, instances: int | None) -> dict[str, str | int | None]:
+    return {"series": label, "modality": modality, "number": number, "instances": instances}
 
 
 def _typed(word: str | None) -> str | None:
     """The word, or a line of standard input where it is a hyphen: what stands in a command line others can see."""
-    return click.get_text_stream("stdin").readline().strip() if word == "-" else word
+    return sys.stdin.readline().strip() if word == "-" else word

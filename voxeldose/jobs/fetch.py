@@ -236,7 +236,7 @@ def _with_instances(session: _Session, series: RemoteSeries) -> _Wanted:
             f"{series.label} has {stated} instances by its count and {listed} in its list. The archive may still be "
             "receiving it; try again when it is whole there."
         )
-        fields = {"series": series.label, "stated": stated, "found": listed}
+        fields: dict[str, Any] = {"series": series.label, "stated": stated, "found": listed}
         raise archive_refusal(peer, msg, code="counts-contradict", side="archive", **fields)
     return _Wanted(series, tuple(instances))
 

@@ -152,8 +152,8 @@ def _collect(results: Path) -> list[Outgoing]:
         raise InputError(msg, code="dicom-missing", side="here")
     objects = [_outgoing(path) for path in files]
     if report.is_file():
-        kind = "PREDICTED" if read_content(results)["kind"] == "predicted" else "DELIVERED"
-        title = f"voxeldose report, {kind}, research use"
+        kind = read_content(results).get("kind")  # not every version wrote it
+        title = ", ".join(["voxeldose report", *([str(kind).upper()] if kind else []), "research use"])
         dataset = encapsulate_pdf(report, reference=files[0], title=title)
         objects.append(Outgoing(_REPORT, "DOC", dataset, sha256(report)))
     return sorted(objects, key=lambda one: (_ORDER.index(one.kind) if one.kind in _ORDER else len(_ORDER), one.name))
@@ -228,7 +228,7 @@ class _Record:
         for entry in reversed(self._entries):
             sent = {(one["name"], one["sha256"]) for one in entry["objects"]}
             if entry["archive"] == self._url and entry["verified_by"] and sent == wanted:
-                return entry
+                return dict(entry)
         return None
 
     def write(self, entry: dict[str, Any]) -> None:

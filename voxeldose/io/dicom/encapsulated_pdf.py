@@ -52,8 +52,9 @@ def encapsulate_pdf(pdf: Path, *, reference: str | Path | StudyReference, title:
     new.MIMETypeOfEncapsulatedDocument = "application/pdf"
     new.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
     new.EncapsulatedDocumentLength = len(content)
-    if "PositionReferenceIndicator" in new:
-        del new.PositionReferenceIndicator  # of images
+    for key in ("PositionReferenceIndicator", "OperatorsName"):  # of images
+        if key in new:
+            delattr(new, key)
     new.file_meta = FileMetaDataset()
     new.file_meta.MediaStorageSOPClassUID = new.SOPClassUID
     new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID

@@ -78,8 +78,7 @@ class Spool:
                     file.writelines(content)
                     file.flush()
                     os.fsync(file.fileno())
-                partial.replace(final)
-                sync_folder(self.folder)
+                partial.replace(final)  # a name that a power cut takes back is only fetched again
         except OSError as error:
             self.failure = error
             raise

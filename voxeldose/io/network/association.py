@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from voxeldose.errors import InputError
     from voxeldose.io.config.archive import Archive
 
-__all__ = ["PROMPT", "new_entity", "open_association", "require_status", "service_refusal"]
+__all__ = ["new_entity", "no_delay", "open_association", "require_status", "service_refusal"]
 
 #: Longer pieces than the usual 16 kB: fewer answers per image.
 _PDU_BYTES = 131072
@@ -48,18 +48,6 @@ def no_delay(event: Any) -> None:
     if os.name == "posix" and event.assoc.network_timeout:
         limit = struct.pack("ll", int(event.assoc.network_timeout) + 1, 0)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
-
-
-def quick_answer(event: Any) -> None:
-    """Acknowledge at once what has come, where the system can (Linux): the other side may wait for that to go on."""
-    option, transport = getattr(socket, "TCP_QUICKACK", None), event.assoc.dul.socket
-    if option is not None and transport is not None and transport.socket is not None:
-        with suppress(OSError):  # closed meanwhile
-            transport.socket.setsockopt(socket.IPPROTO_TCP, option, 1)
-
-
-#: Bound to every connection, ours or the archive's.
-PROMPT = ((evt.EVT_CONN_OPEN, no_delay), (evt.EVT_DATA_RECV, quick_answer))
 
 
 @contextmanager
@@ -89,7 +77,7 @@ def open_association(
             max_pdu=_PDU_BYTES,
             ext_neg=list(roles),
             tls_args=tls,
-            evt_handlers=[*PROMPT, *handlers],
+            evt_handlers=[(evt.EVT_CONN_OPEN, no_delay), *handlers],
         )
     except OSError as error:
         raise _connection_refusal(archive, error) from error

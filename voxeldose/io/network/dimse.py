@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from pydicom.dataset import Dataset
 from pynetdicom import evt
 from pynetdicom.presentation import build_context, build_role
 
+from voxeldose.errors import InputError
 from voxeldose.io.dicom.header import text
 from voxeldose.io.network.answers import instances_of_answers, series_of_answer
 from voxeldose.io.network.archive import RemoteStudy, Verification
@@ -42,19 +43,22 @@ _MOST_UIDS = 50
 
 
 class DimseClient:
-    """One connection per question: archives close idle ones."""
+    """One connection for all questions, opened again where the archive has closed it, and one per retrieval."""
 
     stores_by = "C-STORE"
 
     def __init__(self, archive: Archive) -> None:
         self._archive = archive
         self._receiver: Receiver | None = None
+        self._questions = ExitStack()
+        self._asking: Association | None = None
         self.retrieves_by = "C-MOVE" if archive.retrieve == "move" else "C-GET"
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._stop_asking()
         if self._receiver is not None:
             self._receiver.close()
             self._receiver = None
@@ -80,16 +84,27 @@ class DimseClient:
         answers = self._find("IMAGE", {**keys, "SOPInstanceUID": "", "SOPClassUID": ""})
         return instances_of_answers(answers)
 
-    def _find(self, level: str, keys: dict[str, str]) -> list[Dataset]:
-        with self._open(_FIND) as association:
-            found = []
-            for status, answer in association.send_c_find(_identifier(level, keys), _FIND):
+    def _find(self, level: str, keys: Mapping[str, Any]) -> list[Dataset]:
+        """Every answer on a question."""
+        if self._asking is None or not self._asking.is_established:
+            self._stop_asking()
+            self._asking = self._questions.enter_context(self._open(_FIND))
+        found = []
+        try:
+            for status, answer in self._asking.send_c_find(_identifier(level, keys), _FIND):
                 code = require_status(self._archive, status, "C-FIND")
                 if code in _PENDING and answer is not None:
                     found.append(answer)
                 elif code != _SUCCESS and code not in _PENDING:
                     self._refuse(code, "C-FIND", f"the question at the level {level}")
-            return found
+        except InputError:
+            self._stop_asking()
+            raise
+        return found
+
+    def _stop_asking(self) -> None:
+        self._asking = None
+        self._questions.close()
 
     def retrieve(self, series: RemoteSeries, wanted: Sequence[RemoteInstance], spool: Spool, *, whole: bool) -> None:
         """By C-GET or C-MOVE, the series or a list of instances."""

@@ -11,7 +11,7 @@ from pynetdicom import ALL_TRANSFER_SYNTAXES, AllStoragePresentationContexts, ev
 
 from voxeldose.errors import InputError
 from voxeldose.io.dicom.header import items, text
-from voxeldose.io.network.association import PROMPT, new_entity
+from voxeldose.io.network.association import new_entity, no_delay
 from voxeldose.io.network.credentials import server_tls
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Receiver:
         entity.add_supported_context(COMMITMENT, scu_role=True, scp_role=True)
         tls = server_tls(archive) if archive.peer.has_tls else None
         handlers = [
-            *PROMPT,
+            (evt.EVT_CONN_OPEN, no_delay),
             (evt.EVT_C_STORE, self._take),
             (evt.EVT_N_EVENT_REPORT, self.note_commitment),
         ]

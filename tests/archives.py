@@ -402,3 +402,42 @@ def new_uid() -> str:
 def files_in(folder: Path) -> list[Path]:
     """Every file, hidden ones too."""
     return sorted(p for p in folder.rglob("*") if p.is_file())
+
+
+def write_dicom_case(folder: Path) -> Path:
+    """A tiny CT, a Y-90 PET and labels with markers in their headers, and the case file that assesses them."""
+    from voxeldose.demo.dicom_study import PhantomStudy, write_ct, write_pet
+    from voxeldose.demo.phantom import CT_AT, INFUSION_AT, PET_AT
+    from voxeldose.io.nifti import write_labels
+    from voxeldose.model.administration import Administration
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.radionuclide import Y90
+
+    study = PhantomStudy("MARKDESC", "MARKID", "MARKNAME^Ada", "LIVER", CT_AT)
+    grid = Grid.from_axes((8, 10, 12), (5.0, 6.0, 6.0), (-33.0, -27.0, -20.0), frame_uid=study.uid("frame"))
+    labels = np.zeros(grid.shape, np.uint8)
+    labels[1:7, 2:8, 2:10], labels[3:5, 4:6, 4:7] = 1, 2
+    for name in ("ct", "pet"):
+        (folder / name).mkdir(parents=True)
+    write_ct(study, np.where(labels > 0, 60.0, 20.0), grid, folder / "ct", CT_AT)
+    activity = np.where(labels == 2, 5e6, np.where(labels == 1, 1e6, 0)).astype(np.float32)
+    given = Administration(Y90, 1850.0, INFUSION_AT)
+    write_pet(study, activity, grid, folder / "pet", at=PET_AT, frame_s=900.0, given=given)
+    write_labels(labels, grid, folder / "labels.nii.gz")
+    (folder / "case.toml").write_text(_CASE)
+    return folder / "case.toml"
+
+
+_CASE = """
+[activity]
+path = "pet"
+[ct]
+path = "ct"
+[[rois]]
+path = "labels.nii.gz"
+labels = { 1 = { name = "liver", role = "liver" }, 2 = { name = "lesion_1", role = "tumor" } }
+[administration]
+administered_mbq = 1850.0
+at = 2024-05-02T10:15:00Z
+lung_shunt_fraction = 0.04
+"""

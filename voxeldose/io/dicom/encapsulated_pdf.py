@@ -55,6 +55,7 @@ def encapsulate_pdf(pdf: Path, *, reference: str | Path | StudyReference, title:
     for key in ("PositionReferenceIndicator", "OperatorsName"):  # of images
         if key in new:
             delattr(new, key)
+    new.preamble = b"\0" * 128  # else not every writer gives it one
     new.file_meta = FileMetaDataset()
     new.file_meta.MediaStorageSOPClassUID = new.SOPClassUID
     new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID

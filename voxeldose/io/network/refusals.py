@@ -70,7 +70,7 @@ def with_attempts(archive: Archive, action: Callable[[], T], report_progress: Ca
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
     """While this lasts the libraries neither log nor warn: their words hold addresses with UIDs, and values of headers."""
-    loggers = [logging.getLogger(name) for name in ("pynetdicom", "dicomweb_client", "pydicom", "urllib3")]
+    loggers = [logging.getLogger(name) for name in ("pynetdicom", "dicomweb_client", "retrying", "pydicom", "urllib3")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.CRITICAL + 1)

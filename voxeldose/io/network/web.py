@@ -105,7 +105,7 @@ class WebClient:
                 page = {text(a, fields[0]): a for a in map(Dataset.from_json, answers)}
             count = len(found)
             found |= page
-            if len(found) == count or len(page) < _PAGE:
+            if len(found) == count:  # a short page may be the archive's own limit
                 break
         return list(found.values())
 

@@ -6,6 +6,7 @@ import io
 import json
 import socket
 import threading
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -104,6 +105,7 @@ class Store:
     status: dict[str, int] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     forgets: bool = False
+    delay_s: float = 0.0
 
     @classmethod
     def of(cls, datasets, **faults) -> Store:
@@ -223,6 +225,7 @@ def _sub_operations(event, store, service):
         if cut and n == store.cut_after:
             event.assoc.abort()
             return
+        time.sleep(store.delay_s)
         yield 0xFF00, dataset
 
 

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import subprocess
+import sys
+import time
 
 import pytest
 from archives import (
@@ -97,6 +100,26 @@ def test_from_the_archive_through_an_assessment_and_back(shown, tmp_path):
         assert "4 objects" in shown("send", tmp_path / "results", "--to", archive, "--again").stderr
     assert {uid: dataset.to_json() for uid, dataset in store.instances.items() if uid in before} == before
     assert len(store.instances) == len(before) + 4
+
+
+def test_a_fetch_that_is_killed_leaves_nothing_to_be_used_and_goes_on(tmp_path):
+    store = Store.of(tiny_study(40, 0), delay_s=0.05)
+    with dicom_archive(store) as url:
+        words = ["fetch", "--from", url, "--study", STUDY, "--out", str(tmp_path / "out"), "--json"]
+        process = subprocess.Popen([sys.executable, "-m", "voxeldose", *words], stdout=subprocess.DEVNULL)
+        until = time.monotonic() + 60
+        while len(list(tmp_path.rglob(".*.dcm"))) < 5 and time.monotonic() < until:
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+        assert not (tmp_path / "out").exists()
+        assert not [p for p in tmp_path.rglob("*.dcm") if not p.name.startswith(".")]
+        store.delay_s = 0.0
+        series = json.loads(run(*words).stdout)["series"][0]
+    assert series["instances"] == 40
+    assert 5 <= series["resumed"] < 40
+    assert len(list((tmp_path / "out").rglob("*.dcm"))) == 40
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")]
 
 
 def rois_of(folder):

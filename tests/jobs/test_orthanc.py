@@ -42,10 +42,10 @@ lung_shunt_fraction = 0.04
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
     """The demo's study."""
-    from voxeldose.demo.study import write_demo_study
+    from voxeldose.demo.study import make_study
 
     folder = tmp_path_factory.mktemp("demo")
-    write_demo_study(folder)
+    make_study(folder)
     return folder
 
 

@@ -28,6 +28,7 @@ from .images import read_density as read_density
 from .images import read_image as read_image
 from .inspection import FoundSeries as FoundSeries
 from .inspection import inspect as inspect
+from .network.archive import Query as Query
 from .nifti import write_labels as write_labels
 from .nifti import write_nifti as write_nifti
 from .regions import read_labels as read_labels

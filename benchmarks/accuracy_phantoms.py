@@ -23,7 +23,7 @@ from voxeldose.dose.assess import assess
 from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.rays.transport import RayTransport
-from voxeldose.io.config.case import case_file_from, read_case_file
+from voxeldose.io.config.case import case_file_from, read_case_tables
 from voxeldose.jobs.open_case import open_case
 from voxeldose.model.kernel import point_kernel
 
@@ -232,7 +232,7 @@ def liver(kernel: PointKernel) -> Iterator[Figure]:
 
 def opened_from(case: Path) -> Opened:
     """A case file opened as the command line opens it."""
-    return open_case(case_file_from(read_case_file(case), case.name))
+    return open_case(case_file_from(read_case_tables(case), case.name))
 
 
 def _mean(run: Assessment, name: str, kind: str) -> float:

@@ -101,7 +101,7 @@ def efficiency(folder: Path) -> None:
         "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS",
     ):
         os.environ[name] = "1"
-    from voxeldose.io.config.case import case_file_from, read_case_file
+    from voxeldose.io.config.case import case_file_from, read_case_tables
     from voxeldose.jobs.run_case import run_case
 
     for count, report in ((24, False), (8, True)):
@@ -111,7 +111,7 @@ def efficiency(folder: Path) -> None:
         for n in range(-1, count):  # the first one warms up
             file = folder / "efficiency" / f"case-{max(n, 0):04d}.toml"
             start = time.process_time()
-            run_case(case_file_from(read_case_file(file), file.name), folder / "one", overwrite=True, report=report)
+            run_case(case_file_from(read_case_tables(file), file.name), folder / "one", overwrite=True, report=report)
             alone[file.stem] = time.process_time() - start
         names = sorted(alone)[2:]  # without the first of each worker
         mean = sum(inside[n] for n in names) / len(names), sum(alone[n] for n in names) / len(names)

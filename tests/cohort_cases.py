@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from small_study import run as run_command
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.jobs.cohort.entry import Entry
 from voxeldose.jobs.cohort.plan import Source, write_plan

@@ -32,14 +32,12 @@ LONGEST_FILE, LONGEST_BODY, MOST_CLI_LINES = 450, 60, 2000
 LONG_FILES: dict[str, str] = {}
 
 #: Functions whose body is longer, with the reason. Never longer than this list.
-LONG_BODIES: dict[str, str] = {
-    "_compiled/rays.py:spread_from_cells": "one compiled loop; a call inside it costs time",
-}
+LONG_BODIES: dict[str, str] = {}
 
 #: Limits of size and branching that ruff holds; its exceptions stand in ``pyproject.toml``.
 RATCHET = ("C901", "PLR0911", "PLR0912", "PLR0913", "PLR0915", "PLR0917")
 #: Pairs of a file and a rule that are excepted.
-MOST_EXCEPTIONS = 64
+MOST_EXCEPTIONS = 58
 
 
 def functions_of(file: Path) -> list[tuple[str, int]]:

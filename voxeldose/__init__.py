@@ -6,7 +6,7 @@ next to this file; ``docs/python.md`` says what each is for.
 
 import lazy_loader
 
-from voxeldose._version import __version__ as __version__
+__version__ = "0.1.0"
 
 _load, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 

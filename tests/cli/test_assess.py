@@ -285,7 +285,8 @@ def test_an_unforeseen_fault_is_one_line_and_exit_code_1(study, monkeypatch):
 
 def test_a_killed_run_leaves_no_results_and_a_rerun_works(study):
     script = (
-        "import sys, time, voxeldose.jobs.run_case as job\n"
+        "import importlib, sys, time\n"
+        "job = importlib.import_module('voxeldose.jobs.run_case')\n"
         "job.write_report = lambda *a, **k: (print('writing', flush=True), time.sleep(60))\n"
         "from voxeldose.cli import main\nmain(sys.argv[1:])\n"
     )

@@ -3,6 +3,7 @@
 import re
 import stat
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ def study(tmp_path, monkeypatch):
             msg = f"{folder}: {patient} cannot be divided"
             raise RuntimeError(msg) from error
 
-    monkeypatch.setattr("voxeldose.jobs.run_case.assess", fail)
+    monkeypatch.setattr(import_module("voxeldose.jobs.run_case"), "assess", fail)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return folder / "case.toml"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from voxeldose.io.case_draft import draft_case
-from voxeldose.io.config.case import case_file_from, read_case_file
+from voxeldose.io.config.case import case_file_from, read_case_tables
 from voxeldose.io.inspection import inspect
 
 
@@ -32,7 +32,7 @@ def written(study, name="case.toml"):
 
 
 def test_a_draft_is_a_case_file_that_names_what_was_found(study):
-    config = case_file_from(read_case_file(written(study)), "case")
+    config = case_file_from(read_case_tables(written(study)), "case")
     assert config.activity.path == str(study / "pet")
     assert config.ct.path == str(study / "ct")
     assert [table.path for table in config.rois] == [str(study / "liver.nii.gz")]
@@ -60,7 +60,7 @@ def test_two_series_in_one_folder_are_told_apart_by_uid(study, write_series, tmp
     write_series("CT", folder="other", orientation="coronal")
     for file in (tmp_path / "other").iterdir():
         shutil.move(file, study / "ct" / f"other_{file.name}")
-    config = case_file_from(read_case_file(written(study)), "case")
+    config = case_file_from(read_case_tables(written(study)), "case")
     assert config.ct.series_uid in {row.series_uid for row in inspect(study / "ct")}
 
 

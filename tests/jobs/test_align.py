@@ -8,7 +8,7 @@ import SimpleITK as sitk  # noqa: N813
 from scipy.spatial.transform import Rotation
 
 from voxeldose.errors import GeometryError, InputError
-from voxeldose.io.config.case import DerivedTable, RegistrationTable, case_file_from, read_case_file
+from voxeldose.io.config.case import DerivedTable, RegistrationTable, case_file_from, read_case_tables
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.io.transforms import read_itk_transform, write_itk_transform
 from voxeldose.jobs.align import AlignedImages, align
@@ -199,7 +199,7 @@ def files(tmp_path):
 
     def run(activity, extra="", name="out"):
         (tmp_path / f"{name}.toml").write_text(CASE.format(activity=activity) + extra, "utf-8")
-        config = case_file_from(read_case_file(tmp_path / f"{name}.toml"), "case.toml")
+        config = case_file_from(read_case_tables(tmp_path / f"{name}.toml"), "case.toml")
         run_case(config, tmp_path / name)
         return json.loads((tmp_path / name / "assessment.json").read_text("utf-8")), tmp_path / name
 

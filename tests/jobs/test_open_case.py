@@ -5,7 +5,7 @@ import pytest
 from small_study import CASE, GRID, LESION, LIVER, write_study
 
 from voxeldose.errors import InputError, QuantityError
-from voxeldose.io.config.case import case_file_from, input_files, read_case_file
+from voxeldose.io.config.case import case_file_from, input_files, read_case_tables
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.jobs.open_case import open_case
 from voxeldose.model.grid import Grid
@@ -14,7 +14,7 @@ from voxeldose.model.volume import DensityMap, Volume
 
 def opened(folder, text):
     path = write_study(folder, text)
-    return open_case(case_file_from(read_case_file(path), str(path)))
+    return open_case(case_file_from(read_case_tables(path), str(path)))
 
 
 def test_assays_of_vial_and_residual_are_brought_to_the_infusion(tmp_path):
@@ -86,7 +86,7 @@ def test_several_files_of_one_table_share_its_labels(tmp_path):
         ("lesion", "tumor", (3, 4, 4)),
     ]
     path = tmp_path / "case.toml"
-    assert {p.name for p in input_files(case_file_from(read_case_file(path), "x"))} == {
+    assert {p.name for p in input_files(case_file_from(read_case_tables(path), "x"))} == {
         "pet.nii.gz",
         "whole.nii.gz",
         "spot.nii.gz",

@@ -14,6 +14,17 @@ __all__ = ["trace_from_cells", "trace_from_voxels"]
 
 
 @njit(nogil=True, cache=True)
+def _average_along_chord(a: float, per_mm: float) -> tuple[int, float, float, float, float]:
+    """Row of the table, two places on it (in steps) and their weights, that average over starts on a chord of length ``a``.
+
+    Short chords take two Gauss points of F, others the difference of its integral.
+    """
+    if a < 0.5:
+        return 0, 0.21132486540518713 * a * per_mm, 0.7886751345948129 * a * per_mm, 0.5, 0.5
+    return 1, 0.0, a * per_mm, -1.0 / a, 1.0 / a
+
+
+@njit(nogil=True, cache=True)
 def trace_from_voxels(
     sources: Integers,
     amounts: Doubles,
@@ -63,12 +74,8 @@ def trace_from_voxels(
         for r in range(chord.size):
             amount = amounts[q] * share[r]
             a = tau[here] * chord[r]
-            if a < 0.5:
-                values, near, far, weight, other = table[0], 0.21132486540518713 * a, 0.7886751345948129 * a, 0.5, 0.5
-            else:
-                values, near, far, weight, other = table[1], 0.0, a, -1.0 / a, 1.0 / a
-            near *= per_mm
-            far *= per_mm
+            row, near, far, weight, other = _average_along_chord(a, per_mm)
+            values = table[row]
             low, high = int(near), int(far)
             start = weight * (values[low] + (near - low) * (values[low + 1] - values[low]))
             start += other * (values[high] + (far - high) * (values[high + 1] - values[high]))
@@ -111,13 +118,13 @@ def trace_from_cells(
     centres, amounts : float64, (cells, 3) and (cells,)
         Where each cell's middle lies, in voxels, and what it emits.
     start, speed : float64, (rays, 8, 3)
-        From the middle of the cell to where a ray starts in each octant, in voxels, and voxels a mm along it, never zero.
+        From the middle of the cell to where a ray starts in each octant, in voxels, and voxels per mm along it, never zero.
     ends : float64, (rays, 2)
         Where the ray's line enters (negative) and leaves the cell, in mm from its start.
     tau : float64, (nk, nj, ni)
         Water-equivalent mm per mm. Where it is ``limits[3]`` or more rays end; such a layer surrounds the lattice.
     limits : tuple of float
-        Steps a mm of the table, where F ends to rise in mm of water, the longest ray in mm, and what ends a ray.
+        Steps per mm of the table, where F stops rising in mm of water, the longest ray in mm, and what ends a ray.
     table, energy, first
         As in :func:`trace_from_voxels`.
 
@@ -155,18 +162,8 @@ def trace_from_cells(
                     continue
                 begin, end = max(entered, ends[r, 0]), min(left_at, ends[r, 1])
                 a = here * (end - begin)
-                if a < 0.5:
-                    values, near, far, weight, other = (
-                        table[0],
-                        0.21132486540518713 * a,
-                        0.7886751345948129 * a,
-                        0.5,
-                        0.5,
-                    )
-                else:
-                    values, near, far, weight, other = table[1], 0.0, a, -1.0 / a, 1.0 / a
-                near *= per_mm
-                far *= per_mm
+                row, near, far, weight, other = _average_along_chord(a, per_mm)
+                values = table[row]
                 path, at, length, left = 0.0, left_at, left_at - end, 0.0
                 while True:
                     path += here * length

@@ -13,15 +13,17 @@ from typing import NoReturn
 
 import click
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.cli.assess import assess
 from voxeldose.cli.card import card
 from voxeldose.cli.cohort import cohort
 from voxeldose.cli.compare import compare
 from voxeldose.cli.demo import demo
+from voxeldose.cli.dvh import dvh
 from voxeldose.cli.fetch import fetch
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
+from voxeldose.cli.keys import keys, schema
 from voxeldose.cli.lung_shunt import lung_shunt
 from voxeldose.cli.options import with_numbers
 from voxeldose.cli.plan import plan
@@ -99,22 +101,8 @@ def main(debug: bool) -> None:
     """
 
 
-_COMMANDS = (
-    assess,
-    card,
-    cohort,
-    compare,
-    demo,
-    fetch,
-    inspect,
-    kernel,
-    lung_shunt,
-    plan,
-    radiobiology,
-    replay,
-    send,
-    tn,
-    uncertainty,
-)
-for _command in _COMMANDS:
+#: Files to files, and answers before and beyond a treatment.
+_JOBS = (assess, cohort, compare, demo, dvh, fetch, inspect, kernel, keys, replay, schema, send)
+_ANSWERS = (card, lung_shunt, plan, radiobiology, tn, uncertainty)
+for _command in (*_JOBS, *_ANSWERS):
     main.add_command(with_numbers(_command))

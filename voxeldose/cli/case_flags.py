@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,10 +14,6 @@ if TYPE_CHECKING:
 __all__ = ["with_flags"]
 
 _GRIDS = ("activity", "ct", "rois")
-
-
-def _as_given(value: Any) -> Any:
-    return value
 
 
 def _absolute(path: Any) -> str:
@@ -39,51 +34,33 @@ def _density(word: str) -> str:
     return word if word in ("ct", "uniform") else _absolute(word)
 
 
-@dataclass(frozen=True)
-class _Key:
-    """A key of the case file; ``value`` makes what the file would hold from the flag."""
+#: Table -> flags that bear the name of a key there.
+_SAME = {
+    "activity": "quantity measured_at image_nuclide undo_nuclide undo_suv weight_kg energy_window slice_spacing_mm",
+    "administration": "administered_mbq residual_mbq at assayed_at residual_at device",
+    "case": "bilirubin_mg_per_dl",
+    "dose": "calibration calibration_region engine grid density_g_per_ml density hu_table constants thresholds",
+    "output": "dose_bits bed_dose rtstruct rtstruct_holes rtplan dose_on_ct",
+    "uncertainty": "samples",
+}
 
-    table: str
-    key: str
-    value: Callable[[Any], Any] = _as_given
+#: Flag -> table and key. ``registration`` replaces its table; ``rois``, ``labels`` and ``uncertainty`` make lists or several keys.
+_KEYS = {flag: (table, flag) for table, flags in _SAME.items() for flag in flags.split()} | {
+    "activity": ("activity", "path"),
+    "ct": ("ct", "path"),
+    "ct_uneven": ("ct", "uneven"),
+    "lung_shunt": ("administration", "lung_shunt_fraction"),
+    "case_id": ("case", "id"),
+    "probability": ("uncertainty", "probabilities"),
+}
 
-
-#: Flag -> key. ``registration`` replaces its table; ``rois``, ``labels`` and ``uncertainty`` make lists or several keys.
-_KEYS = {
-    "activity": _Key("activity", "path", _absolute),
-    "quantity": _Key("activity", "quantity"),
-    "measured_at": _Key("activity", "measured_at"),
-    "image_nuclide": _Key("activity", "image_nuclide"),
-    "undo_nuclide": _Key("activity", "undo_nuclide"),
-    "undo_suv": _Key("activity", "undo_suv"),
-    "weight_kg": _Key("activity", "weight_kg"),
-    "energy_window": _Key("activity", "energy_window"),
-    "slice_spacing_mm": _Key("activity", "slice_spacing_mm"),
-    "ct": _Key("ct", "path", _absolute),
-    "ct_uneven": _Key("ct", "uneven"),
-    "administered_mbq": _Key("administration", "administered_mbq"),
-    "residual_mbq": _Key("administration", "residual_mbq"),
-    "at": _Key("administration", "at"),
-    "assayed_at": _Key("administration", "assayed_at"),
-    "residual_at": _Key("administration", "residual_at"),
-    "lung_shunt": _Key("administration", "lung_shunt_fraction"),
-    "device": _Key("administration", "device"),
-    "bilirubin_mg_per_dl": _Key("case", "bilirubin_mg_per_dl"),
-    "case_id": _Key("case", "id"),
-    "calibration": _Key("dose", "calibration"),
-    "calibration_region": _Key("dose", "calibration_region"),
-    "engine": _Key("dose", "engine"),
-    "grid": _Key("dose", "grid", _grid),
-    "density_g_per_ml": _Key("dose", "density_g_per_ml"),
-    "density": _Key("dose", "density", _density),
-    "hu_table": _Key("dose", "hu_table", _absolute),
-    "constants": _Key("dose", "constants"),
-    "thresholds": _Key("dose", "thresholds", _absolute),
-    "dose_bits": _Key("output", "dose_bits", int),
-    "bed_dose": _Key("output", "bed_dose"),
-    "rtstruct": _Key("output", "rtstruct"),
-    "samples": _Key("uncertainty", "samples"),
-    "probability": _Key("uncertainty", "probabilities", list),
+#: Flags whose value is not that of the file, and what makes one of the other.
+_VALUES: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("activity", "ct", "hu_table", "thresholds"), _absolute),
+    "grid": _grid,
+    "density": _density,
+    "dose_bits": int,
+    "probability": list,
 }
 
 
@@ -101,13 +78,14 @@ def with_flags(tables: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
     """
     given = {flag: value for flag, value in flags.items() if value not in (None, ())}
     changed = {name: dict(table) if isinstance(table, dict) else table for name, table in tables.items()}
-    if not all(isinstance(changed.get(key.table, {}), dict) for key in _KEYS.values() if key.table != "uncertainty"):
+    if not all(isinstance(changed.get(table, {}), dict) for table, _ in _KEYS.values() if table != "uncertainty"):
         return changed
     if "uncertainty" in given and isinstance(changed.get("uncertainty", {}), dict):
         changed["uncertainty"] = {**changed.get("uncertainty", {}), **_uncertainties(given["uncertainty"])}
-    for flag, key in _KEYS.items():
-        if flag in given and isinstance(changed.get(key.table, {}), dict):
-            changed[key.table] = {**changed.get(key.table, {}), key.key: key.value(given[flag])}
+    for flag, (table, key) in _KEYS.items():
+        if flag in given and isinstance(changed.get(table, {}), dict):
+            value = _VALUES.get(flag, lambda same: same)(given[flag])
+            changed[table] = {**changed.get(table, {}), key: value}
     if "density" in given and "density_g_per_ml" not in given:
         changed["dose"].pop("density_g_per_ml", None)
     if "density_g_per_ml" in given and "density" not in given:

@@ -19,9 +19,9 @@ __all__ = ["assess_case", "content_of", "predict_with_flags", "read_case"]
 
 def read_case(case: Path, flags: Mapping[str, Any]) -> CaseFile:
     """A case file with flags in place of its keys."""
-    from voxeldose.io.config.case import case_file_from, read_case_file
+    from voxeldose.io.config.case import case_file_from, read_case_tables
 
-    return case_file_from(with_flags(read_case_file(case), flags), str(case))
+    return case_file_from(with_flags(read_case_tables(case), flags), str(case))
 
 
 def predict_with_flags(case: Path, flags: Mapping[str, Any], *, quiet: bool) -> Assessment:

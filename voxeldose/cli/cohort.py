@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
-import signal
 import sys
-import threading
-import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import click
 
-from voxeldose.cli.options import PATH
+from voxeldose.cli.options import PATH, as_record
+from voxeldose.cli.terminal import print_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from voxeldose.jobs.cohort.run import Counts
+    from voxeldose.jobs.cohort.workers import Workers
 
 __all__ = ["cohort"]
 
-#: Seconds between two lines of a log that say where the run stands.
-LOG_EVERY_S = 30.0
 
-#: News that is worth a line of its own.
-_LOGGED = ("failed", "retried")
+@dataclass(frozen=True)
+class CohortFlags:
+    """How a cohort is read and run."""
+
+    template: Path | None
+    workers: int | None
+    memory_gb: float | None
+    scheduler: str | None
+    resume: bool
+    fail_fast: bool
+    plan_only: bool
+    no_report: bool
+    identifiers: bool
+    quiet: bool
 
 
 @click.command()
 @click.argument("source", type=PATH)
-@click.option("--out", type=PATH, help="Folder of the cohort: tables, report, and a results folder a case.")
+@click.option("--out", type=PATH, help="Folder of the cohort: tables, report, and a results folder per case.")
 @click.option(
-    "--template", type=PATH, help="Case file with what all cases share; a folder then holds one study a folder."
+    "--template", type=PATH, help="Case file with what all cases share; a folder then holds one study per folder."
 )
 @click.option("--workers", type=click.IntRange(1), help="Cases at a time on this machine (default: its processors).")
 @click.option(
@@ -52,10 +61,11 @@ _LOGGED = ("failed", "retried")
 @click.option("--no-report", is_flag=True, help="No report of each case's own.")
 @click.option("--identifiers", is_flag=True, help="Show labels in the report; label unlabelled cases by their path.")
 @click.option("--quiet", is_flag=True, help="No progress.")
-def cohort(source: Path, out: Path | None, **flags: Any) -> None:
+@as_record(CohortFlags, "flags")
+def cohort(source: Path, out: Path | None, flags: CohortFlags) -> None:
     """Assess many cases: one table, one folder of results.
 
-    SOURCE is a table (CSV or Parquet) with one case a row - a column case with case files, or columns such as activity.path,
+    SOURCE is a table (CSV or Parquet) with one case per row - a column case with case files, or columns such as activity.path,
     rois.path, administration.administered_mbq; paths from the table's folder - or a folder that is searched for case files, or with
     --template for studies.
 
@@ -63,107 +73,38 @@ def cohort(source: Path, out: Path | None, **flags: Any) -> None:
     a result.
     """
     from voxeldose.jobs.cohort.plan import Source
+    from voxeldose.jobs.cohort.progress import conclusion, preview_lines, stopping_by_signal
+    from voxeldose.jobs.cohort.run import Options, run_cohort
+    from voxeldose.jobs.cohort.schedulers import ON_THIS_MACHINE, open_workers
 
-    if out is None and not flags["plan_only"]:
+    for flag, value in (("--workers", flags.workers), ("--memory-gb", flags.memory_gb)):
+        if value is not None and flags.scheduler not in (None, *ON_THIS_MACHINE):
+            msg = f"{flag} is of use on this machine only; the cluster at --scheduler has its own workers."
+            raise click.UsageError(msg)
+    wanted = Source(source, flags.template, flags.identifiers)
+    if flags.plan_only:
+        *cases, verdicts = preview_lines(wanted, out, report=not flags.no_report)
+        print_lines(cases)
+        click.echo(verdicts, err=True)
+        return
+    if out is None:
         msg = "give --out, the folder for the cohort."
         raise click.UsageError(msg)
-    for flag in ("workers", "memory_gb"):
-        if flags[flag] is not None and flags["scheduler"] not in (None, "local", "processes"):
-            msg = f"--{flag.replace('_', '-')} is of use on this machine only; the cluster at --scheduler has its own workers."
-            raise click.UsageError(msg)
-    wanted = Source(source, flags["template"], flags["identifiers"])
-    if flags["plan_only"]:
-        _print_plan(wanted, out, report=not flags["no_report"])
-        return
-    assert out is not None  # noqa: S101 - asked above
-    from voxeldose.jobs.cohort.run import Options, run_cohort
 
-    options = Options(resume=flags["resume"], fail_fast=flags["fail_fast"], report=not flags["no_report"])
-    with _progress(flags["quiet"]) as tell, _stopping_by_signal():
-        counts = run_cohort(wanted, out, lambda: _workers(flags), options, tell)
-    _conclude(counts, out)
+    def start_workers() -> Workers:
+        opened = open_workers(flags.scheduler, flags.workers, flags.memory_gb)
+        if not flags.quiet:
+            click.echo(opened.description, err=True)
+        return opened.workers
 
-
-def _workers(flags: dict[str, Any]) -> Any:
-    """The workers asked for; said on stderr, with the address of the dashboard."""
-    from importlib.util import find_spec
-
-    from voxeldose.jobs.cohort.workers import Processes, share_of
-
-    where = flags["scheduler"] or ("local" if find_spec("distributed") else "processes")
-    share = share_of(flags["workers"], flags["memory_gb"])
-    of_each = f"{share.workers} workers of {share.threads} thread{'s' * (share.threads > 1)}"
-    if share.memory_bytes is not None:
-        of_each += f" and {share.memory_bytes / 1e9:.1f} GB"
-    if where == "processes":
-        _say(f"{of_each}, plain processes.", flags["quiet"])
-        return Processes(share)
-    from voxeldose.jobs.cohort.dask_workers import DaskWorkers
-
-    workers = DaskWorkers(share, None if where == "local" else where)
-    shown = f"dashboard {workers.dashboard}" + ("" if find_spec("bokeh") else " (shows more with bokeh installed)")
-    _say(f"{of_each}, Dask; {shown}." if where == "local" else f"Dask at {where}; {shown}.", flags["quiet"])
-    return workers
-
-
-def _conclude(counts: Counts, out: Path) -> None:
-    """The last line, and the exit code: of a run that was stopped, or of which nothing came."""
-    ended = counts.done + counts.kept
-    parts = [f"{ended} of {counts.total} cases have results"]
-    parts += [f"{counts.kept} of them from before"] if counts.kept else []
-    parts += [f"{counts.failed} failed (failures.csv)"] if counts.failed else []
-    parts += [f"{counts.open} not finished"] if counts.open else []
-    click.echo(f"{'; '.join(parts)}: {out}")
-    if counts.without_parquet:
-        click.echo(
-            "Only CSV was written, and no table of DVHs: Parquet needs pip install 'voxeldose[cohort]'.", err=True
-        )
-    if counts.stopped is not None:
-        words = [w for w in sys.argv[1:] if w != "--resume"]
-        again = (
-            f"voxeldose {shlex.join(words)} --resume" if words[:1] == ["cohort"] else "the same command with --resume"
-        )
-        click.echo(f"voxeldose: stopped: {counts.stopped}. To go on: {again}", err=True)
-        raise click.exceptions.Exit(1)
-    if counts.total and counts.failed == counts.total:
-        click.echo("voxeldose: every case failed; failures.csv says why.", err=True)
-        raise click.exceptions.Exit(3 if counts.failed_codes == {3} else 1)
-
-
-def _print_plan(source: Any, out: Path | None, *, report: bool) -> None:
-    from collections import Counter
-
-    from voxeldose.jobs.cohort.run import preview_cohort
-
-    verdicts: Counter[str] = Counter()
-    for one in preview_cohort(source, out, report=report):
-        verdicts[one.verdict] += 1
-        click.echo(f"{one.row}\t{one.name}\t{one.verdict}\t{one.reason}")
-    said = [f"{verdicts['run']} would run", f"{verdicts['refused']} would be refused"]
-    said += [f"{verdicts['complete']} are complete"] if verdicts["complete"] else []
-    click.echo("; ".join(said) + ".", err=True)
-
-
-def _say(words: str, quiet: bool) -> None:
-    if not quiet:
-        click.echo(words, err=True)
-
-
-@contextlib.contextmanager
-def _stopping_by_signal() -> Iterator[None]:
-    """A request to end (SIGTERM, as batch systems send) stops as cleanly as Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _interrupted)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _interrupted(*_: object) -> None:
-    raise KeyboardInterrupt
+    options = Options(resume=flags.resume, fail_fast=flags.fail_fast, report=not flags.no_report)
+    with _progress(flags.quiet) as report_progress, stopping_by_signal():
+        counts = run_cohort(wanted, out, start_workers, options, report_progress)
+    end = conclusion(counts, sys.argv[1:])
+    click.echo(f"{end.outcome}: {out}")
+    print_lines(end.notes, err=True)
+    if end.exit_code:
+        raise click.exceptions.Exit(end.exit_code)
 
 
 @contextlib.contextmanager
@@ -172,53 +113,21 @@ def _progress(quiet: bool) -> Iterator[Callable[[Counts], None]]:
     if quiet:
         yield lambda _: None
         return
+    from voxeldose.jobs.cohort.progress import CohortLog, is_logged, standing_line
+
     if not sys.stderr.isatty():
-        yield _Log()
+        log = CohortLog()
+        yield lambda counts: print_lines(log.lines(counts), err=True)
         return
     from rich.console import Console
 
     console = Console(stderr=True)
     with console.status("starting") as status:
 
-        def tell(counts: Counts) -> None:
-            status.update(_standing(counts) + (f"; {counts.news.sentence}" if counts.news.kind == "writing" else ""))
-            if counts.news.kind in _LOGGED:
+        def report_progress(counts: Counts) -> None:
+            writing = f"; {counts.news.sentence}" if counts.news.kind == "writing" else ""
+            status.update(standing_line(counts) + writing)
+            if is_logged(counts):
                 console.print(counts.news.sentence, markup=False, highlight=False)
 
-        yield tell
-
-
-class _Log:
-    """Plain lines."""
-
-    def __init__(self) -> None:
-        self._last_s = time.monotonic()
-
-    def __call__(self, counts: Counts) -> None:
-        if counts.news.kind in _LOGGED:
-            click.echo(counts.news.sentence, err=True)
-        if time.monotonic() - self._last_s > LOG_EVERY_S or counts.news.kind == "writing":
-            self._last_s = time.monotonic()
-            click.echo(_standing(counts), err=True)
-
-
-def _standing(counts: Counts) -> str:
-    parts = [
-        f"{counts.done + counts.kept} of {counts.total} done",
-        f"{counts.failed} failed",
-        f"{counts.running} running",
-    ]
-    if counts.kept:
-        parts[0] += f" ({counts.kept} from before)"
-    if counts.per_hour is not None:
-        parts.append(f"{counts.per_hour:.0f} per hour")
-    if counts.seconds_left is not None and counts.open:
-        minutes = counts.seconds_left / 60
-        parts.append(
-            f"{minutes / 60:.1f} h left"
-            if minutes > 90
-            else f"{minutes:.0f} min left"
-            if minutes >= 1
-            else "under 1 min left"
-        )
-    return ", ".join(parts)
+        yield report_progress

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from voxeldose.cli.options import PATH, progress
-from voxeldose.cli.terminal import print_json, print_lines
+from voxeldose.cli.terminal import print_json, print_lines, print_warnings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -75,13 +75,12 @@ def compare(
             criteria=GammaCriteria(gamma_percent / 100, gamma_mm, gamma_local, gamma_cutoff_percent / 100),
             add=add,
         )
-        content = compare_folders(results, out, options, overwrite=overwrite, progress=report_progress).content
+        comparison = compare_folders(results, out, options, overwrite=overwrite, progress=report_progress)
     if as_json:
-        print_json(content)
+        print_json(comparison.content)
     elif not quiet:
-        print_lines((sum_lines if add else comparison_lines)(content))
+        print_lines((sum_lines if add else comparison_lines)(comparison.content))
     if not quiet:
-        for warning in content["warnings"]:
-            click.echo(f"warning: {warning}", err=True)
+        print_warnings(comparison.warnings)
         if out is not None:
             click.echo(f"Comparison: {out} (open {out / 'comparison.html'})", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -145,19 +145,12 @@ def planar(files: PlanarFiles, lungs: LungFlags, as_json: bool, **counts: float 
 
 
 @dataclass(frozen=True)
-class SpectFiles:
-    """A SPECT without a case, as options give it."""
+class SpectFlags:
+    """Counts found elsewhere, and what is left out."""
 
-    activity: Path | None
-    rois: tuple[Path, ...]
-    labels: Path | None
-    ct: Path | None
-    quantity: str | None
-
-    @property
-    def has_details(self) -> bool:
-        """Whether labels, a CT or a quantity is given, which only go with an image."""
-        return any(value is not None for value in (self.labels, self.ct, self.quantity))
+    lung_counts: float | None
+    liver_counts: float | None
+    dome_margin_mm: float
 
 
 @lung_shunt.command(short_help="From a reconstructed image, or from its counts.")
@@ -174,61 +167,39 @@ class SpectFiles:
 )
 @click.option("--quiet", is_flag=True, help="No progress.")
 @_lung_options
-@as_record(SpectFiles, "files")
-def spect(
-    case: Path | None,
-    files: SpectFiles,
-    lung_counts: float | None,
-    liver_counts: float | None,
-    dome_margin_mm: float,
-    lungs: LungFlags,
-    quiet: bool,
-    as_json: bool,
-) -> None:
+@as_record(SpectFlags, "flags")
+def spect(case: Path | None, flags: SpectFlags, lungs: LungFlags, quiet: bool, as_json: bool, **files: Any) -> None:
     """From a reconstructed image of a CASE or of files, or from its counts; both lungs must lie in its field of view."""
     from voxeldose.planning.answers.lungs import answer_lung_shunt
     from voxeldose.planning.lungs.shunt import counted_shunt
 
-    is_counted = lung_counts is not None or liver_counts is not None
-    has_files = files.activity is not None or bool(files.rois)
-    if sum((case is not None, has_files, is_counted)) != 1:
+    has_details = any(files[key] is not None for key in ("labels", "ct", "quantity"))
+    is_counted = flags.lung_counts is not None or flags.liver_counts is not None
+    if sum((case is not None, files["activity"] is not None or bool(files["rois"]), is_counted)) != 1:
         msg = "give a CASE, or --activity with --rois, or --lung-counts with --liver-counts: one of them."
         raise click.UsageError(msg)
     if is_counted:
-        if lung_counts is None or liver_counts is None or files.has_details or dome_margin_mm:
+        if flags.lung_counts is None or flags.liver_counts is None or has_details or flags.dome_margin_mm:
             msg = "--lung-counts and --liver-counts belong together, without images."
             raise click.UsageError(msg)
-        answer = answer_lung_shunt(counted_shunt(lung_counts, liver_counts), lungs.question())
+        answer = answer_lung_shunt(counted_shunt(flags.lung_counts, flags.liver_counts), lungs.question())
     elif case is not None:
-        if files.has_details:
+        if has_details:
             msg = "a CASE names its own labels, CT and quantity."
             raise click.UsageError(msg)
-        answer = _of_case(case, lungs, dome_margin_mm, quiet)
-    else:
-        answer = _of_files(files, lungs, dome_margin_mm, quiet)
-    _print_shunt(answer, as_json=as_json)
-
-
-def _of_files(files: SpectFiles, lungs: LungFlags, dome_margin_mm: float, quiet: bool) -> LungShuntAnswer:
-    if files.activity is None or not files.rois:
+        answer = _of_case(case, lungs, flags.dome_margin_mm, quiet)
+    elif files["activity"] is None or not files["rois"]:
         msg = "--activity and --rois belong together."
         raise click.UsageError(msg)
-    with progress(quiet) as report_progress:
-        report_progress("loading libraries")
-        from voxeldose.dose.density import hu_to_density
-        from voxeldose.io.config.labels import named_labels
-        from voxeldose.io.images import read_activity, read_ct_image
-        from voxeldose.io.regions import read_rois
-        from voxeldose.planning.answers.lungs import answer_lung_shunt_of_image
+    else:
+        with progress(quiet) as report_progress:
+            report_progress("loading libraries")
+            from voxeldose.planning.answers.lungs import SpectFiles, answer_lung_shunt_of_files
 
-        report_progress("reading")
-        regions = read_rois(list(files.rois), named_labels(files.labels) if files.labels else None)
-        image = read_activity(files.activity, quantity=files.quantity)
-        density = hu_to_density(read_ct_image(files.ct)) if files.ct else None
-        report_progress("counting")
-        return answer_lung_shunt_of_image(
-            image, regions, lungs.question(), density=density, dome_margin_mm=dome_margin_mm
-        )
+            answer = answer_lung_shunt_of_files(
+                SpectFiles(**files), lungs.question(), dome_margin_mm=flags.dome_margin_mm, progress=report_progress
+            )
+    _print_shunt(answer, as_json=as_json)
 
 
 def _of_case(case: Path, lungs: LungFlags, dome_margin_mm: float, quiet: bool) -> LungShuntAnswer:
@@ -238,18 +209,14 @@ def _of_case(case: Path, lungs: LungFlags, dome_margin_mm: float, quiet: bool) -
         report_progress("loading libraries")
         from voxeldose.dose.density import hu_to_density
         from voxeldose.jobs.open_case import open_case
-        from voxeldose.planning.answers.lungs import answer_lung_shunt_of_image
+        from voxeldose.planning.answers.lungs import LungImage, answer_lung_shunt_of_image
 
         opened = open_case(config, progress=report_progress).case
         report_progress("counting")
-        return answer_lung_shunt_of_image(
-            opened.activity,
-            opened.rois,
-            lungs.question(config.dose.constants),
-            density=hu_to_density(opened.ct) if opened.ct is not None else None,
-            dome_margin_mm=dome_margin_mm,
-            given=opened.administration,
-        )
+        density = hu_to_density(opened.ct) if opened.ct is not None else None
+        image = LungImage(opened.activity, opened.rois, density, opened.administration)
+        question = lungs.question(config.dose.constants)
+        return answer_lung_shunt_of_image(image, question, dome_margin_mm=dome_margin_mm)
 
 
 @lung_shunt.command(short_help="Lung dose by a known shunt, earlier treatments added.")

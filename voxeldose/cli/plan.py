@@ -14,8 +14,6 @@ from voxeldose.cli.vial import delivered, vial
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from voxeldose.planning.answers.settings import Compartments, PlanSetting
-
 __all__ = ["plan"]
 
 
@@ -83,18 +81,23 @@ def partition(
     """Partition model: tumors, normal liver and lungs, forward and inverse."""
     by_masses = normal_g is not None or bool(tumor_g)
     require_one_of(("CASE", case), ("--territories", territories), ("--normal-g or --tumor-g", by_masses or None))
+    from voxeldose.planning.answers import settings
     from voxeldose.planning.answers.plans import answer_partition
-    from voxeldose.planning.answers.settings import PartitionGoals, compartments_of_file, compartments_of_image
 
     setting = flags.setting(case, quiet=as_json)
     if case is not None:
-        compartments = compartments_of_image(setting, unperfused_g)
+        compartments = settings.compartments_of_image(setting, unperfused_g)
     elif territories is not None:
-        compartments = compartments_of_file(territories, setting, unperfused_g)
+        compartments = settings.compartments_of_file(territories, setting, unperfused_g)
     else:
-        compartments = _by_masses(tumor_g, tn, normal_g or 0.0, unperfused_g or 0.0, setting)
-    goals = PartitionGoals(tumor_gy, normal_limit_gy, lung_limit_gy)
-    is_inverse = goals != PartitionGoals()
+        if len(tn) not in (len(tumor_g), 1) or (tn and not tumor_g):
+            msg = f"{len(tumor_g)} tumors (--tumor-g) need as many ratios (--tn), or one for all; found {len(tn)}."
+            raise click.UsageError(msg)
+        compartments = settings.compartments_of_masses(
+            tumor_g, tn, normal_g or 0.0, setting, unperfused_g=unperfused_g or 0.0
+        )
+    goals = settings.PartitionGoals(tumor_gy, normal_limit_gy, lung_limit_gy)
+    is_inverse = goals != settings.PartitionGoals()
     if is_inverse and activity_mbq is not None:
         msg = "give --activity-mbq, or a goal and limits."
         raise click.UsageError(msg)
@@ -104,24 +107,6 @@ def partition(
         raise click.UsageError(msg)
     answer = answer_partition(compartments, setting, goals=goals if is_inverse else None, activity_mbq=activity_mbq)
     print_answer(answer, as_json=as_json)
-
-
-def _by_masses(
-    masses: tuple[float, ...], ratios: tuple[float, ...], normal_g: float, unperfused_g: float, setting: PlanSetting
-) -> Compartments:
-    """The one territory of the masses and ratios given."""
-    from voxeldose.planning.answers.settings import Compartments
-    from voxeldose.planning.compartments import Territory, Tumor
-
-    if len(ratios) not in (len(masses), 1) or (ratios and not masses):
-        msg = f"{len(masses)} tumors (--tumor-g) need as many ratios (--tn), or one for all; found {len(ratios)}."
-        raise click.UsageError(msg)
-    ratios = ratios * len(masses) if len(ratios) == 1 else ratios
-    tumors = tuple(
-        Tumor(f"tumor_{n}", mass, ratio) for n, (mass, ratio) in enumerate(zip(masses, ratios, strict=True), 1)
-    )
-    territory = Territory(tumors, normal_g, setting.lung_shunt_fraction, "liver")
-    return Compartments((territory,), (None,), setting.lung_mass_g, unperfused_g)
 
 
 @plan.command(short_help="Scale the dose map of a pre-treatment SPECT to a goal.")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,8 +22,8 @@ __all__ = ["radiobiology"]
 
 
 @dataclass(frozen=True)
-class RadiobiologyFlags:
-    """Which region is asked about, and what of it."""
+class RegionFlags:
+    """Which region is asked about: of doses, of a case, or of results."""
 
     case: Path | None
     results: Path | None
@@ -31,28 +31,10 @@ class RadiobiologyFlags:
     dose_gy: tuple[float, ...]
     volume_ml: tuple[float, ...]
     role: str | None
-    device: str | None
-    set_name: str | None
-    geud_a: float | None
-    earlier_gy: tuple[float, ...]
-    control: str | None
-    slope: float | None
-    clonogens: float | None
-    complication: str | None
-    td50_gy: float | None
-    m: float | None
-    source: str | None
     constants: str | None
 
-    def question(self) -> RadiobiologyQuestion:
-        """What is asked of the region."""
-        from voxeldose.planning.answers.radiobiology import RadiobiologyQuestion
-
-        values = {f.name: getattr(self, f.name) for f in fields(RadiobiologyQuestion)}
-        return RadiobiologyQuestion(**values)
-
-    def region(self, *, quiet: bool) -> Region:
-        """The region, from doses, from results, or from a case that is assessed now."""
+    def read(self, set_name: str | None, *, quiet: bool) -> Region:
+        """The region; a case is assessed now."""
         from voxeldose.planning.answers.dosed_regions import region_of_assessment, region_of_doses, region_of_results
 
         roi = self.roi or ""
@@ -60,46 +42,49 @@ class RadiobiologyFlags:
             result = assess_case(read_case(self.case, {"constants": self.constants}), quiet=quiet)
             return region_of_assessment(result, roi)
         if self.results is not None:
-            return region_of_results(self.results, roi, set_name=self.set_name, constants=self.constants)
+            return region_of_results(self.results, roi, set_name=set_name, constants=self.constants)
         return region_of_doses(self.dose_gy, self.volume_ml, role=self.role, constants=self.constants)
 
-    def require_usage(self) -> None:
-        """Refuse options that do not go together."""
-        own = self.question().own_numbers
-        ways = [way for way in (self.case, self.results, self.dose_gy) if way]
-        if own and not self.source:
-            msg = f"say with --source where {', '.join(own)} come from."
-        elif len(ways) != 1:
-            msg = "give --dose-gy (once or more), a CASE with --roi, or --results with --roi: one of them."
-        elif (self.roi is None) != (self.dose_gy != ()):
-            msg = "--roi names the region of a case or of results; it is needed with them, and not with --dose-gy."
-        elif not self.dose_gy and (self.role is not None or self.volume_ml):
-            msg = "--role and --volume-ml go with --dose-gy; a case and results know theirs."
-        elif self.results is not None and self.geud_a is not None:
-            msg = "results do not hold gEUD; give the CASE in place of --results."
-        elif self.case is not None and self.case.is_dir():
-            msg = f"{self.case} is a folder; CASE is a case file, and a results folder goes with --results."
-        else:
-            self._require_curves(own)
-            return
-        raise click.UsageError(msg)
 
-    def _require_curves(self, own: tuple[str, ...]) -> None:
-        if self.complication is not None and self.td50_gy is not None:
-            msg = "give --complication or --td50-gy, not both."
-        elif self.td50_gy is not None and self.m is None:
-            msg = "--td50-gy and --m belong together."
-        elif self.m is not None and self.td50_gy is None and self.complication is None:
-            msg = "--td50-gy and --m belong together, or --complication and --m."
-        elif self.earlier_gy and (self.set_name is None or own or self.control or self.complication):
-            msg = "--earlier-gy needs --set for the BED of each treatment, and no curve: those were found after one treatment."
-        elif self.clonogens is not None and self.set_name is None:
-            msg = "--clonogens needs --set, for α and the EUBED."
-        elif self.volume_ml and len(self.volume_ml) != len(self.dose_gy):
-            msg = f"{len(self.dose_gy)} --dose-gy need as many --volume-ml, each above 0."
-        else:
-            return
-        raise click.UsageError(msg)
+def _misuse(region: RegionFlags, asked: RadiobiologyQuestion) -> str | None:
+    """Which options do not go together, if any."""
+    own, has_curve = asked.own_numbers, asked.control is not None or asked.complication is not None
+    rules = (
+        (own and not asked.source, f"say with --source where {', '.join(own)} come from."),
+        (
+            sum(map(bool, (region.case, region.results, region.dose_gy))) != 1,
+            "give --dose-gy (once or more), a CASE with --roi, or --results with --roi: one of them.",
+        ),
+        (
+            (region.roi is None) != (region.dose_gy != ()),
+            "--roi names the region of a case or of results; it is needed with them, and not with --dose-gy.",
+        ),
+        (
+            not region.dose_gy and (region.role is not None or region.volume_ml),
+            "--role and --volume-ml go with --dose-gy; a case and results know theirs.",
+        ),
+        (region.results and asked.geud_a is not None, "results do not hold gEUD; give the CASE in place of --results."),
+        (
+            region.case and region.case.is_dir(),
+            f"{region.case} is a folder; CASE is a case file, and a results folder goes with --results.",
+        ),
+        (asked.complication and asked.td50_gy is not None, "give --complication or --td50-gy, not both."),
+        (asked.td50_gy is not None and asked.m is None, "--td50-gy and --m belong together."),
+        (
+            asked.m is not None and asked.td50_gy is None and asked.complication is None,
+            "--td50-gy and --m belong together, or --complication and --m.",
+        ),
+        (
+            asked.earlier_gy and (asked.set_name is None or own or has_curve),
+            "--earlier-gy needs --set for the BED of each treatment, and no curve: those were found after one treatment.",
+        ),
+        (asked.clonogens is not None and asked.set_name is None, "--clonogens needs --set, for α and the EUBED."),
+        (
+            region.volume_ml and len(region.volume_ml) != len(region.dose_gy),
+            f"{len(region.dose_gy)} --dose-gy need as many --volume-ml, each above 0.",
+        ),
+    )
+    return next((message for is_wrong, message in rules if is_wrong), None)
 
 
 @click.command(short_help="BED, EUD, gEUD, control and complication probability.")
@@ -127,17 +112,19 @@ class RadiobiologyFlags:
 @click.option("--constants", type=CONSTANTS, help="Set of Y-90 constants (default ddep, or the case's).")
 @click.option("--list", "as_list", is_flag=True, help="Show every parameter set with its source.")
 @json_option
-@as_record(RadiobiologyFlags, "flags")
-def radiobiology(flags: RadiobiologyFlags, as_list: bool, as_json: bool) -> None:
+@as_record(RegionFlags, "region")
+def radiobiology(region: RegionFlags, as_list: bool, as_json: bool, **asked: Any) -> None:
     """BED, EUD, EUBED, gEUD, control and complication probability, with named parameter sets.
 
     Of doses alone, of a region of a CASE, or of a region of results. No curve is taken unless it is named.
     """
-    from voxeldose.planning.answers.radiobiology import answer_radiobiology, list_parameter_sets
+    from voxeldose.planning.answers.radiobiology import RadiobiologyQuestion, answer_radiobiology, list_parameter_sets
 
     if as_list:
         print_answer(list_parameter_sets(), as_json=as_json)
         return
-    flags.require_usage()
-    answer = answer_radiobiology(flags.question(), flags.region(quiet=as_json), roi=flags.roi)
-    print_answer(answer, as_json=as_json)
+    question = RadiobiologyQuestion(**asked)
+    if misuse := _misuse(region, question):
+        raise click.UsageError(misuse)
+    read = region.read(question.set_name, quiet=as_json)
+    print_answer(answer_radiobiology(question, read, roi=region.roi), as_json=as_json)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.errors import QuantityError
 from voxeldose.io.dicom.nuclide import code_of
 from voxeldose.model.radionuclide import Y90, Y90_POSITRON_FRACTION

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.demo.shapes import blurred, ellipsoid, lattice, occupancy, sphere
 from voxeldose.dose.activity import count_decays
 from voxeldose.dose.engines.convolution import Convolution

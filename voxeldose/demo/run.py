@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.demo.study import make_study
-from voxeldose.io.config.case import case_file_from, read_case_file
+from voxeldose.io.config.case import case_file_from, read_case_tables
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.jobs.run_case import run_case
 from voxeldose.report import plot_slices
@@ -43,6 +43,25 @@ class TruthRow:
     true_activity_mbq: float
     computed: RoiMetrics
 
+    def cells(self) -> dict[str, str]:
+        """The row as text: true numbers, and by how much those of the run differ."""
+        roi = self.computed
+        return {
+            "ROI": self.roi,
+            "true mean Gy": f"{self.true_mean_gy:.1f}",
+            "dpk": _change(roi.mean_dose_gy, self.true_mean_gy),
+            "local": _change(roi.mean_dose_local_gy, self.true_mean_gy),
+            "true D70": f"{self.true_d70_gy:.1f}",
+            "D70": _change(roi.d70_gy, self.true_d70_gy),
+            "true V400 %": f"{100 * self.true_v400_fraction:.1f}",
+            "V400 %": f"{100 * roi.v400_fraction:.1f}",
+            "activity": _change(roi.activity_mbq, self.true_activity_mbq),
+        }
+
+
+def _change(computed: float, true: float) -> str:
+    return f"{100 * (computed / true - 1):+.1f} %"
+
 
 @dataclass(frozen=True, eq=False)
 class DemoRun:
@@ -74,7 +93,7 @@ def run_demo(out: Path, *, overwrite: bool = False, progress: Callable[[str], No
     with new_folder(out, overwrite=overwrite, marker="truth.json") as folder:
         study = make_study(folder, progress=progress)
         planned, delivered = (
-            run_case(case_file_from(read_case_file(file), file.name), folder / name, progress=progress)
+            run_case(case_file_from(read_case_tables(file), file.name), folder / name, progress=progress)
             for name, file in (("planned", study.plan_toml), ("results", study.assess_toml))
         )
         truth = json.loads(study.truth.read_text("utf-8"))

@@ -16,6 +16,9 @@ from .engines.voxelise import voxelise as voxelise
 from .limits import published_limits as published_limits
 from .metrics import roi_metrics as roi_metrics
 from .metrics import tumor_to_normal_of as tumor_to_normal_of
+from .plausibility import judge as judge
+from .plausibility import published_rules as published_rules
+from .plausibility import rules_with as rules_with
 from .radiobiology import bed_gy as bed_gy
 from .radiobiology import complication_by_set as complication_by_set
 from .radiobiology import complication_probability as complication_probability
@@ -24,6 +27,8 @@ from .radiobiology import eubed_gy as eubed_gy
 from .radiobiology import eud_gy as eud_gy
 from .radiobiology import geud_gy as geud_gy
 from .radiobiology import poisson_control as poisson_control
+from .statistics import RegionDose as RegionDose
+from .statistics import doses_in_regions as doses_in_regions
 from .uncertainty.inputs import Condition as Condition
 from .uncertainty.inputs import Spread as Spread
 from .uncertainty.mean_dose import MeanDoseSpread as MeanDoseSpread

@@ -187,8 +187,8 @@ def image_nuclide(case: Case) -> str | None:
     Raises
     ------
     QuantityError
-        If the header names a nuclide that is neither the administration's nor Tc-99m and the user has not said to go
-        on, or if the user names a third one.
+        If the header names a nuclide that is neither the administration's nor Tc-99m and the user has not
+        accepted it, or if the user names a third one.
     """
     given = case.administration.radionuclide.name
     header = case.activity.radionuclide.name if case.activity.radionuclide else None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.dose import metrics
 from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, image_nuclide, quantify
 from voxeldose.dose.assumptions import assumptions_of
@@ -17,6 +17,7 @@ from voxeldose.dose.density import density_on_grid
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.named import default_engine
 from voxeldose.dose.limits import thresholds_met
+from voxeldose.dose.plausibility import judge, published_rules
 from voxeldose.dose.regions import perfused_normal, regions_on
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import roi_onto
@@ -91,7 +92,7 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
     dose = engine.dose(emitted, case.density, decays.grid)
     on_grid = _DoseOnGrid(decays, density, dose, LocalDeposition().dose(decays, density))
     run = _Run(case, engine.name, engine.facts(), quantified, tuple(assumptions), tuple(warnings))
-    return _measure(run, on_grid, watch)
+    return _judged(_measure(run, on_grid, watch))
 
 
 def what_if(
@@ -161,11 +162,13 @@ def what_if(
         {"territory": territory, "factor": activity_factor},
         f"What if: activity{f' in {territory}' if territory else ''} times {activity_factor:g}.",
     )
-    kept = [a for a in record.assumptions if a.code != ENERGY_MISSING]  # measured again for the changed dose
+    again = {ENERGY_MISSING, *(rule.code for rule in published_rules())}  # asked again of the changed dose
+    kept = [a for a in record.assumptions if a.code not in again]
     quantified = Quantified(activity, result.totals.recovered_fraction, record.calibration, (), ())
-    warnings = record.warnings if rois is None else ()
+    warnings = tuple(w for w in record.warnings if w.code not in again) if rois is None else ()
     # the dose is still that run's, whatever engine came along
-    return _measure(_Run(case, record.engine, record.kernel, quantified, (*kept, changed), warnings), on_grid, watch)
+    run = _Run(case, record.engine, record.kernel, quantified, (*kept, changed), warnings)
+    return _judged(_measure(run, on_grid, watch))
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,6 +264,18 @@ def _measure(run: _Run, on_grid: _DoseOnGrid, watch: _Watch) -> Assessment:
         record=record,
         tumor_to_normal=ratios,
     )
+
+
+def _judged(result: Assessment) -> Assessment:
+    """With what is hardly plausible in its record."""
+    found = judge(result)
+    record = result.record
+    record = replace(
+        record,
+        assumptions=_distinct((*record.assumptions, *found.notes)),
+        warnings=_distinct((*record.warnings, *found.warnings)),
+    )
+    return replace(result, record=record)
 
 
 def _distinct(remarks: Iterable[Remark]) -> tuple[Remark, ...]:

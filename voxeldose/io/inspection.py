@@ -215,7 +215,7 @@ def _image_in(series: Series, looked_in: Path, scan: Scan) -> dict[str, Any]:
         return {"needs": ways_out, "refusal": error, "verdict": f"refused: {error}"}
     at = volume.at if isinstance(volume, ActivityMap | CountMap) else None
     instants = [f"values hold at {at.astimezone(UTC).isoformat()}"] if at else []
-    sentences = [str(remark) for remark in volume.remarks]
+    sentences = [remark.sentence for remark in volume.remarks]
     return {
         "grid": volume.grid,
         "uses": ("ct",) if series.modality == "CT" else ("activity",),

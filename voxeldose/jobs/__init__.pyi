@@ -3,6 +3,9 @@ from .cohort.run import run_cohort as run_cohort
 from .compare import Comparison as Comparison
 from .compare import ComparisonOptions as ComparisonOptions
 from .compare import compare_folders as compare_folders
+from .dvh import DoseVolumes as DoseVolumes
+from .dvh import DvhOptions as DvhOptions
+from .dvh import dose_volumes as dose_volumes
 from .fetch import FetchChoice as FetchChoice
 from .fetch import Fetched as Fetched
 from .fetch import fetch_study as fetch_study

@@ -10,7 +10,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 
 if TYPE_CHECKING:
     from types import FrameType

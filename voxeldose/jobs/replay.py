@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.io.arrays import read_array
 from voxeldose.io.config.case import case_file_again, input_files

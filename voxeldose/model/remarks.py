@@ -6,7 +6,8 @@ Nothing searches a sentence for words: whoever must act on a remark asks for its
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Self
+from dataclasses import dataclass
+from types import MappingProxyType
 
 __all__ = ["Numbers", "Remark"]
 
@@ -14,34 +15,39 @@ __all__ = ["Numbers", "Remark"]
 Numbers = Mapping[str, float | int | str | bool | None]
 
 
-class Remark(str):
+@dataclass(frozen=True, eq=False)
+class Remark:
     """One thing that a reader, a step or an engine says of what it did.
+
+    Two remarks are the same if code and sentence are: the sentence holds every number.
 
     Parameters
     ----------
     code : str
         What kind of remark it is, in words joined by hyphens, such as ``density-gap``; the same for every run.
     numbers : mapping
-        What the sentence states, by name with unit, for programs.
+        What the sentence states, by name with unit, for programs. Copied; cannot be changed.
     sentence : str
         For people, whole.
     """
 
-    __slots__ = ("code", "numbers")
     code: str
     numbers: Numbers
+    sentence: str
 
-    def __new__(cls, code: str, numbers: Numbers, sentence: str) -> Self:
-        """Keeps code and numbers beside the words."""
-        made = super().__new__(cls, sentence)
-        made.code, made.numbers = code, dict(numbers)
-        return made
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "numbers", MappingProxyType(dict(self.numbers)))
 
-    @property
-    def sentence(self) -> str:
-        """The words."""
-        return str.__str__(self)
+    def __eq__(self, other: object) -> bool:
+        """By code and sentence."""
+        if not isinstance(other, Remark):
+            return NotImplemented
+        return (self.code, self.sentence) == (other.code, other.sentence)
 
-    def __reduce__(self) -> tuple[type[Self], tuple[str, Numbers, str]]:
-        """Pickled whole, code and numbers included."""
-        return type(self), (self.code, self.numbers, self.sentence)
+    def __hash__(self) -> int:
+        """By code and sentence."""
+        return hash((self.code, self.sentence))
+
+    def __reduce__(self) -> tuple[type[Remark], tuple[str, dict[str, float | int | str | bool | None], str]]:
+        """Pickled with plain numbers, as worker processes send it."""
+        return Remark, (self.code, dict(self.numbers), self.sentence)

@@ -1,3 +1,4 @@
+from . import answers as answers
 from .body_surface import plan_body_surface as plan_body_surface
 from .compartments import Territory as Territory
 from .compartments import Tumor as Tumor
@@ -19,6 +20,7 @@ from .plan import Lungs as Lungs
 from .plan import Plan as Plan
 from .segmentectomy import CardRow as CardRow
 from .segmentectomy import SegmentectomyFacts as SegmentectomyFacts
+from .segmentectomy import TumorCoverage as TumorCoverage
 from .segmentectomy import segmentectomy_card as segmentectomy_card
 from .vials import Product as Product
 from .vials import VialOption as VialOption

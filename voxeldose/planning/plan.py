@@ -138,7 +138,7 @@ def once(remarks: Sequence[Remark]) -> tuple[Remark, ...]:
     """Each sentence once, in order."""
     by_sentence: dict[str, Remark] = {}
     for remark in remarks:
-        by_sentence.setdefault(str(remark), remark)
+        by_sentence.setdefault(remark.sentence, remark)
     return tuple(by_sentence.values())
 
 

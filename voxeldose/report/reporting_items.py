@@ -99,7 +99,7 @@ def _dose(result: Assessment, spread: Intervals | None) -> list[tuple[str, str |
     )
     return [
         ("Method", f"engine {record.engine}"),
-        ("Kernel", fact(record.kernel["source"]) if "source" in record.kernel else "none: local deposition"),
+        ("Kernel", fact(record.kernel["source"]) if "source" in record.kernel else "none"),
         ("Time-integrated activity", "permanent trapping, A T½/ln 2"),
         ("Constants", f"T½ {half_life} h, K {k} Gy kg/GBq"),
         ("Mean absorbed doses", means or None),

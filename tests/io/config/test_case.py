@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from voxeldose.errors import InputError
-from voxeldose.io.config.case import CaseFile, case_file_from, read_case_file
+from voxeldose.io.config.case import CaseFile, case_file_from, read_case_tables
 
 WHOLE = """
 [case]
@@ -50,7 +50,7 @@ def read(tmp_path):
 
     def from_text(text):
         (tmp_path / "case.toml").write_text(text, "utf-8")
-        return case_file_from(read_case_file(tmp_path / "case.toml"), str(tmp_path / "case.toml"))
+        return case_file_from(read_case_tables(tmp_path / "case.toml"), str(tmp_path / "case.toml"))
 
     return from_text
 
@@ -85,7 +85,7 @@ def test_paths_are_absolute_from_the_folder_of_the_case_file(read, tmp_path):
 def test_paths_are_absolute_when_the_case_file_is_named_relatively(tmp_path, monkeypatch):
     (tmp_path / "case.toml").write_text(SMALL)
     monkeypatch.chdir(tmp_path)
-    tables = read_case_file(Path("case.toml"))
+    tables = read_case_tables(Path("case.toml"))
     assert Path(tables["activity"]["path"]).is_absolute()
 
 
@@ -202,13 +202,13 @@ def test_text_that_is_no_toml_is_refused_with_its_file_and_line(read, refused, t
 
 
 def test_a_case_file_that_is_not_there_is_refused(tmp_path, refused):
-    refused(lambda: read_case_file(tmp_path / "no.toml"), str(tmp_path / "no.toml"), "no such case file")
+    refused(lambda: read_case_tables(tmp_path / "no.toml"), str(tmp_path / "no.toml"), "no such case file")
 
 
 def test_a_folder_or_binary_file_as_case_file_is_refused(tmp_path, refused):
-    refused(lambda: read_case_file(tmp_path), str(tmp_path), "TOML")
+    refused(lambda: read_case_tables(tmp_path), str(tmp_path), "TOML")
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe\x00")
-    refused(lambda: read_case_file(tmp_path / "a.toml"), "a.toml", "TOML")
+    refused(lambda: read_case_tables(tmp_path / "a.toml"), "a.toml", "TOML")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from small_study import CASE, run, write_study
 
 import voxeldose as vd
 from voxeldose.errors import InputError
-from voxeldose.io.config.case import case_file_from, read_case_file
+from voxeldose.io.config.case import case_file_from, read_case_tables
 from voxeldose.io.results.assessment import assessment_dict
 from voxeldose.io.results.content import UNCLASSIFIED, numbers_of, read_content, remark_rows, remarks_of
 from voxeldose.jobs.run_case import run_case
@@ -25,7 +25,7 @@ def written(tmp_path_factory):
     """A small case with uncertainty: what was computed, and its folder."""
     folder = tmp_path_factory.mktemp("stored")
     write_study(folder, CASE + UNCERTAIN)
-    config = case_file_from(read_case_file(folder / "case.toml"), "case.toml")
+    config = case_file_from(read_case_tables(folder / "case.toml"), "case.toml")
     return run_case(config, folder / "results", report=False), folder / "results"
 
 
@@ -108,7 +108,7 @@ def test_schema_1_is_read_and_its_sentences_have_no_class(written, tmp_path):
     stored = vd.read_results(tmp_path)
     assert stored.content["schema"] == "voxeldose/assessment/1"
     assert {remark.code for remark in stored.record.assumptions} == {UNCLASSIFIED}
-    assert [remark.sentence for remark in stored.record.assumptions] == [str(a) for a in result.record.assumptions]
+    assert [remark.sentence for remark in stored.record.assumptions] == [a.sentence for a in result.record.assumptions]
     assert stored.radiobiology is None
     assert stored.totals == result.totals
 

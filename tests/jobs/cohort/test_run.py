@@ -23,7 +23,7 @@ from cohort_cases import (
 )
 from small_study import run as run_command
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.dose.engines.threads import processors
 from voxeldose.errors import InputError
 from voxeldose.jobs.cohort.entry import Entry

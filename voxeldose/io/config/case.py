@@ -20,6 +20,7 @@ __all__ = [
     "input_files",
     "named_inputs",
     "read_case_file",
+    "read_case_tables",
     "resolve_paths",
 ]
 
@@ -28,45 +29,65 @@ class LabelTable(_Table):
     """Name and role of one label."""
 
     name: str = Field(min_length=1)
+    """What the region is called in the results. Example: `"lesion_1"`."""
     role: Role
+    """What the region is; see the roles below."""
 
 
 class CaseTable(_Table):
     """``[case]``."""
 
     id: str = ""
+    """A label for the results; never a patient identifier. Example: `"case-001"`."""
     bilirubin_mg_per_dl: Positive | None = None
+    """Total bilirubin of the patient in mg/dL; decides limits that depend on it. Example: `0.9`."""
 
 
 class ActivityTable(_Table):
     """``[activity]``."""
 
     path: str
+    """PET or SPECT: DICOM folder or file, NIfTI, NRRD or MHA; relative to the case file. Example: `"pet"`."""
     quantity: Literal["bq_per_ml", "bq", "counts"] | None = None
+    """What the image holds, for files that do not say (NIfTI, NRRD, MHA)."""
     measured_at: datetime | None = None
+    """Instant to which the image's values hold, with its zone, for files that do not say. Example: `2024-05-02T14:05:00Z`."""
     image_nuclide: str | None = None
+    """What the image shows; needed where its header names another nuclide than the administration's or Tc-99m. Example: `"Tc-99m"`."""
     series_uid: str | None = None
+    """Series Instance UID, where a folder holds several series."""
     undo_nuclide: str | None = None
+    """Nuclide as which the scanner computed its Bq/mL: its branching and decay are undone. Example: `"F-18"`."""
     undo_suv: bool = False
+    """Turn SUV by body weight back into Bq/mL with the header's dose, administration and weight."""
     weight_kg: Positive | None = None
+    """Weight of the patient in kg for `undo_suv`, where the header has none. Example: `72.0`."""
     energy_window: Annotated[int, Field(ge=1)] | None = None
+    """Number of the energy window to read from a SPECT file that holds several, from 1. Example: `1`."""
     slice_spacing_mm: float | None = None
+    """Spacing Between Slices in mm of a SPECT file that has none, positive if frames follow row × column. Example: `4.8`."""
 
 
 class CtTable(_Table):
     """``[ct]``."""
 
     path: str
+    """CT: DICOM folder, or a file in Hounsfield units; relative to the case file. Example: `"ct"`."""
     series_uid: str | None = None
+    """Series Instance UID, where a folder holds several series."""
     uneven: Literal["refuse", "resample"] = "refuse"
+    """What to do with unevenly spaced or tilted slices."""
 
 
 class RoisTable(_Table):
     """``[[rois]]``: one file, or several that share their labels."""
 
     path: str | Annotated[list[str], Field(min_length=1)]
+    """Label map, DICOM SEG or RTSTRUCT, `.seg.nrrd`, folder of masks, or a list of such files that share their labels. Example: `"liver.nii.gz"`."""
     labels: dict[str, LabelTable] | None = None
+    """Label value, or name in the file, to name and role; only these are read. Example: `{ 1 = { name = "liver", role = "liver" } }`."""
     drawn_on: Literal["activity", "ct"] | None = None
+    """The image on which the regions were drawn, where a registration moves one of the images."""
 
     @property
     def paths(self) -> list[str]:
@@ -85,77 +106,125 @@ class DerivedTable(_Table):
     model_config: ClassVar[ConfigDict] = ConfigDict(populate_by_name=True)
 
     name: str = Field(min_length=1)
+    """Of the new region. Example: `"shell"`."""
     role: Role
+    """What the region is; see the roles below."""
     expression: str | None = Field(default=None, alias="from", min_length=1)
+    """Names joined by `|` (union), `&` (intersection) and ` - ` (without), with parentheses. Example: `"liver - lesion_1"`."""
     isocontour_fraction: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Region above this fraction of `isocontour_of` in the activity, 0 to 1. Example: `0.4`."""
     isocontour_bq_per_ml: Positive | None = None
+    """Region above this activity concentration in Bq/mL. Example: `5e5`."""
     isocontour_of: Annotated[str, Field(pattern=r"^(maximum|mean)( of \S.*)?$")] = "maximum"
+    """What the fraction is of: the maximum or mean, of the image or of a region. Example: `"maximum of lesion_1"`."""
     image: str | None = None
+    """Another image for the isocontour; the activity without it."""
     margin_mm: Annotated[float, Field(ge=-200, le=200)] = 0.0
+    """Grow (positive) or shrink the region by this many mm. Example: `5.0`."""
     within: str | None = Field(default=None, min_length=1)
+    """Region that the new one may not leave. Example: `"liver"`."""
 
 
 class RegistrationTable(_Table):
     """``[registration]``: a transform in a file, or how to find one."""
 
     path: str | None = None
+    """Rigid transform: DICOM Spatial Registration, or ITK `.tfm`, `.h5`, `.mat`. Example: `"registration.tfm"`."""
     method: Literal["rigid"] | None = None
+    """Find the transform from the images."""
     moving: Literal["activity", "ct", "rois"] | None = None
+    """What is moved: the activity (default with a CT) to the CT, the CT to the activity, or regions (default without a CT)."""
     image: str | None = None
+    """Image of the moving frame that the search looks at, such as the CT of the PET/CT; the moving image itself without it."""
 
 
 class AdministrationTable(_Table):
     """``[administration]``."""
 
     radionuclide: Literal["Y-90"] = "Y-90"
+    """Of the microspheres."""
     device: Literal["glass", "resin"] | None = None
+    """Kind of microspheres; decides the published limits compared."""
     administered_mbq: Positive | None = None
+    """Activity in the vial in MBq, decayed to the infusion (or as of `assayed_at`). Example: `1850.0`."""
     residual_mbq: NotNegative = 0.0
+    """Activity left in vial and tubing in MBq, at the infusion (or as of `residual_at`). Example: `12.0`."""
     at: datetime | None = None
+    """Instant of the infusion, with its zone. Example: `2024-05-02T10:15:00Z`."""
     assayed_at: datetime | None = None
+    """When `administered_mbq` was measured, if not at the infusion."""
     residual_at: datetime | None = None
+    """When `residual_mbq` was measured, if not at the infusion."""
     lung_shunt_fraction: Fraction | None = None
+    """Fraction of the net activity that went to the lungs, 0 to 1 (not percent). Example: `0.04`."""
 
 
 class DoseTable(_Table):
     """``[dose]``."""
 
     engine: Literal["dpk", "local", "density"] = "dpk"
+    """`dpk`: convolution with the beta dose point kernel; `local`: all energy stays in its voxel; `density`: rays through the density image."""
     calibration: Literal["administered", "absolute"] = "administered"
+    """`administered`: the image is scaled to the net activity less the lung shunt; `absolute`: its own Bq/mL are taken."""
     calibration_region: str | None = None
+    """Region that holds the net activity less the lung shunt; the liver's regions grown by 10 mm without it. Example: `"liver"`."""
     grid: Literal["activity", "ct", "rois"] | Annotated[float, Field(gt=0, le=100)] = "activity"
+    """Where dose is wanted: on the activity's voxels, the CT's, the label map's, or cubes of so many mm. Example: `2.0`."""
     density: str = "uniform"
+    """`uniform`, `ct` (from CT numbers by `hu_table`), or an image in g/mL. Example: `"ct"`."""
     density_g_per_ml: Annotated[float, Field(ge=AIR_G_PER_ML, le=DENSEST_G_PER_ML)] | None = None
+    """Uniform density in g/mL; 1.04 without it. Example: `1.06`."""
     hu_table: str | list[Annotated[list[float], Field(min_length=2, max_length=2)]] | None = None
+    """CSV file, or rows of Hounsfield units and g/mL, in place of the shipped table. Example: `[[-1000, 0.001], [0, 1.0], [1500, 1.9]]`."""
     constants: Literal["ddep", "icrp107", "vendor", "legacy"] = "ddep"
+    """Set of Y-90 constants that rules the run."""
     thresholds: str | None = None
+    """TOML file with your site's own limits; they replace published ones of the same name. Example: `"limits.toml"`."""
 
 
 class OutputTable(_Table):
     """``[output]``: what is written with the usual results when the input was DICOM."""
 
-    dose_bits: Literal[16, 32] = 32
+    dose_bits: Literal[16, 32] = 16
+    """Bits per voxel of `dose.dcm` and the other RTDOSE files; some readers stop at 32."""
     bed_dose: Literal["tumor", "liver"] | None = None
+    """Also write `bed.dcm` and `bed.nii.gz`: the BED of every voxel with this tissue's parameters."""
     rtstruct: bool = False
+    """Also write `rois.rtstruct.dcm`: the regions as contours."""
+    rtstruct_holes: Literal["keyhole", "xor"] = "keyhole"
+    """Holes: `keyhole` joins them to the outline by a channel of no width, `xor` writes CLOSEDPLANAR_XOR contours."""
+    rtplan: bool = False
+    """Also write `rtplan.dcm`: a plan without beams, for systems that import a dose only with its plan."""
+    dose_on_ct: bool = False
+    """Also write `dose_on_ct.dcm`: the dose interpolated at the CT's voxel centres, for viewers, not for numbers."""
 
 
 class RadiobiologyTable(_Table):
     """``[radiobiology]``: names of parameter sets."""
 
     tumor: str | None = None
+    """Name of a parameter set for BED and EUD of tumors; `voxeldose radiobiology sets` lists them."""
     normal_liver: str | None = None
+    """Name of a parameter set for BED and EUD of normal liver."""
 
 
 class RecoveryTable(_Table):
     """Recovery by volume: the curve's parameters, or measured spheres (mL, recovery, its uncertainty)."""
 
     b_ml: Positive | None = None
+    """Volume of half recovery in mL: the curve is 1 - 1/(1 + (v/b)^c) of the volume v."""
     c: Positive | None = None
+    """Exponent of the curve."""
     b_sd_ml: NotNegative = 0.0
+    """Standard deviation of `b_ml` in mL."""
     c_sd: NotNegative = 0.0
+    """Standard deviation of `c`."""
     correlation: Annotated[float, Field(ge=-1, le=1)] = 0.0
+    """Of the two parameters, -1 to 1."""
     spheres: list[tuple[Positive, Positive, Positive]] | None = None
+    """Measured spheres in place of the curve: volume in mL, recovery, its uncertainty. Example: `[[0.52, 0.3, 0.05], [26.5, 0.85, 0.03]]`."""
     source: str | None = None
+    """Where the curve comes from. Example: `"NEMA phantom, 2024-03"`."""
 
     @field_validator("spheres", mode="before")
     @classmethod
@@ -167,39 +236,76 @@ class UncertaintyTable(_Table):
     """``[uncertainty]``: standard uncertainties; keys as in :class:`voxeldose.dose.uncertainty.inputs.Spread`."""
 
     samples: Annotated[int, Field(ge=20)] | None = None
+    """Monte Carlo samples; 500 without it. Example: `2000`."""
     seed: Annotated[int, Field(ge=0)] | None = None
+    """Of the random numbers. Example: `1`."""
     calibration_fraction: NotNegative | None = None
+    """Standard uncertainty of the activity (dose calibrator, cross-calibration), relative. Example: `0.05`."""
     energy_fraction: NotNegative | None = None
+    """Standard uncertainty of the energy per decay, relative."""
     lung_shunt_sd: NotNegative | None = None
+    """Standard uncertainty of the lung shunt fraction. Example: `0.01`."""
     timing_h: NotNegative | None = None
+    """Standard uncertainty of the time between infusion and scan in hours. Example: `0.1`."""
     noise_fraction: NotNegative | None = None
+    """Standard deviation of a voxel at the concentration of normal liver, relative; it grows with the root of the concentration. Example: `0.25`."""
     noise_fwhm_mm: NotNegative | None = None
+    """FWHM in mm of the noise's correlation. Example: `6.0`."""
     noise_region: str | None = None
+    """In place of `noise_fraction`: a region taken as even, whose scatter is measured. Example: `"normal_liver"`."""
     noise_floor: NotNegative | None = None
+    """Noise variance where there is no activity, as part of that in normal liver. Example: `0.15`."""
     registration_mm: NotNegative | None = None
+    """Standard uncertainty of place along each axis in mm. Example: `2.0`."""
     contour_mm: NotNegative | None = None
+    """Standard uncertainty in mm of the distance between drawn and true outline, the same all around. Example: `1.5`."""
     contour_fwhm_mm: NotNegative | None = None
+    """In place of `contour_mm`: resolution in mm of the image that contours were drawn on."""
     recovery: RecoveryTable | None = None
+    """Recovery of activity by volume: the mean dose is corrected with it."""
     probabilities: list[str] = Field(default=[])
+    """Conditions whose probability is wanted. Example: `["lesion_1.d95>=400"]`."""
 
 
 class CaseFile(_Table):
     """A whole case file; paths are absolute after reading."""
 
     case: CaseTable = CaseTable()
+    """The case itself."""
     activity: ActivityTable
+    """The image that shows where the activity is."""
     ct: CtTable | None = None
+    """The CT, for display and density."""
     rois: list[RoisTable] = Field(min_length=1)
+    """Files with regions."""
     derived: list[DerivedTable] = Field(default=[])
+    """Regions made from others or from the activity."""
     registration: RegistrationTable | None = None
+    """A rigid motion between images."""
     administration: AdministrationTable = AdministrationTable()
+    """What was given."""
     dose: DoseTable = DoseTable()
+    """How dose is computed."""
     radiobiology: RadiobiologyTable = RadiobiologyTable()
+    """Parameter sets for BED and EUD."""
     uncertainty: UncertaintyTable | None = None
+    """Standard uncertainties; nothing is uncertain without the table."""
     output: OutputTable = OutputTable()
+    """What is written besides the usual results."""
 
 
-def read_case_file(path: Path) -> dict[str, Any]:
+def read_case_file(path: str | Path) -> CaseFile:
+    """A case as its TOML file states it: checked, with paths made absolute from the file's folder.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is not TOML, or a key is wrong.
+    """
+    return case_file_from(read_case_tables(Path(path)), str(path))
+
+
+def read_case_tables(path: Path) -> dict[str, Any]:
     """The tables of a TOML file, with paths made absolute from its folder; checked by :func:`case_file_from`.
 
     Raises

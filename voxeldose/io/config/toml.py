@@ -24,9 +24,14 @@ NotNegative = Annotated[float, Field(ge=0)]
 
 
 class Table(BaseModel):
-    """A table whose keys are all known, of the type they say, finite, and not changed after reading."""
+    """A table whose keys are all known, of the type they say, finite, and not changed after reading.
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+    The docstring under a key is its meaning for users (``voxeldose keys``); it may end with ``Example: `…`.``
+    """
+
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 T = TypeVar("T", bound=Table)

@@ -6,7 +6,7 @@ import csv
 import json
 import math
 import re
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -110,7 +110,7 @@ def _tissue(tissue: Radiobiology) -> dict[str, Any]:
 
 def _uncertainty(uncertainty: Uncertainty) -> dict[str, Any]:
     remarks = {key: remark_rows(getattr(uncertainty, key)) for key in ("assumptions", "warnings")}
-    return asdict(uncertainty) | remarks
+    return asdict(replace(uncertainty, assumptions=(), warnings=())) | remarks
 
 
 def _origin(roi: Roi) -> dict[str, Any]:

@@ -86,15 +86,9 @@ def upgrade_remarks(content: Mapping[str, Any]) -> dict[str, Any]:
     return upgraded
 
 
-def remark_rows(remarks: Iterable[str]) -> list[dict[str, Any]]:
+def remark_rows(remarks: Iterable[Remark]) -> list[dict[str, Any]]:
     """Remarks as JSON holds them."""
-    return [_row(remark) for remark in remarks]
-
-
-def _row(remark: str) -> dict[str, Any]:
-    if not isinstance(remark, Remark):  # text of a part that does not state codes yet
-        return {"code": UNCLASSIFIED, "message": str(remark), "numbers": {}}
-    return {"code": remark.code, "message": remark.sentence, "numbers": dict(remark.numbers)}
+    return [{"code": r.code, "message": r.sentence, "numbers": dict(r.numbers)} for r in remarks]
 
 
 def remarks_of(rows: Iterable[Mapping[str, Any]]) -> tuple[Remark, ...]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.errors import InputError
 from voxeldose.io.results.assessment import assessment_dict, plain
 from voxeldose.io.results.content import numbers_of, upgrade_remarks

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from voxeldose.errors import InputError
-from voxeldose.io.config.case import CaseFile, case_file_from, read_case_file, resolve_paths
+from voxeldose.io.config.case import CaseFile, case_file_from, read_case_tables, resolve_paths
 from voxeldose.io.config.toml import read_toml
 
 if TYPE_CHECKING:
@@ -78,10 +78,10 @@ def build_case_file(entry: Entry) -> CaseFile:
     if entry.study is not None and entry.template is not None:
         tables = _fill_template(read_toml(Path(entry.template), "template"), Path(entry.study))
     elif entry.template is not None:
-        tables = read_case_file(Path(entry.template))
+        tables = read_case_tables(Path(entry.template))
     where = entry.where
     if entry.case_file is not None:
-        _merge(tables, read_case_file(Path(entry.case_file)))
+        _merge(tables, read_case_tables(Path(entry.case_file)))
         where = entry.case_file
     if entry.cells:
         _merge(tables, resolve_paths(_tables_of(entry.cells), Path(entry.base)))

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.io.config.case import named_inputs
 from voxeldose.io.results.new_folder import replacing

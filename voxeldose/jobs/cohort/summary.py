@@ -13,7 +13,7 @@ from functools import partial
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.io.results.content import UNCLASSIFIED, remarks_of
 from voxeldose.io.results.new_folder import replacing
 from voxeldose.jobs.cohort.store import facts_of, read_plan

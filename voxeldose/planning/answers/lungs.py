@@ -14,6 +14,9 @@ from voxeldose.planning.lungs.dose import LIMIT_SOURCE, LungDose, LungMass, lung
 from voxeldose.planning.lungs.spect import lung_mass, spect_shunt
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from voxeldose.model.administration import Administration
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.volume import ActivityMap, CountMap, DensityMap
@@ -21,10 +24,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LungDoseAnswer",
+    "LungImage",
     "LungQuestion",
     "LungShuntAnswer",
+    "SpectFiles",
     "answer_lung_dose",
     "answer_lung_shunt",
+    "answer_lung_shunt_of_files",
     "answer_lung_shunt_of_image",
 ]
 
@@ -230,45 +236,112 @@ def answer_lung_shunt(shunt: LungShunt, question: LungQuestion, measured: LungMa
     return LungShuntAnswer(shunt, mass, dose, question)
 
 
+@dataclass(frozen=True, eq=False)
+class LungImage:
+    """A reconstructed image of lungs and liver.
+
+    Parameters
+    ----------
+    image, rois, density
+        As in :func:`voxeldose.planning.lungs.spect_shunt`.
+    given : Administration, optional
+        Of the case that the image belongs to.
+    """
+
+    image: CountMap | ActivityMap
+    rois: RoiSet
+    density: DensityMap | None = None
+    given: Administration | None = None
+
+
 def answer_lung_shunt_of_image(
-    image: CountMap | ActivityMap,
-    rois: RoiSet,
-    question: LungQuestion,
-    *,
-    density: DensityMap | None = None,
-    dome_margin_mm: float = 0.0,
-    given: Administration | None = None,
+    image: LungImage, question: LungQuestion, *, dome_margin_mm: float = 0.0
 ) -> LungShuntAnswer:
     """Shunt fraction and dose by a reconstructed image.
 
     Parameters
     ----------
-    image, rois, density, dome_margin_mm
-        As in :func:`voxeldose.planning.lungs.spect_shunt`.
+    image : LungImage
+        With its regions.
     question : LungQuestion
-        Without its activity that of ``given`` is taken.
-    given : Administration, optional
-        Of the case that the image belongs to.
+        Without its activity that of the case is taken.
+    dome_margin_mm : float
+        Lung this near to the liver is left out.
 
     Raises
     ------
     QuantityError
         If a region is missing or a number is impossible.
     """
+    density, given = image.density, image.given
     shunt = spect_shunt(
-        image,
-        rois,
+        image.image,
+        image.rois,
         density=density,
         dome_margin_mm=dome_margin_mm,
         lung_mass_g=question.lung_mass_g if density is not None else None,
     )
-    measured = lung_mass(density, rois) if density is not None and question.lung_mass_g is None else None
+    measured = lung_mass(density, image.rois) if density is not None and question.lung_mass_g is None else None
     if question.activity_mbq is None and given is not None and given.administered_mbq is not None:
         question = replace(question, activity_mbq=given.net_mbq)
         sentence = f"The activity is the case's, {given.net_mbq:g} MBq in the patient at the infusion."
         by_case = Remark("activity-from-case", {"activity_mbq": given.net_mbq}, sentence)
         shunt = replace(shunt, assumptions=(*shunt.assumptions, by_case))
     return answer_lung_shunt(shunt, question, measured)
+
+
+@dataclass(frozen=True)
+class SpectFiles:
+    """A reconstructed image with regions, in files.
+
+    Parameters
+    ----------
+    activity : Path
+        SPECT: DICOM folder or file, NIfTI, NRRD, MHA.
+    rois : tuple of Path
+        Regions with the roles lung and liver.
+    labels : Path, optional
+        What the regions' labels are (JSON).
+    ct : Path, optional
+        For the lungs' density and mass.
+    quantity : str, optional
+        What the image holds, if it does not say.
+    """
+
+    activity: Path
+    rois: tuple[Path, ...]
+    labels: Path | None = None
+    ct: Path | None = None
+    quantity: str | None = None
+
+
+def answer_lung_shunt_of_files(
+    files: SpectFiles,
+    question: LungQuestion,
+    *,
+    dome_margin_mm: float = 0.0,
+    progress: Callable[[str], None] = lambda _: None,
+) -> LungShuntAnswer:
+    """Shunt fraction and dose by a reconstructed image that is read from files.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be used.
+    QuantityError
+        If a region is missing or a number is impossible.
+    """
+    from voxeldose.dose.density import hu_to_density
+    from voxeldose.io.config.labels import named_labels
+    from voxeldose.io.images import read_activity, read_ct_image
+    from voxeldose.io.regions import read_rois
+
+    progress("reading")
+    regions = read_rois(list(files.rois), named_labels(files.labels) if files.labels else None)
+    image = read_activity(files.activity, quantity=files.quantity)
+    density = hu_to_density(read_ct_image(files.ct)) if files.ct else None
+    progress("counting")
+    return answer_lung_shunt_of_image(LungImage(image, regions, density), question, dome_margin_mm=dome_margin_mm)
 
 
 def _dose(shunt: LungShunt | float, question: LungQuestion, mass: LungMass | None) -> LungDose:

@@ -11,6 +11,7 @@ from voxeldose.planning.compartments import Territory, Tumor
 from voxeldose.planning.from_assessment import territory_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from voxeldose.model.assessment import Assessment
@@ -24,6 +25,7 @@ __all__ = [
     "PlanSetting",
     "compartments_of_file",
     "compartments_of_image",
+    "compartments_of_masses",
     "site_limits",
 ]
 
@@ -115,6 +117,30 @@ def compartments_of_image(setting: PlanSetting, unperfused_g: float | None = Non
     found = territory_of(setting.assessment, setting.shunt_fraction)
     rest_g = found.unperfused_g if unperfused_g is None else unperfused_g
     return Compartments((found.territory,), (None,), setting.lung_mass_g, rest_g, found.assumptions)
+
+
+def compartments_of_masses(
+    tumor_g: Sequence[float],
+    ratios: Sequence[float],
+    normal_g: float,
+    setting: PlanSetting,
+    *,
+    unperfused_g: float = 0.0,
+) -> Compartments:
+    """One territory of tumors with these masses and T/N; one ratio may stand for all.
+
+    Raises
+    ------
+    QuantityError
+        If there are not as many ratios as tumors, or a number is impossible.
+    """
+    if len(ratios) not in (len(tumor_g), 1) or (ratios and not tumor_g):
+        msg = f"{len(tumor_g)} tumors need as many ratios, or one for all; found {len(ratios)}."
+        raise QuantityError(msg, code="values-contradict")
+    each = [ratios[0]] * len(tumor_g) if len(ratios) == 1 else ratios
+    tumors = tuple(Tumor(f"tumor_{n}", mass, tn) for n, (mass, tn) in enumerate(zip(tumor_g, each, strict=True), 1))
+    territory = Territory(tumors, normal_g, setting.lung_shunt_fraction, "liver")
+    return Compartments((territory,), (None,), setting.lung_mass_g, unperfused_g)
 
 
 def compartments_of_file(path: Path, setting: PlanSetting, unperfused_g: float | None = None) -> Compartments:

@@ -12,7 +12,7 @@ from voxeldose.model.remarks import Remark
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FIELD_OF_VIEW", "LungShunt", "counted_shunt", "shunt_by_spect"]
+__all__ = ["FIELD_OF_VIEW", "Counts", "LungShunt", "counted_shunt", "shunt_by_spect"]
 
 FIELD_OF_VIEW = Remark(
     "field-of-view",
@@ -44,9 +44,16 @@ class LungShunt:
     is_planar: bool = False
 
 
+@dataclass(frozen=True)
+class Counts:
+    """Of all lung, and of all liver with its tumors."""
+
+    lung: float
+    liver: float
+
+
 def shunt_by_spect(
-    lung_counts: float,
-    liver_counts: float,
+    counts: Counts,
     formula: str,
     inputs: Mapping[str, object],
     assumptions: tuple[Remark, ...],
@@ -54,12 +61,12 @@ def shunt_by_spect(
 ) -> LungShunt:
     """``N_lung / (N_lung + N_liver)`` of counts in a reconstructed image."""
     return LungShunt(
-        fraction=lung_counts / (lung_counts + liver_counts),
+        fraction=counts.lung / (counts.lung + counts.liver),
         sd=None,
         method="SPECT",
         formula=formula,
-        lung_counts=lung_counts,
-        liver_counts=liver_counts,
+        lung_counts=counts.lung,
+        liver_counts=counts.liver,
         inputs=inputs,
         assumptions=assumptions,
         warnings=warnings,
@@ -89,8 +96,7 @@ def counted_shunt(lung_counts: float, liver_counts: float) -> LungShunt:
         "The counts are of all lung and of all liver, corrected for attenuation and scatter.",
     )
     return shunt_by_spect(
-        lung_counts,
-        liver_counts,
+        Counts(lung_counts, liver_counts),
         "shunt = N_lung / (N_lung + N_liver)",
         {"lung_counts": lung_counts, "liver_counts": liver_counts},
         (corrected,),

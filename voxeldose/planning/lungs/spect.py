@@ -14,7 +14,7 @@ from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import union
 from voxeldose.model.roles import LIVER_ROLES
 from voxeldose.planning.lungs.dose import LungMass
-from voxeldose.planning.lungs.shunt import FIELD_OF_VIEW, LungShunt, shunt_by_spect
+from voxeldose.planning.lungs.shunt import FIELD_OF_VIEW, Counts, LungShunt, shunt_by_spect
 from voxeldose.planning.plan import once
 
 if TYPE_CHECKING:
@@ -148,8 +148,7 @@ def spect_shunt(
         *_assumptions(lungs, livers, seen, dome_margin_mm),
     )
     return shunt_by_spect(
-        in_lung,
-        in_liver,
+        Counts(in_lung, in_liver),
         "shunt = N_lung / (N_lung + N_liver), N_lung = counts seen * lung mass / lung mass seen",
         {
             "lung_counts_seen": counted,

@@ -1,0 +1,111 @@
+"""JSON Schema of ``assessment.json``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from voxeldose.io.results.assessment import SCHEMA, columns
+from voxeldose.model.roles import ROLES
+
+__all__ = ["assessment_schema"]
+
+_NUMBER: dict[str, Any] = {"type": ["number", "null"]}
+_TEXT: dict[str, Any] = {"type": "string"}
+_MAYBE_TEXT: dict[str, Any] = {"type": ["string", "null"]}
+
+
+def assessment_schema() -> dict[str, Any]:
+    """What a file of schema 2 holds; ``null`` stands where a number is undefined or would mislead.
+
+    Keys beyond those named may come: readers must not fail on them.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "voxeldose assessment",
+        "type": "object",
+        "required": [
+            "schema",
+            "version",
+            "rois",
+            "totals",
+            "thresholds",
+            "constants",
+            "method",
+            "assumptions",
+            "warnings",
+        ],
+        "properties": {
+            "schema": {"const": SCHEMA},
+            "version": _TEXT,
+            "case": _object({"id": _TEXT}),
+            "rois": {"type": "object", "additionalProperties": _roi()},
+            "tumor_to_normal_ratio": _NUMBER,
+            "tumor_to_normal": _list(
+                {
+                    "roi": _TEXT,
+                    "by_concentration": _NUMBER,
+                    "by_dose": _NUMBER,
+                    "normal": _TEXT,
+                    "normal_volume_ml": _NUMBER,
+                }
+            ),
+            "totals": _object(dict.fromkeys(_TOTALS, _NUMBER)),
+            "thresholds": _list(
+                dict.fromkeys(("name", "roi", "metric", "source", "method", "differs"), _TEXT)
+                | {"limit": _NUMBER, "value": _NUMBER, "met": {"type": "boolean"}}
+            ),
+            "overlaps": _list({"first": _TEXT, "second": _TEXT, "volume_ml": _NUMBER}),
+            "constants": _object(
+                dict.fromkeys(("name", "radionuclide", "source"), _TEXT)
+                | {key: {"type": "number"} for key in ("half_life_h", "mean_energy_mev", "gy_kg_per_gbq")}
+            ),
+            "method": _object(
+                {"engine": _TEXT, "description": _TEXT, "calibration": _TEXT, "grid": {"type": "object"}}
+            ),
+            "radiobiology": {"type": "object"},
+            "uncertainty": {"type": ["object", "null"]},
+            "administration": _object(
+                {
+                    "administered_mbq": _NUMBER,
+                    "residual_mbq": _NUMBER,
+                    "at": _MAYBE_TEXT,
+                    "lung_shunt_fraction": _NUMBER,
+                    "device": _MAYBE_TEXT,
+                }
+            ),
+            "registration": {"type": ["object", "null"]},
+            "assumptions": _remarks(),
+            "warnings": _remarks(),
+        },
+    }
+
+
+_TOTALS = ("activity_mbq", "administered_mbq", "net_mbq", "recovered_fraction", "energy_j", "energy_emitted_j")
+
+
+def _roi() -> dict[str, Any]:
+    meanings = columns()["rois.csv"]
+    numbers = {
+        name: {**_NUMBER, "description": meaning["meaning"] + (f" ({meaning['unit']})" if meaning["unit"] else "")}
+        for name, meaning in meanings.items()
+        if name not in ("roi", "role")
+    }
+    rest = {
+        "role": {"enum": list(ROLES)},
+        "outside_grid_fraction": _NUMBER,
+        "source_name": _MAYBE_TEXT,
+        "codes": {"type": "array"},
+    }
+    return _object(numbers | rest)
+
+
+def _remarks() -> dict[str, Any]:
+    return _list({"code": _TEXT, "message": _TEXT, "numbers": {"type": "object"}})
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _list(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": _object(properties)}

@@ -16,7 +16,8 @@ from small_study import run
 
 from voxeldose.errors import InputError
 from voxeldose.io.config.archive import read_archive
-from voxeldose.io.network.archive import Outgoing, Query, connect
+from voxeldose.io.network.archive import Outgoing, Query
+from voxeldose.io.network.connect import connect
 from voxeldose.io.network.refusals import quiet_libraries
 from voxeldose.jobs.fetch import fetch_study
 from voxeldose.jobs.send import send_results

@@ -71,7 +71,7 @@ def test_every_object_of_a_run_arrives_unchanged_and_is_looked_for(way, results)
     (report,) = [d for d in store.instances.values() if d.Modality == "DOC"]
     content = bytes(report.EncapsulatedDocument)[: report.EncapsulatedDocumentLength]
     assert content == (results / "report.pdf").read_bytes()
-    assert report.SeriesDescription.endswith("research use")
+    assert report.SeriesDescription == "DELIVERED (Y-90 PET), voxeldose report, research use"
     assert report.PatientID == "MARKID"
     assert {p.name: sha256(p) for p in files_in(results) if p.name != "sent.json"} == hashes
     assert_no_marker(json.dumps(sent.as_dict()), (results / "sent.json").read_text())
@@ -87,6 +87,13 @@ def test_results_are_sent_once_unless_asked_again_and_an_identical_object_is_the
     assert send_results(results, archive, again=True).sent
     assert len(store.instances) == count
     assert len(json.loads((results / "sent.json").read_text())["sendings"]) == 2
+
+
+def test_an_archive_that_does_not_take_all_kinds_gets_those_that_are_chosen(way, results):
+    assert [one.kind for one in send_results(results, way[2], kinds=("rtdose",)).objects] == ["RTDOSE"]
+    assert not send_results(results, way[2], kinds=("RTDOSE",)).sent
+    assert send_results(results, way[2]).sent  # what has not been sent yet
+    refusal("kind-missing", lambda: send_results(results, way[2], kinds=("RTPLAN",)), "RTDOSE")
 
 
 def test_another_archive_has_not_got_them_yet(way, results):
@@ -155,6 +162,17 @@ def test_only_the_kinds_at_hand_are_offered(results, monkeypatch):
     assert len(offered[0]) == len(KINDS)
     assert {n for _, n in offered[0]} == {1}
     assert COMMITMENT not in {uid for uid, _ in offered[0]}
+
+
+def test_a_kind_that_is_not_accepted_is_named_before_anything_is_sent(results, monkeypatch):
+    import archives
+
+    taken = [c for c in archives.AllStoragePresentationContexts if "Encapsulated PDF" not in str(c)]
+    monkeypatch.setattr(archives, "AllStoragePresentationContexts", taken)
+    store = Store()
+    with dicom_archive(store) as url:
+        error = refusal("kind-not-accepted", lambda: send_results(results, quick(url)), "report.pdf")
+    assert (error.fields["kind"], error.fields["side"], store.instances) == ("DOC", "archive", {})
 
 
 def test_changed_results_and_those_without_dicom_are_refused(results, tmp_path):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
-from voxeldose.cli.options import PATH, json_option, progress
+from voxeldose.cli.options import PATH, as_record, json_option, progress
 from voxeldose.cli.terminal import print_json, print_lines
 
 if TYPE_CHECKING:
@@ -15,13 +16,25 @@ if TYPE_CHECKING:
 __all__ = ["send"]
 
 
+@dataclass(frozen=True)
+class _Options:
+    """What ``send`` is asked."""
+
+    results: Path
+    archive: str
+    kinds: tuple[str, ...]
+    again: bool
+
+
 @click.command(short_help="Results to an image archive (PACS).")
 @click.argument("results", type=PATH)
 @click.option("--to", "archive", required=True, metavar="ARCHIVE", help="Its address, or a TOML file of settings.")
+@click.option("--kind", "kinds", multiple=True, metavar="RTDOSE|SEG|SR|DOC|…", help="Only these; repeatable.")
 @click.option("--again", is_flag=True, help="Send although these results have been sent there before.")
 @json_option
 @click.option("--quiet", is_flag=True, help="No progress and no table.")
-def send(results: Path, archive: str, again: bool, as_json: bool, quiet: bool) -> None:
+@as_record(_Options, "options")
+def send(options: _Options, as_json: bool, quiet: bool) -> None:
     """The DICOM objects and the report of a results folder to an image archive (PACS), and whether it has them.
 
     ARCHIVE is https://host/dicom-web, dicom://AE@host:port, or a TOML file.
@@ -32,14 +45,9 @@ def send(results: Path, archive: str, again: bool, as_json: bool, quiet: bool) -
         from voxeldose.jobs.send import send_results
         from voxeldose.report.text import table_lines
 
-        sent = send_results(results, read_archive(archive), again=again, report_progress=report_progress)
-    if as_json:
-        print_json(sent.as_dict())
-        return
-    if not sent.sent:
-        click.echo(
-            f"Already sent to {sent.archive} at {sent.sent_at} ({sent.verified_by}); nothing was done. --again sends it again.",
-            err=True,
+        archive = read_archive(options.archive)
+        sent = send_results(
+            options.results, archive, kinds=options.kinds, again=options.again, report_progress=report_progress
         )
     elif not quiet:
         print_lines(table_lines([{"file": one.name, "kind": one.kind} for one in sent.objects]))

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock, Timeout
 
-from voxeldose._version import __version__
+from voxeldose import __version__
 from voxeldose.errors import InputError
-from voxeldose.io.network.archive import connect
+from voxeldose.io.network.connect import connect
 from voxeldose.io.network.refusals import archive_refusal, quiet_libraries, with_attempts
 from voxeldose.io.network.spool import Spool
 from voxeldose.io.results.new_folder import new_folder

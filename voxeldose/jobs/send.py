@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.encapsulated_pdf import encapsulate_pdf
-from voxeldose.io.network.archive import Outgoing, connect
+from voxeldose.io.network.archive import Outgoing
+from voxeldose.io.network.connect import connect
 from voxeldose.io.network.refusals import archive_refusal, quiet_libraries, with_attempts
-from voxeldose.io.results.content import read_content
 from voxeldose.io.results.manifest import read_manifest, sha256
 from voxeldose.io.results.new_folder import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from pydicom.dataset import Dataset
 
@@ -32,7 +32,7 @@ __all__ = ["RECORD", "Sent", "SentObject", "send_results"]
 RECORD = "sent.json"
 SCHEMA = "voxeldose/sent/1"
 
-_REPORT = "report.pdf"
+_REPORT, _DOSE = "report.pdf", "dose.dcm"
 #: What is cited is sent before what cites it.
 _ORDER = ("SEG", "RTSTRUCT", "RTPLAN", "RTDOSE", "SR", "DOC")
 
@@ -76,6 +76,7 @@ def send_results(
     results: str | Path,
     archive: Archive,
     *,
+    kinds: Collection[str] = (),
     again: bool = False,
     report_progress: Callable[[str], None] = lambda _: None,
 ) -> Sent:
@@ -87,6 +88,8 @@ def send_results(
         A folder that ``voxeldose assess`` or ``plan`` wrote from DICOM.
     archive : Archive
         Where to; see :func:`voxeldose.io.config.archive.read_archive`.
+    kinds : collection of str
+        Modalities of the objects to send (SEG, RTDOSE, SR, DOC and so on), where an archive does not take all; none means all.
     again : bool
         Whether they are sent although they have been sent there before.
     report_progress : callable
@@ -99,7 +102,7 @@ def send_results(
     """
     results, started = Path(results), time.monotonic()
     with quiet_libraries():
-        objects = _collect(results)
+        objects = _chosen(results, _collect(results), kinds)
         record = _Record(results / RECORD, archive)
         summary = tuple(SentObject(one.name, one.kind, one.sha256) for one in objects)
         earlier = record.earlier(summary)
@@ -152,11 +155,19 @@ def _collect(results: Path) -> list[Outgoing]:
         raise InputError(msg, code="dicom-missing", side="here")
     objects = [_outgoing(path) for path in files]
     if report.is_file():
-        kind = read_content(results).get("kind")  # not every version wrote it
-        title = ", ".join(["voxeldose report", *([str(kind).upper()] if kind else []), "research use"])
-        dataset = encapsulate_pdf(report, reference=files[0], title=title)
+        beside = next((path for path in files if path.name == _DOSE), files[0])
+        dataset = encapsulate_pdf(report, beside=beside)
         objects.append(Outgoing(_REPORT, "DOC", dataset, sha256(report)))
     return sorted(objects, key=lambda one: (_ORDER.index(one.kind) if one.kind in _ORDER else len(_ORDER), one.name))
+
+
+def _chosen(results: Path, objects: list[Outgoing], kinds: Collection[str]) -> list[Outgoing]:
+    there = {one.kind for one in objects}
+    unknown = {kind.upper() for kind in kinds} - there
+    if unknown:
+        msg = f"{results}: there is no object of the kind {', '.join(sorted(unknown))}; there are {', '.join(sorted(there))}."
+        raise InputError(msg, code="kind-missing", side="here")
+    return [one for one in objects if not kinds or one.kind in {kind.upper() for kind in kinds}]
 
 
 def _outgoing(path: Path) -> Outgoing:

@@ -11,7 +11,8 @@ import pytest
 from archives import FIND, MARKERS, Store, assert_no_marker, dicom_archive, free_port, quick, tiny_study, web_archive
 
 from voxeldose.errors import InputError
-from voxeldose.io.network.archive import Query, connect
+from voxeldose.io.network.archive import Query
+from voxeldose.io.network.connect import connect
 from voxeldose.jobs.fetch import fetch_study, list_series
 
 STUDY = Query(study_uid=f"{MARKERS[-1]}.1")

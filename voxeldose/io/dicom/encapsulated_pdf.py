@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from voxeldose.io.dicom.new_object import any_study_reference
+from voxeldose.io.dicom.header import count, text
+from voxeldose.io.dicom.new_object import SeriesKind, any_study_reference
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,37 +19,36 @@ if TYPE_CHECKING:
 __all__ = ["encapsulate_pdf"]
 
 _ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
-#: After those of the SEG and SR.
-_SERIES_NUMBER = 903
+_CONTENT = "report, research use"
+#: Of the series, after those of the other results.
+_NUMBER = 8
 
 
-def encapsulate_pdf(pdf: Path, *, reference: str | Path | StudyReference, title: str) -> Dataset:
+def encapsulate_pdf(pdf: Path, *, beside: Path) -> Dataset:
     """An object that holds a PDF file; the same file in the same study always is the same object.
 
     Parameters
     ----------
     pdf : path
         The file.
-    reference : path or StudyReference
-        What gives patient and study.
-    title : str
-        For people: title and description of the series.
+    beside : path
+        Another result of the same run: it gives patient, study, and what the results stand for (predicted or delivered).
     """
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
     content = pdf.read_bytes()
-    source = any_study_reference(reference)
-    new = source.build_object(_ENCAPSULATED_PDF, "DOC", title)
+    source = any_study_reference(beside)
+    source = replace(source, kind=_kind_of(source))
+    new = source.build_object(_ENCAPSULATED_PDF, "DOC", _CONTENT, _NUMBER)
     made_from = [source.study_uid, hashlib.sha256(content).hexdigest()]
     new.SeriesInstanceUID = generate_uid(entropy_srcs=["voxeldose report series", *made_from])
     new.SOPInstanceUID = generate_uid(entropy_srcs=["voxeldose report", *made_from])
-    new.SeriesNumber = _SERIES_NUMBER
     new.ConversionType = "WSD"
     new.ContentDate, new.ContentTime = new.InstanceCreationDate, new.InstanceCreationTime
     new.AcquisitionDateTime = ""
     new.BurnedInAnnotation = "YES"
-    new.DocumentTitle = title
+    new.DocumentTitle = new.SeriesDescription
     new.ConceptNameCodeSequence = []
     new.MIMETypeOfEncapsulatedDocument = "application/pdf"
     new.EncapsulatedDocument = content + b"\0" * (len(content) % 2)
@@ -61,3 +62,9 @@ def encapsulate_pdf(pdf: Path, *, reference: str | Path | StudyReference, title:
     new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
     new.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return new
+
+
+def _kind_of(result: StudyReference) -> SeriesKind:
+    """What a written result stands for, from the description and number that :class:`StudyReference` gave it."""
+    kind, _, content = text(result.header, "SeriesDescription").partition(", voxeldose ")
+    return SeriesKind(kind, count(result.header, "SeriesNumber", 900) // 100 * 100) if content else SeriesKind()

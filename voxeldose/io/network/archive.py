@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.config.archive import Archive
     from voxeldose.io.network.spool import Spool
 
 __all__ = [
@@ -27,7 +26,6 @@ __all__ = [
     "RemoteSeries",
     "RemoteStudy",
     "Verification",
-    "connect",
     "date_range",
     "short_hash",
 ]
@@ -178,27 +176,6 @@ class ArchiveClient(Protocol):
 
     def verify(self, objects: Sequence[Outgoing]) -> Verification:
         """Ask the archive what it has of them."""
-
-
-def connect(archive: Archive) -> ArchiveClient:
-    """The client for an archive, to be used in a ``with`` block; connects when it is first asked for something.
-
-    Raises
-    ------
-    InputError
-        If the extra ``voxeldose[dicom]`` is not installed, or a certificate or secret cannot be read.
-    """
-    try:
-        if archive.peer.is_web:
-            from voxeldose.io.network.web import WebClient
-
-            return WebClient(archive)
-        from voxeldose.io.network.dimse import DimseClient
-
-        return DimseClient(archive)
-    except ModuleNotFoundError as error:
-        msg = f"{error.name} is needed to speak to an archive, and it is not installed: pip install 'voxeldose[dicom]'."
-        raise InputError(msg, code="extra-missing", extra="dicom") from error
 
 
 def date_range(text: str) -> str:

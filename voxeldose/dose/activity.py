@@ -308,7 +308,12 @@ def decays_on_grid(case: Case, emitted: DecayMap) -> tuple[DecayMap, tuple[Remar
         f"Dose is computed on a grid of {grid.shape} voxels of {_format_spacing(grid)} mm (k, j, i); activity is spread evenly over "
         f"each image voxel, its total kept; {inside:.2%} of it lies inside that grid."
     )
-    return moved, (Remark("dose-grid-differs", {"inside_fraction": inside}, sentence),)
+    numbers: Numbers = {
+        **dict(zip(("slices", "rows", "columns"), grid.shape, strict=True)),
+        **dict(zip(("spacing_k_mm", "spacing_j_mm", "spacing_i_mm"), grid.spacing_mm, strict=True)),
+        "inside_fraction": inside,
+    }
+    return moved, (Remark("dose-grid-differs", numbers, sentence),)
 
 
 def _format_spacing(grid: Grid) -> str:

@@ -49,6 +49,13 @@ def send(options: _Options, as_json: bool, quiet: bool) -> None:
         sent = send_results(
             options.results, archive, kinds=options.kinds, again=options.again, report_progress=report_progress
         )
+    if as_json:
+        print_json(sent.as_dict())
+    elif not sent.sent:
+        click.echo(
+            f"Already sent to {sent.archive} at {sent.sent_at} ({sent.verified_by}); nothing was done. --again sends it again.",
+            err=True,
+        )
     elif not quiet:
         print_lines(table_lines([{"file": one.name, "kind": one.kind} for one in sent.objects]))
         click.echo(

@@ -27,6 +27,7 @@ BY_VARIABLE = {
         "pet-instant-start",
         "pet-instant-stated",
     },
+    "dose/recovery/checks.py": {"dvh-lesion-too-small", "dvh-resolution-too-wide", "dvh-recovery-too-low"},
     "jobs/compare_remarks.py": {"engines-differ", "calibrations-differ"},
     "jobs/replay.py": {"input-changed", "input-added", "input-left-out"},
 }

@@ -98,14 +98,14 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
         report_progress("loading libraries")
         from voxeldose.io.results.assessment import assessment_dict
         from voxeldose.jobs.run_case import run_case
-        from voxeldose.report.text import assessment_lines, uncertainty_lines
+        from voxeldose.report.text import assessment_lines, recovered_lines, uncertainty_lines
 
         result = run_case(config, folder, overwrite=overwrite, progress=report_progress)
         content = assessment_dict(result)
     if as_json:
         print_json(content)
     elif not quiet:
-        print_lines([*assessment_lines(content), *uncertainty_lines(content)])
+        print_lines([*assessment_lines(content), *recovered_lines(content), *uncertainty_lines(content)])
     if not quiet:
         print_warnings(result.record.warnings)
         click.echo(f"Results: {folder} (open {folder / 'report.html'})", err=True)

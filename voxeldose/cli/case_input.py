@@ -38,11 +38,9 @@ def assess_case(config: CaseFile, *, quiet: bool) -> Assessment:
     """The case assessed, nothing written."""
     with progress(quiet) as report_progress:
         report_progress("loading libraries")
-        from voxeldose.dose.assess import assess
-        from voxeldose.jobs.open_case import open_case
+        from voxeldose.jobs.run_case import assess_case as assess_now
 
-        opened = open_case(config, progress=report_progress)
-        return assess(opened.case, opened.engine, progress=report_progress)
+        return assess_now(config, progress=report_progress)
 
 
 def content_of(source: Path, *, quiet: bool, is_relative: bool = False) -> dict[str, Any]:

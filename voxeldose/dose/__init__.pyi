@@ -27,6 +27,8 @@ from .radiobiology import eubed_gy as eubed_gy
 from .radiobiology import eud_gy as eud_gy
 from .radiobiology import geud_gy as geud_gy
 from .radiobiology import poisson_control as poisson_control
+from .recovery.options import Resolution as Resolution
+from .recovery.run import recover as recover
 from .statistics import RegionDose as RegionDose
 from .statistics import doses_in_regions as doses_in_regions
 from .uncertainty.inputs import Condition as Condition

@@ -13,6 +13,7 @@ from .open_case import Opened as Opened
 from .open_case import open_case as open_case
 from .replay import Replay as Replay
 from .replay import replay as replay
+from .run_case import assess_case as assess_case
 from .run_case import predict_case as predict_case
 from .run_case import run_case as run_case
 from .send import Sent as Sent

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.dose.assess import assess
+from voxeldose.dose.recovery.run import recover, with_recovered
 from voxeldose.dose.uncertainty import with_uncertainty
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results.assessment import assessment_dict, write_json, write_tables
@@ -16,7 +17,7 @@ from voxeldose.io.results.new_folder import new_folder
 from voxeldose.io.transforms import write_itk_transform
 from voxeldose.jobs.dicom_export import bed_map, write_dicom
 from voxeldose.jobs.open_case import open_case
-from voxeldose.jobs.settings import input_uncertainties
+from voxeldose.jobs.settings import build_resolution, input_uncertainties
 from voxeldose.model.remarks import Remark
 from voxeldose.report import draw_pictures, write_pdf, write_report
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from voxeldose.jobs.dicom_export import DicomSource
     from voxeldose.model.assessment import Assessment
 
-__all__ = ["predict_case", "run_case"]
+__all__ = ["assess_case", "predict_case", "run_case"]
 
 #: What the map of a case without an administered activity is made for.
 UNIT_MBQ = 1000.0
@@ -74,6 +75,10 @@ def run_case(
         if config.uncertainty is not None:
             spread = input_uncertainties(config.uncertainty)
             result = with_uncertainty(result, opened.engine, spread, progress=report_progress)
+        resolution = build_resolution(config)
+        if resolution is not None:
+            found = recover(result, resolution, engine=opened.engine, progress=report_progress)
+            result = with_recovered(result, found)
         report_progress("writing DICOM")
         result = _write_dicom(result, folder, opened.dicom, config.output)
         report_progress("writing results")
@@ -101,6 +106,9 @@ def _write_results(result: Assessment, folder: Path, output: OutputTable) -> Non
     write_json(assessment_dict(result), folder / "assessment.json")
     write_tables(result, folder)
     write_nifti(result.dose, folder / "dose.nii.gz", description="absorbed dose in Gy")
+    if result.recovered is not None:
+        description = "recovered absorbed dose in Gy, mean over draws"
+        write_nifti(result.recovered.dose, folder / "dose_recovered.nii.gz", description=description)
     if output.bed_dose is not None:
         effective, description = bed_map(result, output.bed_dose)
         write_nifti(effective, folder / "bed.nii.gz", description=description)
@@ -113,6 +121,23 @@ def _write_reports(result: Assessment, folder: Path) -> None:
     pictures = draw_pictures(result)
     write_report(result, folder / "report.html", pictures=pictures)
     write_pdf(result, folder / "report.pdf", pictures=pictures)
+
+
+def assess_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Assessment:
+    """A case assessed for what is asked of it next; nothing is written, and ``[uncertainty]`` and ``[resolution]`` are left out.
+
+    Raises
+    ------
+    VoxeldoseError
+        If anything in the case cannot be used.
+    """
+    opened = open_case(config, progress=progress)
+    result = assess(opened.case, opened.engine, progress=progress)
+    if config.resolution is None or config.resolution.method == "none":
+        return result
+    sentence = "[resolution] is not used here: the numbers are those of the blurred image."
+    warnings = (*result.record.warnings, Remark("resolution-not-used", {}, sentence))
+    return replace(result, record=replace(result.record, warnings=warnings))
 
 
 def predict_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Assessment:
@@ -136,6 +161,5 @@ def predict_case(config: CaseFile, *, progress: Callable[[str], None] | None = N
         sentence = "For planning the image is relative: calibration by administered activity, not absolute."
         remarks.append(Remark("plan-image-relative", {}, sentence))
     dose = config.dose.model_copy(update={"calibration": "administered"})
-    opened = open_case(config.model_copy(update={"administration": given, "dose": dose}), progress=progress)
-    result = assess(opened.case, opened.engine, progress=progress)
+    result = assess_case(config.model_copy(update={"administration": given, "dose": dose}), progress=progress)
     return replace(result, record=replace(result.record, assumptions=(*remarks, *result.record.assumptions)))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from voxeldose.dose.density import hu_to_density
 from voxeldose.dose.limits import merged, published_limits
+from voxeldose.dose.recovery.options import Resolution
 from voxeldose.dose.uncertainty.inputs import Condition, Spread
 from voxeldose.dose.uncertainty.recovery import Recovery, fit_recovery
 from voxeldose.errors import InputError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "build_administration",
     "build_density",
+    "build_resolution",
     "choose_calibration",
     "choose_dose_grid",
     "choose_limits",
@@ -142,6 +144,31 @@ def input_uncertainties(table: UncertaintyTable) -> Spread:
     given = table.model_dump(exclude={"recovery", "probabilities"}, exclude_none=True)
     conditions = tuple(Condition.parse(words) for words in table.probabilities)
     return Spread(**given, recovery=_recovery(table.recovery), conditions=conditions)
+
+
+def build_resolution(config: CaseFile) -> Resolution | None:
+    """How the scanner's blur is undone; ``None`` where the case does not ask for it.
+
+    Raises
+    ------
+    InputError
+        If the width is missing, or a recovery curve would correct the same blur a second time.
+    """
+    table = config.resolution
+    if table is None or table.method == "none":
+        return None
+    if table.fwhm_mm is None:
+        msg = (
+            "resolution.fwhm_mm is missing: the scanner's full width at half maximum, [k, j, i] or one number, from a phantom scan with "
+            "the patient's reconstruction."
+        )
+        raise InputError(msg, code="key-missing", key="resolution.fwhm_mm")
+    if config.uncertainty is not None and config.uncertainty.recovery is not None:
+        msg = "[resolution] and uncertainty.recovery would both correct the blur; keep one of them."
+        raise InputError(msg, code="keys-contradict")
+    k, j, i = table.fwhm_mm if isinstance(table.fwhm_mm, list) else [table.fwhm_mm] * 3
+    given = table.model_dump(exclude={"fwhm_mm"}, exclude_none=True)
+    return Resolution(fwhm_mm=(k, j, i), **given)
 
 
 def _recovery(table: RecoveryTable | None) -> Recovery | None:

@@ -28,6 +28,10 @@ from .radionuclide import Y90 as Y90
 from .radionuclide import Radionuclide as Radionuclide
 from .radionuclide import known_radionuclide as known_radionuclide
 from .radionuclide import y90_constants as y90_constants
+from .recovered import Estimate as Estimate
+from .recovered import Recovered as Recovered
+from .recovered import RecoveredMetrics as RecoveredMetrics
+from .recovered import RecoveredRoi as RecoveredRoi
 from .remarks import Remark as Remark
 from .rigid import Registration as Registration
 from .roi import Roi as Roi

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from voxeldose.model.case import Case
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.radionuclide import Radionuclide
+    from voxeldose.model.recovered import Recovered
     from voxeldose.model.remarks import Remark
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.volume import ActivityMap, DoseMap
@@ -230,6 +231,7 @@ class Assessment:
     record: RunRecord
     tumor_to_normal: tuple[TumorToNormal, ...] = ()
     uncertainty: Uncertainty | None = None
+    recovered: Recovered | None = None
 
     def __repr__(self) -> str:
         from voxeldose.model.display import summary_of_assessment

@@ -11,6 +11,7 @@ __all__ = [
     "assessment_lines",
     "comparison_lines",
     "format_number",
+    "recovered_lines",
     "sum_lines",
     "table_lines",
     "uncertainty_lines",
@@ -32,6 +33,13 @@ _INTERVALS = (
     ("recovered mean", "mean_dose_recovered_gy"),
     ("D95", "d95_gy"),
     ("D70", "d70_gy"),
+)
+_RECOVERED = (
+    ("mean Gy", "mean_dose_gy", 1),
+    ("D95", "d95_gy", 1),
+    ("D70", "d70_gy", 1),
+    ("V205 %", "v205_fraction", 100),
+    ("V400 %", "v400_fraction", 100),
 )
 _COMPARED = (("mean Gy", "mean_dose_gy"), ("D95", "d95_gy"), ("D70", "d70_gy"), ("volume mL", "volume_ml"))
 
@@ -69,6 +77,34 @@ def assessment_lines(content: Mapping[str, Any]) -> list[str]:
     if totals["recovered_fraction"] is not None:
         parts.append(f"image/administered {totals['recovered_fraction']:.3f}")
     return [*table_lines(rows), "; ".join(parts)]
+
+
+def recovered_lines(content: Mapping[str, Any]) -> list[str]:
+    """Recovered numbers with their 95 % intervals, each after that of the image as it is, where the run has them."""
+    rows = []
+    for name, roi in content["rois"].items():
+        found = roi.get("recovered")
+        if found is None:
+            continue
+        row = {"ROI": name}
+        for title, key, factor in _RECOVERED:
+            row[title] = f"{format_number(roi[key], factor=factor)} > {_with_interval(found[key], factor)}"
+        rows.append(row | {"T/N": _with_interval(found["tumor_to_normal"], 1, ".2f")})
+    if not rows:
+        return []
+    method = content["resolution"]["method"]
+    head = f"As in the image > recovered ({method}){', 95 % intervals' if method == 'field' else ''}:"
+    return ["", head, *table_lines(rows)]
+
+
+def _with_interval(estimate: Mapping[str, float | None], factor: float, form: str = ".1f") -> str:
+    """A number with its interval where there is one."""
+    value = format_number(estimate["value"], form, factor)
+    if estimate["low"] is None or estimate["high"] is None:
+        return value
+    return (
+        f"{value} ({format_number(estimate['low'], form, factor)} to {format_number(estimate['high'], form, factor)})"
+    )
 
 
 def uncertainty_lines(content: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from voxeldose.io.config.toml import Fraction, NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
@@ -267,6 +267,31 @@ class UncertaintyTable(_Table):
     """Conditions whose probability is wanted. Example: `["lesion_1.d95>=400"]`."""
 
 
+class ResolutionTable(_Table):
+    """``[resolution]``: the scanner's blur, and how it is undone; as in :class:`voxeldose.dose.recovery.options.Resolution`."""
+
+    method: Literal["field", "rbv", "none"] = "field"
+    """`field`: with texture, outlines and intervals; `rbv`: region-based voxelwise correction, no intervals; `none`: nothing."""
+    fwhm_mm: Positive | Annotated[list[Positive], Field(min_length=3, max_length=3)] | None = None
+    """FWHM in mm of the scanner's blur, without the mean over voxels: slice, row, column, or one number; from a phantom scan with the patient's reconstruction. Example: `[5.6, 6.3, 6.3]`."""
+    fwhm_sd_fraction: NotNegative | None = None
+    """Standard uncertainty of the FWHM, relative; 0.08 without it. Example: `0.05`."""
+    noise_fwhm_mm: Positive | None = None
+    """FWHM in mm of the filter that gives the image's noise its correlation; 0.77 of the resolution without it. Example: `5.0`."""
+    outlines: Literal["fitted", "fixed"] | None = None
+    """`fitted` moves and grows tumors onto the image; `fixed` takes their outlines as exact; `fitted` without it."""
+    shift_sd_mm: Positive | None = None
+    """Standard uncertainty of a tumor's place along each axis in mm; 1.2 without it. Example: `2.0`."""
+    growth_sd_mm: Positive | None = None
+    """Standard uncertainty of a tumor's outline in mm, outwards; 1.0 without it. Example: `1.5`."""
+    draws: Annotated[int, Field(ge=4)] | None = None
+    """Posterior draws, an even number; 24 without it. Example: `48`."""
+    seed: Annotated[int, Field(ge=0)] | None = None
+    """Of the random numbers; 1 without it. Example: `1`."""
+    source: str | None = None
+    """Where the FWHM comes from. Example: `"NEMA scan of 3 May"`."""
+
+
 class CaseFile(_Table):
     """A whole case file; paths are absolute after reading."""
 
@@ -290,8 +315,16 @@ class CaseFile(_Table):
     """Parameter sets for BED and EUD."""
     uncertainty: UncertaintyTable | None = None
     """Standard uncertainties; nothing is uncertain without the table."""
+    resolution: ResolutionTable | None = None
+    """The scanner's resolution, to recover the dose that blur and noise hid; nothing is recovered without the table."""
     output: OutputTable = OutputTable()
     """What is written besides the usual results."""
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A case without [resolution] is written as it was before there was such a table."""
+        content: dict[str, Any] = handler(self)
+        return {key: value for key, value in content.items() if key != "resolution" or value is not None}
 
 
 def read_case_file(path: str | Path) -> CaseFile:

@@ -42,9 +42,10 @@ def _parts(result: Assessment) -> dict[str, Any]:
         name: {key: getattr(m, key) for key in _METRICS}
         | {"outside_grid_fraction": m.outside_fraction}
         | _origin(result.regions[name])
+        | _recovered(result, name)
         for name, m in result.rois.items()
     }
-    return {
+    return _resolution(result) | {
         "schema": SCHEMA,
         "version": record.version,
         "case": {"id": result.case.id},
@@ -111,6 +112,27 @@ def _tissue(tissue: Radiobiology) -> dict[str, Any]:
 def _uncertainty(uncertainty: Uncertainty) -> dict[str, Any]:
     remarks = {key: remark_rows(getattr(uncertainty, key)) for key in ("assumptions", "warnings")}
     return asdict(replace(uncertainty, assumptions=(), warnings=())) | remarks
+
+
+def _recovered(result: Assessment, name: str) -> dict[str, Any]:
+    """Recovered numbers of a region, in the outline moved onto the image and as drawn; nothing where there are none."""
+    roi = result.recovered.rois.get(name) if result.recovered is not None else None
+    if roi is None:
+        return {}
+    others = {
+        "as_drawn": asdict(roi.as_drawn),
+        "mean_dose_rbv_gy": roi.mean_dose_rbv_gy,
+        "shift_lps_mm": list(roi.shift_lps_mm),
+        "growth_mm": roi.growth_mm,
+        "cold_core_ml": roi.cold_core_ml,
+    }
+    return {"recovered": asdict(roi.best) | others}
+
+
+def _resolution(result: Assessment) -> dict[str, Any]:
+    """How the recovered numbers came about; nothing where there are none."""
+    found = result.recovered
+    return {} if found is None else {"resolution": {"method": found.method, **found.facts}}
 
 
 def _origin(roi: Roi) -> dict[str, Any]:

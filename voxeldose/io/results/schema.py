@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from voxeldose.io.results.assessment import SCHEMA, columns
+from voxeldose.model.recovered import RecoveredMetrics
 from voxeldose.model.roles import ROLES
 
 __all__ = ["assessment_schema"]
@@ -64,6 +65,7 @@ def assessment_schema() -> dict[str, Any]:
             ),
             "radiobiology": {"type": "object"},
             "uncertainty": {"type": ["object", "null"]},
+            "resolution": {"type": "object"},
             "administration": _object(
                 {
                     "administered_mbq": _NUMBER,
@@ -96,7 +98,16 @@ def _roi() -> dict[str, Any]:
         "source_name": _MAYBE_TEXT,
         "codes": {"type": "array"},
     }
-    return _object(numbers | rest)
+    roi = _object(numbers | rest)
+    return roi | {"properties": roi["properties"] | {"recovered": _recovered()}}
+
+
+def _recovered() -> dict[str, Any]:
+    """Recovered numbers of a tumor or of normal liver, where the case has ``[resolution]``: a key that may be absent."""
+    interval = _object(dict.fromkeys(("value", "low", "high"), _NUMBER))
+    numbers = dict.fromkeys(RecoveredMetrics.names(), interval)
+    others = dict.fromkeys(("mean_dose_rbv_gy", "growth_mm", "cold_core_ml"), _NUMBER)
+    return _object(numbers | {"as_drawn": _object(numbers)} | others | {"shift_lps_mm": {"type": "array"}})
 
 
 def _remarks() -> dict[str, Any]:

@@ -1,0 +1,2 @@
+from .options import Resolution as Resolution
+from .run import recover as recover

@@ -1,0 +1,185 @@
+"""From draws to numbers with intervals, and to the record of a recovery."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxeldose.dose.recovery.checks import withheld_dvhs
+from voxeldose.dose.recovery.posterior import spread_of
+from voxeldose.model.recovered import Estimate, Recovered, RecoveredMetrics, RecoveredRoi
+from voxeldose.model.remarks import Remark
+from voxeldose.model.volume import DoseMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from voxeldose.dose.recovery.numbers import InOutlines
+    from voxeldose.dose.recovery.options import Resolution
+    from voxeldose.dose.recovery.posterior import Posterior
+    from voxeldose.dose.recovery.run import Prepared
+    from voxeldose.model.arrays import Floats
+    from voxeldose.model.assessment import Assessment
+
+__all__ = ["collect", "of_comparator"]
+
+#: Numbers that a lesion too small for the resolution does not get.
+OF_DVH = ("d95_gy", "d70_gy", "d50_gy", "v205_fraction", "v400_fraction")
+#: Standard deviation of what voxels and points leave open: part of a number, or of the volume.
+NUMERICAL = 0.005
+#: Mean doses of field and comparator that differ by more are worth a word.
+DISAGREE = 0.05
+#: Half of a 95 % interval in standard deviations: Student's t for as many degrees of freedom as pairs of draws.
+NORMAL = 1.96
+
+BEST: Callable[[InOutlines], dict[str, float]] = lambda both: both.best  # noqa: E731
+DRAWN: Callable[[InOutlines], dict[str, float]] = lambda both: both.as_drawn  # noqa: E731
+
+
+def collect(
+    result: Assessment,
+    ready: Prepared,
+    posterior: Posterior,
+    comparator: dict[str, InOutlines],
+    resolution: Resolution,
+) -> Recovered:
+    """The record of the field method; assumptions made before it and the time it took are the caller's to add."""
+    fit = posterior.fit
+    withheld = {w.roi for w in posterior.withheld}
+    warnings = [*posterior.warnings, *(w.remark for w in posterior.withheld)]
+    motions = fit.model.motions(fit.state.motion_mm)
+    masks = dict(zip(fit.model.names, fit.linear.masks, strict=True))
+    rois = {}
+    for key in posterior.numbers[0]:
+        name = key or _normal_name(result)
+        best, drawn = (_metrics(posterior, key, pick, key in withheld) for pick in (BEST, DRAWN))
+        rbv = comparator[key].best["mean_dose_gy"]
+        motion = motions.get(key)
+        core = masks.get(f"core of {key}")
+        rois[name] = RecoveredRoi(
+            role="tumor" if key else "normal_liver",
+            best=best,
+            as_drawn=drawn,
+            mean_dose_rbv_gy=rbv,
+            shift_lps_mm=_towards_lps(ready, motion.shift_mm) if motion else (0.0, 0.0, 0.0),
+            growth_mm=motion.growth_mm if motion else 0.0,
+            cold_core_ml=float(core.sum(dtype=np.float64)) * ready.scan.fine.voxel_ml if core is not None else 0.0,
+        )
+        warnings += _disagreement(name, drawn, rbv) if key else []
+    facts: dict[str, object] = {
+        "fwhm_mm_kji": list(resolution.fwhm_mm),
+        "noise_level": fit.state.noise_level,
+        "noise_floor": fit.model.scan.noise.floor,
+        "chi_square_per_voxel": fit.chi_square,
+        "draws": len(posterior.numbers),
+        "seed": resolution.seed,
+        "outlines": resolution.outlines,
+        "core_evidence_gain": posterior.gain,
+        "texture_cv": {n: float(np.sqrt(fit.state.power[:, k].sum())) for k, n in enumerate(fit.model.names)},
+        "source": resolution.source,
+    }
+    return Recovered(
+        "field",
+        rois,
+        _dose_map(ready, posterior.dose),
+        facts,
+        tuple(_outline_remarks(resolution)),
+        tuple(warnings),
+        0.0,
+    )
+
+
+def of_comparator(
+    result: Assessment,
+    ready: Prepared,
+    numbers: dict[str, InOutlines],
+    dose: Floats,
+) -> Recovered:
+    """The record of region-based voxelwise correction, which knows no intervals; assumptions and time as for :func:`collect`."""
+    held_back = withheld_dvhs(ready.anatomy, ready.scan)
+    withheld = {w.roi for w in held_back}
+    rois = {}
+    for key, both in numbers.items():
+        values = {n: Estimate(v) for n, v in both.best.items() if not (key in withheld and n in OF_DVH)}
+        metrics = RecoveredMetrics(**values)
+        role = "tumor" if key else "normal_liver"
+        rois[key or _normal_name(result)] = RecoveredRoi(role, metrics, metrics, both.best["mean_dose_gy"])
+    words = (
+        "Region-based voxelwise correction: means are right, but texture inside a region stays blurred, so that its D70 and D95 come out "
+        "high; outlines are taken as exact and there is no interval."
+    )
+    remarks = (Remark("rbv-keeps-texture-blurred", {}, words),)
+    warnings = tuple(w.remark for w in held_back)
+    return Recovered("rbv", rois, _dose_map(ready, dose), {}, remarks, warnings, 0.0)
+
+
+def _metrics(
+    posterior: Posterior, key: str, pick: Callable[[InOutlines], dict[str, float]], withheld: bool
+) -> RecoveredMetrics:
+    """Means over draws and 95 % intervals of one region."""
+    found = {}
+    for name in RecoveredMetrics.names():
+        if name not in pick(posterior.numbers[0][key]) or (withheld and name in OF_DVH):
+            continue
+        values = np.array([pick(d[key])[name] for d in posterior.numbers])
+        variance = spread_of(values) ** 2
+        if posterior.weaker and posterior.stronger:
+            weak, strong = (
+                float(np.mean([pick(d[key])[name] for d in some])) for some in (posterior.weaker, posterior.stronger)
+            )
+            variance += ((strong - weak) / 2) ** 2
+        if posterior.wider:
+            wide = float(np.mean([pick(d[key])[name] for d in posterior.wider]))
+            variance += (wide - float(values[: len(posterior.wider)].mean())) ** 2
+        centre = float(values.mean())
+        variance += (NUMERICAL * (1.0 if name.endswith("_fraction") else centre)) ** 2
+        half = _quantile(values.size // 2) * float(np.sqrt(variance))
+        top = 1.0 if name.endswith("_fraction") else np.inf
+        found[name] = Estimate(centre, max(centre - half, 0.0), min(centre + half, top))
+    return RecoveredMetrics(**found)
+
+
+def _quantile(pairs: int) -> float:
+    """Student's t at 97.5 %, for a spread known from so many pairs (Cornish-Fisher, 1 % from five pairs on)."""
+    z, v = NORMAL, max(pairs, 2)
+    return z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
+
+
+def _disagreement(name: str, drawn: RecoveredMetrics, rbv: float) -> list[Remark]:
+    """A word where the comparator's mean differs, in the outline as drawn."""
+    mean = drawn.mean_dose_gy.value
+    if not mean or abs(rbv / mean - 1) <= DISAGREE:
+        return []
+    words = (
+        f"{name}: mean dose {mean:.0f} Gy by the field method and {rbv:.0f} Gy by region-based voxelwise correction, in the outline as "
+        "drawn; look at outline, cold parts and neighbours."
+    )
+    return [Remark("recovery-methods-disagree", {"roi": name, "field_gy": mean, "rbv_gy": rbv}, words)]
+
+
+def _outline_remarks(resolution: Resolution) -> list[Remark]:
+    if resolution.outlines == "fixed":
+        words = "Tumors' outlines are taken as exact; an error of 1.5 mm changes a mean by about a tenth."
+        return [Remark("tumor-outlines-exact", {}, words)]
+    words = (
+        f"Tumors' outlines are moved onto the image, within {resolution.shift_sd_mm:g} mm an axis and {resolution.growth_sd_mm:g} mm of "
+        "growth (standard deviations); numbers as drawn are given too."
+    )
+    numbers = {"shift_sd_mm": resolution.shift_sd_mm, "growth_sd_mm": resolution.growth_sd_mm}
+    return [Remark("outlines-fitted", numbers, words)]
+
+
+def _normal_name(result: Assessment) -> str:
+    """The run's own name of normal liver."""
+    return next((r.name for r in result.regions if r.role == "normal_liver"), "normal_liver")
+
+
+def _towards_lps(ready: Prepared, shift_kji: tuple[float, float, float]) -> tuple[float, float, float]:
+    x, y, z = (float(v) for v in ready.scan.grid.directions @ np.array(shift_kji))
+    return x, y, z
+
+
+def _dose_map(ready: Prepared, dose: Floats) -> DoseMap:
+    words = "Resolution recovery: dose at the centres of voxels, mean over all draws; its own DVH is narrower than the one reported."
+    return DoseMap(dose, ready.scan.fine_grid, method=words)

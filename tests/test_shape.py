@@ -26,7 +26,7 @@ TOP = {
     *("demo", "tables", "_compiled", "errors.py"),
     *("__init__.py", "__init__.pyi", "__main__.py", "py.typed"),
 }
-LONGEST_FILE, LONGEST_BODY, MOST_CLI_LINES = 450, 60, 2000
+LONGEST_FILE, LONGEST_BODY, MOST_CLI_LINES = 450, 60, 2200
 
 #: Files that are longer, with the reason. Never longer than this list.
 LONG_FILES: dict[str, str] = {}

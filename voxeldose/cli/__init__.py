@@ -20,6 +20,7 @@ from voxeldose.cli.cohort import cohort
 from voxeldose.cli.compare import compare
 from voxeldose.cli.demo import demo
 from voxeldose.cli.dvh import dvh
+from voxeldose.cli.fetch import fetch
 from voxeldose.cli.inspect import inspect
 from voxeldose.cli.kernel import kernel
 from voxeldose.cli.keys import keys, schema
@@ -28,6 +29,7 @@ from voxeldose.cli.options import with_numbers
 from voxeldose.cli.plan import plan
 from voxeldose.cli.radiobiology import radiobiology
 from voxeldose.cli.replay import replay
+from voxeldose.cli.send import send
 from voxeldose.cli.tn import tn
 from voxeldose.cli.uncertainty import uncertainty
 from voxeldose.errors import VoxeldoseError
@@ -100,7 +102,7 @@ def main(debug: bool) -> None:
 
 
 #: Files to files, and answers before and beyond a treatment.
-_JOBS = (assess, cohort, compare, demo, dvh, inspect, kernel, keys, replay, schema)
+_JOBS = (assess, cohort, compare, demo, dvh, fetch, inspect, kernel, keys, replay, schema, send)
 _ANSWERS = (card, lung_shunt, plan, radiobiology, tn, uncertainty)
 for _command in (*_JOBS, *_ANSWERS):
     main.add_command(with_numbers(_command))

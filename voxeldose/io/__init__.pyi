@@ -1,4 +1,6 @@
 from .case_draft import draft_case as draft_case
+from .config.archive import Archive as Archive
+from .config.archive import read_archive as read_archive
 from .config.case import CaseFile as CaseFile
 from .config.case import read_case_file as read_case_file
 from .config.hu_table import read_hu_table as read_hu_table
@@ -30,6 +32,7 @@ from .images import read_density as read_density
 from .images import read_image as read_image
 from .inspection import FoundSeries as FoundSeries
 from .inspection import inspect as inspect
+from .network.archive import Query as Query
 from .nifti import write_labels as write_labels
 from .nifti import write_nifti as write_nifti
 from .regions import read_labels as read_labels

@@ -6,6 +6,9 @@ from .compare import compare_folders as compare_folders
 from .dvh import DoseVolumes as DoseVolumes
 from .dvh import DvhOptions as DvhOptions
 from .dvh import dose_volumes as dose_volumes
+from .fetch import FetchChoice as FetchChoice
+from .fetch import Fetched as Fetched
+from .fetch import fetch_study as fetch_study
 from .open_case import Opened as Opened
 from .open_case import open_case as open_case
 from .replay import Replay as Replay
@@ -13,3 +16,5 @@ from .replay import replay as replay
 from .run_case import assess_case as assess_case
 from .run_case import predict_case as predict_case
 from .run_case import run_case as run_case
+from .send import Sent as Sent
+from .send import send_results as send_results

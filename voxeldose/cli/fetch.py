@@ -1,0 +1,95 @@
+"""``voxeldose fetch``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from voxeldose.cli.options import PATH, as_record, json_option, progress
+from voxeldose.cli.terminal import print_json, print_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["fetch"]
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What ``fetch`` is asked."""
+
+    archive: str
+    study: str | None
+    accession: str | None
+    patient: str | None
+    date: str | None
+    out: Path | None
+    list_only: bool
+    modalities: tuple[str, ...]
+    labels: tuple[str, ...]
+    overwrite: bool
+
+
+@click.command(short_help="A study from an image archive (PACS) into a folder.")
+@click.option("--from", "archive", required=True, metavar="ARCHIVE", help="Its address, or a TOML file of settings.")
+@click.option("--study", metavar="UID", help="Study UID; - reads it from standard input, as for the next two.")
+@click.option("--accession", metavar="NUMBER", help="Accession number.")
+@click.option("--patient", metavar="ID", help="Patient ID, with --date.")
+@click.option("--date", metavar="DAY[..DAY]", help="Day of the study, YYYY-MM-DD, or first and last.")
+@click.option("--out", type=PATH, help="Folder to make; a folder per series in it.")
+@click.option("--list", "list_only", is_flag=True, help="Only say which series there are.")
+@click.option("--modality", "modalities", multiple=True, metavar="CT|PT|NM|…", help="Only these; repeatable.")
+@click.option("--series", "labels", multiple=True, metavar="NAME", help="Only these, as --list names them; repeatable.")
+@click.option("--overwrite", is_flag=True, help="Replace an earlier fetch.")
+@json_option
+@click.option("--quiet", is_flag=True, help="No progress and no table.")
+@as_record(_Options, "options")
+def fetch(options: _Options, as_json: bool, quiet: bool) -> None:
+    """A study from an image archive (PACS), whole by the archive's own count, into a folder per series.
+
+    ARCHIVE is https://host/dicom-web, dicom://AE@host:port, or a TOML file.
+    """
+    if (options.out is None) != options.list_only:
+        msg = "give --out for the folder, or --list to see what there is."
+        raise click.UsageError(msg)
+    with progress(quiet) as report_progress:
+        report_progress("loading libraries")
+        from voxeldose.io.config.archive import read_archive
+        from voxeldose.io.network.archive import Query, date_range
+        from voxeldose.jobs.fetch import FetchChoice, fetch_study, list_series
+        from voxeldose.report.text import table_lines
+
+        query = Query(
+            study_uid=_typed(options.study),
+            accession_number=_typed(options.accession),
+            patient_id=_typed(options.patient),
+            date=date_range(options.date) if options.date else None,
+        )
+        archive = read_archive(options.archive)
+        if options.out is None:
+            found = list_series(archive, query, report_progress)
+            rows = [_row(s.label, s.modality, s.number, s.stated) for s in found]
+            content: Any = rows
+        else:
+            choice = FetchChoice(options.modalities, options.labels, overwrite=options.overwrite)
+            fetched = fetch_study(archive, query, options.out, choice, report_progress)
+            rows = [_row(s.label, s.modality, s.series_number, s.instances) for s in fetched.series]
+            content = fetched.as_dict()
+    if as_json:
+        print_json(content)
+    elif not quiet:
+        print_lines(table_lines([{k: "-" if v is None else str(v) for k, v in row.items()} for row in rows]))
+        if options.out is not None:
+            click.echo(f"Whole by the archive's own count: {options.out}", err=True)
+
+
+def _row(label: str, modality: str, number: int | None, instances: int | None) -> dict[str, str | int | None]:
+    return {"series": label, "modality": modality, "number": number, "instances": instances}
+
+
+def _typed(word: str | None) -> str | None:
+    """The word, or a line of standard input where it is a hyphen: what stands in a command line others can see."""
+    return sys.stdin.readline().strip() if word == "-" else word

@@ -1,0 +1,1 @@
+"""To and from image archives over the network: DICOMweb and DICOM's own messages; alone knows their libraries."""

@@ -26,7 +26,7 @@ TOP = {
     *("demo", "tables", "_compiled", "errors.py"),
     *("__init__.py", "__init__.pyi", "__main__.py", "py.typed"),
 }
-LONGEST_FILE, LONGEST_BODY, MOST_CLI_LINES = 450, 60, 2200
+LONGEST_FILE, LONGEST_BODY, MOST_CLI_LINES = 450, 60, 2000
 
 #: Files that are longer, with the reason. Never longer than this list.
 LONG_FILES: dict[str, str] = {}
@@ -37,7 +37,7 @@ LONG_BODIES: dict[str, str] = {}
 #: Limits of size and branching that ruff holds; its exceptions stand in ``pyproject.toml``.
 RATCHET = ("C901", "PLR0911", "PLR0912", "PLR0913", "PLR0915", "PLR0917")
 #: Pairs of a file and a rule that are excepted.
-MOST_EXCEPTIONS = 57
+MOST_EXCEPTIONS = 55
 
 
 def functions_of(file: Path) -> list[tuple[str, int]]:

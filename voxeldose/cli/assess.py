@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from voxeldose.cli.case_flags import with_flags
-from voxeldose.cli.options import CONSTANTS, PATH, Instant, progress
+from voxeldose.cli.options import CONSTANTS, PATH, DoseGrid, Instant, KeyValue, progress
 from voxeldose.cli.terminal import print_json, print_lines, print_warnings
 
 __all__ = ["assess"]
@@ -50,7 +49,7 @@ __all__ = ["assess"]
 @click.option("--calibration", type=click.Choice(["administered", "absolute"]), help="How image numbers become MBq.")
 @click.option("--calibration-region", help="ROI that holds the net activity less the lung shunt.")
 @click.option("--engine", type=click.Choice(["dpk", "local", "density"]), help="Dose engine (default dpk).")
-@click.option("--grid", help="Where dose is wanted: activity (default), ct, rois, or a spacing in mm.")
+@click.option("--grid", type=DoseGrid(), help="Where dose is wanted: activity (default), ct, rois, or a spacing in mm.")
 @click.option("--density-g-per-ml", type=float, help="Uniform density (default 1.04).")
 @click.option("--density", help="ct (from CT numbers), or an image in g/mL.")
 @click.option("--constants", type=CONSTANTS, help="Set of Y-90 constants (default ddep).")
@@ -58,6 +57,7 @@ __all__ = ["assess"]
 @click.option("--device", type=click.Choice(["glass", "resin"]), help="Microspheres; decides the thresholds compared.")
 @click.option(
     "--uncertainty",
+    type=KeyValue(),
     multiple=True,
     metavar="KEY=VALUE",
     help="A standard uncertainty, as in [uncertainty] of the case file; may be repeated.",
@@ -90,6 +90,7 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
         msg = "give --out, the folder for the results."
         raise click.UsageError(msg)
     from voxeldose.io.config.case import case_file_from, read_case_tables
+    from voxeldose.io.config.flags import with_flags
 
     tables = with_flags(read_case_tables(case) if case else {}, flags)
     config = case_file_from(tables, str(case or "command line"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from voxeldose.cli.case_flags import with_flags
 from voxeldose.cli.options import progress
 
 if TYPE_CHECKING:
@@ -20,6 +19,7 @@ __all__ = ["assess_case", "content_of", "predict_with_flags", "read_case"]
 def read_case(case: Path, flags: Mapping[str, Any]) -> CaseFile:
     """A case file with flags in place of its keys."""
     from voxeldose.io.config.case import case_file_from, read_case_tables
+    from voxeldose.io.config.flags import with_flags
 
     return case_file_from(with_flags(read_case_tables(case), flags), str(case))
 

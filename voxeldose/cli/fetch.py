@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from voxeldose.cli.options import PATH, as_record, json_option, progress
-from voxeldose.cli.terminal import print_json, print_lines
+from voxeldose.cli.terminal import print_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,8 +59,7 @@ def fetch(options: _Options, as_json: bool, quiet: bool) -> None:
         report_progress("loading libraries")
         from voxeldose.io.config.archive import read_archive
         from voxeldose.io.network.archive import Query, date_range
-        from voxeldose.jobs.fetch import FetchChoice, fetch_study, list_series
-        from voxeldose.report.text import table_lines
+        from voxeldose.jobs.fetch import FetchChoice, SeriesList, fetch_study, list_series
 
         query = Query(
             study_uid=_typed(options.study),
@@ -69,25 +68,14 @@ def fetch(options: _Options, as_json: bool, quiet: bool) -> None:
             date=date_range(options.date) if options.date else None,
         )
         archive = read_archive(options.archive)
+        answer: Any
         if options.out is None:
-            found = list_series(archive, query, report_progress)
-            rows = [_row(s.label, s.modality, s.number, s.stated) for s in found]
-            content: Any = rows
+            answer = SeriesList(tuple(list_series(archive, query, report_progress)))
         else:
             choice = FetchChoice(options.modalities, options.labels, overwrite=options.overwrite)
-            fetched = fetch_study(archive, query, options.out, choice, report_progress)
-            rows = [_row(s.label, s.modality, s.series_number, s.instances) for s in fetched.series]
-            content = fetched.as_dict()
-    if as_json:
-        print_json(content)
-    elif not quiet:
-        print_lines(table_lines([{k: "-" if v is None else str(v) for k, v in row.items()} for row in rows]))
-        if options.out is not None:
-            click.echo(f"Whole by the archive's own count: {options.out}", err=True)
-
-
-def _row(label: str, modality: str, number: int | None, instances: int | None) -> dict[str, str | int | None]:
-    return {"series": label, "modality": modality, "number": number, "instances": instances}
+            answer = fetch_study(archive, query, options.out, choice, report_progress)
+    if as_json or not quiet:
+        print_answer(answer, as_json=as_json)
 
 
 def _typed(word: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -44,36 +44,9 @@ __all__ = ["kernel"]
 @click.option("--constants", type=CONSTANTS, help="Energy per decay (default: the kernel's own).")
 @click.option("--out", type=PATH, required=True, help=".csv, .npz or .nii.gz")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier file.")
-def kernel(
-    spacing_mm: tuple[float, float, float],
-    density_g_per_ml: float,
-    reach_mm: float,
-    range_factor: float,
-    constants: str | None,
-    out: Path,
-    overwrite: bool,
-) -> None:
+def kernel(out: Path, *, overwrite: bool, **setting: Any) -> None:
     """Voxel S values of the Y-90 point kernel for one voxel size."""
-    from voxeldose.dose.engines.voxelise import voxelise
-    from voxeldose.errors import InputError
-    from voxeldose.io.config.kernels import write_kernel
-    from voxeldose.model.kernel import point_kernel
-    from voxeldose.model.radionuclide import y90_constants
+    from voxeldose.jobs.make_kernel import KernelSetting, kernel_line, make_kernel
 
-    if out.exists() and not overwrite:
-        msg = f"{out}: already exists; choose another --out or add --overwrite."
-        raise InputError(msg, code="file-exists")
-    if not out.absolute().parent.is_dir():
-        msg = f"{out}: there is no folder {out.absolute().parent}; make it first."
-        raise InputError(msg, code="folder-missing")
-    point = point_kernel()
-    if constants:
-        point = point.with_energy(y90_constants(constants).energy_mev)
-    if range_factor != 1:
-        point = point.with_range(range_factor)
-    voxels = voxelise(point, spacing_mm, density_g_per_ml=density_g_per_ml, reach_mm=reach_mm)
-    write_kernel(voxels, out)
-    click.echo(
-        f"self-dose {voxels.gy_per_decay.max() * 1e9:.5g} mGy/(MBq s), {' x '.join(map(str, voxels.energy_fraction.shape))} voxels, "
-        f"{voxels.mev_per_decay:g} MeV per decay, {voxels.fraction_outside:.3%} of the energy outside: {out}"
-    )
+    made = make_kernel(KernelSetting(**setting), out, overwrite=overwrite)
+    click.echo(f"{kernel_line(made)}: {out}")

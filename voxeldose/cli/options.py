@@ -20,7 +20,9 @@ __all__ = [
     "CONSTANTS",
     "DEVICE",
     "PATH",
+    "DoseGrid",
     "Instant",
+    "KeyValue",
     "Number",
     "as_record",
     "json_option",
@@ -88,6 +90,37 @@ class Instant(click.ParamType[Any]):
             return datetime.fromisoformat(value)
         except ValueError:
             self.fail(f"{value!r} is not an ISO 8601 date and time such as 2024-05-02T10:15:00+02:00", param, ctx)
+
+
+class DoseGrid(click.ParamType[Any]):
+    """Where dose is wanted: a word, or a spacing in mm."""
+
+    name = "grid"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | float:
+        if value in ("activity", "ct", "rois"):
+            return str(value)
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not activity, ct, rois or a spacing in mm", param, ctx)
+
+
+class KeyValue(click.ParamType[Any]):
+    """``KEY=VALUE`` as a pair; a value that reads as a number is one."""
+
+    name = "key=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int | float | str]:
+        key, sign, word = (part.strip() for part in value.partition("="))
+        if not sign or not word:
+            self.fail(f"{value!r} is not KEY=VALUE, such as calibration_fraction=0.05", param, ctx)
+        for kind in (int, float):
+            with contextlib.suppress(ValueError):
+                return key, kind(word)
+        return key, word
 
 
 def as_record(kind: type, name: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

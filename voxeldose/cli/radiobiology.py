@@ -48,9 +48,7 @@ class RegionFlags:
 
 def _misuse(region: RegionFlags, asked: RadiobiologyQuestion) -> str | None:
     """Which options do not go together, if any."""
-    own, has_curve = asked.own_numbers, asked.control is not None or asked.complication is not None
     rules = (
-        (own and not asked.source, f"say with --source where {', '.join(own)} come from."),
         (
             sum(map(bool, (region.case, region.results, region.dose_gy))) != 1,
             "give --dose-gy (once or more), a CASE with --roi, or --results with --roi: one of them.",
@@ -68,23 +66,12 @@ def _misuse(region: RegionFlags, asked: RadiobiologyQuestion) -> str | None:
             region.case and region.case.is_dir(),
             f"{region.case} is a folder; CASE is a case file, and a results folder goes with --results.",
         ),
-        (asked.complication and asked.td50_gy is not None, "give --complication or --td50-gy, not both."),
-        (asked.td50_gy is not None and asked.m is None, "--td50-gy and --m belong together."),
-        (
-            asked.m is not None and asked.td50_gy is None and asked.complication is None,
-            "--td50-gy and --m belong together, or --complication and --m.",
-        ),
-        (
-            asked.earlier_gy and (asked.set_name is None or own or has_curve),
-            "--earlier-gy needs --set for the BED of each treatment, and no curve: those were found after one treatment.",
-        ),
-        (asked.clonogens is not None and asked.set_name is None, "--clonogens needs --set, for α and the EUBED."),
         (
             region.volume_ml and len(region.volume_ml) != len(region.dose_gy),
             f"{len(region.dose_gy)} --dose-gy need as many --volume-ml, each above 0.",
         ),
     )
-    return next((message for is_wrong, message in rules if is_wrong), None)
+    return asked.contradiction or next((message for is_wrong, message in rules if is_wrong), None)
 
 
 @click.command(short_help="BED, EUD, gEUD, control and complication probability.")

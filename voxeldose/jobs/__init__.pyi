@@ -9,6 +9,8 @@ from .dvh import dose_volumes as dose_volumes
 from .fetch import FetchChoice as FetchChoice
 from .fetch import Fetched as Fetched
 from .fetch import fetch_study as fetch_study
+from .make_kernel import KernelSetting as KernelSetting
+from .make_kernel import make_kernel as make_kernel
 from .open_case import Opened as Opened
 from .open_case import open_case as open_case
 from .replay import Replay as Replay

@@ -20,6 +20,7 @@ from voxeldose.io.network.connect import connect
 from voxeldose.io.network.refusals import archive_refusal, quiet_libraries, with_attempts
 from voxeldose.io.network.spool import Spool
 from voxeldose.io.results.new_folder import new_folder
+from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from voxeldose.io.config.archive import Archive
     from voxeldose.io.network.archive import ArchiveClient, Query, RemoteInstance, RemoteSeries
 
-__all__ = ["RECORD", "FetchChoice", "Fetched", "FetchedSeries", "fetch_study", "list_series"]
+__all__ = ["RECORD", "FetchChoice", "Fetched", "FetchedSeries", "SeriesList", "fetch_study", "list_series"]
 
 #: Written into the folder: what was fetched, without anything of the patient. Its presence lets --overwrite replace it.
 RECORD = "fetch.json"
@@ -86,6 +87,39 @@ class Fetched:
     def as_dict(self) -> dict[str, Any]:
         """For JSON; nothing of the patient."""
         return {**asdict(self), "out": str(self.out), "series": [asdict(one) for one in self.series]}
+
+    def lines(self) -> list[str]:
+        """The series fetched, as a table."""
+        return table_lines([_cells(s.label, s.modality, s.series_number, s.instances) for s in self.series])
+
+    def notes(self) -> list[str]:
+        """That it is whole, and where."""
+        return [f"Whole by the archive's own count: {self.out}"]
+
+
+@dataclass(frozen=True)
+class SeriesList:
+    """Which series an archive has, with its own counts."""
+
+    series: tuple[RemoteSeries, ...]
+
+    def as_dict(self) -> list[dict[str, Any]]:
+        """For JSON; nothing of the patient."""
+        rows = ((s.label, s.modality, s.number, s.stated) for s in self.series)
+        return [dict(zip(("series", "modality", "number", "instances"), row, strict=True)) for row in rows]
+
+    def lines(self) -> list[str]:
+        """A table."""
+        return table_lines([_cells(s.label, s.modality, s.number, s.stated) for s in self.series])
+
+    def notes(self) -> list[str]:
+        """Nothing besides."""
+        return []
+
+
+def _cells(label: str, modality: str, number: int | None, instances: int | None) -> dict[str, str]:
+    row = {"series": label, "modality": modality, "number": number, "instances": instances}
+    return {name: "-" if value is None else str(value) for name, value in row.items()}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from voxeldose.io.network.connect import connect
 from voxeldose.io.network.refusals import archive_refusal, quiet_libraries, with_attempts
 from voxeldose.io.results.manifest import read_manifest, sha256
 from voxeldose.io.results.new_folder import replacing
+from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -70,6 +71,18 @@ class Sent:
     def as_dict(self) -> dict[str, Any]:
         """For JSON; nothing of the patient."""
         return {**asdict(self), "results": str(self.results), "objects": [asdict(one) for one in self.objects]}
+
+    def lines(self) -> list[str]:
+        """The objects sent, as a table."""
+        return table_lines([{"file": one.name, "kind": one.kind} for one in self.objects]) if self.sent else []
+
+    def notes(self) -> list[str]:
+        """Where they are, and by whose word."""
+        if not self.sent:
+            return [
+                f"Already sent to {self.archive} at {self.sent_at} ({self.verified_by}); nothing was done. --again sends it again."
+            ]
+        return [f"{len(self.objects)} objects are in {self.archive}, by its own word ({self.verified_by})."]
 
 
 def send_results(

@@ -110,6 +110,26 @@ class RadiobiologyQuestion:
         """The names of the numbers that are not a set's."""
         return tuple(k for k in ("slope", "clonogens", "td50_gy", "m") if getattr(self, k) is not None)
 
+    @property
+    def contradiction(self) -> str | None:
+        """What does not go together in the question, in the words of the command's options; ``None`` if all does."""
+        own, has_curve = self.own_numbers, self.control is not None or self.complication is not None
+        rules = (
+            (own and not self.source, f"say with --source where {', '.join(own)} come from."),
+            (self.complication and self.td50_gy is not None, "give --complication or --td50-gy, not both."),
+            (self.td50_gy is not None and self.m is None, "--td50-gy and --m belong together."),
+            (
+                self.m is not None and self.td50_gy is None and self.complication is None,
+                "--td50-gy and --m belong together, or --complication and --m.",
+            ),
+            (
+                self.earlier_gy and (self.set_name is None or own or has_curve),
+                "--earlier-gy needs --set for the BED of each treatment, and no curve: those were found after one treatment.",
+            ),
+            (self.clonogens is not None and self.set_name is None, "--clonogens needs --set, for α and the EUBED."),
+        )
+        return next((message for is_wrong, message in rules if is_wrong), None)
+
 
 @dataclass(frozen=True, eq=False)
 class _Sets:

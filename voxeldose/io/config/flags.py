@@ -1,33 +1,20 @@
-"""Flags in place of the keys of a case file, in one table."""
+"""Flags of a command in place of the keys of a case file, in one table."""
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
+from voxeldose.io.config.labels import read_labels_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 __all__ = ["with_flags"]
 
-_GRIDS = ("activity", "ct", "rois")
-
 
 def _absolute(path: Any) -> str:
     return str(Path(path).absolute())
-
-
-def _grid(word: str) -> str | float:
-    if word in _GRIDS:
-        return word
-    try:
-        return float(word)
-    except ValueError:
-        msg = f"--grid must be activity, ct, rois or a spacing in mm, found {word!r}."
-        raise click.UsageError(msg) from None
 
 
 def _density(word: str) -> str:
@@ -57,7 +44,6 @@ _KEYS = {flag: (table, flag) for table, flags in _SAME.items() for flag in flags
 #: Flags whose value is not that of the file, and what makes one of the other.
 _VALUES: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("activity", "ct", "hu_table", "thresholds"), _absolute),
-    "grid": _grid,
     "density": _density,
     "dose_bits": int,
     "probability": list,
@@ -74,14 +60,14 @@ def with_flags(tables: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
     tables : mapping
         As the TOML file has them.
     flags : mapping
-        Flag -> value; ``None`` and an empty tuple are not given.
+        Flag -> value; ``None`` and an empty tuple are not given. ``uncertainty`` is pairs of a key and a value.
     """
     given = {flag: value for flag, value in flags.items() if value not in (None, ())}
     changed = {name: dict(table) if isinstance(table, dict) else table for name, table in tables.items()}
     if not all(isinstance(changed.get(table, {}), dict) for table, _ in _KEYS.values() if table != "uncertainty"):
         return changed
     if "uncertainty" in given and isinstance(changed.get("uncertainty", {}), dict):
-        changed["uncertainty"] = {**changed.get("uncertainty", {}), **_uncertainties(given["uncertainty"])}
+        changed["uncertainty"] = {**changed.get("uncertainty", {}), **dict(given["uncertainty"])}
     for flag, (table, key) in _KEYS.items():
         if flag in given and isinstance(changed.get(table, {}), dict):
             value = _VALUES.get(flag, lambda same: same)(given[flag])
@@ -95,29 +81,7 @@ def with_flags(tables: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
     if "rois" in given:
         changed["rois"] = [{"path": _absolute(p)} for p in given["rois"]]
     if "labels" in given:
-        from voxeldose.io.config.labels import read_labels_file
-
         paths = [t["path"] for t in changed.get("rois", []) if isinstance(t, dict) and "path" in t]
         files = [p for path in paths for p in ([path] if isinstance(path, str) else path)]
         changed["rois"] = [{"path": files, "labels": read_labels_file(given["labels"])}]
     return changed
-
-
-def _uncertainties(words: tuple[str, ...]) -> dict[str, Any]:
-    """``--uncertainty KEY=VALUE`` as a table."""
-    table = {}
-    for word in words:
-        key, sign, value = (part.strip() for part in word.partition("="))
-        if not sign or not value:
-            msg = f"--uncertainty takes KEY=VALUE, such as calibration_fraction=0.05, found {word!r}."
-            raise click.UsageError(msg)
-        table[key] = _number(value)
-    return table
-
-
-def _number(word: str) -> int | float | str:
-    """A whole number, a number, or the word itself."""
-    for kind in (int, float):
-        with contextlib.suppress(ValueError):
-            return kind(word)
-    return word

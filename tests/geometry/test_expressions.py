@@ -61,20 +61,20 @@ def test_expressions_mean_their_sets(expression, wanted):
 
 
 @pytest.mark.parametrize(
-    ("expression", "words"),
+    ("expression", "code", "words"),
     [
-        ("liver - lesion1", "Did you mean 'lesion_1'"),
-        ("liver - spleen_x", r"no ROI 'spleen_x'.*ROIs are liver, lesion_1"),
-        ("liver-lesion_1", "with spaces"),
-        ("liver - ", "lacks a name at its end"),
-        ("| liver", "lacks a name before"),
-        ("(liver - lesion_1", "closing parenthesis"),
-        ("liver lesion_1", "cannot be understood at 'lesion_1'"),
-        ("", "lacks|needs"),
+        ("liver - lesion1", "roi-unknown", "Did you mean 'lesion_1'"),
+        ("liver - spleen_x", "roi-unknown", r"no ROI 'spleen_x'.*ROIs are liver, lesion_1"),
+        ("liver-lesion_1", "roi-unknown", "with spaces"),
+        ("liver - ", "expression-not-understood", "lacks a name at its end"),
+        ("| liver", "expression-not-understood", "lacks a name before"),
+        ("(liver - lesion_1", "expression-not-understood", "closing parenthesis"),
+        ("liver lesion_1", "expression-not-understood", "cannot be understood at 'lesion_1'"),
+        ("", "expression-not-understood", "lacks a name at its end"),
     ],
 )
-def test_what_is_no_expression_is_refused(expression, words):
-    with pytest.raises(InputError, match=words):
+def test_what_is_no_expression_is_refused(expression, code, words):
+    with pytest.raises(InputError, match=words, check=refusal(code)):
         made(expression)
 
 
@@ -88,7 +88,7 @@ def test_a_name_in_use_and_an_empty_result_are_refused():
 def test_later_regions_may_use_earlier_ones_and_say_how_they_were_made():
     rois = derive(ROIS, [Derivation("both", "tumor", "tumors"), Derivation("rest", "other", "liver - both")])
     np.testing.assert_array_equal(mask(rois["rest"]), A & ~B & ~C)
-    assert "liver - both" in rois["rest"].remarks[0]
+    assert "liver - both" in rois["rest"].remarks[0].sentence
     assert rois["both"].role == "tumor"
     assert rois.names()[:4] == ROIS.names()
 
@@ -110,7 +110,7 @@ def test_partly_filled_voxels_keep_their_parts_and_the_doubt_is_told():
     rois = RoiSet((half, some))
     assert made("half | some", rois).occupancy.max() == pytest.approx(0.7)
     assert made("some - half", rois).occupancy.max() == pytest.approx(0.2)
-    assert "may belong to it or not" in made("half & some", rois).remarks[0]
+    assert "may belong to it or not" in made("half & some", rois).remarks[0].sentence
     with pytest.raises(QuantityError, check=refusal("roi-empty")):
         made("half - half", rois)
 
@@ -125,8 +125,8 @@ def test_a_margin_is_cut_to_what_it_must_stay_within():
     grown = made("lesion_1", margin_mm=6.0, within="liver")
     assert not (mask(grown) & ~A).any()
     assert grown.volume_ml > ONE.volume_ml
-    assert "grown by 6 mm" in grown.remarks[0]
-    assert "inside liver" in grown.remarks[0]
+    assert "grown by 6 mm" in grown.remarks[0].sentence
+    assert "inside liver" in grown.remarks[0].sentence
 
 
 def cone(grid, centre, slope=1e4, top=1e6):
@@ -145,7 +145,7 @@ def test_perfused_volume_is_where_activity_reaches_part_of_the_maximum_in_the_li
     assert mask(found)[2:5, 2:5, 2:6].all()
     assert found.volume_ml > ONE.volume_ml  # linear fall to zero half a voxel beyond
     assert found.on_window(GRID)[0, 0, 0] == 0
-    assert "0.1 of the maximum (100) in liver" in found.remarks[0]
+    assert "0.1 of the maximum (100) in liver" in found.remarks[0].sentence
 
 
 @pytest.mark.parametrize(("of", "wanted"), [("maximum", 100), ("mean", 100)])
@@ -155,7 +155,7 @@ def test_the_reference_may_be_a_named_region(of, wanted):
     hot[6, 6, 8] = 900
     plan = Derivation("p", "perfused", contour=Isocontour(fraction=0.5, of=of, region="lesion_1"))
     found = derive(ROIS, [plan], CountMap(hot, GRID))["p"]
-    assert f"0.5 of the {of} ({wanted}) in lesion_1" in found.remarks[0]
+    assert f"0.5 of the {of} ({wanted}) in lesion_1" in found.remarks[0].sentence
 
 
 def test_a_concentration_needs_an_image_in_becquerels():

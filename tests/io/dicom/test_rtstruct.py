@@ -80,7 +80,7 @@ def test_a_gap_of_missing_planes_stays_empty_and_is_told():
 
 
 def test_one_plane_needs_a_thickness():
-    with pytest.raises(GeometryError, match="thickness is not known"):
+    with pytest.raises(GeometryError, match="thickness is not known", check=refusal("contours-in-one-plane")):
         from_contours([circle(20, 0)])
     occupancy, grid, remarks = from_contours([circle(20, 0)], thickness_mm=2.5)
     assert volume_mm3(occupancy, grid) == pytest.approx(area(20) * 2.5, rel=1e-3)

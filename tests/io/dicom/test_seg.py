@@ -34,6 +34,17 @@ def test_masks_beside_a_multi_frame_series_are_refused(write_nm, tmp_path, refus
     )
 
 
+def test_headers_that_a_seg_cannot_cite_are_refused(write_series, tmp_path, refused):
+    folder = write_series("CT", change=lambda ds, _: delattr(ds, "StudyInstanceUID"))
+    rois = block(read_ct(folder).grid)
+    refused(
+        lambda: write_seg(rois, tmp_path / "rois.dcm", reference=folder),
+        str(folder),
+        "all its attributes",
+        code="headers-insufficient",
+    )
+
+
 @pytest.mark.parametrize("read", [read_segments, read_labels])
 def test_a_seg_whose_segments_are_all_empty_is_refused(write_series, tmp_path, refused, read):
     folder, path = write_series("CT"), tmp_path / "rois.dcm"

@@ -3,7 +3,17 @@
 import numpy as np
 
 SHAPE, SPACING = (12, 16, 18), (3.0, 2.5, 2.0)
-OBJECTS = ["dose.dcm", "bed.dcm", "rois.dcm", "measurements.dcm", "rois.rtstruct.dcm"]
+OBJECTS = [
+    "dose.dcm",
+    "bed.dcm",
+    "dose_on_ct.dcm",
+    "rtplan.dcm",
+    "rois.dcm",
+    "measurements.dcm",
+    "rois.rtstruct.dcm",
+]
+#: Asks a run for all of them.
+EVERYTHING = {"bed_dose": "liver", "rtstruct": True, "rtplan": True, "dose_on_ct": True}
 
 
 def ball(grid, radius, centre):

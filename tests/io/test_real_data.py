@@ -69,7 +69,7 @@ def test_a_ge_pet_has_its_activity_hottest_voxel_instant_and_nuclide(data_folder
     assert pet.radionuclide.name == "F-18"
     assert pet.at.isoformat() == "2000-09-07T11:20:11+00:00"
     assert pet.grid.frame_uid == known["FrameOfReferenceUID"]
-    assert any("even" in note for note in pet.remarks)
+    assert any("even" in remark.sentence for remark in pet.remarks)
 
 
 def test_a_pet_in_suv_is_refused_and_may_be_used_as_a_relative_image(data_folder, facts, refused):
@@ -129,7 +129,7 @@ def test_a_ge_ct_of_three_slices_keeps_its_slice_distance_of_1_mm(data_folder, f
     assert ct.grid.spacing_mm == pytest.approx((1.0, 0.810547, 0.810547), rel=1e-5)
     assert (ct.hu.min(), ct.hu.max()) == (known["value_min"], known["value_max"])
     assert np.unravel_index(ct.hu.argmax(), ct.grid.shape) == tuple(known["argmax_zyx"])
-    assert any("-3024 HU" in note and "air" in note for note in ct.remarks)
+    assert any("-3024 HU" in r.sentence and "air" in r.sentence for r in ct.remarks)
 
 
 def test_a_ct_with_a_missing_slice_is_interpolated_where_the_user_asks(data_folder):

@@ -64,13 +64,14 @@ __all__ = ["assess"]
 )
 @click.option("--samples", type=int, help="Monte Carlo samples of the uncertainty (default 500).")
 @click.option("--probability", multiple=True, metavar="CONDITION", help="Such as 'lesion_1.d95>=400'; may be repeated.")
-@click.option("--dose-bits", type=click.Choice(["16", "32"]), help="Bits per voxel of dose.dcm (default 32).")
-@click.option(
-    "--bed-dose",
-    type=click.Choice(["tumor", "liver"]),
-    help="Also bed.dcm and bed.nii.gz: BED of every voxel with this tissue's parameters.",
-)
+@click.option("--dose-bits", type=click.Choice(["16", "32"]), help="Bits per voxel of dose.dcm (default 16).")
+@click.option("--bed-dose", type=click.Choice(["tumor", "liver"]), help="Also bed.dcm and bed.nii.gz for this tissue.")
 @click.option("--rtstruct", is_flag=True, default=None, help="Also rois.rtstruct.dcm: the ROIs as contours.")
+@click.option(
+    "--rtstruct-holes", type=click.Choice(["keyhole", "xor"]), help="How holes are written (default keyhole)."
+)
+@click.option("--rtplan", is_flag=True, default=None, help="Also rtplan.dcm, for systems that take no dose without it.")
+@click.option("--dose-on-ct", is_flag=True, default=None, help="Also dose_on_ct.dcm, on the CT's voxels: for display.")
 @click.option("--bilirubin-mg-per-dl", type=float, help="Total, of the patient: decides limits that depend on it.")
 @click.option("--id", "case_id", help="A label for the results; never a patient identifier.")
 @click.option("--out", type=PATH, help="Results folder (default: CASE-results next to the case file).")

@@ -40,7 +40,7 @@ _SAME = {
     "administration": "administered_mbq residual_mbq at assayed_at residual_at device",
     "case": "bilirubin_mg_per_dl",
     "dose": "calibration calibration_region engine grid density_g_per_ml density hu_table constants thresholds",
-    "output": "dose_bits bed_dose rtstruct",
+    "output": "dose_bits bed_dose rtstruct rtstruct_holes rtplan dose_on_ct",
     "uncertainty": "samples",
 }
 

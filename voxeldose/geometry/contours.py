@@ -8,19 +8,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.geometry.keyholes import Polygon, keyholed
 from voxeldose.model.grid import Grid
 from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.roi import Roi
 
-__all__ = ["PIXEL_MM", "Rasterised", "contours_of", "from_contours"]
+__all__ = ["CONTOUR_LEVEL", "PIXEL_MM", "Rasterised", "contours_of", "from_contours", "has_holes", "outlines_of"]
 
 #: Contours run where the occupancy, linear between voxel centres, crosses this.
-_LEVEL = 0.5
+CONTOUR_LEVEL = 0.5
 #: Vertices of a contour may leave its plane by this; contours nearer than SAME_PLANE_MM lie in one plane.
 PLANAR_MM = 0.2
 SAME_PLANE_MM = 0.1
@@ -222,14 +223,39 @@ def _planes(heights: Doubles) -> list[float]:
 
 
 def contours_of(roi: Roi) -> list[Doubles]:
-    """Closed contours (n, 3) of a region in LPS millimetres, plane by plane."""
-    import contourpy
+    """Closed contours (n, 3) in LPS millimetres, plane by plane, each around one piece of a region.
 
-    contours = []
+    A piece with holes is one contour too, joined to them by channels of no width (keyholes); a piece inside a hole is a
+    piece of its own. So contours never enclose one another's area, and no rule is needed to count them together.
+    """
+    return [_place(roi, k, keyholed(piece)) for k, piece in _pieces(roi)]
+
+
+def outlines_of(roi: Roi) -> list[Doubles]:
+    """Closed contours (n, 3) in LPS millimetres, plane by plane, holes as contours of their own: even-odd."""
+    return [_place(roi, k, ring) for k, piece in _pieces(roi) for ring in (piece.outer, *piece.holes)]
+
+
+def has_holes(roi: Roi) -> bool:
+    """Whether a piece of a region has a hole in any plane."""
+    return any(piece.holes for _, piece in _pieces(roi))
+
+
+def _pieces(roi: Roi) -> Iterator[tuple[int, Polygon]]:
+    """Every piece of a region by its plane, in millimetres along i and j from the plane's first voxel."""
+    from contourpy import FillType, contour_generator
+
+    scale = np.array(roi.grid.spacing_mm[:0:-1])
     for k in range(roi.grid.shape[0]):
-        lines = contourpy.contour_generator(z=np.pad(roi.occupancy[k].astype(np.float64), 1)).lines(_LEVEL)
-        for line in lines:
-            i, j = np.asarray(line)[:-1].T - 1
-            if i.size >= 3:
-                contours.append(roi.grid.points_lps_mm(np.stack([np.full(i.size, float(k)), j, i], axis=-1)))
-    return contours
+        padded = np.pad(roi.occupancy[k].astype(np.float64), 1)
+        generator = contour_generator(z=padded, fill_type=FillType.OuterOffset)
+        for points, offsets in zip(*generator.filled(CONTOUR_LEVEL, np.inf), strict=True):
+            rings = [(ring[:-1] - 1) * scale for ring in np.split(np.asarray(points), offsets[1:-1])]
+            outer, *holes = (r for r in rings if len(r) >= 3)
+            yield k, Polygon(outer, tuple(holes))
+
+
+def _place(roi: Roi, k: int, ring: Doubles) -> Doubles:
+    """Points of the plane ``k`` in LPS millimetres."""
+    i, j = (ring / roi.grid.spacing_mm[:0:-1]).T
+    return roi.grid.points_lps_mm(np.stack([np.full(i.size, float(k)), j, i], axis=-1))

@@ -7,7 +7,11 @@ from .config.kernels import write_kernel as write_kernel
 from .config.limits import read_limits as read_limits
 from .config.plan import read_product as read_product
 from .config.plan import read_territories as read_territories
+from .config.reference import case_keys as case_keys
+from .config.reference import case_schema as case_schema
 from .dicom.ct import read_ct as read_ct
+from .dicom.new_object import StudyReference as StudyReference
+from .dicom.new_object import study_reference as study_reference
 from .dicom.options import CtOptions as CtOptions
 from .dicom.options import PetOptions as PetOptions
 from .dicom.options import SpectOptions as SpectOptions
@@ -34,5 +38,6 @@ from .regions import read_rtstruct as read_rtstruct
 from .regions import read_seg as read_seg
 from .results.folder import StoredAssessment as StoredAssessment
 from .results.folder import read_results as read_results
+from .results.schema import assessment_schema as assessment_schema
 from .transforms import read_transform as read_transform
 from .transforms import write_itk_transform as write_itk_transform

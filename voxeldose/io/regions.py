@@ -80,7 +80,7 @@ def read_labels(path: str | Path, labels: Labels | None = None) -> RoiSet:
 @refusing_damage
 def read_seg(path: str | Path, labels: Labels | None = None) -> RoiSet:
     """Regions of a DICOM SEG; ``labels`` as in :func:`read_labels`, by segment number or label."""
-    return _named(_in_seg(Path(path)), [Path(path)], labels)
+    return _name_regions(_in_seg(Path(path)), [Path(path)], labels)
 
 
 @refusing_damage
@@ -115,13 +115,13 @@ def read_rtstruct(
     QuantityError
         If ``pixel_mm`` is not above zero, or makes too many voxels.
     """
-    rois = _named(_in_rtstruct(Path(path), pixel_mm=pixel_mm), [Path(path)], labels)
+    rois = _name_regions(_in_rtstruct(Path(path), pixel_mm=pixel_mm), [Path(path)], labels)
     return rois if grid is None else RoiSet(tuple(_on_grid(roi, grid) for roi in rois), grid)
 
 
 def read_rois(paths: list[Path], labels: Labels | None = None, *, scan: Scan = find_series) -> RoiSet:
     """Regions of several files, with one mapping for all of them; ``scan`` lists the DICOM series at a path."""
-    return _named([region for path in paths for region in _regions(path, scan)], paths, labels)
+    return _name_regions([region for path in paths for region in _regions(path, scan)], paths, labels)
 
 
 def _on_grid(roi: Roi, grid: Grid) -> Roi:
@@ -135,7 +135,7 @@ def _on_grid(roi: Roi, grid: Grid) -> Roi:
     )
 
 
-def _named(regions: list[_FileRegion], paths: list[Path], labels: Labels | None) -> RoiSet:
+def _name_regions(regions: list[_FileRegion], paths: list[Path], labels: Labels | None) -> RoiSet:
     """Regions with the user's names and roles, or the file's, on the file's grid if all have the same."""
     if not regions:
         msg = f"{', '.join(str(p) for p in paths) or 'no file'}: no region that is not empty is here."

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from voxeldose.dose.activity import image_nuclide
 from voxeldose.dose.radiobiology import bed_gy
-from voxeldose.errors import GeometryError, VoxeldoseError
+from voxeldose.dose.regions import OUTSIDE_WARNING, regions_on
+from voxeldose.errors import GeometryError, InputError, VoxeldoseError
+from voxeldose.geometry.contours import CONTOUR_LEVEL
+from voxeldose.geometry.resample import roi_onto
+from voxeldose.io.config.case import OutputTable
 from voxeldose.io.dicom.header import count
-from voxeldose.io.dicom.new_object import StudyReference
-from voxeldose.io.dicom.rtdose import StructureDvhs, structure_set_of, write_rtdose
-from voxeldose.io.dicom.rtstruct import write_rtstruct
+from voxeldose.io.dicom.new_object import SeriesKind, StudyReference
+from voxeldose.io.dicom.rtdose import StructureDvhs, write_display_dose, write_rtdose
+from voxeldose.io.dicom.rtplan import write_rtplan
+from voxeldose.io.dicom.rtstruct import structure_set_of, write_rtstruct
 from voxeldose.io.dicom.seg import write_seg
 from voxeldose.io.dicom.sr import write_sr
 from voxeldose.io.images import is_plain_file
+from voxeldose.model.radionuclide import TC99M
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import RoiSet
 
@@ -25,14 +32,24 @@ if TYPE_CHECKING:
 
     from voxeldose.io.config.case import CaseFile
     from voxeldose.io.dicom.files import Scan, Series
-    from voxeldose.io.dicom.rtdose import StructureSet
+    from voxeldose.io.dicom.rtstruct import StructureSet
     from voxeldose.io.images import ImageRead
     from voxeldose.model.assessment import Assessment
+    from voxeldose.model.case import Case
     from voxeldose.model.grid import Grid
     from voxeldose.model.rigid import Registration
+    from voxeldose.model.roi import Roi
     from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DoseMap
 
-__all__ = ["DicomSource", "bed_map", "dicom_source", "structure_set_of_case", "write_dicom"]
+__all__ = [
+    "DicomSource",
+    "bed_map",
+    "dicom_source",
+    "require_dicom_for",
+    "series_kind",
+    "structure_set_of_case",
+    "write_dicom",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +80,31 @@ class DicomSource:
     def reference(self) -> StudyReference | None:
         """What gives patient, study and frame of reference: the CT, or the activity series without one."""
         return self.ct or self.activity
+
+    def of_kind(self, kind: SeriesKind) -> DicomSource:
+        """The same series, for results of one kind."""
+        activity, ct = (s and replace(s, kind=kind) for s in (self.activity, self.ct))
+        return replace(self, activity=activity, ct=ct)
+
+
+def series_kind(case: Case, modality: str) -> SeriesKind:
+    """Whether the results of a case are predicted or delivered, by the nuclide in the image; nothing if that is not known.
+
+    Parameters
+    ----------
+    case : Case
+        As assessed.
+    modality : str
+        Of the activity image, ``PT`` or ``NM``; empty if it was not DICOM.
+    """
+    nuclide = image_nuclide(case)
+    if nuclide is None:
+        return SeriesKind()
+    image = {"PT": " PET", "NM": " SPECT"}.get(modality, " image")
+    if nuclide == case.administration.radionuclide.name:
+        return SeriesKind(f"DELIVERED ({nuclide}{image})", 900)
+    particles = " MAA" if nuclide == TC99M.name else ""
+    return SeriesKind(f"PREDICTED ({nuclide}{particles}{image})", 800)
 
 
 def dicom_source(
@@ -98,16 +140,40 @@ def structure_set_of_case(config: CaseFile, scan: Scan) -> StructureSet | None:
     return None if is_plain_file(path) else structure_set_of(path, table.names, scan=scan)
 
 
+def require_dicom_for(wanted: OutputTable, source: DicomSource) -> None:
+    """Refuse objects that only a study can have, where the images of a case are none.
+
+    Raises
+    ------
+    InputError
+        Names the key, its flag, and what is missing.
+    """
+    for key, flag, why in (
+        ("rtstruct", "--rtstruct", "an RTSTRUCT cites the images it lies on"),
+        ("rtplan", "--rtplan", "an RTPLAN belongs to a patient and a study"),
+    ):
+        if getattr(wanted, key) and source.reference is None:
+            msg = f"output.{key} ({flag}) needs a DICOM image: {why}. Leave it out."
+            raise InputError(msg, code="dicom-missing", key=f"output.{key}")
+    if wanted.dose_on_ct and (source.ct is None or "ct" not in source.grids):
+        msg = (
+            "output.dose_on_ct (--dose-on-ct) needs a CT that is a DICOM series and was not moved by the registration: the "
+            "dose takes its voxels and frame of reference. Give one, or leave it out."
+        )
+        raise InputError(msg, code="dicom-missing", key="output.dose_on_ct")
+    if wanted.rtstruct_holes == "xor" and not wanted.rtstruct:
+        msg = "output.rtstruct_holes (--rtstruct-holes) says how rois.rtstruct.dcm is written; ask for it with output.rtstruct."
+        raise InputError(msg, code="keys-contradict", key="output.rtstruct_holes")
+
+
 def write_dicom(
-    result: Assessment,
-    folder: Path,
-    source: DicomSource,
-    *,
-    dose_bits: int = 32,
-    bed: str | None = None,
-    rtstruct: bool = False,
+    result: Assessment, folder: Path, source: DicomSource, wanted: OutputTable | None = None
 ) -> tuple[Remark, ...]:
-    """Write ``dose.dcm``, ``rois.dcm`` and ``measurements.dcm``, and on request ``bed.dcm`` and ``rois.rtstruct.dcm``.
+    """Write ``dose.dcm``, ``rois.dcm`` and ``measurements.dcm``, and what ``[output]`` asks for besides.
+
+    On request these are ``bed.dcm``, ``rois.rtstruct.dcm``, ``rtplan.dcm`` and ``dose_on_ct.dcm``. The doses refer to the
+    plan if it is written, and ``dose.dcm`` holds the DVHs of the regions in the structure set that is written, or else of
+    those in the one that the regions came from.
 
     Regions that all lie on the voxels of the CT or PET and fill them wholly become a BINARY SEG there, exactly as they
     were given, so that a run with that SEG finds the same numbers; derived normal liver is then derived again by that run
@@ -116,20 +182,106 @@ def write_dicom(
     Returns
     -------
     tuple of Remark
-        Why SEG and SR were left out, where the headers of the images do not allow them; the dose is then still written.
+        Why SEG and SR, or regions of the structure set, were left out; the dose is then still written.
     """
+    wanted = wanted or OutputTable()
+    source = source.of_kind(series_kind(result.case, source.modality))
     reference = source.reference
     if reference is None:
         return ()
+    structure_set: StructureSet | None = source.structure_set
+    remarks: tuple[Remark, ...] = ()
+    if wanted.rtstruct:
+        structure_set, remarks = _write_contours(result, folder / "rois.rtstruct.dcm", source, wanted)
+    plan_uid = None
+    if wanted.rtplan:
+        path, grid = folder / "rtplan.dcm", result.dose.grid
+        plan_uid = write_rtplan(path, reference=reference, grid=grid, structure_set=structure_set)
+    _write_doses(result, folder, source, wanted, _Cited(structure_set, plan_uid))
+    return (*remarks, *_write_seg_and_sr(result, folder, source))
+
+
+class _Cited(NamedTuple):
+    """What the doses refer to."""
+
+    structure_set: StructureSet | None
+    plan_uid: str | None
+
+
+def _write_doses(result: Assessment, folder: Path, source: DicomSource, wanted: OutputTable, cited: _Cited) -> None:
+    """Write ``dose.dcm``, and on request ``bed.dcm`` and ``dose_on_ct.dcm``."""
+    reference, bits = source.reference, wanted.dose_bits
+    assert reference is not None  # noqa: S101 - asked for by the caller
     dvhs = None
-    if source.structure_set is not None:
-        dvhs = StructureDvhs(source.structure_set, {name: m.dvh for name, m in result.rois.items()})
-    write_rtdose(result.dose, folder / "dose.dcm", reference=reference, bits=dose_bits, dvhs=dvhs)
-    if bed is not None:
-        effective, text = bed_map(result, bed)
-        write_rtdose(effective, folder / "bed.dcm", reference=reference, bits=dose_bits, effective=text)
-    if rtstruct:
-        write_rtstruct(result.regions, folder / "rois.rtstruct.dcm", reference=reference)
+    if cited.structure_set is not None:
+        dvhs = StructureDvhs(cited.structure_set, {name: m.dvh for name, m in result.rois.items()})
+    path = folder / "dose.dcm"
+    write_rtdose(result.dose, path, reference=reference, bits=bits, dvhs=dvhs, plan_uid=cited.plan_uid)
+    if wanted.bed_dose is not None:
+        effective, text = bed_map(result, wanted.bed_dose)
+        path = folder / "bed.dcm"
+        write_rtdose(effective, path, reference=reference, bits=bits, effective=text, plan_uid=cited.plan_uid)
+    if wanted.dose_on_ct:
+        shown = _at_centres(result.dose, source.grids["ct"])
+        path = folder / "dose_on_ct.dcm"
+        write_display_dose(shown, path, reference=reference, bits=bits, plan_uid=cited.plan_uid)
+
+
+def _at_centres(dose: DoseMap, grid: Grid) -> DoseMap:
+    """A dose at the voxel centres of another grid, linear between its own; zero where it does not reach."""
+    dose.grid.require_same_frame(grid, "The dose and the CT")
+    rows = np.moveaxis(np.indices((1, *grid.shape[1:])), 0, -1)
+    values = np.empty(grid.shape, np.float32)
+    for k in range(grid.shape[0]):  # plane by plane: the grid of a CT is large
+        values[k] = dose.sampled_at(grid.points_lps_mm(rows + np.array((k, 0, 0))))[0]
+    values.setflags(write=False)
+    return dose.replaced(values, grid)
+
+
+def _write_contours(
+    result: Assessment, path: Path, source: DicomSource, wanted: OutputTable
+) -> tuple[StructureSet | None, tuple[Remark, ...]]:
+    """Write the regions as contours in the planes of the series they cite; returns what was left out with reasons.
+
+    Contours between the planes of the images are moved or lost by other systems, so the regions are put on the voxels of
+    the CT (or activity) first, from where they were given. Derived normal liver is derived there.
+    """
+    reference = source.reference
+    assert reference is not None  # noqa: S101 - asked for by the caller
+    grid = source.grids["ct"] if source.ct is not None and "ct" in source.grids else reference.grid
+    on_grid = regions_on(RoiSet(tuple(r for r in result.case.rois if _is_met(r, grid))), grid)
+    others = [r for r in result.regions if r.name not in on_grid.rois and r.name not in result.case.rois]
+    drawn = on_grid.rois + RoiSet(tuple(roi_onto(r, grid)[0] for r in others if _is_met(r, grid)))
+    drawn = RoiSet(tuple(r for r in drawn if (r.occupancy > CONTOUR_LEVEL).any()))
+    remarks = (
+        *(_left_out(name) for name in result.rois if name not in drawn),
+        *(_cut(name, part) for name, part in on_grid.outside_fraction.items() if part > OUTSIDE_WARNING),
+    )
+    if not len(drawn):
+        return None, remarks
+    return write_rtstruct(drawn, path, reference=reference, xor=wanted.rtstruct_holes == "xor"), remarks
+
+
+def _left_out(name: str) -> Remark:
+    sentence = f"rois.rtstruct.dcm does not hold ROI {name}: it fills no voxel of the images there by half."
+    return Remark("rtstruct-region-left-out", {"roi": name}, sentence)
+
+
+def _cut(name: str, part: float) -> Remark:
+    sentence = f"{part:.1%} of ROI {name} lies outside the images that rois.rtstruct.dcm cites and is not in that file."
+    return Remark("rtstruct-region-cut", {"roi": name, "outside_fraction": part}, sentence)
+
+
+def _is_met(roi: Roi, grid: Grid) -> bool:
+    try:
+        roi_onto(roi, grid)
+    except GeometryError:
+        return False
+    return True
+
+
+def _write_seg_and_sr(result: Assessment, folder: Path, source: DicomSource) -> tuple[Remark, ...]:
+    """Write ``rois.dcm`` and ``measurements.dcm``; returns why not, where the headers of the images do not allow them."""
     seg, report = folder / "rois.dcm", folder / "measurements.dcm"
     try:
         cited = _write_regions(result, seg, source)

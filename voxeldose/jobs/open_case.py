@@ -18,7 +18,7 @@ from voxeldose.io.images import is_plain_file, load_activity, load_ct_image
 from voxeldose.io.regions import read_rois
 from voxeldose.jobs import settings
 from voxeldose.jobs.align import AlignedImages, align
-from voxeldose.jobs.dicom_export import DicomSource, dicom_source, structure_set_of_case
+from voxeldose.jobs.dicom_export import DicomSource, dicom_source, require_dicom_for, structure_set_of_case
 from voxeldose.model.case import Case
 from voxeldose.model.roi import RoiSet
 
@@ -73,9 +73,7 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         images, registration = align(images, config.registration)
     structures = structure_set_of_case(config, scan)
     dicom = dicom_source(activity, ct, registration=registration, structure_set=structures)
-    if config.output.rtstruct and dicom.reference is None:
-        msg = "output.rtstruct (--rtstruct) needs a DICOM image: an RTSTRUCT cites the images it lies on. Leave it out."
-        raise InputError(msg, code="dicom-missing")
+    require_dicom_for(config.output, dicom)
     case = _build_case(config, given, images, registration, scan)
     return Opened(case, engine_named(config.dose.engine), input_files(config), dicom)
 

@@ -90,9 +90,7 @@ def run_case(
 
 def _write_dicom(result: Assessment, folder: Path, source: DicomSource, output: OutputTable) -> Assessment:
     """Write the DICOM objects; the result says which were left out, and why."""
-    warnings = write_dicom(
-        result, folder, source, dose_bits=output.dose_bits, bed=output.bed_dose, rtstruct=output.rtstruct
-    )
+    warnings = write_dicom(result, folder, source, output)
     if not warnings:
         return result
     return replace(result, record=replace(result.record, warnings=(*result.record.warnings, *warnings)))

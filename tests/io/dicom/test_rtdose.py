@@ -10,7 +10,7 @@ from pydicom import config, dcmread
 from pydicom.uid import generate_uid
 
 from voxeldose.errors import QuantityError, VoxeldoseError
-from voxeldose.io.dicom.rtdose import read_rtdose, write_rtdose
+from voxeldose.io.dicom.rtdose import DISPLAY_COMMENT, read_rtdose, write_display_dose, write_rtdose
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import DoseMap
 
@@ -115,15 +115,39 @@ def test_plastimatch_reads_the_values_of_an_oblique_dose(written, plastimatch):
     assert min(np.abs(found - axes).max(), np.abs(found - axes.T).max()) < 1e-4
 
 
-@pytest.mark.parametrize("kind", ["axial", "oblique", "left_handed"])
-def test_dciodvfy_finds_no_error_in_a_16_bit_file(written, kind):
+@pytest.fixture
+def verdict():
+    """What dciodvfy prints about a file, line by line."""
     if shutil.which("dciodvfy") is None:
         pytest.skip("dciodvfy is not installed")
-    path, _ = written(kind, bits=16)  # dciodvfy knows 32 bits only as an error, though RTDOSE allows them
-    done = subprocess.run(["dciodvfy", "-new", str(path)], check=False, capture_output=True, text=True, timeout=60)
-    said = (done.stdout + done.stderr).splitlines()
-    assert any("RTDose" in line for line in said)
-    assert [line for line in said if line.startswith("Error")] == []
+
+    def lines(path):
+        done = subprocess.run(["dciodvfy", "-new", str(path)], check=False, capture_output=True, text=True, timeout=60)
+        return (done.stdout + done.stderr).splitlines()
+
+    return lines
+
+
+@pytest.mark.parametrize("plan_uid", [None, "1.2.3.4"])
+@pytest.mark.parametrize("kind", ["axial", "oblique", "left_handed"])
+def test_dciodvfy_finds_no_error_with_a_plan_or_without(written, verdict, kind, plan_uid):
+    lines = verdict(written(kind, plan_uid=plan_uid)[0])
+    assert any("RTDose" in line for line in lines)
+    assert [line for line in lines if line.startswith("Error")] == []
+
+
+def test_dciodvfy_sees_a_plan_that_is_not_named(written, verdict):
+    path, _ = written(plan_uid="1.2.3.4")
+    ds = dcmread(path)
+    del ds.ReferencedRTPlanSequence
+    ds.save_as(path)
+    assert any(line.startswith("Error") and "ReferencedRTPlanSequence" in line for line in verdict(path))
+
+
+def test_dciodvfy_ends_at_pixels_of_32_bits_which_is_why_16_are_the_default(written, verdict):
+    lines = verdict(written(bits=32)[0])
+    assert any("Assertion" in line for line in lines)  # should it read them one day, 32 bits can be the default
+    assert [line for line in lines if line.startswith("Error")] == []
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -160,21 +184,53 @@ def test_places_with_more_digits_than_a_decimal_string_holds_are_kept(write_seri
     np.testing.assert_allclose(hottest(back), hottest(dose), atol=1e-6)
 
 
-def test_the_file_says_physical_gray_of_a_plan_with_unsigned_integers(written):
+def test_the_file_says_physical_gray_with_unsigned_integers(written):
     ds = dcmread(written()[0])
-    assert (ds.DoseUnits, ds.DoseType, ds.DoseSummationType, ds.Modality) == ("GY", "PHYSICAL", "PLAN", "RTDOSE")
-    assert (ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation) == (32, 32, 31, 0)
+    assert (ds.DoseUnits, ds.DoseType, ds.Modality) == ("GY", "PHYSICAL", "RTDOSE")
+    assert (ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation) == (16, 16, 15, 0)
     assert (ds.NumberOfFrames, ds.Rows, ds.Columns) == (4, 6, 9)
     assert [float(v) for v in ds.PixelSpacing] == [2.0, 1.5]
 
 
-def test_all_doses_of_a_study_name_the_same_plan(write_series, dose_on, tmp_path):
+def test_a_dose_without_a_plan_refers_to_none_and_cites_its_images(written, tmp_path):
+    ds = dcmread(written(effective="BED")[0])
+    assert ds.DoseSummationType == "PLAN_OVERVIEW"
+    assert not [e for e in ds.iterall() if e.keyword == "ReferencedRTPlanSequence"]
+    (overview,) = ds.PlanOverviewSequence
+    cited = {i.ReferencedSOPInstanceUID for i in overview.ReferencedImageSequence}
+    assert cited == {dcmread(p).SOPInstanceUID for p in (tmp_path / "series").iterdir()}
+    assert not overview.RTPlanLabel
+
+
+def test_a_dose_of_a_plan_refers_to_it_and_has_no_overview(written):
+    ds = dcmread(written(plan_uid="1.2.3.4")[0])
+    assert ds.DoseSummationType == "PLAN"
+    assert [p.ReferencedSOPInstanceUID for p in ds.ReferencedRTPlanSequence] == ["1.2.3.4"]
+    assert "PlanOverviewSequence" not in ds
+
+
+def test_every_dose_is_an_object_of_its_own(write_series, dose_on, tmp_path):
     folder = write_series("CT")
     for name, effective in (("a", None), ("b", "BED"), ("c", None)):
         write_rtdose(dose_on(), tmp_path / name, reference=folder, effective=effective)
-    plans = {dcmread(tmp_path / n).ReferencedRTPlanSequence[0].ReferencedSOPInstanceUID for n in "abc"}
-    assert len(plans) == 1
     assert len({dcmread(tmp_path / n).SOPInstanceUID for n in "abc"}) == 3
+
+
+def test_a_dose_for_display_says_that_it_was_interpolated(write_series, dose_on, place_error, tmp_path):
+    write_display_dose(dose_on(), tmp_path / "shown.dcm", reference=write_series("CT"), bits=32)
+    ds = dcmread(tmp_path / "shown.dcm")
+    assert ds.DoseComment == DISPLAY_COMMENT
+    assert len(DISPLAY_COMMENT) <= 64
+    assert "display" in ds.SeriesDescription
+    assert "DVHSequence" not in ds
+    assert place_error(read_rtdose(tmp_path / "shown.dcm")) < 1e-3
+
+
+@pytest.mark.parametrize("bits", [8, 33])
+def test_a_dose_for_display_is_checked_like_any(write_series, dose_on, tmp_path, bits):
+    with pytest.raises(QuantityError, match="16 or 32 bits") as refusal:
+        write_display_dose(dose_on(), tmp_path / "shown.dcm", reference=write_series("CT"), bits=bits)
+    assert refusal.value.code == "value-out-of-range"
 
 
 def test_negative_dose_is_stored_as_zero(written, dose_on):
@@ -303,7 +359,7 @@ def edited(written):
     """Writer of an RTDOSE with its header changed afterwards."""
 
     def write(change, kind="axial"):
-        path, dose = written(kind)
+        path, dose = written(kind, bits=32)
         ds = dcmread(path)
         with config.disable_value_validation():
             change(ds)

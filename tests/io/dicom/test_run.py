@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-from export_case import OBJECTS, SHAPE, SPACING, ball
+from export_case import EVERYTHING, OBJECTS, SHAPE, SPACING, ball
 from pydicom import dcmread
 
 import voxeldose as vd
@@ -53,7 +53,7 @@ def run_study(write_series, tmp_path):
 
 def test_a_run_writes_every_object_and_no_text_names_the_patient(run_study, tmp_path, anonymous):
     out = tmp_path / "results"
-    run_study(out, output={"bed_dose": "liver", "rtstruct": True})
+    run_study(out, output=EVERYTHING)
     names = {p.name for p in out.iterdir()}
     assert {*OBJECTS, "bed.nii.gz", "columns.json"} <= names
     for name in names:
@@ -130,7 +130,7 @@ def test_a_run_parses_each_image_file_once_for_its_header_and_once_for_its_pixel
         "ct": {"path": str(tmp_path / "ct")},
         "rois": [names],
         "administration": {"administered_mbq": 300.0, "at": datetime(2024, 5, 2, 10, 15, tzinfo=UTC)},
-        "output": {"bed_dose": "liver", "rtstruct": True},
+        "output": EVERYTHING,
     }
     run_case(case_file_from(case, "test"), tmp_path / "results")
     assert {*OBJECTS} <= {p.name for p in (tmp_path / "results").iterdir()}

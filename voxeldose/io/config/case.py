@@ -185,12 +185,18 @@ class DoseTable(_Table):
 class OutputTable(_Table):
     """``[output]``: what is written with the usual results when the input was DICOM."""
 
-    dose_bits: Literal[16, 32] = 32
-    """Bits per voxel of `dose.dcm`."""
+    dose_bits: Literal[16, 32] = 16
+    """Bits per voxel of `dose.dcm` and the other RTDOSE files; some readers stop at 32."""
     bed_dose: Literal["tumor", "liver"] | None = None
     """Also write `bed.dcm` and `bed.nii.gz`: the BED of every voxel with this tissue's parameters."""
     rtstruct: bool = False
     """Also write `rois.rtstruct.dcm`: the regions as contours."""
+    rtstruct_holes: Literal["keyhole", "xor"] = "keyhole"
+    """Holes: `keyhole` joins them to the outline by a channel of no width, `xor` writes CLOSEDPLANAR_XOR contours."""
+    rtplan: bool = False
+    """Also write `rtplan.dcm`: a plan without beams, for systems that import a dose only with its plan."""
+    dose_on_ct: bool = False
+    """Also write `dose_on_ct.dcm`: the dose interpolated at the CT's voxel centres, for viewers, not for numbers."""
 
 
 class RadiobiologyTable(_Table):

@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from voxeldose.io.dicom.files import Series
     from voxeldose.model.grid import Grid
 
-__all__ = ["MAY_BE_EMPTY", "Instance", "StudyReference", "any_study_reference", "save_object", "study_reference"]
+__all__ = [
+    "MAY_BE_EMPTY",
+    "Instance",
+    "SeriesKind",
+    "StudyReference",
+    "any_study_reference",
+    "save_object",
+    "study_reference",
+]
 
 #: What an object shares with the images it belongs to.
 _PATIENT_AND_STUDY = (
@@ -63,6 +71,16 @@ class Instance(NamedTuple):
     sop_instance_uid: str
 
 
+class SeriesKind(NamedTuple):
+    """What a dose stands for, such as DELIVERED (Y-90 PET): in the description of every series, and in its number."""
+
+    text: str = ""
+    first_number: int = 900
+
+
+_NOT_KNOWN = SeriesKind()
+
+
 @dataclass(frozen=True, eq=False)
 class StudyReference:
     """The image series that written objects belong to: its headers, read once and given to every writer of a study.
@@ -73,10 +91,13 @@ class StudyReference:
         As :func:`study_reference` finds it, or as a reader returned it with the volume. Its headers are not changed.
     read_grid : Grid, optional
         Its voxels where they have been read; else they come from the headers, when first asked for.
+    kind : SeriesKind
+        Of the results that will be written.
     """
 
     series: Series
     read_grid: Grid | None = None
+    kind: SeriesKind = _NOT_KNOWN
 
     @property
     def header(self) -> Dataset:
@@ -114,13 +135,6 @@ class StudyReference:
         """
         return self.read_grid or series_grid(self.series)
 
-    @property
-    def plan_uid(self) -> str:
-        """UID of a placeholder plan, since radioembolization has none; the same for all doses of a study."""
-        from pydicom.uid import generate_uid
-
-        return str(generate_uid(entropy_srcs=["voxeldose plan", self.study_uid]))
-
     def frame_uid_for(self, grid: Grid) -> str:
         """The frame of reference that an object on ``grid`` takes from the series.
 
@@ -140,8 +154,15 @@ class StudyReference:
         made_from = text(self.header, "SeriesInstanceUID")
         return frame or str(generate_uid(entropy_srcs=["voxeldose frame", made_from]))
 
-    def build_object(self, sop_class: str, modality: str, description: str) -> Dataset:
-        """A new object of a new series in the patient and study; values against the standard are kept."""
+    def describe(self, content: str) -> str:
+        """Series Description of a new series: what it stands for first, where lists cut it off last."""
+        return (f"{self.kind.text}, voxeldose {content}" if self.kind.text else f"voxeldose {content}")[:64]
+
+    def build_object(self, sop_class: str, modality: str, content: str, number: int) -> Dataset:
+        """A new object of a new series in the patient and study; values against the standard are kept.
+
+        ``content`` ends the description of the series, and ``number`` is added to the first of its kind.
+        """
         from pydicom.dataset import Dataset
         from pydicom.uid import generate_uid
 
@@ -159,8 +180,8 @@ class StudyReference:
         now = datetime.now(UTC)
         new.SOPClassUID, new.SOPInstanceUID = sop_class, generate_uid()
         new.SeriesInstanceUID = generate_uid()
-        new.Modality, new.SeriesDescription = modality, description
-        new.SeriesNumber = new.InstanceNumber = 1
+        new.Modality, new.SeriesDescription = modality, self.describe(content)
+        new.SeriesNumber, new.InstanceNumber = self.kind.first_number + number, 1
         new.Manufacturer = new.ManufacturerModelName = "voxeldose"
         new.SoftwareVersions = __version__
         new.InstanceCreationDate, new.InstanceCreationTime = now.strftime("%Y%m%d"), now.strftime("%H%M%S")
@@ -196,15 +217,15 @@ def any_study_reference(reference: str | Path | StudyReference) -> StudyReferenc
     return StudyReference(images[0])
 
 
-def save_object(new: Dataset, path: str | Path) -> None:
-    """Write an object as a DICOM file, explicit little endian."""
+def save_object(new: Dataset, path: str | Path, *, implicit: bool = False) -> None:
+    """Write an object as a DICOM file, explicit little endian; implicit where a text is too long for that."""
     from pydicom.dataset import FileMetaDataset
-    from pydicom.uid import ExplicitVRLittleEndian
+    from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
     new.file_meta = FileMetaDataset()
     new.file_meta.MediaStorageSOPClassUID = new.SOPClassUID
     new.file_meta.MediaStorageSOPInstanceUID = new.SOPInstanceUID
-    new.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    new.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         new.save_as(path, enforce_file_format=True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.codes import RTDOSE, RTPLAN, RTSTRUCT
-from voxeldose.io.dicom.files import find_series, read_header
-from voxeldose.io.dicom.header import count, items, number, numbers, text, whole_number
+from voxeldose.io.dicom.files import read_header
+from voxeldose.io.dicom.header import count, number, numbers, text
 from voxeldose.io.dicom.new_object import any_study_reference, save_object
 from voxeldose.io.dicom.planes import image_axes, pixel_spacing, stored_pixels, vector
 from voxeldose.model.grid import Grid, towards_lps
@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.dicom.files import Scan
     from voxeldose.io.dicom.new_object import StudyReference
-    from voxeldose.model.arrays import Doubles
+    from voxeldose.io.dicom.rtstruct import StructureSet
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.dvh import Dvh
 
-__all__ = ["StructureDvhs", "StructureSet", "read_rtdose", "structure_set_of", "write_rtdose"]
+__all__ = ["DISPLAY_COMMENT", "StructureDvhs", "read_rtdose", "write_display_dose", "write_rtdose"]
 
+#: Dose Comment of a dose that only viewers should use (LO: at most 64 characters).
+DISPLAY_COMMENT = "Interpolated for display; its own DVH is not the one reported"
 #: Points of a curve in the file: Decimal Strings, so a few hundred per region.
 _POINTS = 300
 
@@ -41,19 +43,18 @@ def write_rtdose(
     path: str | Path,
     *,
     reference: str | Path | StudyReference,
-    bits: int = 32,
+    bits: int = 16,
     dvhs: StructureDvhs | None = None,
     effective: str | None = None,
+    plan_uid: str | None = None,
 ) -> None:
     """Write a dose map as RTDOSE, in the patient, study and frame of reference of an image series.
 
     The dose is in Gy, to total decay. Values below zero (noise) are stored as zero, since RTDOSE is unsigned.
 
-    Dose Summation Type is PLAN with a reference to a plan, which radioembolization does not have: the UID named is made
-    from the study's, is the same for all doses of a study, and belongs to no file. The choices were tried: without the
-    reference PLAN breaks Type 1C (an error for dciodvfy); RECORD wants a treatment record in the same way; PLAN_OVERVIEW
-    (PS3.3 C.8.8.3, 2021) fits a dose without a plan, but dciodvfy does not know its terms and readers that look for PLAN
-    pass it over. Planning systems write PLAN, and plastimatch does with an empty UID, which no archive can index.
+    Dose Summation Type is PLAN where the dose belongs to a plan that exists. Without one it is PLAN_OVERVIEW, the one type
+    that refers to no plan (PS3.3 C.8.8.3), with an overview that leaves unknown what there is not. dciodvfy of 2022 warns
+    of that term and its attributes, which are younger, and finds no error; PLAN without the reference is one (Type 1C).
 
     Parameters
     ----------
@@ -64,11 +65,15 @@ def write_rtdose(
     reference : path or StudyReference
         Folder or file of the series whose patient, study and frame of reference the dose takes, or that series as read.
     bits : int
-        32 or 16 bits per voxel. Rounding is at most half of maximum/(2^bits - 2).
+        16 or 32 bits per voxel. Rounding is at most half of maximum/(2^bits - 2): 0.004 Gy at 16 bits for a maximum of
+        500 Gy. RTDOSE allows 32 (PS3.3 C.8.8.3.4.3), but some readers and validators stop at it: dciodvfy ends with a
+        failed assertion on any Pixel Data of 32 bits, however encoded.
     dvhs : StructureDvhs, optional
         DVHs of regions that came from a structure set, and that structure set.
     effective : str, optional
         What makes the dose biologically effective, such as the parameter set of a BED; Dose Type is then EFFECTIVE.
+    plan_uid : str, optional
+        SOP Instance UID of the RTPLAN that the dose belongs to, as :func:`voxeldose.io.dicom.rtplan.write_rtplan` returns it.
 
     Raises
     ------
@@ -77,35 +82,88 @@ def write_rtdose(
     QuantityError
         If ``bits`` is neither 16 nor 32.
     """
-    from pydicom.dataset import Dataset
+    study = any_study_reference(reference)
+    new = _dose_object(dose, study, bits, _Texts(effective, 2, effective) if effective else _ABSORBED)
+    new.DoseType = "EFFECTIVE" if effective else "PHYSICAL"
+    new.update(_plan(plan_uid, study))
+    if dvhs is not None:
+        new.update(_dvh_sequence(dvhs, new.DoseType))
+    save_object(new, path)
 
+
+def write_display_dose(
+    dose: DoseMap,
+    path: str | Path,
+    *,
+    reference: str | Path | StudyReference,
+    bits: int = 16,
+    plan_uid: str | None = None,
+) -> None:
+    """Write an absorbed dose that was interpolated for display, and say so in the file; without DVHs.
+
+    Parameters are those of :func:`write_rtdose`, as is what it raises.
+    """
+    study = any_study_reference(reference)
+    new = _dose_object(dose, study, bits, _Texts("dose for display", 3, DISPLAY_COMMENT))
+    new.DoseType = "PHYSICAL"
+    new.update(_plan(plan_uid, study))
+    save_object(new, path)
+
+
+class _Texts(NamedTuple):
+    """What the series is called, its number after the first of its kind, and what the dose says of itself."""
+
+    content: str
+    number: int
+    comment: str
+
+
+_ABSORBED = _Texts("absorbed dose", 1, "Absorbed dose to total decay, voxel means")
+
+
+def _dose_object(dose: DoseMap, study: StudyReference, bits: int, texts: _Texts) -> Dataset:
+    """Patient, study, place and voxels of a dose in Gy."""
     if bits not in (16, 32):
         msg = f"RTDOSE holds 16 or 32 bits per voxel, found {bits}."
         raise QuantityError(msg, code="value-out-of-range", bits=bits)
     dose.require_finite()
-    study = any_study_reference(reference)
     values, grid = _right_handed(dose)
     frame = study.frame_uid_for(grid)
     stored, scaling = _scaled(values, bits)
-
-    new = study.build_object(RTDOSE, "RTDOSE", f"voxeldose {effective or 'absorbed dose'}"[:64])
+    new = study.build_object(RTDOSE, "RTDOSE", texts.content, texts.number)
     if "PositionReferenceIndicator" not in new:
         new.PositionReferenceIndicator = ""
     new.FrameOfReferenceUID = frame
     new.ContentDate, new.ContentTime = new.InstanceCreationDate, new.InstanceCreationTime
     new.update(_geometry(grid))
     new.DoseUnits = "GY"
-    new.DoseType = "EFFECTIVE" if effective else "PHYSICAL"
-    new.DoseSummationType = "PLAN"
-    new.DoseComment = (effective or "Absorbed dose to total decay, voxel means")[:64]
+    new.DoseComment = texts.comment[:64]
     new.DoseGridScaling = scaling
-    plan = Dataset()
-    plan.ReferencedSOPClassUID, plan.ReferencedSOPInstanceUID = RTPLAN, study.plan_uid
-    new.ReferencedRTPlanSequence = [plan]
-    if dvhs is not None:
-        new.update(_dvh_sequence(dvhs, new.DoseType))
     new.update(_pixels(stored, bits))
-    save_object(new, path)
+    return new
+
+
+def _plan(uid: str | None, study: StudyReference) -> Dataset:
+    """The plan that the dose belongs to, or an overview in place of one that does not exist."""
+    from pydicom.dataset import Dataset
+
+    new, plan = Dataset(), Dataset()
+    if uid is not None:
+        new.DoseSummationType = "PLAN"
+        plan.ReferencedSOPClassUID, plan.ReferencedSOPInstanceUID = RTPLAN, uid
+        new.ReferencedRTPlanSequence = [plan]
+        return new
+    new.DoseSummationType = "PLAN_OVERVIEW"
+    plan.PlanOverviewIndex = plan.NumberOfFractionsIncluded = 1
+    plan.RTPlanLabel = plan.TreatmentSite = ""
+    plan.TreatmentSiteCodeSequence, plan.PrescriptionOverviewSequence = [], []
+    plan.ReferencedImageSequence = []
+    for instance in study.instances:
+        image = Dataset()
+        image.ReferencedSOPClassUID, image.ReferencedSOPInstanceUID = instance
+        plan.ReferencedImageSequence.append(image)
+    new.PlanOverviewSequence = [plan]
+    return new
 
 
 def _geometry(grid: Grid) -> Dataset:
@@ -184,13 +242,13 @@ def read_rtdose(path: str | Path) -> DoseMap:
     return DoseMap(turned, grid, method=str(header.get("DoseComment", "") or "RTDOSE"))
 
 
-def _right_handed(dose: DoseMap) -> tuple[Doubles, Grid]:
+def _right_handed(dose: DoseMap) -> tuple[Floats, Grid]:
     """Dose and grid with frames stacked along row x column, as rising offsets need."""
     grid = dose.grid
     if not grid.is_right_angled:
         msg = "RTDOSE needs perpendicular axes; this grid is sheared. Resample the dose first."
         raise GeometryError(msg, code="grid-sheared")
-    values = np.maximum(dose.gy.astype(np.float64), 0)
+    values = np.maximum(dose.gy, 0)
     normal = np.cross(grid.directions[:, 2], grid.directions[:, 1])
     if normal @ grid.directions[:, 0] > 0:
         return values, grid
@@ -200,14 +258,17 @@ def _right_handed(dose: DoseMap) -> tuple[Doubles, Grid]:
     return values[::-1], Grid(grid.shape, affine, grid.frame_uid)
 
 
-def _scaled(gy: Doubles, bits: int) -> tuple[npt.NDArray[np.unsignedinteger], str]:
+def _scaled(gy: Floats, bits: int) -> tuple[npt.NDArray[np.unsignedinteger], str]:
     """Integers and the scaling that turns them back, rounded up to the 16 characters that a DS may have."""
     highest = float(gy.max())
     step = highest / (2**bits - 2) if highest > 0 else 1.0
     scaling = _decimal(step * (1 + 1e-9))
     while highest / float(scaling) > 2**bits - 1:
         scaling = _decimal(float(scaling) * (1 + 1e-8))
-    return np.rint(gy / float(scaling)).astype(np.uint32 if bits == 32 else np.uint16), scaling
+    stored = np.empty(gy.shape, np.uint32 if bits == 32 else np.uint16)
+    for k, frame in enumerate(gy):  # in double precision, but not of the whole grid at once
+        stored[k] = np.rint(frame.astype(np.float64) / float(scaling))
+    return stored, scaling
 
 
 def _coordinate(value: float) -> str:
@@ -227,52 +288,12 @@ def _decimal(value: float) -> str:
     return f"{value:.6g}"
 
 
-@dataclass(frozen=True)
-class StructureSet:
-    """A structure set on disk: its SOP Instance UID, and the ROI Number of each region by the name used here."""
-
-    uid: str
-    numbers: Mapping[str, int]
-
-
 @dataclass(frozen=True, eq=False)
 class StructureDvhs:
     """DVHs of regions that came from a structure set; a region that it does not hold gets none."""
 
     structure_set: StructureSet
     dvhs: Mapping[str, Dvh]
-
-
-def structure_set_of(
-    path: Path, labels: Mapping[str, tuple[str, str]] | None, *, scan: Scan = find_series
-) -> StructureSet | None:
-    """The structure set at ``path`` with the names that ``labels`` give its regions; ``None`` if it is none.
-
-    Parameters
-    ----------
-    path : Path
-        File, or folder with one RTSTRUCT.
-    labels : mapping, optional
-        ROI Number or name in the file -> (name, role), as in :func:`voxeldose.io.regions.read_rtstruct`.
-    scan : callable
-        Lists the series at ``path``.
-    """
-    if path.is_file() and path.suffix.casefold() not in ("", ".dcm", ".ima"):
-        return None
-    headers = [h for s in scan(path) for h in s.headers if text(h, "SOPClassUID") == RTSTRUCT]
-    if len(headers) != 1:
-        return None
-    roi_numbers: dict[str, int] = {}
-    for item in items(headers[0], "StructureSetROISequence"):
-        roi_number = whole_number(item, "ROINumber")
-        own = text(item, "ROIName") or str(roi_number)
-        if labels is None:
-            roi_numbers[own] = roi_number
-            continue
-        given = labels.get(own) or labels.get(str(roi_number))
-        if given:
-            roi_numbers[given[0]] = roi_number
-    return StructureSet(text(headers[0], "SOPInstanceUID"), roi_numbers)
 
 
 def _dvh_sequence(dvhs: StructureDvhs, dose_type: str) -> Dataset:

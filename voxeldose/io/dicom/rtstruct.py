@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
-from voxeldose.geometry.contours import contours_of, from_contours
+from voxeldose.geometry.contours import contours_of, from_contours, has_holes, outlines_of
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.codes import RTSTRUCT, codes_in
-from voxeldose.io.dicom.files import read_header
+from voxeldose.io.dicom.files import find_series, read_header
 from voxeldose.io.dicom.header import items, text, whole_number
 from voxeldose.io.dicom.new_object import save_object, study_reference
 from voxeldose.model.remarks import Remark
@@ -18,31 +19,49 @@ from voxeldose.model.roi import Roi
 from voxeldose.model.roles import RoiCode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from pydicom.dataset import Dataset
 
+    from voxeldose.io.dicom.files import Scan
     from voxeldose.io.dicom.new_object import StudyReference
     from voxeldose.model.arrays import Doubles
     from voxeldose.model.roi import RoiSet
 
-__all__ = ["Structure", "StructureFile", "read_structures", "write_rtstruct"]
+__all__ = ["Structure", "StructureFile", "StructureSet", "read_structures", "structure_set_of", "write_rtstruct"]
 
 #: Contours that enclose area (PS3.3 C.8.8.6.3); all of a plane count together by the even-odd rule.
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 
 _OPEN = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
+#: The most bytes that a Decimal String may have where value representations are explicit: its length has 16 bits.
+_LONGEST = 65534
 _STUDY = "1.2.840.10008.3.1.2.3.1"
 
 #: Interpreted types of PS3.3 C.8.8.8.1 by role; ORGAN for the rest.
 _TYPES = {"tumor": "GTV", "perfused": "TREATED_VOLUME"}
 
 
-def write_rtstruct(rois: RoiSet, path: str | Path, *, reference: str | Path | StudyReference) -> None:
+@dataclass(frozen=True)
+class StructureSet:
+    """A structure set on disk: its SOP Instance UID, and the ROI Number of each region by the name used here."""
+
+    uid: str
+    numbers: Mapping[str, int]
+
+
+def write_rtstruct(
+    rois: RoiSet, path: str | Path, *, reference: str | Path | StudyReference, xor: bool = False
+) -> StructureSet:
     """Write regions as an RTSTRUCT: contours in the planes of each region's own grid.
 
     Contours follow occupancy 0.5, linear between voxel centres: corners of voxels are cut, half a voxel per contour in all.
-    Holes are contours of their own (even-odd rule). A plane that a region fills by less than half has no contour.
+    A plane that a region fills by less than half has no contour. Planning systems keep contours only in the planes of the
+    images that they lie on, so regions should lie on the voxels of the reference.
+
+    Holes are keyholes: the outline of a piece passes through a channel of no width to each hole. Readers that unite the
+    contours of a plane then find the right area, which they do not where holes are contours of their own.
 
     Parameters
     ----------
@@ -52,6 +71,14 @@ def write_rtstruct(rois: RoiSet, path: str | Path, *, reference: str | Path | St
         File to write.
     reference : path or StudyReference
         Folder of the series whose patient, study and frame of reference the structure set takes, or that series as read.
+    xor : bool
+        Write holes as contours of their own, and every contour of such a region as CLOSEDPLANAR_XOR (PS3.3 C.8.8.6.3).
+        The term is young: plastimatch 1.9.4 passes such contours over, and dciodvfy of 2022 calls it an error.
+
+    Returns
+    -------
+    StructureSet
+        What a dose that cites the regions needs.
 
     Raises
     ------
@@ -63,7 +90,7 @@ def write_rtstruct(rois: RoiSet, path: str | Path, *, reference: str | Path | St
     from pydicom.dataset import Dataset
 
     study = study_reference(reference)
-    new = study.build_object(RTSTRUCT, "RTSTRUCT", "voxeldose regions")
+    new = study.build_object(RTSTRUCT, "RTSTRUCT", "regions", 4)
     frame = study.frame_uid_for(rois.rois[0].grid)
     new.FrameOfReferenceUID = frame
     if "PositionReferenceIndicator" not in new:
@@ -79,9 +106,12 @@ def write_rtstruct(rois: RoiSet, path: str | Path, *, reference: str | Path | St
     for roi in rois:
         study.frame_uid_for(roi.grid)  # refused where it is another
     new.StructureSetROISequence = [_structure(number, roi, frame) for number, roi in enumerate(rois, 1)]
-    new.ROIContourSequence = [_contours(number, roi) for number, roi in enumerate(rois, 1)]
+    new.ROIContourSequence = [_contours(number, roi, xor=xor) for number, roi in enumerate(rois, 1)]
     new.RTROIObservationsSequence = [_observation(number, roi) for number, roi in enumerate(rois, 1)]
-    save_object(new, path)
+    loops = [loop for drawn in new.ROIContourSequence for loop in drawn.ContourSequence]
+    longest = max(sum(len(str(v)) + 1 for v in loop.ContourData) for loop in loops)
+    save_object(new, path, implicit=longest > _LONGEST)
+    return StructureSet(str(new.SOPInstanceUID), {roi.name: number for number, roi in enumerate(rois, 1)})
 
 
 def _cited_study(study: StudyReference, study_uid: str) -> Dataset:
@@ -109,10 +139,11 @@ def _structure(number: int, roi: Roi, frame: str) -> Dataset:
     return item
 
 
-def _contours(number: int, roi: Roi) -> Dataset:
+def _contours(number: int, roi: Roi, *, xor: bool) -> Dataset:
     from pydicom.dataset import Dataset
 
-    loops = contours_of(roi)
+    exclusive = xor and has_holes(roi)
+    loops = outlines_of(roi) if exclusive else contours_of(roi)
     if not loops:
         msg = f"ROI {roi.name!r} fills no voxel by half, so it has no contour; leave it out of the RTSTRUCT."
         raise QuantityError(msg, code="roi-empty", roi=roi.name)
@@ -120,7 +151,8 @@ def _contours(number: int, roi: Roi) -> Dataset:
     drawn.ReferencedROINumber, drawn.ContourSequence = number, []
     for points in loops:
         loop = Dataset()
-        loop.ContourGeometricType, loop.NumberOfContourPoints = "CLOSED_PLANAR", len(points)
+        loop.ContourGeometricType = "CLOSEDPLANAR_XOR" if exclusive else "CLOSED_PLANAR"
+        loop.NumberOfContourPoints = len(points)
         loop.ContourData = [f"{v:.4f}" for v in points.ravel() + 0.0]
         drawn.ContourSequence.append(loop)
     return drawn
@@ -258,3 +290,35 @@ def _usual_distance(rois: list[list[Doubles]]) -> float | None:
         if gap > 0.1
     ]
     return float(np.median(gaps)) if gaps else None
+
+
+def structure_set_of(
+    path: Path, labels: Mapping[str, tuple[str, str]] | None, *, scan: Scan = find_series
+) -> StructureSet | None:
+    """The structure set at ``path`` with the names that ``labels`` give its regions; ``None`` if it is none.
+
+    Parameters
+    ----------
+    path : Path
+        File, or folder with one RTSTRUCT.
+    labels : mapping, optional
+        ROI Number or name in the file -> (name, role), as in :func:`voxeldose.io.regions.read_rtstruct`.
+    scan : callable
+        Lists the series at ``path``.
+    """
+    if path.is_file() and path.suffix.casefold() not in ("", ".dcm", ".ima"):
+        return None
+    headers = [h for s in scan(path) for h in s.headers if text(h, "SOPClassUID") == RTSTRUCT]
+    if len(headers) != 1:
+        return None
+    roi_numbers: dict[str, int] = {}
+    for item in items(headers[0], "StructureSetROISequence"):
+        roi_number = whole_number(item, "ROINumber")
+        own = text(item, "ROIName") or str(roi_number)
+        if labels is None:
+            roi_numbers[own] = roi_number
+            continue
+        given = labels.get(own) or labels.get(str(roi_number))
+        if given:
+            roi_numbers[given[0]] = roi_number
+    return StructureSet(text(headers[0], "SOPInstanceUID"), roi_numbers)

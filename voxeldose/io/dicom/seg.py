@@ -92,7 +92,7 @@ def write_seg(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
         try:
-            seg = _segmentation(content, rois, count(study.header, "SeriesNumber", 0) + 900)
+            seg = _segmentation(content, rois, study)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             why = str(error).splitlines()[0]
             msg = (
@@ -148,7 +148,7 @@ def _volume(masks: npt.NDArray[np.float32] | npt.NDArray[np.uint8], part: Grid, 
     )
 
 
-def _segmentation(content: _Content, rois: RoiSet, series_number: int) -> Segmentation:
+def _segmentation(content: _Content, rois: RoiSet, study: StudyReference) -> Segmentation:
     import highdicom as hd
     from pydicom.uid import generate_uid
 
@@ -160,7 +160,7 @@ def _segmentation(content: _Content, rois: RoiSet, series_number: int) -> Segmen
         max_fractional_value=255,
         segment_descriptions=[_segment(number, roi) for number, roi in enumerate(rois, 1)],
         series_instance_uid=generate_uid(),
-        series_number=series_number,
+        series_number=study.kind.first_number + 6,
         sop_instance_uid=generate_uid(),
         instance_number=1,
         manufacturer="voxeldose",
@@ -169,7 +169,7 @@ def _segmentation(content: _Content, rois: RoiSet, series_number: int) -> Segmen
         device_serial_number=__version__,
         content_label="ROIS",
         content_description="Regions of interest",
-        series_description="voxeldose regions",
+        series_description=study.describe("regions"),
     )
 
 

@@ -145,14 +145,14 @@ def write_sr(
             evidence=[regions, *images],
             content=report,
             series_instance_uid=generate_uid(),
-            series_number=901,
+            series_number=study.kind.first_number + 7,
             sop_instance_uid=generate_uid(),
             instance_number=1,
             manufacturer="voxeldose",
             is_complete=True,
             manufacturer_model_name="voxeldose",
             software_versions=__version__,
-            series_description="voxeldose measurements",
+            series_description=study.describe("measurements"),
         )
         document.CodingSchemeIdentificationSequence = [_scheme()]
         document.save_as(path)

@@ -100,6 +100,17 @@ def test_a_ratio_far_from_one_is_warned_of(factor, warned):
     found = quantify(case(image(right * factor, at=INFUSION, radionuclide=Y90)))
     assert found.recovered_fraction == pytest.approx(factor, rel=1e-5)
     assert bool(coded("activity-recovered-implausibly", found.warnings)) == warned
+    assert bool(coded("activity-recovered", found.assumptions)) != warned
+
+
+def test_a_plausible_ratio_is_stated_with_its_region():
+    right = 1800 * 0.96 * 1e6 / (6 * 8 * 10 * GRID.voxel_volume_ml)
+    found = quantify(case(image(right * 0.9, at=INFUSION, radionuclide=Y90)))
+    (recovered,) = coded("activity-recovered", found.assumptions)
+    assert recovered.numbers["recovered_fraction"] == pytest.approx(0.9, rel=1e-5)
+    assert recovered.sentence == (
+        f"The image shows 0.9 of the net administered activity less lung shunt in {recovered.numbers['region']}."
+    )
 
 
 def test_negative_voxels_are_kept_and_reported():
@@ -118,6 +129,17 @@ def test_counts_are_scaled_and_have_no_ratio():
     assert found.recovered_fraction is None
     (imaged,) = coded("image-nuclide-differs", found.assumptions)
     assert imaged.numbers["imaged"] == "Tc-99m"
+    (incomparable,) = coded("activity-not-comparable", found.assumptions)
+    assert "cannot be compared with the administered one: " in incomparable.sentence
+    assert "counts" in incomparable.sentence
+
+
+def test_an_image_of_no_named_nuclide_is_taken_to_show_where_the_microspheres_lie():
+    found = quantify(case(image(100, kind=CountMap)))
+    (unknown,) = coded("image-nuclide-unknown", found.assumptions)
+    assert unknown.numbers == {"administered": "Y-90"}
+    assert "does not say which nuclide it shows; Y-90 is taken" in unknown.sentence
+    assert not coded("image-nuclide-unknown", quantify(case()).assumptions)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,22 @@ def test_normal_liver_is_liver_minus_tumors():
 
 def test_a_given_normal_liver_is_taken():
     given = roi("parenchyma", "normal_liver", (slice(4, 8), slice(4, 22), slice(5, 25)))
-    assert set(assess(case((LIVER, TUMOR, given))).rois) == {"liver", "lesion", "parenchyma"}
+    result = assess(case((LIVER, TUMOR, given)))
+    assert set(result.rois) == {"liver", "lesion", "parenchyma"}
+    assert not coded("normal-liver-holds-tumor", result.record.warnings)
+
+
+def test_a_normal_liver_with_tumor_in_it_and_a_liver_of_tumor_alone_are_warned_of():
+    given = roi("parenchyma", "normal_liver", (slice(4, 20), slice(4, 22), slice(5, 25)))
+    (holds,) = coded("normal-liver-holds-tumor", assess(case((TUMOR, given)), LocalDeposition()).record.warnings)
+    assert holds.numbers["volume_ml"] == pytest.approx(TUMOR.volume_ml)
+    assert {holds.numbers["roi"], holds.numbers["other_roi"]} == {"lesion", "parenchyma"}
+    assert f"holds {TUMOR.volume_ml:.2f} mL of tumor" in holds.sentence
+    all_tumor = Roi("spread", "tumor", LIVER.on_window(GRID), GRID)
+    result = assess(case((LIVER, all_tumor)), LocalDeposition())
+    (empty,) = coded("normal-liver-empty", result.record.warnings)
+    assert empty.sentence == "Nothing of the liver is left outside the tumors, so there is no normal liver."
+    assert "normal_liver" not in result.rois
 
 
 def test_tumor_to_normal_ratio_is_that_of_the_image():
@@ -140,6 +155,11 @@ def test_constants_rule_the_dose():
 def test_dose_on_another_grid_gives_the_same_means(grid):
     own, other = assess(case(blurred=True)), assess(case(dose_grid=grid, blurred=True))
     assert other.dose.grid.matches(grid)
+    (moved,) = coded("dose-grid-differs", other.record.assumptions)
+    assert moved.numbers["shape"] == str(grid.shape)
+    assert moved.numbers["inside_fraction"] > 0.98
+    assert f"of {moved.numbers['spacing_mm']} mm (k, j, i)" in moved.sentence
+    assert not coded("dose-grid-differs", own.record.assumptions)
     for name in ("liver", "lesion"):
         # activity is spread evenly over border voxels of the other grid: up to 3 % for a 17 mm lesion here
         assert other.rois[name].mean_dose_gy == pytest.approx(own.rois[name].mean_dose_gy, rel=0.03)

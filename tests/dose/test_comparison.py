@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from remarks import refusal
+from remarks import coded, refusal
 
 import voxeldose as vd
 from voxeldose.dose.comparison import (
@@ -242,7 +242,11 @@ def test_what_one_dose_does_not_reach_is_left_out_and_said():
     found = sums_in_rois(doses, regions_on(grid), [vd.Y90, vd.Y90])["lesion"]
     assert found.outside_fraction == pytest.approx(3 / 6.4, rel=1e-6)
     assert found.dvh.mean_gy == pytest.approx(15, rel=1e-6)
-    assert np.isnan(dose_sum(doses).gy[:5]).all()
+    total = dose_sum(doses)
+    assert np.isnan(total.gy[:5]).all()
+    (summed,) = coded("dose-sum", total.remarks)
+    assert summed.numbers == {"doses": 2}
+    assert summed.sentence == "Sum of 2 absorbed doses."
 
 
 def test_doses_on_two_grids_are_not_added():

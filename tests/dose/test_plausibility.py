@@ -153,6 +153,49 @@ def test_of_two_rules_on_one_fact_the_farther_one_speaks():
     assert "25.0 %" in found.warnings[0].sentence
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "code", "words"),
+    [
+        ("lungs_ml", 900.0, "lungs-volume", "The lung regions together are 900 mL, where both lungs have 1500 to 9000"),
+        ("lungs_g", 2500.0, "lungs-mass", "weigh 2500 g by this run's density, where lungs have 400 to 1800 g"),
+        ("perfused_ml", 12.34, "perfused-volume-small", "The perfused region part is 12.3 mL"),
+        ("tumor_ml", 3500.0, "tumor-volume-large", "Tumor part is 3500 mL: check the label and its units."),
+        ("normal_liver_apart_fraction", 0.2, "normal-liver-is-not-liver-less-tumor", "differs by 20 % of its volume"),
+        ("liver_largest_piece_fraction", 0.8, "liver-in-pieces", "The largest piece of the liver regions holds 80 %"),
+        ("tumor_pieces", 7.0, "tumor-in-pieces", "Tumor part is 7 separate pieces under one name"),
+        ("liver_at_edge_fraction", 0.1, "liver-at-the-edge", "touch the border of the activity image with 10 %"),
+        ("liver_air_fraction", 0.05, "liver-holds-air", "5.0 % of the liver regions are lung or gas by the CT"),
+        ("liver_bone_fraction", 0.05, "liver-holds-bone", "5.0 % of the liver regions are above 300 HU by the CT"),
+        ("lungs_hu_mean", -300.0, "lungs-hu-mean", "inside the lung regions is -300 HU, which no lung has"),
+        ("tumor_hu_mean", 700.0, "tumor-hu-mean", "inside tumor part is 700 HU: it lies in fat, lung or bone"),
+        ("liver_of_field_fraction", 0.3, "liver-share-of-field", "Only 30 % of the image's activity lie in the liver"),
+        (
+            "negative_of_positive_fraction",
+            0.7,
+            "negative-activity",
+            "Negative voxels sum to 70 % of the positive ones.",
+        ),
+        ("lungs_against_shunt_factor", 4.0, "lungs-above-shunt", "shows 4.0 times the activity in the lungs"),
+        ("tumor_to_normal", 55.0, "tumor-to-normal-extreme", "T/N of tumor part is 55: the normal liver"),
+        ("normal_liver_mean_dose_gy", 400.0, "normal-liver-dose-extreme", "part has a mean dose of 400 Gy"),
+        ("dose_voxel_mm", 8.0, "dose-grid-coarse", "The longest edge of a dose voxel is 8.0 mm"),
+        (
+            "energy_missing_fraction",
+            0.12,
+            "energy-missing-much",
+            "12.0 % of the emitted energy are not in the dose map",
+        ),
+    ],
+)
+def test_a_fact_outside_its_range_is_stated_with_it(name, value, code, words):
+    found = judge_facts([Fact(name, value, "part")])
+    (remark,) = (*found.notes, *found.warnings)
+    assert remark.code == code
+    assert remark.numbers["value"] == value
+    assert remark.numbers["roi"] == "part"
+    assert words in remark.sentence
+
+
 def test_a_sites_file_overrides_levels_and_adds_rules():
     own = rules_with(
         [

@@ -7,9 +7,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from remarks import coded
 
 from voxeldose.errors import InputError
 from voxeldose.io.arrays import read_array, stem
+from voxeldose.io.images import read_activity
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import Volume
@@ -142,6 +144,8 @@ def test_other_lengths_than_millimetres_are_refused(tmp_path, refused, unit):
 def test_an_unstated_unit_of_length_is_noted(tmp_path):
     nib.save(ras_image((0, 1, 2), (1, 1, 1)), tmp_path / "a.nii")
     assert "millimetres are taken" in read_array(tmp_path / "a.nii")[2]["note"]
+    (assumed,) = coded("unit-of-length-assumed", read_activity(tmp_path / "a.nii", quantity="counts").remarks)
+    assert assumed.sentence == read_array(tmp_path / "a.nii")[2]["note"]
 
 
 def test_scaled_integers_are_read_as_their_values(tmp_path):

@@ -7,6 +7,7 @@ import SimpleITK as sitk  # noqa: N813
 from pydicom import dcmread
 from pydicom.sr.codedict import codes
 from pydicom.uid import generate_uid
+from remarks import coded
 
 from voxeldose.errors import GeometryError
 from voxeldose.geometry.contours import from_contours
@@ -89,7 +90,7 @@ ORIENTATIONS = ["axial", "oblique", "feet_first", "sagittal", "coronal", "prone"
 def seg_of(write_series, tmp_path):
     """Writer of a SEG by highdicom on a series; ``make(field)`` gives (pixels, type) for the source's own frames."""
 
-    def write(orientation, kind, make, frame=None):
+    def write(orientation, kind, make, frame=None, *, label="half", fractions="OCCUPANCY"):
         folder = write_series("CT", orientation=orientation)
         headers = [dcmread(p) for p in sorted(folder.iterdir())]
         places = []
@@ -102,8 +103,8 @@ def seg_of(write_series, tmp_path):
             if frame:
                 ds.FrameOfReferenceUID = frame
         values = 500 + np.array(places) @ np.array([1.0, 2.0, 3.0])
-        described = hd.seg.SegmentDescription(1, "half", codes.SCT.AnatomicalStructure, codes.SCT.Liver, "MANUAL")
-        more = {"fractional_type": "OCCUPANCY", "max_fractional_value": 255} if kind == "FRACTIONAL" else {}
+        described = hd.seg.SegmentDescription(1, label, codes.SCT.AnatomicalStructure, codes.SCT.Liver, "MANUAL")
+        more = {"fractional_type": fractions, "max_fractional_value": 255} if kind == "FRACTIONAL" else {}
         made = hd.seg.Segmentation(
             headers, make(values), kind, [described], generate_uid(), 1, generate_uid(), 1, "a", "b", "c", "d", **more
         )
@@ -131,6 +132,24 @@ def test_segs_by_highdicom_keep_every_voxel_in_its_place(seg_of, tells_its_place
 def test_a_fractional_seg_keeps_every_fraction_in_its_place(seg_of, tells_its_place, orientation):
     path, ct = seg_of(orientation, "FRACTIONAL", lambda v: fraction_of(v).astype(np.float32))
     tells_its_place(read_seg(path)["half"], ct.grid, fractional=True, step=0.5 / 255)
+    assert not coded("probability-taken-as-occupancy", read_seg(path)["half"].remarks)
+
+
+def test_probabilities_of_a_seg_are_taken_as_the_part_of_a_voxel_and_that_is_stated(seg_of):
+    path, _ = seg_of("axial", "FRACTIONAL", lambda v: fraction_of(v).astype(np.float32), fractions="PROBABILITY")
+    (taken,) = coded("probability-taken-as-occupancy", read_seg(path)["half"].remarks)
+    assert "taken as the part of each voxel that belongs to the segment" in taken.sentence
+
+
+def test_a_role_by_name_stands_against_the_code_of_the_file_and_that_is_stated(seg_of):
+    path, _ = seg_of("axial", "BINARY", half, label="lesion_1")
+    (roi,) = read_labels(path)
+    assert roi.role == "tumor"
+    (remark,) = coded("role-from-name-against-code", roi.remarks)
+    assert remark.numbers == {"roi": "lesion_1", "role": "tumor", "coded": "liver"}
+    assert remark.sentence == (
+        "ROI lesion_1 has the role tumor, taken from its name. Its code in the file, Liver (SCT 10200004), alone would say liver."
+    )
 
 
 def test_empty_frames_left_out_of_a_seg_are_empty_slices(seg_of):

@@ -4,6 +4,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from remarks import coded
 
 from voxeldose.io.regions import read_labels, read_rois
 from voxeldose.model.roles import ROLES, role_from_name
@@ -43,6 +44,15 @@ def test_named_labels_become_regions_with_name_role_and_volume(tmp_path):
     assert rois["liver"].volume_ml == pytest.approx(12 * 0.012)
     assert rois["lesion_1"].volume_ml == pytest.approx(2 * 0.012)
     assert rois.grid.shape == (7, 6, 5)
+    assert not coded("unit-of-length-assumed", rois["liver"].remarks)
+
+
+def test_labels_without_a_unit_of_length_are_in_millimetres_and_that_is_stated(tmp_path):
+    nib.save(nib.Nifti1Image(label_map(), AFFINE), tmp_path / "seg.nii.gz")
+    (roi,) = read_labels(tmp_path / "seg.nii.gz", {7: ("lesion_1", "tumor")})
+    (assumed,) = coded("unit-of-length-assumed", roi.remarks)
+    assert assumed.sentence == "seg.nii.gz does not state its unit of length; millimetres are taken."
+    assert roi.volume_ml == pytest.approx(2 * 0.012)
 
 
 def test_a_region_lies_where_its_voxels_do(tmp_path):

@@ -8,8 +8,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
+from remarks import coded, refusal
 from small_study import CASE, run, write_study
 
+from voxeldose.dose.activity import CALIBRATIONS
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.arrays import read_array
 from voxeldose.io.results.folder import read_results
@@ -180,7 +182,10 @@ def test_treatments_add_on_the_grid_of_the_last_and_bed_by_treatment(folders):
         assert row["bed_each_gy"] == pytest.approx([s[name]["bed_gy"] for s in sides], rel=1e-4)
     pre, post = (read_array(folders / n / "dose.nii.gz")[0] for n in ("pre", "post"))
     np.testing.assert_allclose(read_array(folders / "out" / "dose_sum.nii.gz")[0], pre + post, rtol=1e-6)
-    assert any("each treatment by itself" in a for a in content["assumptions"])
+    found = compare_folders([folders / n for n in ("pre", "post")], None, ComparisonOptions(add=True))
+    (by_treatment,) = coded("bed-summed-by-treatment", found.assumptions)
+    assert "each treatment by itself and then summed; no repair and no growth" in by_treatment.sentence
+    assert by_treatment.sentence in content["assumptions"]
     three = run("compare", folders / "pre", folders / "post", folders / "post", "--add", "--json")
     assert len(json.loads(three.stdout)["results"]) == 3
 
@@ -190,10 +195,15 @@ def test_without_regions_a_sum_is_refused_and_a_comparison_says_so(folders):
     for item in manifest["inputs"]:
         item["sha256"] = "0"
     (folders / "post" / "run.json").write_text(json.dumps(manifest))
-    refused(run("compare", folders / "pre", folders / "post", "--add"), "ROI files")
+    names = [folders / "pre", folders / "post"]
+    refused(run("compare", *names, "--add"), "ROI files")
+    with pytest.raises(InputError, check=refusal("result-regions-missing")):
+        compare_folders(names, None, ComparisonOptions(add=True))
     content = compare(folders)
     assert content["rois"]["lesion"]["gamma_passed_fraction"] is None
-    assert any("not there any more" in w for w in content["warnings"])
+    (missing,) = coded("result-regions-missing", compare_folders(names, None, ComparisonOptions()).warnings)
+    assert "are not there any more (neither the files of its case nor rois.dcm)" in missing.sentence
+    assert missing.sentence in content["warnings"]
 
 
 def test_from_python_remarks_have_codes_and_the_sentences_of_the_file(folders):
@@ -210,6 +220,70 @@ def test_from_python_remarks_have_codes_and_the_sentences_of_the_file(folders):
     with pytest.raises(QuantityError) as refusal:
         compare_folders(names, None, ComparisonOptions(rois=("spot",)))
     assert refusal.value.code == "roi-unknown"
+
+
+def edited(folder, change):
+    """The results with other content, as another run would have written it."""
+    path = folder / "assessment.json"
+    content = json.loads(path.read_text("utf-8"))
+    change(content)
+    path.write_text(json.dumps(content), "utf-8")
+
+
+DIFFERENCES = {
+    "engines-differ": (
+        lambda c: c["method"].update(engine="local"),
+        {"engine": "local; dpk"},
+        "The dose engines differ (local; dpk), so part of a difference may be the method's.",
+    ),
+    "calibrations-differ": (
+        lambda c: c["method"].update(calibration="absolute"),
+        {"calibration": f"absolute; administered: {CALIBRATIONS['administered']}"},
+        "The calibrations differ (absolute; administered",
+    ),
+    "constants-differ": (
+        lambda c: c["constants"].update(name="vendor"),
+        {"constants": "vendor, ddep"},
+        "The sets of constants differ (vendor, ddep).",
+    ),
+    "volumes-differ": (
+        lambda c: c["rois"]["lesion"].update(volume_ml=1.0),
+        {"roi": "lesion", "first_ml": 1.0, "second_ml": pytest.approx(2.016)},
+        "ROI lesion has 1.0 mL in the first result and 2.0 mL in the second.",
+    ),
+}
+
+
+@pytest.mark.parametrize("code", DIFFERENCES)
+def test_what_a_difference_may_be_due_to_is_warned_of(folders, code):
+    change, numbers, words = DIFFERENCES[code]
+    names = [folders / "pre", folders / "post"]
+    assert not coded(code, compare_folders(names, None, ComparisonOptions()).warnings)
+    edited(folders / "pre", change)
+    (warning,) = coded(code, compare_folders(names, None, ComparisonOptions()).warnings)
+    assert warning.numbers == numbers
+    assert words in warning.sentence
+
+
+def test_a_dose_that_does_not_reach_the_other_is_warned_of(folders):
+    away = np.eye(4)
+    away[0, 3] = 21.0  # seven voxels along x
+    options = ComparisonOptions(matrices=(away,))
+    found = compare_folders([folders / "pre", folders / "post"], None, options)
+    (short,) = coded("dose-not-reached", found.warnings)
+    part = short.numbers["part_fraction"]
+    assert short.numbers["result"] == 1
+    assert 0.2 < part < 0.6
+    assert short.sentence.startswith(f"Result 1 does not reach {part:.1%} of the voxels")
+
+
+def test_a_region_without_dose_in_one_result_has_no_sum(folders):
+    edited(folders / "pre", lambda c: c["rois"]["lesion"].update(mean_dose_gy=None))
+    found = compare_folders([folders / "pre", folders / "post"], None, ComparisonOptions(add=True))
+    (without,) = coded("sum-without-dose", found.warnings)
+    assert without.numbers == {"roi": "lesion"}
+    assert "ROI lesion has no dose in one of the results" in without.sentence
+    assert "lesion" not in found.content["rois"]
 
 
 def test_wrong_usage_is_said(folders):

@@ -6,8 +6,10 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
+from remarks import coded
 from small_study import GRID, run, write_study
 
+from voxeldose import __version__
 from voxeldose.errors import InputError
 from voxeldose.io.results.manifest import sha256
 from voxeldose.jobs.replay import replay as repeat
@@ -85,6 +87,7 @@ def test_one_setting_is_named_with_both_values_and_what_it_does_to_the_numbers(m
     was, now = found["numbers"]["assessment"]["rois.lesion.mean_dose_gy"]
     assert now == pytest.approx(0.9 * was, rel=1e-6)  # dose is linear; float32 maps
     assert any("lung_shunt_fraction: None then, 0.1 now" in s for s in found["sentences"])
+    assert f"rois.lesion.mean_dose_gy: {was:.8g} then, {now:.8g} now." in found["sentences"]
 
 
 def test_a_setting_given_as_text_is_read_and_an_unknown_one_refused(study):
@@ -211,7 +214,88 @@ def test_from_python_every_difference_has_a_code(made, study):
     assert codes[0] == "setting-changed"
     assert found.remarks[0].numbers == {"key": "dose.engine"}
     assert {"dose-differs", "number-changed"} < set(codes)
+    changed = {one.numbers["key"]: one.numbers for one in coded("number-changed", found.remarks)}
+    assert changed["method.engine"] == {"key": "method.engine", "then": "dpk", "now": "local"}
+    was, now = found.content["numbers"]["assessment"]["rois.liver.mean_dose_gy"]
+    assert changed["rois.liver.mean_dose_gy"] == {"key": "rois.liver.mean_dose_gy", "then": was, "now": now}
+    (dose,) = coded("dose-differs", found.remarks)
+    where = found.content["numbers"]["dose"]
+    assert dose.numbers == {"voxels": where["voxels_changed"], "largest_change_gy": where["largest_change_gy"]}
+    assert f"most by {where['largest_change_gy']:+.6g} Gy at k, j, i = {tuple(where['at_kji'])}" in dose.sentence
     assert found.content["sentences"] == list(found.sentences)
     with pytest.raises(InputError) as refusal:
         repeat(study / "results", study / "b", settings={"engine": "local"})
     assert refusal.value.code == "setting-malformed"
+
+
+def remarks_of(study, **more):
+    return repeat(study / "results", study / "again", moved=("x", "y"), **more).remarks
+
+
+def without(study, *names):
+    for name in names:
+        (study / "results" / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("settings", "code", "sentence"),
+    [
+        ({}, "numbers-identical", "Every number is the same, to the last bit."),
+        ({"administration.device": "resin"}, "dose-identical", "The dose map is the same, to the last bit."),
+        ({"dose.grid": "5.0"}, "dose-grid-changed", "The dose map lies on other voxels than then."),
+    ],
+)
+def test_what_came_out_is_told_in_a_sentence(study, settings, code, sentence):
+    (remark,) = coded(code, remarks_of(study, settings=settings))
+    assert remark.numbers == {}
+    assert remark.sentence == sentence
+
+
+def test_what_cannot_be_told_without_the_earlier_files_is_told_as_such(study):
+    without(study, "assessment.json", "dose.nii.gz")
+    remarks = remarks_of(study, settings={"dose.density_g_per_ml": "1.0"})
+    (dose,) = coded("dose-change-unknown", remarks)
+    assert "by how much is not known, as the earlier dose.nii.gz is not next to the manifest" in dose.sentence
+    (numbers,) = coded("numbers-change-unknown", remarks)
+    assert "which is not known, as the earlier assessment.json is not next to the manifest" in numbers.sentence
+
+
+def test_numbers_of_a_manifest_of_schema_1_alone_are_unknown(study):
+    as_schema_1(study / "results")
+    without(study, "assessment.json")
+    (unknown,) = coded("numbers-unknown", remarks_of(study))
+    assert unknown.sentence.startswith("Whether numbers of the assessment differ is not known, as the earlier")
+
+
+def test_an_edited_manifest_and_another_version_are_told_apart(study):
+    path = study / "results" / "run.json"
+    manifest = json.loads(path.read_text("utf-8"))
+    manifest["version"] = "0.0.9"
+    path.write_text(json.dumps(manifest), "utf-8")
+    remarks = remarks_of(study)
+    (edited,) = coded("manifest-edited", remarks)
+    assert "it was edited, or made by a version that did not seal it" in edited.sentence
+    (software,) = coded("software-changed", remarks)
+    assert software.numbers == {"key": "voxeldose", "then": "0.0.9", "now": __version__}
+    assert software.sentence == f"Software voxeldose: 0.0.9 then, {__version__} now."
+
+
+def test_inputs_that_moved_changed_came_or_went_are_told(study):
+    shutil.rmtree(study / "results")
+    assert run("assess", study / "case.toml", "--out", study / "results", "--quiet").exit_code == 0
+    moved = study.parent / "elsewhere"
+    study.rename(moved)
+    shutil.copy(moved / "pet.nii.gz", moved / "other.nii.gz")
+    image = nib.load(moved / "labels.nii.gz")
+    nib.save(nib.Nifti1Image(np.asarray(image.dataobj), image.affine), moved / "labels.nii.gz")
+    settings = {"activity.path": str(moved / "other.nii.gz")}
+    remarks = repeat(moved / "results", moved / "again", settings=settings).remarks
+    assert coded("inputs-moved", remarks)[0].sentence.startswith("Inputs are no longer where they were; those at ")
+    for code, name, words in (
+        ("input-changed", "labels.nii.gz", "holds other bytes than then."),
+        ("input-added", "other.nii.gz", "was not there then."),
+        ("input-left-out", "pet.nii.gz", "is not used now."),
+    ):
+        (remark,) = coded(code, remarks)
+        assert remark.numbers == {}
+        assert remark.sentence.endswith(f"{name} {words}")

@@ -3,12 +3,21 @@
 import json
 from datetime import UTC, datetime
 
+import numpy as np
 import pytest
-from remarks import refusal
+from remarks import coded, refusal
 from small_study import run
 
+from voxeldose.dose.assess import assess
+from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.results.assessment import plain
+from voxeldose.model.administration import Administration
+from voxeldose.model.case import Case
+from voxeldose.model.grid import Grid
+from voxeldose.model.radionuclide import Y90
+from voxeldose.model.roi import Roi, RoiSet
+from voxeldose.model.volume import ActivityMap
 from voxeldose.planning.answers.cards import SphereActivity, answer_card
 from voxeldose.planning.answers.dosed_regions import region_of_doses, region_of_results
 from voxeldose.planning.answers.lungs import LungQuestion, answer_lung_dose, answer_lung_shunt
@@ -197,3 +206,105 @@ def test_results_of_other_constants_or_parameters_are_refused(results):
 def test_recovery_is_not_measured_in_a_run_scaled_to_the_administered_activity(results):
     with pytest.raises(InputError, match="calibration = absolute", check=refusal("calibration-not-absolute")):
         answer_recovery_of_results(results, PhantomRun("phantom", 2.5))
+
+
+@pytest.fixture(scope="module")
+def assessed():
+    """A liver of 480 voxels of 0.05 mL, perfused as a whole, with a tumor of 48."""
+    grid = Grid.from_axes((8, 10, 12), (5, 4, 2.5), (0, 0, 0))
+    liver, tumor = np.zeros((2, *grid.shape))
+    liver[1:7, 1:9, 1:11], tumor[2:5, 2:6, 3:7] = 1, 1
+    rois = [
+        Roi("liver", "liver", liver, grid),
+        Roi("lesion", "tumor", tumor, grid),
+        Roi("right", "perfused", liver, grid),
+    ]
+    image = ActivityMap((1e5 * liver + 4e5 * tumor).astype(np.float32), grid, at=AT, radionuclide=Y90)
+    return assess(Case(image, RoiSet(tuple(rois)), Administration(Y90, 1850.0, AT, 12.0, 0.05)), LocalDeposition())
+
+
+WITH_A_CASE = {
+    "perfused-volume-from-case": (
+        lambda setting: answer_mird(setting, dose_gy=100),
+        {"roi": "right", "mass_g": pytest.approx(480 * 0.05 * 1.04)},
+        "The perfused volume is right, 25.0 g by the case.",
+    ),
+    "tumor-part-from-case": (
+        lambda setting: answer_body_surface(1.7, 70, assessment=setting.assessment),
+        {"tumor_part": pytest.approx(0.1), "roi": "lesion, normal_liver"},
+        "The tumor's part of the liver is 0.1000 by the case's regions: lesion, normal_liver.",
+    ),
+    "infusion-from-case": (
+        lambda setting: answer_vial(VialQuestion(1700), setting),
+        {"at": "2024-05-08T10:00:00+00:00"},
+        "The infusion is at 2024-05-08T10:00:00+00:00, as the case says.",
+    ),
+    "tumor-volume-from-case": (
+        lambda setting: answer_vial(VialQuestion(1700), setting),
+        {"tumor_ml": pytest.approx(48 * 0.05)},
+        "The tumors are 2.40 mL by the case's regions.",
+    ),
+}
+
+
+@pytest.mark.parametrize("code", WITH_A_CASE)
+def test_what_a_case_says_instead_of_the_user_is_stated(assessed, code):
+    ask, numbers, sentence = WITH_A_CASE[code]
+    (remark,) = [one for one in ask(PlanSetting(assessed)).as_dict()["assumptions"] if one["code"] == code]
+    assert remark["numbers"] == numbers
+    assert remark["message"] == sentence
+
+
+def test_a_shunt_changes_no_vial():
+    answer = answer_vial(VialQuestion(1700, AT), PlanSetting(lung_shunt_fraction=0.08))
+    (unused,) = coded("lung-shunt-not-in-vial", answer.plan.assumptions)
+    assert unused.numbers == {"lung_shunt_fraction": 0.08}
+    assert "so the lung shunt changes no vial" in unused.sentence
+    assert not coded("lung-shunt-not-in-vial", answer_vial(VialQuestion(1700, AT), PlanSetting()).plan.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("residual_mbq", "residual_at", "code"),
+    [(0.0, None, "residual-missing"), (45.0, None, "residual-at-infusion"), (45.0, AT, None)],
+)
+def test_a_residual_without_an_instant_is_of_the_infusion(residual_mbq, residual_at, code):
+    answer = answer_delivered(Assays(3120, CALIBRATED, AT, residual_mbq, residual_at), lung_shunt_fraction=0.05)
+    assert [one.code for one in answer.assumptions] == [code] * bool(code)
+    if code == "residual-at-infusion":
+        assert answer.assumptions[0].sentence == "The residual is as of the infusion."
+
+
+def test_activity_by_body_surface_is_for_the_whole_liver_and_plans_no_dose():
+    (method,) = coded("body-surface-method", answer_body_surface(1.7, 70, tumor_part=0.2).plan.assumptions)
+    assert method.numbers == {"body_surface_m2": pytest.approx(0.20247 * 1.7**0.725 * 70**0.425)}
+    assert method.sentence.startswith("Body surface 1.8097 m²; whole liver, resin microspheres; no dose is planned")
+
+
+def test_a_ratio_is_of_even_density_and_without_correction_of_partial_volume():
+    (even,) = coded("tumor-to-normal-uncorrected", answer_ratio([(36, 120)], (60, 800)).assumptions)
+    assert "partial volume is not corrected, and lowers T/N of small tumors" in even.sentence
+
+
+CURVES = {
+    "parameters-of-a-group": (
+        RadiobiologyQuestion("cremonesi-2008-tumor"),
+        "no number here is a prediction for a patient",
+    ),
+    "bed-of-mean-dose": (
+        RadiobiologyQuestion(
+            "cremonesi-2008-normal-liver", complication="quoted-2014-glass-lobar", m=0.3, source="x", device="glass"
+        ),
+        "that of the mean dose, as if it were even",
+    ),
+    "dose-taken-as-in-vitro-eud": (
+        RadiobiologyQuestion(control="ejnmmi-res-2022-hcc-eud"),
+        "taken as an EUD with in-vitro radiosensitivity",
+    ),
+}
+
+
+@pytest.mark.parametrize("code", CURVES)
+def test_what_a_curve_does_not_know_is_warned_of(code):
+    question, words = CURVES[code]
+    (warning,) = coded(code, answer_radiobiology(question, region_of_doses([100])).warnings)
+    assert words in warning.sentence

@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from remarks import refusal
+from remarks import coded, refusal
 
 from voxeldose.errors import QuantityError
 from voxeldose.model.radionuclide import Y90, Y90_SETS
@@ -128,7 +128,9 @@ def test_the_goal_is_for_the_tumor_with_the_lowest_ratio():
 def test_without_a_shunt_fraction_the_lungs_have_no_dose_and_the_plan_says_so():
     plan = plan_mird(200.0, dose_gy=400.0)
     assert plan.lung_gy is None
-    assert "lung-shunt-missing" in codes(plan.assumptions)
+    (missing,) = coded("lung-shunt-missing", plan.assumptions)
+    assert missing.numbers == {"lung_shunt_fraction": 0.0}
+    assert "0 is taken, and the lungs' dose is not known" in missing.sentence
     assert plan_mird(200.0, dose_gy=400.0, lungs=Lungs(0.0)).lung_gy == 0
 
 
@@ -145,6 +147,30 @@ def test_the_spread_of_constants_is_that_of_k():
 
 
 ONE = (Tumor("t", 200.0, 5.0),)
+
+
+def test_lungs_weigh_by_convention_where_their_mass_is_not_given():
+    plan = plan_mird(200.0, dose_gy=400.0, lungs=Lungs(0.05))
+    (conventional,) = coded("lung-mass-conventional", plan.assumptions)
+    assert conventional.numbers == {"lung_mass_g": 1000.0}
+    assert conventional.sentence == "Lungs of 1000 g, the convention that the 30 Gy limit goes with."
+    for lungs in (Lungs(0.05, 800.0), Lungs(0.0), Lungs()):
+        assert not coded("lung-mass-conventional", plan_mird(200.0, dose_gy=400.0, lungs=lungs).assumptions)
+
+
+def test_a_compartment_is_even_and_one_compartment_holds_tumor_and_liver():
+    (mean,) = coded("perfused-mean", plan_mird(200.0, dose_gy=400.0).assumptions)
+    assert "tumor and normal liver alike" in mean.sentence
+    (even,) = coded("compartments-even", plan_partition([Territory(ONE, 1300.0)], [1000.0]).assumptions)
+    assert "keeps all its energy" in even.sentence
+
+
+def test_a_limit_lowers_all_territories_by_one_factor():
+    parts = [Territory((Tumor(n, 100.0, 4.0),), 500.0, 0.1, n) for n in ("a", "b")]
+    (shared,) = coded("territories-share-factor", plan_partition_for(parts, tumor_gy=205.0).assumptions)
+    assert shared.numbers == {"territories": 2}
+    assert "lowers all of them by the same factor" in shared.sentence
+    assert not coded("territories-share-factor", plan_partition_for(parts[:1], tumor_gy=205.0).assumptions)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,22 @@
 import numpy as np
 import pytest
-from remarks import refusal
+from remarks import coded, refusal
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import CountMap, DensityMap
-from voxeldose.planning.lungs import LungMass, LungShunt, Views, lung_dose, lung_mass, planar_shunt, spect_shunt
+from voxeldose.planning.lungs import (
+    LungMass,
+    LungShunt,
+    Views,
+    counted_shunt,
+    lung_dose,
+    lung_mass,
+    planar_shunt,
+    spect_shunt,
+)
 from voxeldose.planning.lungs.planar import planar_regions
 
 LUNG, LIVER = Views(120e3, 150e3), Views(1.5e6, 1.1e6)
@@ -58,7 +67,9 @@ def test_worked_example_23_lung_dose():
     by_ct = lung_dose(3000, 0.08, Y90, mass=LungMass(822.0, "CT"))
     assert by_ct.gy == pytest.approx(14.42, abs=0.005)
     assert by_convention.warnings == ()
-    assert any("not the 1 kg" in w.sentence for w in by_ct.warnings)
+    (unusual,) = coded("lung-mass-not-conventional", by_ct.warnings)
+    assert unusual.numbers == {"lung_mass_g": 822.0, "source": "CT"}
+    assert "not the 1 kg" in unusual.sentence
 
 
 def test_worked_example_4_the_limit_of_the_insert():
@@ -69,7 +80,13 @@ def test_earlier_treatments_add_and_lower_what_is_allowed():
     first, later = lung_dose(3000, 0.08, Y90), lung_dose(3000, 0.08, Y90, earlier_gy=(20.0, 22.0))
     assert later.cumulative_gy == pytest.approx(first.gy + 42)
     assert [limit.met for limit in later.limits] == [True, False]
-    assert "lung-dose-above-cumulative-limit" in codes(later.warnings)
+    (above,) = coded("lung-dose-above-cumulative-limit", later.warnings)
+    assert above.numbers == {"lung_gy": pytest.approx(first.gy + 42), "limit_gy": 50.0}
+    assert above.sentence == "53.9 Gy with earlier treatments exceed 50 Gy."
+    assert not coded("lung-dose-above-limit", later.warnings)
+    (above,) = coded("lung-dose-above-limit", lung_dose(9000, 0.08, Y90).warnings)
+    assert above.numbers == {"lung_gy": pytest.approx(3 * first.gy), "limit_gy": 30.0}
+    assert above.sentence == "35.6 Gy exceed the 30 Gy of one treatment."
     assert first.allowed_mbq == pytest.approx(3000 * 30 / first.gy)
     assert later.allowed_mbq == pytest.approx(3000 * 8 / first.gy)
     assert lung_dose(1, 0.1, Y90, earlier_gy=(60.0,)).allowed_mbq == 0
@@ -87,7 +104,11 @@ def test_the_spread_by_counts_is_that_of_drawn_counts():
 def test_background_is_taken_off_by_pixels_in_each_view():
     lung, liver = Views(130e3, 170e3, 1000), Views(1.52e6, 1.14e6, 2000)
     shunt = planar_shunt(lung, liver, Views(1000, 2000, 100))
-    assert shunt.fraction == pytest.approx(planar_shunt(LUNG, LIVER).fraction)
+    without = planar_shunt(LUNG, LIVER)
+    assert shunt.fraction == pytest.approx(without.fraction)
+    (missing,) = coded("background-missing", without.assumptions)
+    assert "raises the lungs' counts more than the liver's" in missing.sentence
+    assert not coded("background-missing", shunt.assumptions)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +154,15 @@ def test_spect_counts_every_voxel_of_both_regions():
     assert shunt.fraction == pytest.approx(lung / (lung + liver))
     assert shunt.inputs["lung_part_seen"] == pytest.approx(1)
     assert "dome-margin-missing" in codes(shunt.warnings)
+    (regions,) = coded("lung-and-liver-regions", shunt.assumptions)
+    assert regions.numbers == {"lung": "lungs", "liver": "liver"}
+    assert regions.sentence == "Lung: lungs; liver: liver; a voxel of both counts as liver."
+    assert not coded("dome-margin", shunt.assumptions)
+
+
+def test_counts_of_another_program_are_taken_as_corrected():
+    (corrected,) = coded("counts-corrected", counted_shunt(3, 57).assumptions)
+    assert "corrected for attenuation and scatter" in corrected.sentence
 
 
 def test_a_dome_margin_leaves_out_what_the_liver_spills_and_scales_to_all_lung():
@@ -142,6 +172,12 @@ def test_a_dome_margin_leaves_out_what_the_liver_spills_and_scales_to_all_lung()
     with_margin = spect_shunt(image(dome=10.0), rois, dome_margin_mm=10)  # two layers of 5 mm
     assert with_margin.fraction == pytest.approx(clean)
     assert with_margin.inputs["lung_part_seen"] == pytest.approx(7 / 9)
+    (margin,) = coded("dome-margin", with_margin.assumptions)
+    assert margin.numbers == {"dome_margin_mm": 10}
+    assert "within 10 mm of the liver is left out" in margin.sentence
+    (scaled,) = coded("lung-counts-scaled", with_margin.assumptions)
+    assert scaled.numbers == {"seen_fraction": pytest.approx(7 / 9), "measure": "by volume"}
+    assert scaled.sentence == "Counts of 77.8% of the lungs (by volume) stand for all of them."
 
 
 def test_lung_beyond_the_field_of_view_is_scaled_and_said():

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from remarks import refusal
+from remarks import coded, refusal
 
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.config.plan import read_product
@@ -103,3 +103,30 @@ def test_a_sites_product_file_stands_instead(tmp_path):
     path.write_text("[glass]\nvial_gbq = [3.5]\n")
     with pytest.raises(InputError, match="did you mean 'vials_gbq'", check=refusal("key-unknown")):
         read_product("glass", path)
+
+
+@pytest.mark.parametrize(
+    ("code", "numbers", "words"),
+    [
+        ("vial-sizes-missing", {}, "No product was named, so the vial has just the activity that is needed."),
+        ("shelf-life-missing", {}, "only an expiry that is given is checked"),
+        ("residual-missing", {"residual_mbq": 0.0}, "No residual was given: 0 is taken."),
+        ("calibration-instant-missing", {}, "as of the infusion"),
+        ("spheres-all-in-tumor", {"tumor_ml": 50.0}, "as if none went to normal liver or lungs"),
+    ],
+)
+def test_what_is_not_known_of_a_vial_is_assumed_in_a_sentence(code, numbers, words):
+    (assumed,) = coded(code, plan_vial(1700.0, AT, tumor_ml=50.0).assumptions)
+    assert assumed.numbers == numbers
+    assert words in assumed.sentence
+    known = Product("glass", (3.0, 7.0), shelf_life_h=300.0)
+    plan = plan_vial(1700.0, AT, product=known, calibrations=SUNDAYS[1:], residual_fraction=0.01)
+    assert not coded(code, plan.assumptions)
+
+
+def test_the_activity_per_sphere_is_nominal():
+    (nominal,) = coded(
+        "sphere-activity-nominal", plan_vial(1700.0, AT, product=GLASS, calibrations=SUNDAYS).assumptions
+    )
+    assert nominal.numbers == {"bq_per_sphere": 2500.0}
+    assert nominal.sentence.startswith("2500 Bq per sphere at calibration (given); published thresholds")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from remarks import refusal
+from remarks import coded, refusal
 from scipy.ndimage import gaussian_filter
 
 from voxeldose.dose.assess import assess, what_if
@@ -116,6 +116,8 @@ def test_a_role_as_goal_means_every_region_of_it(predicted):
     plan = plan_voxels(predicted, [Wish("tumor", "mean", 400.0)])
     assert min(plan.tumor_gy.values()) == pytest.approx(400, rel=1e-9)
     assert len(plan.tumor_gy) == 2
+    (factor,) = coded("one-factor-for-map", plan.assumptions)
+    assert "every infusion that the image shows gets the same" in factor.sentence
     assert plan.perfused_gy == pytest.approx(at(predicted, plan).rois["right"].mean_dose_gy, rel=1e-6)
 
 
@@ -132,7 +134,13 @@ def test_lungs_without_a_dose_map_take_shunt_and_mass_and_the_plan_says_so(predi
     plan = plan_voxels(predicted, [], [Wish("lung", "mean", 30.0)], lungs=Lungs(0.08, 800.0))
     assert plan.activity_mbq == pytest.approx(30 * 800 / (Y90.gy_kg_per_gbq * 0.08))
     assert plan.lung_gy == pytest.approx(30)
-    assert any("LSF 0.08 and 800 g" in a.sentence for a in plan.assumptions)
+    (shunted,) = coded("lung-dose-by-shunt", plan.assumptions)
+    assert shunted.numbers == {"lung_shunt_fraction": 0.08, "lung_mass_g": 800.0}
+    assert "LSF 0.08 and 800 g, not that of a dose map." in shunted.sentence
+    by_convention = plan_voxels(predicted, [], [Wish("lung", "mean", 30.0)])
+    (shunted,) = coded("lung-dose-by-shunt", by_convention.assumptions)
+    assert shunted.numbers == {"lung_shunt_fraction": 0.05, "lung_mass_g": 1000.0}
+    assert "1000 g is the convention" in shunted.sentence
     by_name = plan_voxels(predicted, [], [Wish("lungs", "mean", 30.0)], lungs=Lungs(0.08, 800.0))
     assert by_name.activity_mbq == plan.activity_mbq
 
@@ -143,7 +151,9 @@ def test_lungs_with_a_dose_map_take_that():
     result = assess(Case(image, RoiSet(ROIS), Administration(Y90, 1000.0, AT), density=0.3), LocalDeposition())
     plan = plan_voxels(result, [], [Wish("lung", "mean", 30.0)])
     assert at(result, plan).rois["lungs"].mean_dose_gy == pytest.approx(30, rel=1e-6)
-    assert any("dose map in lungs" in a.sentence for a in plan.assumptions)
+    (mapped,) = coded("lung-dose-by-map", plan.assumptions)
+    assert mapped.numbers == {"roi": "lungs"}
+    assert mapped.sentence == "The lungs' dose is that of the dose map in lungs."
 
 
 @pytest.mark.parametrize(
@@ -193,7 +203,8 @@ def test_masses_and_ratio_of_a_case_are_those_of_the_perfused_region(predicted):
     normal = (rois["right"].activity_mbq - rois["a.b"].activity_mbq) / territory.normal_g
     assert territory.tumors[0].ratio == pytest.approx(rois["a.b"].activity_mbq / rois["a.b"].mass_g / normal)
     assert found.unperfused_g + territory.perfused_g == pytest.approx(rois["liver"].mass_g, rel=1e-6)
-    assert found.assumptions[0].code == "normal-liver-of-perfused"
+    assert [a.code for a in found.assumptions] == ["normal-liver-of-perfused", "mass-by-density"]
+    assert found.assumptions[1].sentence == "Masses are volumes of the regions times the run's density."
     assert perfused_mass_g(predicted) == (rois["right"].mass_g, "right")
     assert perfused_mass_g(predicted, "liver")[0] == rois["liver"].mass_g
 
@@ -233,3 +244,10 @@ def test_a_region_whose_dose_is_not_known_is_no_goal(predicted):
 def test_a_wish_that_is_not_written_as_one_is_refused_with_an_example(text):
     with pytest.raises(QuantityError, match=r"such as lesion_1\.mean=400", check=refusal("wish-malformed")):
         Wish.parse(text)
+
+
+def test_without_a_perfused_region_all_normal_liver_is_taken_and_its_bias_is_told(predicted):
+    whole = assess(Case(predicted.case.activity, RoiSet(ROIS[:2]), predicted.case.administration), LocalDeposition())
+    (normal,) = coded("normal-liver-whole", territory_of(whole).assumptions)
+    assert normal.numbers == {"roi": "normal_liver"}
+    assert "T/N comes out too high: give the perfused region" in normal.sentence

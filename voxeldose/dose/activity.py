@@ -308,7 +308,8 @@ def decays_on_grid(case: Case, emitted: DecayMap) -> tuple[DecayMap, tuple[Remar
         f"Dose is computed on a grid of {grid.shape} voxels of {_format_spacing(grid)} mm (k, j, i); activity is spread evenly over "
         f"each image voxel, its total kept; {inside:.2%} of it lies inside that grid."
     )
-    return moved, (Remark("dose-grid-differs", {"inside_fraction": inside}, sentence),)
+    numbers: Numbers = {"shape": str(grid.shape), "spacing_mm": _format_spacing(grid), "inside_fraction": inside}
+    return moved, (Remark("dose-grid-differs", numbers, sentence),)
 
 
 def _format_spacing(grid: Grid) -> str:

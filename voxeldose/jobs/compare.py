@@ -245,7 +245,7 @@ def _regions(last: StoredAssessment, names: list[str]) -> tuple[RoiSet | None, R
             "The regions of the last result are not there any more (neither the files of its case nor rois.dcm), so there are "
             "no numbers voxel by voxel inside regions."
         )
-        return None, Remark("regions-missing", {}, sentence)
+        return None, Remark("result-regions-missing", {}, sentence)
     on_grid = regions_on(given.rois, last.dose.grid).rois
     source = "the case's own ROI files" if given.source == "case" else "rois.dcm"
     sentence = f"Regions on the grid of the last result are from {source}."
@@ -293,7 +293,7 @@ class _Sum:
 def _sum(placed: _Placed, regions: RoiSet | None) -> _Sum:
     if regions is None:
         msg = f"{placed.last.path}: doses can only be added in regions, and none can be read. Keep rois.dcm or the ROI files."
-        raise InputError(msg, code="regions-missing")
+        raise InputError(msg, code="result-regions-missing")
     sentence = (
         "BED is computed for each treatment by itself and then summed; no repair and no growth between treatments."
     )

@@ -25,12 +25,15 @@ def collect_warnings(results: list[StoredAssessment], doses: list[DoseMap], name
     """How the results differ in ways that part of a difference may be due to; doses lie on the last one's grid."""
     contents = [one.content for one in results]
     remarks = []
-    for key, plural in (("engine", "dose engines"), ("calibration", "calibrations")):
+    for key, plural, code in (
+        ("engine", "dose engines", "engines-differ"),
+        ("calibration", "calibrations", "calibrations-differ"),
+    ):
         values = [str(c["method"][key]) for c in contents]
         if len(set(values)) > 1:
             listed = "; ".join(values)
             sentence = f"The {plural} differ ({listed}), so part of a difference may be the method's."
-            remarks.append(Remark(f"{key}s-differ", {key: listed}, sentence))
+            remarks.append(Remark(code, {key: listed}, sentence))
     constants = [c["constants"]["name"] for c in contents]
     if len(set(constants)) > 1:
         listed = ", ".join(constants)

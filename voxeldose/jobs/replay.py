@@ -267,7 +267,9 @@ def _describe(content: dict[str, Any]) -> Iterator[Remark]:
     ):
         yield from (Remark(code, {}, f"Input {path} {predicate}.") for path in content["inputs"][group])
     for key, (was, now) in content["software"].items():
-        yield Remark("software-changed", {"key": key}, f"Software {key}: {was} then, {now} now.")
+        yield Remark(
+            "software-changed", {"key": key, "then": was, "now": now}, f"Software {key}: {was} then, {now} now."
+        )
     if content["numbers"]["identical"]:
         yield Remark("numbers-identical", {}, "Every number is the same, to the last bit.")
         return
@@ -285,7 +287,7 @@ def _describe_dose(numbers: dict[str, Any]) -> Remark:
         )
         return Remark("dose-change-unknown", {}, sentence)
     if dose["grid_differs"]:
-        return Remark("dose-grid-differs", {}, "The dose map lies on other voxels than then.")
+        return Remark("dose-grid-changed", {}, "The dose map lies on other voxels than then.")
     voxels, largest = dose["voxels_changed"], dose["largest_change_gy"]
     sentence = (
         f"The dose differs in {voxels} voxels, most by {largest:+.6g} Gy at k, j, i = "
@@ -306,7 +308,12 @@ def _describe_numbers(numbers: dict[str, Any]) -> Iterator[Remark]:
     for key in sorted(changed, key=lambda k: k.startswith(results)):
         was, now = changed[key]
         sentence = f"{key}: {_format(was)} then, {_format(now)} now."
-        yield Remark("number-changed", {"key": key}, sentence)
+        yield Remark("number-changed", {"key": key, "then": _as_number(was), "now": _as_number(now)}, sentence)
+
+
+def _as_number(value: Any) -> float | str | bool | None:
+    """A value as a remark can carry it; lists as text."""
+    return value if value is None or isinstance(value, float | int | str | bool) else _format(value)
 
 
 def _format(value: Any) -> str:

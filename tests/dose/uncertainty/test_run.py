@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from remarks import refusal
+from remarks import coded, refusal
 from scipy.ndimage import gaussian_filter
 
 from voxeldose.demo import phantom
@@ -12,6 +12,7 @@ from voxeldose.dose.activity import count_decays
 from voxeldose.dose.assess import assess
 from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.engines.rays.transport import RayTransport
 from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.dose.uncertainty import with_uncertainty
 from voxeldose.dose.uncertainty.inputs import Condition, Spread
@@ -25,7 +26,7 @@ from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
-from voxeldose.model.volume import ActivityMap
+from voxeldose.model.volume import ActivityMap, DensityMap
 
 AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
 GRID = Grid.from_axes((24, 26, 30), (4, 3.5, 3), (-40, -50, -60))
@@ -413,3 +414,35 @@ def test_where_no_region_has_a_dose_there_is_nothing_uncertain():
     without = assess(Case(plain.activity, RoiSet((lungs,)), plain.administration), LocalDeposition())
     with pytest.raises(QuantityError, match="No region has a dose", check=refusal("dose-missing")):
         uncertain(without, LocalDeposition(), samples=20)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("uncertainty-distributions", "normal (log-normal for what multiplies every dose), and independent"),
+        ("uncertainty-scale-common", "Scale errors are common to all regions."),
+        ("uncertainty-shift-common", "All regions shift together; each region's outline is wrong by one distance"),
+    ],
+)
+def test_how_errors_are_drawn_is_stated(code, words):
+    (stated,) = coded(code, uncertain(calibration_fraction=0.05, samples=20).assumptions)
+    assert stated.numbers == {}
+    assert words in stated.sentence
+
+
+def test_noise_in_an_uneven_medium_is_carried_as_in_an_even_one_and_that_is_stated():
+    given = Administration(Y90, 300.0, AT, 0.0, 0.05, "glass")
+    even = case()
+    density = DensityMap(np.full(GRID.shape, 1.05, np.float32), GRID)
+    result = assess(Case(even.activity, even.rois, given, density=density), LocalDeposition())
+    spread = {"noise_fraction": 0.2, "noise_fwhm_mm": 12.0, "samples": 20}
+    rays = RayTransport(point_kernel(), rays=64)
+    for engine, kernels in ((LocalDeposition(), 0), (rays, 1)):
+        found = uncertain(result, engine, **spread).assumptions
+        (uniform,) = coded("noise-density-uniform", found)
+        assert uniform.numbers == {"density_g_per_ml": 1.04}
+        assert uniform.sentence == "Noise is turned into dose at 1.04 g/mL everywhere; in lung its dose is too small."
+        carried = coded("noise-kernel-uniform", found)
+        assert len(carried) == kernels
+        assert all("whatever the engine of the dose" in remark.sentence for remark in carried)
+    assert not coded("noise-density-uniform", uncertain(**spread).assumptions)

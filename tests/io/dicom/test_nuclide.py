@@ -42,6 +42,16 @@ def test_positron_fractions_in_use_for_y90_are_kept_with_a_note(write_series, fr
     pet = read_pet(write_series("PT", change=with_drug(RadionuclidePositronFraction=fraction)))
     assert not pet.not_absolute
     assert bool(coded("positron-fraction-differs", pet.remarks)) == noted
+    assert not coded("positron-fraction-assumed", pet.remarks)
+
+
+def test_a_header_without_a_positron_fraction_is_taken_to_have_used_that_of_y90(write_series):
+    pet = read_pet(write_series("PT"))
+    (assumed,) = coded("positron-fraction-assumed", pet.remarks)
+    assert assumed.numbers == {"positron_fraction": Y90.positron_fraction}
+    assert "states no positron fraction (0018,1076); that of Y-90 is taken as applied" in assumed.sentence
+    assert not pet.not_absolute
+    assert not coded("pet-not-absolute", pet.remarks)
 
 
 def test_the_half_life_of_another_nuclide_bars_absolute_values(write_series):
@@ -70,3 +80,14 @@ def test_a_quantitative_spect_stored_as_pt_is_read_as_its_nuclide(write_series, 
 def test_an_image_without_attenuation_correction_is_not_absolute(write_series):
     pet = read_pet(write_series("PT", change=lambda ds, _: setattr(ds, "CorrectedImage", ["DECY", "SCAT"])))
     assert "attenuation" in pet.not_absolute
+    (barred,) = coded("pet-not-absolute", pet.remarks)
+    assert barred.numbers == {"nuclide": "Y-90"}
+    assert barred.sentence == pet.not_absolute
+    assert not coded("scatter-uncorrected", pet.remarks)
+
+
+def test_an_image_without_scatter_correction_is_kept_with_a_note(write_series):
+    pet = read_pet(write_series("PT", change=lambda ds, _: setattr(ds, "CorrectedImage", ["DECY", "ATTN"])))
+    assert not pet.not_absolute
+    (uncorrected,) = coded("scatter-uncorrected", pet.remarks)
+    assert uncorrected.sentence == "Corrected Image (0028,0051) names no scatter correction."

@@ -61,6 +61,14 @@ def scanner(*, correction, scanned_at, computed_as=Y90, administered_at=INFUSION
     return change
 
 
+def states(pet, code, at, words):
+    """The instant to which values hold is stated once, under this code, with these words."""
+    (remark,) = coded(code, pet.remarks)
+    assert pet.at == at
+    assert remark.numbers["at"] == at.isoformat()
+    assert words in remark.sentence
+
+
 def at_infusion(pet):
     return decay_to(pet, INFUSION, Y90)
 
@@ -209,8 +217,9 @@ def test_beds_corrected_each_to_its_own_start_are_brought_to_the_first(write_ser
         ds.DecayFactor = f"{factor:.8g}"
 
     pet = read_pet(write_series("PT", change=own))
-    assert pet.at == SCAN
-    assert coded("pet-beds-brought-to-first", pet.remarks)
+    states(
+        pet, "pet-beds-brought-to-first", SCAN, "each bed was corrected to its own start; all are brought to the first"
+    )
     assert place_error(at_infusion(pet)) < 700 * SAME
 
 
@@ -248,7 +257,23 @@ def test_beds_that_share_one_acquisition_time_are_told_apart_by_frame_reference_
         scanner(correction="NONE", scanned_at=SCAN, beds=5, factor=False)(ds, n)
         ds.AcquisitionDate, ds.AcquisitionTime = stamp(SCAN)
 
-    assert place_error(at_infusion(read_pet(write_series("PT", change=ge)))) < 700 * SAME
+    pet = read_pet(write_series("PT", change=ge))
+    assert place_error(at_infusion(pet)) < 700 * SAME
+    middle = SCAN + timedelta(seconds=FRAME_S / 2)
+    states(pet, "pet-frames-brought-to-first", middle, "the slices hold at the middles of 5 frames; each is brought")
+    assert coded("pet-frames-brought-to-first", pet.remarks)[0].numbers["frames"] == 5
+
+
+def test_values_without_decay_correction_hold_at_the_middle_of_the_frame(write_series):
+    pet = read_pet(write_series("PT", change=scanner(correction="NONE", scanned_at=SCAN)))
+    middle = SCAN + timedelta(seconds=FRAME_S / 2)
+    states(pet, "pet-frame-middle", middle, "PET values hold at the middle of the frame, ")
+    assert coded("pet-frame-middle", pet.remarks)[0].numbers["frames"] == 1
+
+
+def test_values_corrected_to_the_administration_hold_there(write_series):
+    pet = read_pet(write_series("PT", change=scanner(correction="ADMIN", scanned_at=SCAN)))
+    states(pet, "pet-instant-administration", INFUSION, "PET values hold at the administration the scanner knew, ")
 
 
 def test_the_time_of_day_of_an_administration_gets_its_date_from_the_decay_factor(write_series, place_error):
@@ -259,7 +284,8 @@ def test_the_time_of_day_of_an_administration_gets_its_date_from_the_decay_facto
         del drug.RadiopharmaceuticalStartDateTime
 
     pet = read_pet(write_series("PT", change=timed))
-    assert pet.at == INFUSION
+    words = "the header gives the time of day and the Decay Factor the day"
+    states(pet, "pet-administration-day-by-decay-factor", INFUSION, words)
     assert place_error(at_infusion(pet)) < 700 * SAME
 
 
@@ -291,7 +317,8 @@ def test_dates_lost_to_deidentification_name_the_flag_that_gives_them(write_seri
 def test_a_decay_correction_datetime_rules(write_series):
     instant = (SCAN - timedelta(hours=1)).strftime("%Y%m%d%H%M%S")
     change = scanner(correction="START", scanned_at=SCAN, factor=False, DecayCorrectionDateTime=instant)
-    assert read_pet(write_series("PT", change=change)).at == SCAN - timedelta(hours=1)
+    pet = read_pet(write_series("PT", change=change))
+    states(pet, "pet-instant-stated", SCAN - timedelta(hours=1), "(Decay Correction DateTime).")
 
 
 @pytest.mark.parametrize(
@@ -309,7 +336,8 @@ def test_the_vendors_own_reference_rules_only_under_its_creator_and_near_the_sca
 
         return change
 
-    assert read_pet(write_series("PT", folder="a", change=vendor(creator, true))).at == true
+    pet = read_pet(write_series("PT", folder="a", change=vendor(creator, true)))
+    states(pet, "pet-instant-of-vendor", true, "the vendor's own decay reference (START)")
     assert read_pet(write_series("PT", folder="b", change=vendor("SOMEONE ELSE", true))).at == SCAN
     shifted = true - timedelta(days=400)  # standard dates were shifted by de-identification, private ones were not
     assert read_pet(write_series("PT", folder="c", change=vendor(creator, shifted))).at == SCAN

@@ -68,6 +68,16 @@ def test_every_voxel_has_the_value_of_its_place_in_any_layout(write_nm, place_er
     assert place_error(spect, scale=20) < HALF_A_COUNT
 
 
+def test_where_a_volume_lies_is_stated_if_the_detectors_do_not_say_it_once(write_nm):
+    (of_file,) = coded("spect-place-of-file", read_spect(write_nm(change=geometry_at_the_top)).remarks)
+    assert of_file.sentence.startswith("Position and orientation are those at the top of the NM file")
+    remarks = read_spect(write_nm(change=two_detectors)).remarks
+    (differ,) = coded("spect-detectors-differ", remarks)
+    assert differ.numbers == {"detectors": 2}
+    assert differ.sentence == "2 detectors state different positions; a reconstructed volume lies at the first's."
+    assert not coded("spect-place-of-file", remarks)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
 def test_frames_with_places_of_their_own_are_put_there(write_nm, place_error, orientation, sign):
@@ -236,6 +246,17 @@ def test_a_real_world_mapping_makes_a_spect_an_activity(write_nm, place_error, s
     assert place_error(spect.replaced(spect.values + 100)) < 0.03
     assert coded("real-world-mapping-used", spect.remarks)
     assert "--measured-at" in coded("spect-instant-start", spect.remarks)[0].sentence
+
+
+def test_an_activity_spect_without_date_and_time_asks_for_them(write_nm):
+    def undated(ds):
+        ds.RealWorldValueMappingSequence = [mapping("Bq/ml", 0.05)]
+        del ds.AcquisitionDate, ds.AcquisitionTime
+
+    spect = read_spect(write_nm(change=undated))
+    assert spect.at is None
+    (missing,) = coded("spect-instant-missing", spect.remarks)
+    assert "no usable acquisition date and time; give it with measured_at (--measured-at)" in missing.sentence
 
 
 def test_a_mapping_to_suv_leaves_counts_and_says_so(write_nm, place_error):

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from remarks import refusal
+from remarks import coded, refusal
 
 from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.engines.rays.transport import RayTransport
@@ -515,3 +515,12 @@ def test_a_vessel_or_a_slope_of_density_is_met_by_rays():
     assert groups(rho)[0][1] == 14 * 400  # up to slice 15: the average begins to rise at 18, and rays go 4 slices
     assert groups(rho * 0 + 0.26) == [(0.26, rho.size)]
     assert groups(np.zeros(shape)) == []
+
+
+@pytest.mark.parametrize("soft_tissue_range", [1.0, 1.032])
+def test_rays_are_straight_and_the_engine_names_what_that_leaves_out(soft_tissue_range):
+    (straight,) = coded("rays-straight", engine(soft_tissue_range=soft_tissue_range).remarks())
+    assert straight.numbers == {"soft_tissue_range": soft_tissue_range}
+    assert (
+        "backscatter at bone, metal and air and the range factors of bone and fat are not modelled" in straight.sentence
+    )

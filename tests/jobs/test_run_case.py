@@ -1,0 +1,31 @@
+"""A case as it is predicted for planning, from Python."""
+
+import pytest
+from remarks import coded
+from small_study import CASE, write_study
+
+from voxeldose.io.config.case import case_file_from, read_case_tables
+from voxeldose.jobs import predict_case
+
+
+def predicted(folder, text):
+    path = write_study(folder, text)
+    return predict_case(case_file_from(read_case_tables(path), str(path)))
+
+
+def test_a_case_without_activity_is_planned_from_a_map_of_1000_mbq(tmp_path):
+    result = predicted(tmp_path, CASE.replace("administered_mbq = 60.0\n", "") + '[dose]\nengine = "local"\n')
+    (unit,) = coded("plan-activity-unit", result.record.assumptions)
+    assert unit.numbers == {"administered_mbq": 1000.0}
+    assert unit.sentence == "The case gives no administered activity; the map was made for 1000 MBq and scaled."
+    assert result.totals.activity_mbq == pytest.approx(1000, rel=1e-6)
+    assert not coded("plan-image-relative", result.record.assumptions)
+
+
+def test_a_case_with_absolute_calibration_is_planned_from_its_relative_image(tmp_path):
+    result = predicted(tmp_path, CASE + '[dose]\nengine = "local"\ncalibration = "absolute"\n')
+    (relative,) = coded("plan-image-relative", result.record.assumptions)
+    assert relative.sentence == (
+        "For planning the image is relative: calibration by administered activity, not absolute."
+    )
+    assert not coded("plan-activity-unit", result.record.assumptions)

@@ -332,10 +332,3 @@ def test_regions_come_from_the_case_or_from_nowhere(folders):
     (folders / "post" / "run.json").unlink()
     regions = read_results(folders / "post").read_regions()
     assert (regions.rois, regions.source, regions.refusal.code) == (None, None, "file-missing")
-
-
-def test_doses_are_not_added_where_no_region_can_be_read(folders):
-    (folders / "post" / "run.json").unlink()
-    with pytest.raises(InputError, match=r"Keep rois\.dcm or the ROI files") as refusal:
-        compare_folders([folders / "pre", folders / "post"], None, ComparisonOptions(add=True))
-    assert refusal.value.code == "regions-missing"

@@ -37,7 +37,7 @@ LONG_BODIES: dict[str, str] = {}
 #: Limits of size and branching that ruff holds; its exceptions stand in ``pyproject.toml``.
 RATCHET = ("C901", "PLR0911", "PLR0912", "PLR0913", "PLR0915", "PLR0917")
 #: Pairs of a file and a rule that are excepted.
-MOST_EXCEPTIONS = 58
+MOST_EXCEPTIONS = 57
 
 
 def functions_of(file: Path) -> list[tuple[str, int]]:

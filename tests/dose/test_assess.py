@@ -156,9 +156,10 @@ def test_dose_on_another_grid_gives_the_same_means(grid):
     own, other = assess(case(blurred=True)), assess(case(dose_grid=grid, blurred=True))
     assert other.dose.grid.matches(grid)
     (moved,) = coded("dose-grid-differs", other.record.assumptions)
-    assert moved.numbers["shape"] == str(grid.shape)
+    assert [moved.numbers[n] for n in ("slices", "rows", "columns")] == list(grid.shape)
+    assert [moved.numbers[f"spacing_{n}_mm"] for n in "kji"] == list(grid.spacing_mm)
     assert moved.numbers["inside_fraction"] > 0.98
-    assert f"of {moved.numbers['spacing_mm']} mm (k, j, i)" in moved.sentence
+    assert f"on a grid of {grid.shape} voxels of {' x '.join(f'{s:.4g}' for s in grid.spacing_mm)} mm" in moved.sentence
     assert not coded("dose-grid-differs", own.record.assumptions)
     for name in ("liver", "lesion"):
         # activity is spread evenly over border voxels of the other grid: up to 3 % for a 17 mm lesion here

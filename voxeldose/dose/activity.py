@@ -308,7 +308,11 @@ def decays_on_grid(case: Case, emitted: DecayMap) -> tuple[DecayMap, tuple[Remar
         f"Dose is computed on a grid of {grid.shape} voxels of {_format_spacing(grid)} mm (k, j, i); activity is spread evenly over "
         f"each image voxel, its total kept; {inside:.2%} of it lies inside that grid."
     )
-    numbers: Numbers = {"shape": str(grid.shape), "spacing_mm": _format_spacing(grid), "inside_fraction": inside}
+    numbers: Numbers = {
+        **dict(zip(("slices", "rows", "columns"), grid.shape, strict=True)),
+        **dict(zip(("spacing_k_mm", "spacing_j_mm", "spacing_i_mm"), grid.spacing_mm, strict=True)),
+        "inside_fraction": inside,
+    }
     return moved, (Remark("dose-grid-differs", numbers, sentence),)
 
 

@@ -153,13 +153,15 @@ def test_an_image_of_no_named_nuclide_is_taken_to_show_where_the_microspheres_li
     ],
 )
 def test_absolute_calibration_is_refused_where_units_nuclide_or_instants_are_missing(change, why):
-    with pytest.raises(QuantityError, match=why):
+    with pytest.raises(
+        QuantityError, match=rf'{why}.* Use calibration = "administered"', check=refusal("calibration-impossible")
+    ):
         quantify(case(**change, calibration=Absolute()))
 
 
 def test_another_nuclide_is_used_only_on_the_users_word():
     fdg = image(at=INFUSION, radionuclide=F18)
-    with pytest.raises(QuantityError, match=r"F-18, not Y-90.*image_nuclide"):
+    with pytest.raises(QuantityError, match=r"F-18, not Y-90.*image_nuclide", check=refusal("nuclide-differs")):
         quantify(case(fdg))
     for stated, code in (
         ("F-18", "image-nuclide-differs"),
@@ -178,7 +180,9 @@ def test_a_scan_so_late_that_nothing_is_left_is_refused_and_one_within_forty_hal
     def scanned_after(half_lives):
         return case(image(at=INFUSION + timedelta(hours=half_lives * Y90.half_life_h), radionuclide=Y90))
 
-    with pytest.raises(QuantityError, match=r"41 half-lives after the infusion.*Check the dates"):
+    with pytest.raises(
+        QuantityError, match=r"41 half-lives after the infusion.*Check the dates", check=refusal("scan-too-late")
+    ):
         quantify(scanned_after(41))
     found = quantify(scanned_after(39))
     assert np.isfinite(found.activity.bq_per_ml).all()
@@ -205,7 +209,7 @@ def test_an_image_without_activity_is_refused():
 def test_a_region_without_activity_is_refused():
     values = np.zeros(GRID.shape)
     values[0, 0, 0] = 1
-    with pytest.raises(QuantityError, match=r"region .* holds no activity"):
+    with pytest.raises(QuantityError, match=r"region .* holds no activity", check=refusal("activity-none")):
         quantify(case(ActivityMap(values, GRID, at=INFUSION, radionuclide=Y90)))
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from remarks import refusal
 
-from voxeldose.dose.metrics import overlaps, roi_metrics, tumor_to_normal, tumor_to_normal_table
+from voxeldose.dose.metrics import overlaps, roi_metrics, tumor_to_normal, tumor_to_normal_of, tumor_to_normal_table
 from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.errors import QuantityError
 from voxeldose.model.grid import Grid
@@ -139,3 +139,17 @@ def test_the_dose_to_part_of_a_voxel_stays_within_what_its_neighbours_have():
     dose = DoseMap(np.reshape([0.0, 0.1, 30.0], grid.shape), grid)
     m = roi_metrics(roi, 0.0, dose, dose, DecayMap(np.ones(grid.shape), grid, radionuclide=Y90), 1.0)
     assert m.mean_dose_gy == 0
+
+
+@pytest.mark.parametrize(
+    ("tumors", "normal", "code", "words"),
+    [
+        ({}, (60.0, 800.0), "tumor-to-normal-undefined", "needs a tumor"),
+        ({"t": (36.0, 120.0)}, (0.0, 800.0), "tumor-to-normal-undefined", "in the normal region, found 0"),
+        ({"t": (36.0, 0.0)}, (60.0, 800.0), "value-out-of-range", r"t needs .* found 36\.0 and 0\.0"),
+        ({"t": (36.0, 120.0)}, (-1.0, 800.0), "value-out-of-range", "the normal region needs"),
+    ],
+)
+def test_a_ratio_of_nothing_is_refused(tumors, normal, code, words):
+    with pytest.raises(QuantityError, match=words, check=refusal(code)):
+        tumor_to_normal_of(tumors, normal, "perfused normal liver")

@@ -61,20 +61,20 @@ def test_expressions_mean_their_sets(expression, wanted):
 
 
 @pytest.mark.parametrize(
-    ("expression", "words"),
+    ("expression", "code", "words"),
     [
-        ("liver - lesion1", "Did you mean 'lesion_1'"),
-        ("liver - spleen_x", r"no ROI 'spleen_x'.*ROIs are liver, lesion_1"),
-        ("liver-lesion_1", "with spaces"),
-        ("liver - ", "lacks a name at its end"),
-        ("| liver", "lacks a name before"),
-        ("(liver - lesion_1", "closing parenthesis"),
-        ("liver lesion_1", "cannot be understood at 'lesion_1'"),
-        ("", "lacks|needs"),
+        ("liver - lesion1", "roi-unknown", "Did you mean 'lesion_1'"),
+        ("liver - spleen_x", "roi-unknown", r"no ROI 'spleen_x'.*ROIs are liver, lesion_1"),
+        ("liver-lesion_1", "roi-unknown", "with spaces"),
+        ("liver - ", "expression-not-understood", "lacks a name at its end"),
+        ("| liver", "expression-not-understood", "lacks a name before"),
+        ("(liver - lesion_1", "expression-not-understood", "closing parenthesis"),
+        ("liver lesion_1", "expression-not-understood", "cannot be understood at 'lesion_1'"),
+        ("", "expression-not-understood", "lacks a name at its end"),
     ],
 )
-def test_what_is_no_expression_is_refused(expression, words):
-    with pytest.raises(InputError, match=words):
+def test_what_is_no_expression_is_refused(expression, code, words):
+    with pytest.raises(InputError, match=words, check=refusal(code)):
         made(expression)
 
 

@@ -5,7 +5,7 @@ import pytest
 from remarks import refusal
 from scipy.spatial.transform import Rotation
 
-from voxeldose.errors import QuantityError
+from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.register import RigidFound, find_rigid, similarity
 from voxeldose.model.grid import Grid
 from voxeldose.model.rigid import Registration
@@ -128,3 +128,19 @@ def test_images_without_contrast_or_overlap_have_no_similarity():
     away = np.eye(4)
     away[:3, 3] = 5000
     assert similarity(fixed, fixed, away) is None
+
+
+def noise(shape, seed):
+    grid = Grid.from_axes(shape, (4, 4, 4), (0, 0, 0))
+    return CtImage(np.random.default_rng(seed).normal(0, 100, shape), grid)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"),
+    [((3, 20, 20), "minimum of four pixels"), ((4, 4, 4), "did not make the images more alike")],
+)
+def test_a_registration_that_cannot_succeed_is_refused_with_the_way_out(shape, words):
+    with pytest.raises(GeometryError, match=words, check=refusal("registration-failed")) as caught:
+        find_rigid(noise(shape, 2), noise((20, 20, 20), 0))
+    assert "[registration] path" in str(caught.value)
+    assert "0x" not in str(caught.value)

@@ -188,7 +188,7 @@ def test_a_damaged_file_is_refused_with_its_name(tmp_path, refused, damage):
 def test_a_colour_nifti_is_refused(tmp_path, refused):
     rgb = np.zeros((3, 4, 5), [("R", "u1"), ("G", "u1"), ("B", "u1")])
     nib.save(nib.Nifti1Image(rgb, np.eye(4)), tmp_path / "a.nii")
-    refused(lambda: read_array(tmp_path / "a.nii"), str(tmp_path / "a.nii"))
+    refused(lambda: read_array(tmp_path / "a.nii"), str(tmp_path / "a.nii"), "colour", code="values-not-real")
 
 
 def test_a_file_that_is_not_there_or_of_no_known_kind_is_refused(tmp_path, refused):

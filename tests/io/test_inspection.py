@@ -5,6 +5,7 @@ import shutil
 import nibabel as nib
 import numpy as np
 import pytest
+from remarks import refusal
 
 from voxeldose.errors import InputError
 from voxeldose.io.inspection import inspect
@@ -128,7 +129,7 @@ def test_a_file_of_four_dimensions_is_refused_in_its_row(tmp_path):
 
 def test_a_folder_with_nothing_of_use_is_refused(tmp_path):
     (tmp_path / "notes.txt").write_text("notes")
-    with pytest.raises(InputError, match="nothing here is DICOM"):
+    with pytest.raises(InputError, match="nothing here is DICOM", check=refusal("nothing-readable")):
         inspect(tmp_path)
 
 

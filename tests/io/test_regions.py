@@ -79,23 +79,32 @@ def test_labels_left_out_of_the_mapping_are_noted(tmp_path):
 def test_a_label_that_is_named_but_absent_is_refused(tmp_path, refused):
     path = save(tmp_path / "seg.nii.gz", label_map())
     refused(
-        lambda: read_labels(path, {5: ("a", "liver"), 9: ("b", "tumor")}), "seg.nii.gz", "no label 9", "there are 5, 7"
+        lambda: read_labels(path, {5: ("a", "liver"), 9: ("b", "tumor")}),
+        "seg.nii.gz",
+        "no label 9",
+        "there are 5, 7",
+        code="label-missing",
     )
 
 
 def test_labels_without_names_are_refused_without_a_mapping(tmp_path, refused):
     path = save(tmp_path / "seg.nii.gz", label_map())
-    refused(lambda: read_labels(path), "seg.nii.gz", "label 5 has no name", "labels")
+    refused(lambda: read_labels(path), "seg.nii.gz", "label 5 has no name", "labels", code="label-without-name")
 
 
 def test_an_unknown_role_is_refused_with_the_known_ones(tmp_path, refused):
     path = save(tmp_path / "seg.nii.gz", label_map())
-    refused(lambda: read_labels(path, {5: ("liver", "organ")}), "organ", *ROLES)
+    refused(lambda: read_labels(path, {5: ("liver", "organ")}), "organ", *ROLES, code="role-unknown")
 
 
 def test_two_regions_of_one_name_are_refused(tmp_path, refused):
     path = save(tmp_path / "seg.nii.gz", label_map())
-    refused(lambda: read_labels(path, {5: ("liver", "liver"), 7: ("liver", "tumor")}), "same name", "liver")
+    refused(
+        lambda: read_labels(path, {5: ("liver", "liver"), 7: ("liver", "tumor")}),
+        "same name",
+        "liver",
+        code="name-twice",
+    )
 
 
 def test_one_voxel_one_label_is_noted_since_the_liver_there_does_not_hold_its_tumors(tmp_path):
@@ -133,12 +142,12 @@ def test_a_mask_of_fractions_keeps_them(tmp_path):
 def test_values_that_are_neither_labels_nor_fractions_are_refused(tmp_path, refused, low, high):
     values = np.linspace(low, high, 210, dtype=np.float32).reshape(5, 6, 7)
     path = save(tmp_path / "a.nii.gz", values)
-    refused(lambda: read_labels(path), str(path), "neither whole labels nor fractions")
+    refused(lambda: read_labels(path), str(path), "neither whole labels nor fractions", code="labels-not-whole")
 
 
 def test_a_negative_label_is_refused(tmp_path, refused):
     path = save(tmp_path / "a.nii.gz", label_map().astype(np.int16) - 1)
-    refused(lambda: read_labels(path), str(path), "negative", "-1")
+    refused(lambda: read_labels(path), str(path), "negative", "-1", code="labels-not-whole")
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
@@ -146,12 +155,12 @@ def test_values_that_are_no_numbers_are_refused(tmp_path, refused, bad):
     values = label_map().astype(np.float32)
     values[0, 0, 0] = bad
     path = save(tmp_path / "a.nii.gz", values)
-    refused(lambda: read_labels(path), str(path), "not numbers")
+    refused(lambda: read_labels(path), str(path), "not numbers", code="value-not-finite")
 
 
 def test_an_empty_mask_is_refused(tmp_path, refused):
     path = save(tmp_path / "a.nii.gz", np.zeros((3, 4, 5), np.uint8))
-    refused(lambda: read_labels(path), str(path), "every voxel is 0")
+    refused(lambda: read_labels(path), str(path), "every voxel is 0", code="regions-missing")
 
 
 # --- names in the file ---
@@ -178,7 +187,7 @@ def test_one_named_label_takes_its_name_from_the_extension(tmp_path):
 )
 def test_an_extension_that_is_broken_or_declares_entities_is_passed_over(tmp_path, refused, xml):
     path = save(tmp_path / "total.nii.gz", label_map(), xml=xml)
-    refused(lambda: read_labels(path), "label 5 has no name")
+    refused(lambda: read_labels(path), "label 5 has no name", code="label-without-name")
 
 
 def segmentation(path, layers, segments, pixel_type=np.uint8):
@@ -226,7 +235,7 @@ def test_a_segment_may_be_chosen_and_renamed_by_its_name(tmp_path):
 
 def test_components_without_segment_names_are_refused(tmp_path, refused):
     path = segmentation(tmp_path / "a.nrrd", [np.ones((3, 4, 5))] * 2, [])
-    refused(lambda: read_labels(path), str(path), "2 components", "no segment names")
+    refused(lambda: read_labels(path), str(path), "2 components", "no segment names", code="dimensions-not-three")
 
 
 # --- folders and several files ---
@@ -251,12 +260,12 @@ def test_masks_of_a_folder_are_renamed_by_their_file_names(tmp_path):
 
 def test_a_label_map_in_a_folder_of_masks_is_refused(tmp_path, refused):
     path = save(tmp_path / "liver.nii.gz", label_map())
-    refused(lambda: read_labels(tmp_path), str(path), "2 labels", "one mask per file")
+    refused(lambda: read_labels(tmp_path), str(path), "2 labels", "one mask per file", code="mask-with-several-labels")
 
 
 def test_a_folder_without_masks_is_refused(tmp_path, refused):
     (tmp_path / "notes.txt").write_text("notes")
-    refused(lambda: read_labels(tmp_path), str(tmp_path), "one SEG or RTSTRUCT")
+    refused(lambda: read_labels(tmp_path), str(tmp_path), "one SEG or RTSTRUCT", code="regions-missing")
 
 
 def test_a_path_that_is_not_there_is_refused(tmp_path, refused):
@@ -301,3 +310,12 @@ def test_regions_of_several_files_share_one_mapping(tmp_path):
 )
 def test_roles_follow_from_the_names_that_clinics_use(name, role):
     assert role_from_name(name) == role
+
+
+def test_no_file_of_regions_is_refused(refused):
+    refused(lambda: read_rois([]), "no file", code="regions-missing")
+
+
+def test_segments_without_a_voxel_are_no_regions(tmp_path, refused):
+    path = segmentation(tmp_path / "a.seg.nrrd", [np.zeros((3, 4, 5))], [("liver", 0, 1)])
+    refused(lambda: read_labels(path), str(path), "no region that is not empty", code="regions-missing")

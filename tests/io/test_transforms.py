@@ -5,6 +5,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from remarks import refusal
 from scipy.spatial.transform import Rotation
 
 from voxeldose.errors import GeometryError, InputError
@@ -150,24 +151,43 @@ def test_a_dicom_registration_takes_points_of_its_item_to_the_registered_frame(r
 def test_several_matrices_count_only_if_their_order_does_not(reg):
     m, n = motion(), motion((-3, 2, 20), (0, 40, -7))
     np.testing.assert_allclose(read_registration(reg(A, (B, [np.eye(4), m])), B, A), m, atol=1e-8)
-    with pytest.raises(InputError, match="order matters"):
+    with pytest.raises(InputError, match="order matters", check=refusal("registration-ambiguous")):
         read_registration(reg(A, (B, [m, n])), B, A)
 
 
 def test_registrations_of_other_frames_or_kinds_are_refused_with_the_way_out(reg, tmp_path):
     m = motion()
     path = reg(A, (B, [m]))
-    with pytest.raises(InputError, match=rf"frames of reference {A}, {B}, but not {C}") as refusal:
+    with pytest.raises(
+        InputError, match=rf"frames of reference {A}, {B}, but not {C}", check=refusal("frame-differs")
+    ) as caught:
         read_registration(path, C, A)
-    assert "Secret" not in str(refusal.value)
-    with pytest.raises(InputError, match=r"moving image has none.*\.tfm"):
+    assert "Secret" not in str(caught.value)
+    with pytest.raises(InputError, match=r"moving image has none.*\.tfm", check=refusal("frame-missing")):
         read_registration(path, None, A)
-    with pytest.raises(InputError, match="2 different matrices"):
+    with pytest.raises(InputError, match="2 different matrices", check=refusal("registration-several")):
         read_registration(reg(A, (B, [m]), (B, [np.eye(4)])), B, A)
     scaled = np.diag([1.1, 1, 1, 1])
-    with pytest.raises(GeometryError, match="not a rigid transform"):
+    with pytest.raises(GeometryError, match="not a rigid transform", check=refusal("transform-not-rigid")):
         read_registration(reg(A, (B, [scaled])), B, A)
-    with pytest.raises(InputError, match="deformable"):
+    with pytest.raises(InputError, match="deformable", check=refusal("registration-missing")):
         read_registration(reg(A, (B, [m]), sop="1.2.840.10008.5.1.4.1.1.66.3"), B, A)
-    with pytest.raises(InputError, match="no matrix"):
+    with pytest.raises(InputError, match="no matrix", check=refusal("registration-incomplete")):
         read_registration(reg(A, (B, [])), B, A)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"), [([], r"no Frame of Reference Transformation Matrix"), ([1.0] * 12, "12 values instead of 16")]
+)
+def test_a_matrix_that_is_not_whole_is_refused(reg, values, words):
+    path = reg(A, (B, [values]))
+    with pytest.raises(InputError, match=words, check=refusal("registration-incomplete")):
+        read_registration(path, B, A)
+
+
+def test_two_registrations_in_a_folder_are_refused(reg, tmp_path):
+    path = reg(A, (B, [motion()]))
+    (tmp_path / "again.dcm").write_bytes(path.read_bytes())
+    with pytest.raises(InputError, match=r"found 2.*Name the file", check=refusal("registration-several")) as caught:
+        read_registration(tmp_path, B, A)
+    assert caught.value.fields["found"] == 2

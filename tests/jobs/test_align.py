@@ -127,10 +127,13 @@ def test_moving_images_that_are_not_there_are_refused(study, tmp_path):
     placed = study()
     alone = AlignedImages(placed.activity, None, placed.rois[:1], (None,))
     without_ct = AlignedImages(placed.activity, None, placed.rois, (None, None))
+    third = region("third", Grid.from_axes((6, 7, 9), (1, 1, 1), (3, 2, 1), frame_uid=OTHER))
+    without_ct_of_two = AlignedImages(placed.activity, None, (*placed.rois, RoiSet((third,))), (None, None, None))
     for images, keys, code, words in (
         (alone, table(tmp_path, moving="activity"), "ct-missing", "needs a CT"),
         (alone, table(tmp_path), "nothing-moves", "nothing would move"),
         (without_ct, RegistrationTable(method="rigid"), "key-missing", "needs image"),
+        (without_ct_of_two, table(tmp_path), "frames-several", rf"{CT}, {OTHER}.*Leave the others out"),
     ):
         with pytest.raises(InputError, match=words) as refusal:
             align(images, keys)

@@ -5,6 +5,8 @@ import subprocess
 
 import numpy as np
 import pytest
+import SimpleITK as Itk
+from remarks import refusal
 from small_study import GRID, LESION, run, write_study
 
 from benchmarks.accuracy_shapes import (
@@ -21,9 +23,10 @@ from benchmarks.accuracy_shapes import (
 from benchmarks.nema import AT, STUDY, circles
 from voxeldose.demo.dicom_study import write_ct, write_rtstruct
 from voxeldose.errors import GeometryError, InputError
+from voxeldose.io.config.labels import named_labels
 from voxeldose.io.dicom.rtdose import write_rtdose
 from voxeldose.io.nifti import write_labels, write_nifti
-from voxeldose.jobs.dvh import DvhOptions, dose_volumes
+from voxeldose.jobs.dvh import DvhOptions, dose_volumes, read_dose
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import DoseMap
 
@@ -109,8 +112,10 @@ def test_a_region_beyond_the_dose_is_named_and_has_no_numbers(tmp_path):
     rest = [case.parent / "labels.nii.gz", "--labels", tmp_path / "labels.json"]
     part = Grid.from_axes((4, 4, 4), (4, 3.5, 3), (-500, -22, -25))
     write_nifti(DoseMap(np.ones(part.shape, np.float32), part), tmp_path / "far.nii.gz")
-    answer = run("dvh", tmp_path / "far.nii.gz", *rest)
-    assert answer.exit_code == 3
+    with pytest.raises(InputError, match="None of the 2 regions", check=refusal("regions-outside-dose")) as caught:
+        dose_volumes(tmp_path / "far.nii.gz", rest[:1], DvhOptions(named_labels(tmp_path / "labels.json")))
+    assert caught.value.fields["regions"] == ["liver", "lesion"]
+    assert run("dvh", tmp_path / "far.nii.gz", *rest).exit_code == 3
     near = Grid((4, 4, 5), GRID.affine_lps_mm)
     write_nifti(DoseMap(np.ones(near.shape, np.float32), near), tmp_path / "near.nii.gz")
     answer = run("dvh", tmp_path / "near.nii.gz", *rest)
@@ -131,15 +136,21 @@ def test_dose_and_regions_of_two_frames_are_refused_unless_said_to_be_one(shapes
 
 
 def test_what_is_no_dose_is_refused(shapes, tmp_path):
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, check=refusal("format-unknown")):
         dose_volumes(shapes / "shapes.dcm", [shapes / "shapes.dcm"])
     write_labels(
         np.zeros((3, 3, 3), np.uint8), Grid.from_axes((3, 3, 3), (1, 1, 1), (0, 0, 0)), tmp_path / "empty.nii.gz"
     )
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, check=refusal("regions-missing")):
         dose_volumes(shapes / "dose.dcm", [tmp_path / "empty.nii.gz"])
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, check=refusal("format-unknown")):
         dose_volumes(tmp_path / "missing.dcm", [shapes / "shapes.dcm"])
+
+
+def test_an_image_of_several_values_per_voxel_is_no_dose(tmp_path):
+    Itk.WriteImage(Itk.GetImageFromArray(np.ones((3, 4, 5, 2), np.float32), isVector=True), str(tmp_path / "two.mha"))
+    with pytest.raises(InputError, match="one dose per voxel is needed, found 2", check=refusal("image-not-3d")):
+        read_dose(tmp_path / "two.mha")
 
 
 @pytest.mark.skipif(shutil.which("plastimatch") is None, reason="plastimatch is not installed")

@@ -38,9 +38,12 @@ def test_dx_of_an_impossible_fraction_is_refused(part):
         TEN.dose_to_fraction_gy(part)
 
 
-@pytest.mark.parametrize("volumes", [[0.0, 0.0], [1.0, -1.0]])
-def test_a_region_without_volume_or_with_negative_volume_is_refused(volumes):
-    with pytest.raises(QuantityError):
+@pytest.mark.parametrize(
+    ("volumes", "code", "words"),
+    [([0.0, 0.0], "roi-empty", "at least one"), ([1.0, -1.0], "volume-negative", r"zero or more, found -1\.0 mL")],
+)
+def test_a_region_without_volume_or_with_negative_volume_is_refused(volumes, code, words):
+    with pytest.raises(QuantityError, match=words, check=refusal(code)):
         Dvh.from_voxels([1.0, 2.0], volumes)
 
 

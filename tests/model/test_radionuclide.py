@@ -9,6 +9,7 @@ from voxeldose.model.radionuclide import (
     Y90_VENDOR,
     Radionuclide,
     known_radionuclide,
+    scaling_as_another,
     y90_constants,
 )
 
@@ -37,7 +38,9 @@ def test_decay_undone_goes_back():
 def test_activity_is_not_followed_back_beyond_all_numbers():
     assert Y90.decay_factor(-999 * Y90.half_life_s) == pytest.approx(2.0**999)
     assert Y90.decay_factor(1e12) == 0
-    with pytest.raises(QuantityError, match=r"by 45306 days, 16979 half-lives.*Check the dates"):
+    with pytest.raises(
+        QuantityError, match=r"by 45306 days, 16979 half-lives.*Check the dates", check=refusal("scan-too-late")
+    ):
         Y90.decay_factor(-45306 * 86400)
 
 
@@ -60,3 +63,10 @@ def test_names_are_found_in_any_spelling():
 def test_an_unknown_set_of_constants_names_the_known():
     with pytest.raises(QuantityError, match="ddep, icrp107, vendor"):
         y90_constants("mird")
+
+
+@pytest.mark.parametrize(("true", "taken_as"), [(Y90, TC99M), (TC99M, Y90)])
+def test_branching_of_a_nuclide_without_positrons_is_not_undone(true, taken_as):
+    with pytest.raises(QuantityError, match="of Tc-99m", check=refusal("positron-fraction-unknown")) as caught:
+        scaling_as_another(true, taken_as, elapsed_s=0, frame_s=0)
+    assert caught.value.fields == {"nuclide": "Tc-99m"}

@@ -31,17 +31,17 @@ def test_a_region_cut_back_out_of_its_crop_is_what_it_was():
 
 
 @pytest.mark.parametrize(
-    ("change", "error"),
+    ("change", "code", "error"),
     [
-        ({"role": "tumour"}, "unknown role"),
-        ({"value": 0.0}, "empty"),
-        ({"value": 1.5}, "between 0 and 1"),
-        ({"value": -0.5}, "empty|between 0 and 1"),
-        ({"value": np.nan}, "empty|between 0 and 1"),
+        ({"role": "tumour"}, "role-unknown", "unknown role 'tumour'; roles are tumor, liver"),
+        ({"value": 0.0}, "roi-empty", "empty"),
+        ({"value": 1.5}, "value-out-of-range", "between 0 and 1"),
+        ({"value": -0.5}, "roi-empty", "Check its label"),
+        ({"value": np.nan}, "roi-empty", "Check its label"),
     ],
 )
-def test_an_impossible_region_is_refused(change, error):
-    with pytest.raises(QuantityError, match=error):
+def test_an_impossible_region_is_refused(change, code, error):
+    with pytest.raises(QuantityError, match=error, check=refusal(code)):
         block(**change)
 
 
@@ -51,7 +51,7 @@ def test_occupancy_of_another_shape_is_refused():
 
 
 def test_two_regions_of_one_name_are_refused():
-    with pytest.raises(QuantityError, match="same name: a"):
+    with pytest.raises(QuantityError, match="same name: a", check=refusal("name-twice")):
         RoiSet((block(), block()))
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from remarks import coded
+from remarks import coded, refusal
 from small_study import run
 
 from voxeldose.dose.assess import assess
@@ -19,9 +19,16 @@ from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap
 from voxeldose.planning.answers.cards import SphereActivity, answer_card
-from voxeldose.planning.answers.dosed_regions import region_of_doses
+from voxeldose.planning.answers.dosed_regions import region_of_doses, region_of_results
 from voxeldose.planning.answers.lungs import LungQuestion, answer_lung_dose, answer_lung_shunt
-from voxeldose.planning.answers.mean_dose import MeanDoseQuestion, Sphere, answer_mean_dose, answer_recovery
+from voxeldose.planning.answers.mean_dose import (
+    MeanDoseQuestion,
+    PhantomRun,
+    Sphere,
+    answer_mean_dose,
+    answer_recovery,
+    answer_recovery_of_results,
+)
 from voxeldose.planning.answers.plans import answer_body_surface, answer_mird, answer_partition, answer_voxels
 from voxeldose.planning.answers.radiobiology import RadiobiologyQuestion, answer_radiobiology, list_parameter_sets
 from voxeldose.planning.answers.ratios import answer_ratio, answer_ratio_of_results
@@ -126,6 +133,10 @@ def test_remarks_of_answers_are_objects(words):
         (lambda: answer_vial(VialQuestion(1700), PlanSetting()), "infusion-missing"),
         (lambda: answer_lung_dose(0.1, LungQuestion()), "activity-missing"),
         (lambda: answer_card(SegmentectomyFacts(), spheres=SphereActivity(2500, None)), "sphere-activity-incomplete"),
+        (
+            lambda: answer_card(SegmentectomyFacts(), spheres=SphereActivity(2500, AT, CALIBRATED)),
+            "instants-contradict",
+        ),
         (lambda: answer_mean_dose(MeanDoseQuestion(200, 30)), "edge-response-missing"),
         (lambda: answer_mean_dose(MeanDoseQuestion(200, phi=0.8)), "volume-missing"),
         (lambda: region_of_doses([1, 2], [1]), "values-contradict"),
@@ -145,6 +156,56 @@ def test_results_that_are_not_whole_or_have_no_ratio_are_refused():
     with pytest.raises(InputError) as refused:
         answer_ratio_of_results({"rois": {}, "tumor_to_normal": []}, "results")
     assert refused.value.code == "region-missing"
+
+
+@pytest.mark.parametrize(
+    ("question", "role", "words"),
+    [
+        (RadiobiologyQuestion("cremonesi-2008-normal-liver", clonogens=1e6, source="x"), None, "are a tumor's"),
+        (RadiobiologyQuestion("cremonesi-2008-tumor", td50_gy=52, m=0.3, source="x"), None, "at risk"),
+        (RadiobiologyQuestion(td50_gy=52, m=0.3, source="x"), "tumor", "at risk"),
+    ],
+)
+def test_numbers_of_another_tissue_are_refused(question, role, words):
+    with pytest.raises(QuantityError, match=words, check=refusal("tissue-differs")):
+        answer_radiobiology(question, region_of_doses([50], role=role))
+
+
+@pytest.fixture
+def results(tmp_path):
+    """The least of a run's results: one region of normal liver."""
+    row = {"role": "normal_liver", "mean_dose_gy": 60.0, "bed_gy": 110.0, "volume_ml": 1000.0, "activity_mbq": 900.0}
+    content = {
+        "schema": "voxeldose/assessment/2",
+        "rois": {"normal": row},
+        "administration": {"device": "glass"},
+        "radiobiology": {"normal_liver": {"name": "another"}},
+        "constants": {"name": "ddep"},
+    }
+    manifest = {"schema": "voxeldose/run/2", "inputs": [], "outputs": {}, "version": "0"}
+    manifest["case"] = {"dose": {"calibration": "administered"}}
+    (tmp_path / "assessment.json").write_text(json.dumps(content))
+    (tmp_path / "run.json").write_text(json.dumps(manifest))
+    return tmp_path
+
+
+def test_results_of_other_constants_or_parameters_are_refused(results):
+    with pytest.raises(
+        InputError, match="used the constants ddep, not vendor", check=refusal("constants-differ")
+    ) as caught:
+        region_of_results(results, "normal", constants="vendor")
+    assert caught.value.fields == {"used": "ddep", "asked": "vendor"}
+    asked = "cremonesi-2008-normal-liver"
+    with pytest.raises(InputError, match="run again", check=refusal("parameter-set-differs")) as caught:
+        region_of_results(results, "normal", set_name=asked)
+    assert caught.value.fields == {"used": "another", "asked": asked}
+    with pytest.raises(InputError, match="there are normal", check=refusal("region-unknown")):
+        region_of_results(results, "liver")
+
+
+def test_recovery_is_not_measured_in_a_run_scaled_to_the_administered_activity(results):
+    with pytest.raises(InputError, match="calibration = absolute", check=refusal("calibration-not-absolute")):
+        answer_recovery_of_results(results, PhantomRun("phantom", 2.5))
 
 
 @pytest.fixture(scope="module")

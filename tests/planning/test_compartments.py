@@ -1,7 +1,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from remarks import coded
+from remarks import coded, refusal
 
 from voxeldose.errors import QuantityError
 from voxeldose.model.radionuclide import Y90, Y90_SETS
@@ -174,40 +174,53 @@ def test_a_limit_lowers_all_territories_by_one_factor():
 
 
 @pytest.mark.parametrize(
-    ("plan", "words"),
+    ("plan", "code", "words"),
     [
-        (lambda: plan_mird(0.0, dose_gy=400.0), "perfused mass must be above 0 g"),
-        (lambda: plan_mird(200.0), "one of the two"),
-        (lambda: plan_mird(200.0, dose_gy=400.0, activity_mbq=1.0), "one of the two"),
-        (lambda: plan_mird(200.0, activity_mbq=-1.0), "above 0 MBq"),
-        (lambda: plan_mird(200.0, dose_gy=float("nan")), "above 0 Gy"),
-        (lambda: Lungs(1.0), "below 1"),
-        (lambda: Lungs(8.0), "not percent"),
-        (lambda: Lungs(0.1, 0.0), "lung mass must be above 0 g"),
-        (lambda: Territory(ONE, 1300.0, 1.0), "below 1"),
-        (lambda: Territory((), 0.0), "no mass"),
-        (lambda: Territory(ONE * 2, 10.0), "twice"),
-        (lambda: Territory(ONE, -1.0), "0 g or more"),
-        (lambda: Tumor("t", 0.0, 5.0), "mass of t must be above 0 g"),
-        (lambda: Tumor("t", 10.0, 0.0), "T/N of t must be above 0"),
-        (lambda: plan_partition([], []), "at least one territory"),
-        (lambda: plan_partition([Territory(ONE, 1.0)], [1.0, 2.0]), "as many activities"),
-        (lambda: plan_partition([Territory(ONE, 1.0)] * 2, [1.0, 2.0]), "its own name"),
-        (lambda: plan_partition([Territory(ONE, 1.0)], [1.0], unperfused_g=-1.0), "0 g or more"),
-        (lambda: plan_partition_for([Territory(ONE, 1.0)]), "goal for the tumor or a limit"),
-        (lambda: plan_partition_for([Territory((), 100.0, 0.1)], tumor_gy=205.0), "needs a tumor"),
-        (lambda: plan_partition_for([Territory(ONE, 0.0, 0.1)], normal_limit_gy=75.0), "needs its mass"),
-        (lambda: plan_partition_for([Territory(ONE, 1.0)], lung_limit_gy=30.0), "lung shunt fraction"),
-        (lambda: plan_partition_for([Territory(ONE, 1.0, 0.0)], lung_limit_gy=30.0), "No activity reaches"),
-        (lambda: plan_partition_for([Territory(ONE, 1.0, 0.0)], tumor_gy=0.0), "above 0 Gy"),
+        (lambda: plan_mird(0.0, dose_gy=400.0), "value-out-of-range", "perfused mass must be above 0 g"),
+        (lambda: plan_mird(200.0), "values-contradict", "one of the two"),
+        (lambda: plan_mird(200.0, dose_gy=400.0, activity_mbq=1.0), "values-contradict", "one of the two"),
+        (lambda: plan_mird(200.0, activity_mbq=-1.0), "value-out-of-range", "above 0 MBq"),
+        (lambda: plan_mird(200.0, dose_gy=float("nan")), "value-out-of-range", "above 0 Gy"),
+        (lambda: Lungs(1.0), "value-out-of-range", "below 1"),
+        (lambda: Lungs(8.0), "value-out-of-range", "not percent"),
+        (lambda: Lungs(0.1, 0.0), "value-out-of-range", "lung mass must be above 0 g"),
+        (lambda: Territory(ONE, 1300.0, 1.0), "value-out-of-range", "below 1"),
+        (lambda: Territory((), 0.0), "mass-missing", "no mass"),
+        (lambda: Territory(ONE * 2, 10.0), "name-twice", "twice"),
+        (lambda: Territory(ONE, -1.0), "value-out-of-range", "0 g or more"),
+        (lambda: Tumor("t", 0.0, 5.0), "value-out-of-range", "mass of t must be above 0 g"),
+        (lambda: Tumor("t", 10.0, 0.0), "value-out-of-range", "T/N of t must be above 0"),
+        (lambda: plan_partition([], []), "territory-missing", "at least one territory"),
+        (lambda: plan_partition([Territory(ONE, 1.0)], [1.0, 2.0]), "values-contradict", "as many activities"),
+        (lambda: plan_partition([Territory(ONE, 1.0)] * 2, [1.0, 2.0]), "name-twice", "its own name"),
+        (lambda: plan_partition([Territory(ONE, 1.0)], [1.0], unperfused_g=-1.0), "value-out-of-range", "0 g or more"),
+        (lambda: plan_partition_for([Territory(ONE, 1.0)]), "goal-missing", "goal for the tumor or a limit"),
+        (lambda: plan_partition_for([Territory((), 100.0, 0.1)], tumor_gy=205.0), "tumor-missing", "needs a tumor"),
+        (
+            lambda: plan_partition_for([Territory(ONE, 0.0, 0.1)], normal_limit_gy=75.0),
+            "mass-missing",
+            "needs its mass",
+        ),
+        (
+            lambda: plan_partition_for([Territory(ONE, 1.0)], lung_limit_gy=30.0),
+            "lung-shunt-missing",
+            "lung shunt fraction",
+        ),
+        (
+            lambda: plan_partition_for([Territory(ONE, 1.0, 0.0)], lung_limit_gy=30.0),
+            "goal-unreachable",
+            "No activity reaches",
+        ),
+        (lambda: plan_partition_for([Territory(ONE, 1.0, 0.0)], tumor_gy=0.0), "value-out-of-range", "above 0 Gy"),
         (
             lambda: plan_partition_for(
                 [Territory(ONE, 1.0, 0.0, "a"), Territory(ONE, 1.0, 0.0, "b")], normal_limit_gy=50.0
             ),
+            "goal-missing",
             "how to share",
         ),
     ],
 )
-def test_what_cannot_be_is_refused_with_the_reason(plan, words):
-    with pytest.raises(QuantityError, match=words):
+def test_what_cannot_be_is_refused_with_the_reason(plan, code, words):
+    with pytest.raises(QuantityError, match=words, check=refusal(code)):
         plan()

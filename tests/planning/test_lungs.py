@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
-from remarks import coded
+from remarks import coded, refusal
 
-from voxeldose.errors import GeometryError, QuantityError
+from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
@@ -17,6 +17,7 @@ from voxeldose.planning.lungs import (
     planar_shunt,
     spect_shunt,
 )
+from voxeldose.planning.lungs.planar import planar_regions
 
 LUNG, LIVER = Views(120e3, 150e3), Views(1.5e6, 1.1e6)
 GRID = Grid.from_axes((20, 12, 14), (5, 4, 3), (-20, -22, -50))
@@ -111,27 +112,39 @@ def test_background_is_taken_off_by_pixels_in_each_view():
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "code", "words"),
     [
-        (lambda: planar_shunt(Views(0, 0), Views(0, 0)), "No counts"),
-        (lambda: planar_shunt(LUNG, LIVER, Views(1, 1, 1)), "pixels"),
-        (lambda: planar_shunt(Views(1, 9, 10), Views(99, 99, 10), Views(5, 5, 10)), "exceeds"),
-        (lambda: Views(-1, 2), "0 or more"),
-        (lambda: Views(1, 2, 0), "above 0"),
-        (lambda: lung_dose(0, 0.1, Y90), "above 0 MBq"),
-        (lambda: lung_dose(100, 8.0, Y90), "percent"),
-        (lambda: lung_dose(100, 0.1, Y90, earlier_gy=(-1.0,)), "Earlier"),
-        (lambda: LungMass(0, "x"), "above 0 g"),
-        (lambda: spect_shunt(image(), RoiSet((LIVER_ROI,))), "role lung"),
-        (lambda: spect_shunt(image(), RoiSet((LUNG_ROI,))), "ROI of the liver"),
-        (lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), dome_margin_mm=99), "No lung is left"),
-        (lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), dome_margin_mm=-1), "0 mm or more"),
-        (lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), lung_mass_g=900), "give a CT"),
-        (lambda: spect_shunt(image(liver=0), RoiSet((LIVER_ROI, LUNG_ROI))), "must not be negative"),
+        (lambda: planar_shunt(Views(0, 0), Views(0, 0)), "counts-missing", "No counts"),
+        (lambda: planar_shunt(LUNG, LIVER, Views(1, 1, 1)), "pixels-missing", "pixels"),
+        (lambda: planar_shunt(Views(1, 9, 10), Views(99, 99, 10), Views(5, 5, 10)), "background-too-high", "exceeds"),
+        (lambda: Views(-1, 2), "value-out-of-range", "0 or more"),
+        (lambda: Views(1, 2, 0), "value-out-of-range", "above 0"),
+        (lambda: lung_dose(0, 0.1, Y90), "value-out-of-range", "above 0 MBq"),
+        (lambda: lung_dose(100, 8.0, Y90), "value-out-of-range", "percent"),
+        (lambda: lung_dose(100, 0.1, Y90, earlier_gy=(-1.0,)), "value-out-of-range", "Earlier"),
+        (lambda: LungMass(0, "x"), "value-out-of-range", "above 0 g"),
+        (lambda: spect_shunt(image(), RoiSet((LIVER_ROI,))), "region-missing", "role lung"),
+        (lambda: spect_shunt(image(), RoiSet((LUNG_ROI,))), "region-missing", "ROI of the liver"),
+        (
+            lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), dome_margin_mm=99),
+            "margin-too-large",
+            "No lung is left",
+        ),
+        (
+            lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), dome_margin_mm=-1),
+            "value-out-of-range",
+            "0 mm or more",
+        ),
+        (lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), lung_mass_g=900), "density-missing", "give a CT"),
+        (
+            lambda: spect_shunt(image(liver=0), RoiSet((LIVER_ROI, LUNG_ROI))),
+            "value-out-of-range",
+            "must not be negative",
+        ),
     ],
 )
-def test_refusals(call, words):
-    with pytest.raises(QuantityError, match=words):
+def test_refusals(call, code, words):
+    with pytest.raises(QuantityError, match=words, check=refusal(code)):
         call()
 
 
@@ -214,3 +227,17 @@ def test_a_spect_shunt_beside_limits_found_by_planar_views_is_said():
     assert isinstance(shunt, LungShunt)
     assert "lung-shunt-not-planar" in codes(lung_dose(1000, shunt, Y90).warnings)
     assert lung_dose(1000, planar_shunt(LUNG, LIVER), Y90).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("label", "means", "words"),
+    [("3", ("spleen", "other"), "neither lung nor liver"), ("lung", ("lungs", "lung"), "no whole number")],
+)
+def test_labels_of_planar_views_are_lung_liver_or_background(label, means, words):
+    known = {"1": ("lungs", "lung"), "2": ("lesion", "tumor"), "4": ("background", "other")}
+    assert planar_regions(known, "labels.json") == {1: "lung", 2: "liver", 4: "background"}
+    with pytest.raises(
+        InputError, match=rf"labels\.json: label {label} is {words}", check=refusal("label-unknown")
+    ) as caught:
+        planar_regions({**known, label: means}, "labels.json")
+    assert caught.value.fields == {"label": label}

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from remarks import coded
+from remarks import coded, refusal
 
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.config.plan import read_product
@@ -54,20 +54,28 @@ def test_spheres_a_millilitre():
 
 
 @pytest.mark.parametrize(
-    ("more", "words"),
+    ("more", "code", "words"),
     [
-        ({"calibrations": [AT + timedelta(hours=1)]}, "1.0 h before the calibration"),
-        ({"calibrations": SUNDAYS[:1], "product": Product("glass", (3.0,), shelf_life_h=24.0)}, "expired.*258.2 h old"),
-        ({"calibrations": SUNDAYS, "expires_at": AT - timedelta(hours=1)}, "expired at"),
-        ({"calibrations": SUNDAYS[:1], "product": Product("glass", (3.0,))}, "needed in the vial.*two vials"),
-        ({"calibrations": [datetime(2024, 4, 28, 16)]}, "no time zone"),  # noqa: DTZ001
-        ({"calibrations": [AT.replace(year=1924)]}, "decayed away"),
-        ({"residual_fraction": 1.0}, "below 1"),
-        ({"tumor_ml": 0.0}, "above 0 mL"),
+        ({"calibrations": [AT + timedelta(hours=1)]}, "vial-unusable", "1.0 h before the calibration"),
+        (
+            {"calibrations": SUNDAYS[:1], "product": Product("glass", (3.0,), shelf_life_h=24.0)},
+            "vial-unusable",
+            "expired.*258.2 h old",
+        ),
+        ({"calibrations": SUNDAYS, "expires_at": AT - timedelta(hours=1)}, "vial-unusable", "expired at"),
+        (
+            {"calibrations": SUNDAYS[:1], "product": Product("glass", (3.0,))},
+            "vial-too-small",
+            "needed in the vial.*two vials",
+        ),
+        ({"calibrations": [datetime(2024, 4, 28, 16)]}, "zone-missing", "no time zone"),  # noqa: DTZ001
+        ({"calibrations": [AT.replace(year=1924)]}, "vial-unusable", "decayed away"),
+        ({"residual_fraction": 1.0}, "value-out-of-range", "below 1"),
+        ({"tumor_ml": 0.0}, "value-out-of-range", "above 0 mL"),
     ],
 )
-def test_a_vial_that_cannot_be_used_is_refused_with_the_reason(more, words):
-    with pytest.raises(QuantityError, match=words):
+def test_a_vial_that_cannot_be_used_is_refused_with_the_reason(more, code, words):
+    with pytest.raises(QuantityError, match=words, check=refusal(code)):
         plan_vial(1700.0, AT, **more)
 
 
@@ -90,10 +98,10 @@ def test_a_sites_product_file_stands_instead(tmp_path):
     path = tmp_path / "site.toml"
     path.write_text("[glass]\nvials_gbq = [3.5]\nshelf_life_h = 288.0\n")
     assert read_product("glass", path).vials_gbq == [3.5]
-    with pytest.raises(InputError, match=r"no table \[resin\]"):
+    with pytest.raises(InputError, match=r"no table \[resin\]", check=refusal("key-missing")):
         read_product("resin", path)
     path.write_text("[glass]\nvial_gbq = [3.5]\n")
-    with pytest.raises(InputError, match="did you mean 'vials_gbq'"):
+    with pytest.raises(InputError, match="did you mean 'vials_gbq'", check=refusal("key-unknown")):
         read_product("glass", path)
 
 

@@ -1,10 +1,12 @@
+import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from remarks import coded
+from remarks import coded, refusal
 from scipy.ndimage import gaussian_filter
 
 from voxeldose.dose.assess import assess, what_if
@@ -155,22 +157,22 @@ def test_lungs_with_a_dose_map_take_that():
 
 
 @pytest.mark.parametrize(
-    ("wish", "words"),
+    ("wish", "code", "words"),
     [
-        (("a.b", "median", 400.0), "unknown metric 'median'"),
-        (("a.b", "mean5", 400.0), "unknown metric"),
-        (("a.b", "D", 400.0), "unknown metric"),
-        (("a.b", "D101", 400.0), "at most 100"),
-        (("a.b", "V400", 90.0), "90 % is 0.9"),
-        (("a.b", "mean", 0.0), "above 0 Gy"),
-        (("c", "mean", 400.0), "no region and no role 'c'"),
-        (("lung", "D95", 10.0), "Use lung.mean"),
-        (("air", "min", 10.0), "no activity reaches it"),
-        (("air", "V100", 1.0), "never get a dose"),
+        (("a.b", "median", 400.0), "metric-unknown", "unknown metric 'median'"),
+        (("a.b", "mean5", 400.0), "metric-unknown", "unknown metric"),
+        (("a.b", "D", 400.0), "metric-unknown", "unknown metric"),
+        (("a.b", "D101", 400.0), "value-out-of-range", "at most 100"),
+        (("a.b", "V400", 90.0), "value-out-of-range", "90 % is 0.9"),
+        (("a.b", "mean", 0.0), "value-out-of-range", "above 0 Gy"),
+        (("c", "mean", 400.0), "region-unknown", "no region and no role 'c'"),
+        (("lung", "D95", 10.0), "metric-unknown", "Use lung.mean"),
+        (("air", "min", 10.0), "goal-unreachable", "no activity reaches it"),
+        (("air", "V100", 1.0), "goal-unreachable", "never get a dose"),
     ],
 )
-def test_what_cannot_be_asked_is_refused_with_the_reason(predicted, wish, words):
-    with pytest.raises(QuantityError, match=words):
+def test_what_cannot_be_asked_is_refused_with_the_reason(predicted, wish, code, words):
+    with pytest.raises(QuantityError, match=words, check=refusal(code)):
         plan_voxels(predicted, [Wish(*wish)])
 
 
@@ -221,6 +223,27 @@ def test_a_tumor_perfused_in_part_and_missing_regions_are_refused(predicted):
         perfused_mass_g(bare)
     assert refused.value.code == "region-missing"
     assert refused.value.fields["role"] == "perfused"
+
+
+def test_two_perfused_regions_are_two_infusions(predicted):
+    left = roi("left", "perfused", np.s_[4:20, 4:22, 20:25])
+    rois = RoiSet((*ROIS[:2], ROIS[3], left))
+    two = assess(Case(predicted.case.activity, rois, predicted.case.administration), LocalDeposition())
+    with pytest.raises(QuantityError, match=r"right, left.*--territories", check=refusal("regions-several")):
+        territory_of(two)
+
+
+def test_a_region_whose_dose_is_not_known_is_no_goal(predicted):
+    unknown = replace(predicted.rois["small"], mean_dose_gy=math.nan)
+    result = replace(predicted, rois={**predicted.rois, "small": unknown})
+    with pytest.raises(QuantityError, match="small has no dose", check=refusal("region-without-dose")):
+        plan_voxels(result, [Wish("tumor", "mean", 200.0)])
+
+
+@pytest.mark.parametrize("text", ["lesion_1.mean", "lesion_1=400", ".mean=400", "lesion_1.mean=lots", "lesion_1.mean="])
+def test_a_wish_that_is_not_written_as_one_is_refused_with_an_example(text):
+    with pytest.raises(QuantityError, match=r"such as lesion_1\.mean=400", check=refusal("wish-malformed")):
+        Wish.parse(text)
 
 
 def test_without_a_perfused_region_all_normal_liver_is_taken_and_its_bias_is_told(predicted):

@@ -5,6 +5,7 @@ The motion found is a :class:`voxeldose.model.rigid.Registration`; nothing is re
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -150,8 +151,9 @@ def _search(moving: Volume, fixed: Volume) -> Matrix:
             level = search.Execute(here, _at(moved, smooth_mm, coarse_mm))
             motion = sitk.Euler3DTransform(_inner(level))
     except RuntimeError as error:
+        reason = re.sub(r"\(0x[0-9a-f]+\)", "", str(error).strip().splitlines()[-1])
         msg = (
-            f"The images could not be registered ({str(error).strip().splitlines()[-1]}). Register them elsewhere and give "
+            f"The images could not be registered ({reason}). Register them elsewhere and give "
             "the transform with [registration] path."
         )
         raise GeometryError(msg, code="registration-failed") from error

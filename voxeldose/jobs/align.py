@@ -165,7 +165,10 @@ def _moving_frame(
         return image.grid.frame_uid
     uids = {roi.grid.frame_uid for rois in images.rois for roi in rois} - {fixed_uid, None}
     if len(uids) > 1:
-        msg = f"registration: ROIs lie in {len(uids)} other frames of reference ({', '.join(sorted(map(str, uids)))})."
+        msg = (
+            f"registration: ROIs lie in {len(uids)} other frames of reference ({', '.join(sorted(map(str, uids)))}), and one "
+            "transform moves those of one. Leave the others out."
+        )
         raise InputError(msg, code="frames-several", found=len(uids))
     return uids.pop() if uids else None
 

@@ -266,15 +266,6 @@ def test_an_impossible_density_or_reach_is_refused():
         voxelise(KERNEL, (3, 3, 3), reach_mm=0)
 
 
-@pytest.mark.parametrize(
-    ("radius", "within"),
-    [([0, 1, 1], [0, 0.5, 1]), ([0, 1, 2], [0, 0.6, 0.5]), ([0, 1], [0, 1.2]), ([1, 2], [0, 1]), ([0, 1], [0.1, 1])],
-)
-def test_a_table_that_is_no_kernel_is_refused(radius, within):
-    with pytest.raises(QuantityError):
-        PointKernel(np.array(radius, float), np.array(within, float), 1.0, 1.0, "test")
-
-
 def test_an_unknown_kernel_names_the_known():
     with pytest.raises(InputError, check=refusal("name-unknown")):
         point_kernel("ho166-water")

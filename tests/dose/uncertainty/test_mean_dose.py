@@ -2,6 +2,7 @@ import math
 
 import numpy as np
 import pytest
+from remarks import refusal
 from scipy.ndimage import gaussian_filter
 
 from voxeldose.dose.uncertainty.mean_dose import diameter_sd_mm, edge_response, mean_dose_spread, sphere_ml
@@ -69,18 +70,13 @@ def test_a_fit_finds_the_curve_and_its_spread():
 
 
 @pytest.mark.parametrize(
-    "call",
+    ("call", "code"),
     [
-        lambda: Recovery(0, 1),
-        lambda: Recovery(1, 1, ((1.0, 2.0), (2.0, 1.0))),
-        lambda: Recovery(1, 1, ((1.0, 0.1), (0.2, 1.0))),
-        lambda: fit_recovery([(1, 0.5, 0.1), (2, 0.6, 0.1)]),
-        lambda: fit_recovery([(1, 50, 1), (2, 60, 1), (3, 70, 1)]),
-        lambda: diameter_sd_mm(-1, 5),
-        lambda: edge_response(0, 5, 0.5),
-        lambda: mean_dose_spread(0, 1, phi=0.8),
+        (lambda: diameter_sd_mm(-1, 5), "value-out-of-range"),
+        (lambda: edge_response(0, 5, 0.5), "value-out-of-range"),
+        (lambda: mean_dose_spread(0, 1, phi=0.8), "value-out-of-range"),
     ],
 )
-def test_refusals(call):
-    with pytest.raises(QuantityError):
+def test_refusals(call, code):
+    with pytest.raises(QuantityError, check=refusal(code)):
         call()

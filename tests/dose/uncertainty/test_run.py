@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from remarks import coded
+from remarks import coded, refusal
 from scipy.ndimage import gaussian_filter
 
 from voxeldose.demo import phantom
@@ -258,9 +258,8 @@ def test_noise_may_be_measured_in_an_even_region():
     given = uncertain(noisy, LocalDeposition(), noise_fraction=0.15, noise_fwhm_mm=5.0, samples=20)
     # about 700 voxels: the deviation to 3 %
     assert found.rois["lesion"].budget_sd_gy == pytest.approx(given.rois["lesion"].budget_sd_gy, rel=0.1)
-    with pytest.raises(QuantityError, match="larger region") as refusal:
+    with pytest.raises(QuantityError, match="larger region", check=refusal("noise-region-too-small")):
         uncertain(noisy, LocalDeposition(), noise_region="lesion", noise_fwhm_mm=5.0, samples=20)
-    assert refusal.value.code == "noise-region-too-small"
 
 
 @pytest.mark.slow
@@ -368,11 +367,16 @@ def test_every_remark_of_an_uncertainty_has_a_sentence_that_states_its_numbers()
 
 
 @pytest.mark.parametrize(
-    "words", ["lesion.d95", "d95>=4", "lesion.d0>=4", "lesion.v400>=40", "lesion.mean>400", "lesion.mean>=1e", "a.x>=1"]
+    "words", ["lesion.d95", "d95>=4", "lesion.d0>=4", "lesion.mean>400", "lesion.mean>=1e", "a.x>=1"]
 )
 def test_conditions_that_mean_nothing_are_refused(words):
-    with pytest.raises(QuantityError):
+    with pytest.raises(QuantityError, match=r"write ROI\.METRIC >= NUMBER", check=refusal("condition-not-understood")):
         Condition.parse(words)
+
+
+def test_a_coverage_is_asked_for_as_a_fraction():
+    with pytest.raises(QuantityError, match="a fraction from 0 to 1", check=refusal("value-out-of-range")):
+        Condition.parse("lesion.v400>=40")
 
 
 def test_a_condition_may_name_a_roi_with_dots_and_spaces():
@@ -399,10 +403,17 @@ def test_spreads_that_contradict_themselves_are_refused(given):
 
 
 def test_a_condition_on_an_unknown_region_is_refused():
-    with pytest.raises(QuantityError) as refusal:
+    with pytest.raises(QuantityError, check=refusal("roi-unknown")) as caught:
         uncertain(samples=20, conditions=(Condition("none", "d95_gy", True, 1.0),))
-    assert refusal.value.code == "roi-unknown"
-    assert refusal.value.fields["found"] == "none"
+    assert caught.value.fields["found"] == "none"
+
+
+def test_where_no_region_has_a_dose_there_is_nothing_uncertain():
+    plain = case()
+    lungs = roi("lungs", "lung", np.s_[20:24, 4:22, 5:25])
+    without = assess(Case(plain.activity, RoiSet((lungs,)), plain.administration), LocalDeposition())
+    with pytest.raises(QuantityError, match="No region has a dose", check=refusal("dose-missing")):
+        uncertain(without, LocalDeposition(), samples=20)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
-from remarks import coded
+from remarks import coded, refusal
 
 from voxeldose.dose.density import HU_TABLE, hu_to_density
 from voxeldose.errors import InputError, QuantityError
@@ -230,18 +230,18 @@ def test_a_table_of_the_site_replaces_the_default_one_and_is_named(make_grid):
 
 
 @pytest.mark.parametrize(
-    ("table", "words"),
+    ("table", "code", "words"),
     [
-        ([(0, 1.0)], "two rows"),
-        ([(0, 1.0), (0, 1.1)], "follows"),
-        ([(100, 1.0), (0, 1.1)], "follows"),
-        ([(-1000, -0.1), (0, 1.0)], "-0.1"),
-        ([(-1000, 1.0), (0, 1000.0)], "1000"),
-        ([(float("nan"), 1.0), (0, 1.0)], "finite"),
+        ([(0, 1.0)], "table-too-short", "two rows"),
+        ([(0, 1.0), (0, 1.1)], "table-not-rising", "follows"),
+        ([(100, 1.0), (0, 1.1)], "table-not-rising", "follows"),
+        ([(-1000, -0.1), (0, 1.0)], "density-impossible", "-0.1"),
+        ([(-1000, 1.0), (0, 1000.0)], "density-impossible", "1000"),
+        ([(float("nan"), 1.0), (0, 1.0)], "table-too-short", "finite"),
     ],
 )
-def test_a_table_that_cannot_be_one_is_refused(make_grid, table, words):
-    with pytest.raises(QuantityError, match=words):
+def test_a_table_that_cannot_be_one_is_refused(make_grid, table, code, words):
+    with pytest.raises(QuantityError, match=words, check=refusal(code)):
         hu_to_density(ct_of([0], make_grid), table)
 
 
@@ -263,8 +263,11 @@ def test_a_row_that_is_not_two_numbers_is_refused(tmp_path, text):
 
 
 def test_a_table_that_is_not_there_is_refused(tmp_path):
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match="cannot be read", check=refusal("file-missing")):
         read_hu_table(tmp_path / "none.csv")
+    (tmp_path / "latin.csv").write_bytes("Lunge für,0.3\n".encode("latin-1"))
+    with pytest.raises(InputError, match="cannot be read", check=refusal("file-damaged")):
+        read_hu_table(tmp_path / "latin.csv")
 
 
 def test_the_default_table_is_one_that_it_would_accept(make_grid):

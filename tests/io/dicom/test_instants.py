@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 from pydicom.dataset import Dataset
-from remarks import coded
+from remarks import coded, refusal
 
 from voxeldose.errors import QuantityError, VoxeldoseError
 from voxeldose.io.dicom.nuclide import nuclide_name, nuclide_of
@@ -313,7 +313,7 @@ def test_a_spect_in_bq_a_voxel_is_divided_by_the_voxel_volume(write_nm):
 
 
 def test_an_unknown_quantity_is_refused(write_series):
-    with pytest.raises(QuantityError, match="bq_per_ml, bq, counts"):
+    with pytest.raises(QuantityError, match="bq_per_ml, bq, counts", check=refusal("quantity-unknown")):
         read_activity(write_series("PT"), quantity="kbq")
 
 

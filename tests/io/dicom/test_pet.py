@@ -482,6 +482,16 @@ def test_two_real_world_mappings_to_a_concentration_that_differ_are_refused(writ
     refused(lambda: read_pet(folder), code="mappings-differ")
 
 
+def test_a_mapping_without_a_line_is_refused(write_series, refused):
+    def mapped(ds, n):
+        ds.Units, item = "PROPCPS", mapping("Bq/ml", 1.0)
+        del item.RealWorldValueSlope
+        ds.RealWorldValueMappingSequence = [item]
+
+    folder = write_series("PT", change=mapped)
+    refused(lambda: read_pet(folder), "slice_", "no slope", "Rescale Slope", code="mapping-not-linear")
+
+
 def test_slices_in_two_units_are_refused(write_series, refused):
     folder = write_series("PT", change=lambda ds, n: setattr(ds, "Units", "GML" if n == 3 else "BQML"))
     refused(lambda: read_pet(folder), "slice_03.dcm", "GML", code="units-differ")
@@ -528,6 +538,13 @@ def test_a_dynamic_series_says_why_places_are_doubled(write_series):
 def test_suv_is_not_undone_where_there_is_none(write_series, refused):
     folder = write_series("PT")
     refused(lambda: read_pet(folder, options=PetOptions(undo_suv=True)), str(folder), code="nothing-to-undo")
+
+
+@pytest.mark.parametrize("units", ["CNTS", "PROPCPS", ""])
+def test_suv_is_not_undone_in_units_that_are_none(write_series, refused, units):
+    folder = write_series("PT", change=lambda ds, _: setattr(ds, "Units", units))
+    asked = PetOptions(undo_suv=True)
+    refused(lambda: read_pet(folder, options=asked), str(folder), "GML", units or "none", code="units-not-suv")
 
 
 @pytest.mark.parametrize("asked", [PetOptions(undo_nuclide="F-18"), PetOptions(undo_suv=True)])

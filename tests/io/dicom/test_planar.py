@@ -139,3 +139,16 @@ def test_where_the_posterior_regions_lie_must_be_said(planar, tmp_path):
     result = shunt(tmp_path, planar())
     assert result.exit_code == 2
     assert "--mirrored" in result.stderr
+
+
+def test_views_of_two_sizes_are_refused(write_nm, refused):
+    files = []
+    for description, columns in (("MAA ANT", COLUMNS), ("MAA POST", COLUMNS + 2)):
+
+        def change(ds, description=description):
+            ds.ImageType = ["ORIGINAL", "PRIMARY", "STATIC", "EMISSION"]
+            ds.SeriesDescription = description
+            del ds.DetectorInformationSequence
+
+        files.append(write_nm(shape=(1, ROWS, columns), change=change, name=f"{columns}.dcm"))
+    refused(lambda: read_planar_views(files), "(7, 9)", "(7, 11)", "export one study", code="views-differ")

@@ -4,6 +4,8 @@ import shutil
 
 import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.uid import RLELossless
 from remarks import coded
 
 from voxeldose.errors import VoxeldoseError
@@ -159,6 +161,16 @@ def test_stored_values_without_rescale_are_refused(write_series, refused, modali
     )
 
 
+def test_a_rescale_that_makes_no_values_is_refused(write_series, refused):
+    folder = write_series("CT", change=setting(only=2, RescaleSlope="0"))
+    refused(lambda: read_ct(folder), "slice_02.dcm", "Rescale Slope 0", "Export it again", code="rescale-invalid")
+
+
+def test_a_pet_with_fewer_slices_than_it_states_is_refused(write_series, refused):
+    folder = write_series("PT", change=setting(NumberOfSlices=9))
+    refused(lambda: read_pet(folder), str(folder), "(0054,0081) says 9 but 5", "whole series", code="series-incomplete")
+
+
 def test_a_pet_without_rescale_is_refused_also_when_the_user_names_the_quantity(write_series, refused):
     folder = write_series("PT", change=without("RescaleSlope"))
     refused(lambda: read_activity(folder, quantity="bq_per_ml"), "RescaleSlope", code="rescale-missing")
@@ -189,6 +201,29 @@ def test_a_file_cut_off_in_its_header_is_refused_or_passed_over_but_never_a_trac
 def test_pixels_of_another_size_than_stated_are_refused(write_series, refused):
     folder = write_series("CT", change=setting(Columns=10))
     refused(lambda: read_ct(folder), "slice_00.dcm", code="pixels-unreadable")
+
+
+def more_frames_than_stated(path, stated):
+    """Compress the pixels of a file with one frame more than its header says."""
+    ds = dcmread(path)
+    frames = np.atleast_3d(ds.pixel_array).reshape(-1, ds.Rows, ds.Columns)
+    ds.NumberOfFrames = len(frames) + 1
+    ds.PixelData = np.concatenate([frames, frames[:1]]).tobytes()
+    ds.compress(RLELossless)
+    ds.NumberOfFrames = stated
+    ds.save_as(path)
+
+
+def test_a_slice_that_holds_two_frames_is_refused(write_series, refused):
+    folder = write_series("CT")
+    more_frames_than_stated(folder / "slice_01.dcm", 1)
+    refused(lambda: read_ct(folder), "slice_01.dcm", "(2, 7, 9)", "(7, 9)", code="pixels-differ")
+
+
+def test_a_spect_of_more_frames_than_it_states_is_refused(write_nm, refused):
+    path = write_nm()
+    more_frames_than_stated(path, 5)
+    refused(lambda: read_spect(path), str(path), "6 frames", "says 5", "export it again", code="pixels-differ")
 
 
 def test_a_colour_image_is_refused(write_series, refused):

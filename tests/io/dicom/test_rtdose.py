@@ -266,7 +266,7 @@ def test_a_dose_that_is_not_a_number_somewhere_is_refused(written, make_grid, ba
 
 def test_a_dose_of_one_slice_has_no_distance_of_frames_and_is_refused(written, make_grid, refused):
     path, _ = written(dose=DoseMap(np.full((1, 6, 9), 2.0), make_grid(shape=(1, 6, 9))))
-    refused(lambda: read_rtdose(path), str(path), "(3004,000C)")
+    refused(lambda: read_rtdose(path), str(path), "(3004,000C)", code="frames-uneven")
 
 
 def test_patient_study_and_frame_are_those_of_the_reference(written, tmp_path):
@@ -391,19 +391,19 @@ def drop(key):
 
 
 @pytest.mark.parametrize(
-    "key",
+    ("key", "code"),
     [
-        "ImagePositionPatient",
-        "ImageOrientationPatient",
-        "PixelSpacing",
-        "DoseGridScaling",
-        "GridFrameOffsetVector",
-        "PixelData",
+        ("ImagePositionPatient", "geometry-missing"),
+        ("ImageOrientationPatient", "geometry-missing"),
+        ("PixelSpacing", "geometry-missing"),
+        ("DoseGridScaling", "rescale-missing"),
+        ("GridFrameOffsetVector", "frames-uneven"),
+        ("PixelData", "pixels-unreadable"),
     ],
 )
-def test_an_rtdose_that_lacks_what_is_needed_is_refused(edited, refused, key):
+def test_an_rtdose_that_lacks_what_is_needed_is_refused(edited, refused, key, code):
     path, _ = edited(drop(key))
-    refused(lambda: read_rtdose(path), str(path))
+    refused(lambda: read_rtdose(path), str(path), code=code)
 
 
 def test_a_truncated_rtdose_is_refused(written, refused):
@@ -415,25 +415,25 @@ def test_a_truncated_rtdose_is_refused(written, refused):
 @pytest.mark.parametrize("offsets", [[0, 3, 6, 12], [0, 3, 6]])
 def test_frames_that_are_uneven_or_not_as_many_as_their_offsets_are_refused(edited, refused, offsets):
     path, _ = edited(lambda ds: setattr(ds, "GridFrameOffsetVector", offsets))
-    refused(lambda: read_rtdose(path), str(path), "(3004,000C)")
+    refused(lambda: read_rtdose(path), str(path), "(3004,000C)", code="frames-uneven")
 
 
 @pytest.mark.parametrize("units", ["RELATIVE", ""])
 def test_a_dose_that_is_not_in_gray_is_refused(edited, refused, units):
     path, _ = edited(lambda ds: setattr(ds, "DoseUnits", units))
-    refused(lambda: read_rtdose(path), str(path), "(3004,0002)", "not GY")
+    refused(lambda: read_rtdose(path), str(path), "(3004,0002)", "not GY", code="units-not-gray")
 
 
 @pytest.mark.parametrize("kind", ["EFFECTIVE", "ERROR"])
 def test_a_dose_that_is_not_physical_is_refused(edited, refused, kind):
     path, _ = edited(lambda ds: setattr(ds, "DoseType", kind))
-    refused(lambda: read_rtdose(path), str(path), kind)
+    refused(lambda: read_rtdose(path), str(path), kind, "not PHYSICAL", code="dose-not-physical")
 
 
 def test_another_object_is_refused(write_series, tmp_path, refused):
     folder = write_series("CT")
-    refused(lambda: read_rtdose(folder / "slice_00.dcm"), "slice_00.dcm", "not an RTDOSE")
-    refused(lambda: read_rtdose(tmp_path / "nothing.dcm"), "nothing.dcm")
+    refused(lambda: read_rtdose(folder / "slice_00.dcm"), "slice_00.dcm", "not an RTDOSE", code="format-unknown")
+    refused(lambda: read_rtdose(tmp_path / "nothing.dcm"), "nothing.dcm", code="format-unknown")
 
 
 def test_every_file_has_its_own_identity(written):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from remarks import refusal
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.geometry.contours import from_contours
@@ -79,7 +80,7 @@ def test_a_gap_of_missing_planes_stays_empty_and_is_told():
 
 
 def test_one_plane_needs_a_thickness():
-    with pytest.raises(GeometryError, match="thickness is not known"):
+    with pytest.raises(GeometryError, match="thickness is not known", check=refusal("contours-in-one-plane")):
         from_contours([circle(20, 0)])
     occupancy, grid, remarks = from_contours([circle(20, 0)], thickness_mm=2.5)
     assert volume_mm3(occupancy, grid) == pytest.approx(area(20) * 2.5, rel=1e-3)
@@ -198,25 +199,26 @@ def test_labels_choose_regions_by_name_or_number(structures):
     path = structures()
     assert read_labels(path, {"GTV": ("lesion_1", "tumor")}).names() == ["lesion_1"]
     assert read_labels(path, {1: ("liver", "liver")}).names() == ["liver"]
-    with pytest.raises(InputError, match="no label Spleen"):
+    with pytest.raises(InputError, match="no label Spleen", check=refusal("label-missing")):
         read_rtstruct(path, {"Spleen": ("spleen", "other")})
 
 
 def test_an_rtstruct_without_closed_contours_is_refused(structures):
-    with pytest.raises(InputError, match="no ROI here has closed planar contours"):
+    with pytest.raises(InputError, match="no ROI here has closed planar contours", check=refusal("contours-missing")):
         read_rtstruct(structures({"Point": [("POINT", np.zeros((1, 3)))]}))
 
 
 def test_contours_that_cannot_be_used_name_their_roi_and_no_patient(structures):
     loops = [("CLOSED_PLANAR", circle(20, 0)), ("CLOSED_PLANAR", circle(20, 3) @ TURN.T)]
-    with pytest.raises(InputError, match=r"ROI Bent.*not planar") as refusal:
+    with pytest.raises(InputError, match=r"ROI Bent.*not planar", check=refusal("contours-not-planar")) as caught:
         read_rtstruct(structures({"Bent": loops}))
-    assert "Secret" not in str(refusal.value)
+    assert "leave it out of the export" in str(caught.value)
+    assert "Secret" not in str(caught.value)
 
 
 def test_contour_data_that_are_no_points_are_refused(structures):
     path = structures({"Odd": [("CLOSED_PLANAR", np.arange(10.0))]})
-    with pytest.raises(InputError, match=r"Contour Data .* are no points"):
+    with pytest.raises(InputError, match=r"Contour Data .* are no points", check=refusal("contours-broken")):
         read_rtstruct(path)
 
 

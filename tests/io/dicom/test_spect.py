@@ -203,6 +203,27 @@ def test_an_energy_window_that_is_not_there_is_refused(write_nm, refused, window
     )
 
 
+def test_windows_whose_frames_nothing_tells_are_refused(write_nm, refused):
+    def unsaid(ds):
+        windowed(ds)
+        del ds.EnergyWindowVector
+
+    path = write_nm(change=unsaid)
+    refused(
+        lambda: read_spect(path, options=SpectOptions(energy_window=1)),
+        str(path),
+        "(0054,0010)",
+        "export one",
+        code="energy-window-vector-missing",
+    )
+
+
+@pytest.mark.parametrize("order", [[1, 2, 4, 3, 5], [1, 2, 3, 1, 2]], ids=["another order", "two volumes"])
+def test_frames_that_are_not_numbered_in_order_are_refused(write_nm, refused, order):
+    path = write_nm(change=lambda ds: setattr(ds, "SliceVector", order))
+    refused(lambda: read_spect(path), str(path), "(0054,0080)", "1 to 5", "Export one", code="slices-unordered")
+
+
 def test_frames_of_one_window_among_several_need_no_choice(write_nm, place_error):
     def one(ds):
         ds.NumberOfEnergyWindows, ds.EnergyWindowVector = 2, [1] * 5

@@ -117,6 +117,13 @@ def test_a_number_with_a_decimal_comma_is_refused_and_not_guessed(tmp_path):
         build_case_file(entry)
 
 
+def test_labels_in_a_cell_that_are_no_json_are_refused_with_an_example(tmp_path):
+    entry = cells(tmp_path, "pet,,labels,{1: liver},1850,")
+    with pytest.raises(InputError, match=r'written \{"1": \{"name": "liver"') as refusal:
+        build_case_file(entry)
+    assert refusal.value.code == "value-not-understood"
+
+
 def test_a_row_longer_than_its_head_is_refused_alone(tmp_path):
     first, second = entries(table(tmp_path, "case\na.toml,b.toml\nc.toml\n"))
     assert first.refused_code == "row-too-long"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -85,7 +86,7 @@ def fit_recovery(spheres: Sequence[tuple[float, float, float]], source: str = "f
     QuantityError
         For fewer than three spheres, values outside their ranges, or a fit that does not settle.
     """
-    from scipy.optimize import curve_fit
+    from scipy.optimize import OptimizeWarning, curve_fit
 
     table = np.array(spheres, float)
     if table.ndim != 2 or table.shape[1] != 3 or len(table) < 3:
@@ -100,14 +101,19 @@ def fit_recovery(spheres: Sequence[tuple[float, float, float]], source: str = "f
         return np.asarray(1 - 1 / (1 + (v / np.exp(log_b)) ** np.exp(log_c)))
 
     try:
-        logs, covariance = curve_fit(curve, volume, recovery, p0=(0.0, 0.0), sigma=sd, absolute_sigma=True, maxfev=5000)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OptimizeWarning)  # of an infinite covariance, which is refused below
+            logs, covariance = curve_fit(
+                curve, volume, recovery, p0=(0.0, 0.0), sigma=sd, absolute_sigma=True, maxfev=5000
+            )
     except (RuntimeError, ValueError) as error:
         msg = "No recovery curve 1 - 1/(1 + (v/b)^c) fits these spheres; check volumes (mL) and recoveries (0 to 1)."
         raise QuantityError(msg, code="recovery-fit-failed") from error
     b, c = np.exp(logs)
     chi = float((((recovery - curve(volume, *logs)) / sd) ** 2).sum() / (len(table) - 2))
     turn = np.diag([b, c])
-    matrix = turn @ covariance @ turn * max(chi, 1.0)
+    with np.errstate(invalid="ignore"):
+        matrix = turn @ covariance @ turn * max(chi, 1.0)
     if not np.isfinite(matrix).all():
         msg = "The spheres do not determine a recovery curve; give more sizes."
         raise QuantityError(msg, code="recovery-fit-failed")

@@ -61,9 +61,10 @@ def read_content(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        code = "file-missing" if isinstance(error, FileNotFoundError) else "file-damaged"
         msg = f"{file}: cannot be read as the results of an assessment ({error}). {way_out}"
-        raise InputError(msg, code=code) from error
+        raise InputError(
+            msg, code="file-missing" if isinstance(error, FileNotFoundError) else "file-damaged"
+        ) from error
     schema = content.get("schema") if isinstance(content, dict) else None
     if schema not in SCHEMAS:
         msg = f"{file}: is no assessment of voxeldose (schema {' or '.join(SCHEMAS)} is needed, found {schema!r}). {way_out}"

@@ -107,8 +107,9 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], bool]:
         manifest = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         msg = f"{path}: cannot be read as a manifest ({error}). Give the run.json of a results folder."
-        code = "file-missing" if isinstance(error, FileNotFoundError) else "file-damaged"
-        raise InputError(msg, code=code) from error
+        raise InputError(
+            msg, code="file-missing" if isinstance(error, FileNotFoundError) else "file-damaged"
+        ) from error
     needed = {"schema": str, "case": dict, "inputs": list, "outputs": dict, "version": str}
     if not isinstance(manifest, dict) or manifest.get("schema") not in SCHEMAS:
         found = manifest.get("schema") if isinstance(manifest, dict) else type(manifest).__name__

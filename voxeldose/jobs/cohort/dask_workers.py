@@ -13,6 +13,7 @@ import threading
 import time
 import uuid
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
@@ -28,6 +29,8 @@ __all__ = ["DaskWorkers"]
 
 #: After so long without a word the scheduler is taken to be gone.
 PATIENCE_S = 15.0
+#: So long a scheduler, and the file that it writes, are waited for.
+CONNECT_S = 10.0
 
 
 class DaskWorkers:
@@ -71,9 +74,12 @@ class DaskWorkers:
                 )
                 self._client = distributed.Client(self._cluster)
         else:
-            how = {"scheduler_file": address} if address.endswith(".json") else {"address": address}
+            is_file = address.endswith(".json")
+            how = {"scheduler_file": address} if is_file else {"address": address}
             try:
-                self._client = distributed.Client(**how, timeout=10)
+                if is_file:
+                    _wait_for_file(Path(address))
+                self._client = distributed.Client(**how, timeout=CONNECT_S)
             except (OSError, TimeoutError, ValueError) as error:
                 msg = f"--scheduler {address}: no Dask scheduler answers there ({error}). Start one, or leave it out."
                 raise InputError(msg, code="scheduler-missing") from error
@@ -157,6 +163,16 @@ class DaskWorkers:
         self._client.close(timeout=2)
         if self._cluster is not None:
             self._cluster.close(timeout=5)
+
+
+def _wait_for_file(file: Path) -> None:
+    """Wait for the file of a scheduler that is being started; Dask itself would wait for ever."""
+    until = time.monotonic() + CONNECT_S
+    while not file.exists():
+        if time.monotonic() > until:
+            msg = "there is no such file"
+            raise FileNotFoundError(msg)
+        time.sleep(0.05)
 
 
 def _keep_quiet() -> None:

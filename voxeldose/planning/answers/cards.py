@@ -133,6 +133,9 @@ def _bq_per_sphere(spheres: SphereActivity, content: Mapping[str, Any] | None, n
     require_zone(spheres.calibrated_at, "--calibrated-at")
     require_zone(infused, "--at")
     if infused < spheres.calibrated_at:
-        msg = f"The infusion at {infused.isoformat()} lies before the calibration {spheres.calibrated_at.isoformat()}."
+        msg = (
+            f"The infusion at {infused.isoformat()} lies before the calibration {spheres.calibrated_at.isoformat()}. "
+            "Check dates and time zones."
+        )
         raise QuantityError(msg, code="instants-contradict")
     return bq_per_sphere_at(spheres.bq_at_calibration, spheres.calibrated_at, infused, nuclide)

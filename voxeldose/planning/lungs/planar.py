@@ -108,7 +108,8 @@ def planar_regions(labels: Mapping[str, tuple[str, str]], source: str) -> dict[i
     for key, (name, role) in labels.items():
         region = "background" if name == "background" else _REGION_OF_ROLE.get(role)
         if not key.isdigit() or region is None:
-            msg = f"{source}: label {key} is neither lung nor liver by its role, nor named background."
+            what = "neither lung nor liver by its role, nor named background" if key.isdigit() else "no whole number"
+            msg = f"{source}: label {key} is {what}. Correct it, or leave it out."
             raise InputError(msg, code="label-unknown", label=key)
         regions[int(key)] = region
     return regions

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from small_recovery import CENTRE, ball_roi, small_scan
@@ -5,8 +7,9 @@ from small_recovery import CENTRE, ball_roi, small_scan
 from voxeldose.dose.recovery.anatomy import anatomy_of
 from voxeldose.dose.recovery.dose_points import CentreDose
 from voxeldose.dose.recovery.draws import Draw, merged
-from voxeldose.dose.recovery.numbers import Gauge
+from voxeldose.dose.recovery.numbers import Gauge, _Points
 from voxeldose.dose.recovery.shapes import Motion
+from voxeldose.errors import GeometryError
 from voxeldose.model.kernel import DEFAULT_REACH_MM, point_kernel
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
@@ -77,6 +80,15 @@ def test_a_moved_outline_and_the_drawn_one_hold_what_is_theirs():
     assert t.best["tumor_to_normal"] == pytest.approx(4, rel=1e-3)
     assert t.as_drawn["volume_ml"] == pytest.approx(4 / 3 * np.pi * 9**3 / 1000, rel=0.02)
     assert 0.9 * 4 < t.as_drawn["tumor_to_normal"] <= 4.05
+
+
+def test_a_region_without_a_fine_voxel_inside_is_refused():
+    scan = small_scan(shape=(16, 14, 16))
+    liver = next(r for r in anatomy_of(RoiSet(tuple(halves(scan, ("liver", "liver")))), scan).partition.regions)
+    outside = replace(liver, distance_mm=np.full_like(liver.distance_mm, 0.1))  # as of an outline between the voxels
+    with pytest.raises(GeometryError) as refused:
+        _Points.around(outside, scan)
+    assert refused.value.code == "region-too-small"
 
 
 def test_without_a_liver_there_is_no_ratio():

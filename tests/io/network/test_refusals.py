@@ -9,10 +9,14 @@ import subprocess
 
 import pytest
 from archives import FIND, MARKERS, Store, assert_no_marker, dicom_archive, free_port, quick, tiny_study, web_archive
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import ExplicitVRLittleEndian
 
 from voxeldose.errors import InputError
-from voxeldose.io.network.archive import Query
+from voxeldose.io.network.archive import Outgoing, Query
 from voxeldose.io.network.connect import connect
+from voxeldose.io.network.contexts import MOST_CONTEXTS
+from voxeldose.io.network.storing import send_objects
 from voxeldose.jobs.fetch import fetch_study, list_series
 
 STUDY = Query(study_uid=f"{MARKERS[-1]}.1")
@@ -204,6 +208,24 @@ def test_an_archive_sends_to_us_over_tls_only_with_a_certificate(certificates):
         receiver.close()
     bare = quick("dicoms://ARCHIVE@127.0.0.1:9", receive=f"127.0.0.1:{free_port()}")
     refusal("certificate-missing", "here", lambda: Receiver(bare))
+
+
+def test_a_certificate_with_another_ones_key_is_refused_before_anyone_is_called(certificates, tmp_path):
+    mixed = {"certificate": str(certificates / "client.pem"), "key": str(certificates / "server.key")}
+    archive = quick("https://127.0.0.1:9/dicom-web", tls={"ca": str(certificates / "authority.pem"), **mixed})
+    refusal("certificate-unusable", "here", lambda: list_series(archive, STUDY), "belong together")
+
+
+def test_more_kinds_than_a_connection_offers_are_refused_before_it_is_opened():
+    objects = []
+    for n in range(MOST_CONTEXTS + 1):
+        dataset = Dataset()
+        dataset.SOPClassUID, dataset.SOPInstanceUID = f"1.2.840.10008.5.1.4.1.1.{n + 1}", f"1.2.{n + 1}"
+        dataset.file_meta = FileMetaDataset()
+        dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        objects.append(Outgoing(f"{n}.dcm", "SEG", dataset, ""))
+    archive = quick("dicom://ARCHIVE@127.0.0.1:9")
+    refusal("kinds-too-many", "here", lambda: send_objects(archive, objects, lambda _: None), str(MOST_CONTEXTS))
 
 
 def test_libraries_neither_log_nor_warn(tmp_path, caplog, recwarn):

@@ -207,7 +207,7 @@ def test_an_archive_takes_every_object_and_gives_it_back_unchanged(run_study, tm
     if subprocess.run(["unshare", "-rn", "true"], check=False, capture_output=True).returncode:
         pytest.skip("no network namespace can be made here")
     out, pacs, sent = tmp_path / "results", tmp_path / "pacs", tmp_path / "sent"
-    result = run_study(out, output={"bed_dose": "tumor", "rtstruct": True})
+    result = run_study(out, output={"bed_dose": "tumor", "rtstruct": True, "rtplan": True, "dose_on_ct": True})
     pacs.mkdir()
     sent.mkdir()
     for folder in ("ct", "pet", "results"):

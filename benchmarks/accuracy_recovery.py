@@ -61,7 +61,7 @@ def compare(phantom: Phantom, seed: int, *, errors: bool, draws: int) -> dict[st
         width *= 1 + float(random.normal(0, WIDTH))
     run = scan_of(phantom, truth, random, drawn)
     stated = {"fwhm_mm": (width,) * 3, "noise_fwhm_mm": phantom.noise_fwhm_mm, "draws": draws, "source": "simulated"}
-    found = {m: recover(run, Resolution(method=m, **stated)) for m in ("rbv", "field")}  # type: ignore[arg-type]
+    found = {m: recover(run, Resolution(method=m, **stated)) for m in ("rbv", "field")}  # type: ignore[arg-type]  # a plain dict of options
     result: dict[str, dict[str, Row]] = {"dpk": {}, "rbv": {}, "field": {}, "held": {}}
     for name in (*phantom.tumors, "normal_liver"):
         wanted = truth.numbers[name]

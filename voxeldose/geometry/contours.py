@@ -189,10 +189,10 @@ class _Pixels:
 
         flat = [(np.stack([c @ self.across, c @ self.other], axis=-1) - self.origin) / self.size_mm for c in loops]
         covered = np.zeros(self.shape)
-        shapes = None if exclusive or len(flat) == 1 else united_shapes(flat, self.size_mm)
-        if shapes is None:
+        if exclusive or len(flat) == 1:
             fill(edges_of(flat), LINES_PER_PIXEL, covered)
             return covered, 0
+        shapes = united_shapes(flat, self.size_mm)
         fill_united(shapes.edges, shapes.starts, LINES_PER_PIXEL, covered)
         return covered, shapes.overlaps
 

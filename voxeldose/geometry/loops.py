@@ -72,8 +72,8 @@ def _with_points_between(loop: Doubles) -> Doubles:
     return np.asarray(loop[start] + part[:, None] * ahead[start])
 
 
-def united_shapes(loops: Sequence[Doubles], size_mm: float) -> Shapes | None:
-    """Polygons that enclose what overlapping curves mean; ``None`` if none overlap, so that even-odd over all is right.
+def united_shapes(loops: Sequence[Doubles], size_mm: float) -> Shapes:
+    """Polygons that enclose what the curves of a plane mean.
 
     Curves that lie in one another are outlines, holes, islands in holes and so on. Each outline and island with its holes
     is a polygon of its own, and a curve that overlaps another in part is cut out of nothing.
@@ -86,8 +86,6 @@ def united_shapes(loops: Sequence[Doubles], size_mm: float) -> Shapes | None:
         Of a pixel.
     """
     inside, overlaps = _relations(loops, size_mm)
-    if not overlaps:
-        return None
     depths = _depths(inside)
     polygons: list[list[Doubles]] = []
     for outer in np.flatnonzero(depths % 2 == 0).tolist():
@@ -108,15 +106,15 @@ def _relations(loops: Sequence[Doubles], size_mm: float) -> tuple[np.ndarray[tup
     low, high = np.array([c.min(axis=0) for c in loops]), np.array([c.max(axis=0) for c in loops])
     edges = [edges_of([c]) for c in loops]
     sizes = np.array([_area(c) for c in loops])
-    lengths = [float(np.linalg.norm(np.roll(c, -1, axis=0) - c, axis=1).sum()) for c in loops]
-    for small in np.argsort(sizes, kind="stable"):
-        met = ((low[small] < high) & (high[small] > low)).all(axis=1) & (sizes >= sizes[small])
-        for large in np.flatnonzero(met):
-            if large == small or inside[large, small]:
-                continue
+    rising = np.argsort(sizes, kind="stable")
+    for rank, small in enumerate(rising[:-1].tolist()):
+        larger = rising[rank + 1 :]
+        for large in larger[((low[small] < high[larger]) & (high[small] > low[larger])).all(axis=1)].tolist():
             own, shared = shared_area(edges[small], edges[large], ROWS)
-            touching = min(SAME_CURVE_MM / size_mm * lengths[small], TOUCHING_PART * own)
-            if own - shared <= touching:
+            around = float(np.linalg.norm(np.roll(loops[small], -1, axis=0) - loops[small], axis=1).sum())
+            touching = min(SAME_CURVE_MM / size_mm * around, TOUCHING_PART * own)
+            # two that are nearly the same lie out of each other by as much: none is a hole in the other
+            if own - shared <= min(touching, max(sizes[large] - shared, 0) / 4):
                 inside[small, large] = True
             elif shared > touching:
                 overlaps += 1

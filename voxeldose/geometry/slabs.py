@@ -40,6 +40,8 @@ FEW_PLANES, FEW_PLANES_MM = 3, 5.0
 EVEN_PART = 0.05
 #: Planes of two regions nearer than this are one; normals whose dot product is above this are parallel.
 ONE_PLANE_MM, PARALLEL = 0.1, 0.9999
+#: A distance that is stated with few digits may be wrong by this part.
+ROUNDED_PART = 0.005
 #: Planes drawn on every second or third slice of a series still show their own distance.
 EVERY_THIRD = 3.05
 
@@ -212,6 +214,6 @@ def fit_lattice(planes: Sequence[float], distance: float) -> tuple[Integers, flo
     for step in (distance, fitted):
         residual = heights - index * step
         start = float(residual.min() + residual.max()) / 2
-        if abs(step - distance) <= EVEN_PART * distance and np.abs(residual - start).max() <= EVEN_PART * step:
+        if abs(step - distance) <= ROUNDED_PART * distance and np.abs(residual - start).max() <= EVEN_PART * step:
             return index, start, step
     return None

@@ -209,6 +209,8 @@ def _slice_mm(frames: Frames, cited_mm: float | None, path: Path) -> tuple[float
             continue
         if nearest < NEAREST_PART * stated:
             return nearest, (_contradiction(what, stated, nearest),)
+        if proven is not None and abs(proven - stated) <= (1 - NEAREST_PART) * stated:
+            return proven, ()
         if proven is not None and proven > GAP * stated:
             sentence = (
                 f"SEG frames are {proven:.2f} mm apart where {what} says {stated:.2f} mm; what lies between is empty."

@@ -37,7 +37,10 @@ def test_variances_add_along_each_axis_also_below_a_voxel(fwhm):
 
 
 def test_widths_add_in_quadrature():
-    twice, once = blurred(blurred(gaussian(8.0), (9.0, 9.0, 9.0)), (12.0, 12.0, 12.0)), blurred(gaussian(8.0), (15.0,) * 3)
+    twice, once = (
+        blurred(blurred(gaussian(8.0), (9.0, 9.0, 9.0)), (12.0, 12.0, 12.0)),
+        blurred(gaussian(8.0), (15.0,) * 3),
+    )
     np.testing.assert_allclose(twice.gy, once.gy, atol=2e-6 * once.gy.max())
 
 

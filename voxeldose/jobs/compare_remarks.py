@@ -9,11 +9,11 @@ import numpy as np
 from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
-    from voxeldose.dose.comparison import GammaMap
+    from voxeldose.dose.comparison import GammaMap, SharedRois
     from voxeldose.io.results.folder import StoredAssessment
     from voxeldose.model.volume import DoseMap
 
-__all__ = ["collect_warnings", "gamma_remark"]
+__all__ = ["collect_warnings", "gamma_remark", "shared_remarks"]
 
 #: Net activities or volumes further apart than this part of the first earn a warning.
 _APART = 0.05
@@ -57,6 +57,15 @@ def collect_warnings(results: list[StoredAssessment], doses: list[DoseMap], name
             )
             remarks.append(Remark("dose-not-reached", {"result": n, "part_fraction": missing}, sentence))
     return remarks
+
+
+def shared_remarks(names: SharedRois) -> list[Remark]:
+    """Regions that are left out because only one result has them."""
+    if not names.only_first and not names.only_second:
+        return []
+    first, second = (", ".join(only) or "none" for only in (names.only_first, names.only_second))
+    sentence = f"Regions that only one result has are not compared: {first} (first), {second} (second)."
+    return [Remark("rois-not-shared", {"only_first": first, "only_second": second}, sentence)]
 
 
 def gamma_remark(gamma: GammaMap) -> Remark:

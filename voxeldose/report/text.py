@@ -41,7 +41,13 @@ _RECOVERED = (
     ("V205 %", "v205_fraction", 100),
     ("V400 %", "v400_fraction", 100),
 )
-_COMPARED = (("mean Gy", "mean_dose_gy"), ("D95", "d95_gy"), ("D70", "d70_gy"), ("volume mL", "volume_ml"))
+_COMPARED = (
+    ("mean Gy", "mean_dose_gy", 1),
+    ("D95", "d95_gy", 1),
+    ("D70", "d70_gy", 1),
+    ("V400 %", "v400_fraction", 100),
+    ("volume mL", "volume_ml", 1),
+)
 
 
 def table_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
@@ -139,7 +145,7 @@ def comparison_lines(content: Mapping[str, Any]) -> list[str]:
     rows = []
     for name, roi in content["rois"].items():
         row = {"ROI": name, "role": roi["role"]}
-        row |= {title: _pair(roi["metrics"][key]) for title, key in _COMPARED}
+        row |= {title: _pair(roi["metrics"][key], factor) for title, key, factor in _COMPARED}
         rows.append(row | {"gamma %": format_number(roi["gamma_passed_fraction"], factor=100)})
     gamma = content["gamma"]
     ratios = [
@@ -169,5 +175,18 @@ def sum_lines(content: Mapping[str, Any]) -> list[str]:
     return [*table_lines(rows), f"Registration: {content['registration']['kind']}"]
 
 
-def _pair(pair: Mapping[str, float | None]) -> str:
-    return f"{format_number(pair['pre'])} > {format_number(pair['post'])}"
+def _pair(pair: Mapping[str, float | None], factor: float = 1.0) -> str:
+    return f"{format_number(pair['pre'], factor=factor)} > {format_number(pair['post'], factor=factor)}"
+
+
+def _matched_lines(content: Mapping[str, Any]) -> list[str]:
+    """Regions of post in both doses at one resolution, where they were matched."""
+    matching = content["matching"]
+    if matching is None:
+        return []
+    rows = []
+    for name, roi in content["rois"].items():
+        if roi["matched"] is not None:
+            pairs = {t: _pair(roi["matched"][key], factor) for t, key, factor in _COMPARED if key in roi["matched"]}
+            rows.append({"ROI": name, "role": roi["role"], **pairs})
+    return ["", f"Regions of post, both doses matched at {matching['fwhm_mm']:g} mm FWHM:", *table_lines(rows), ""]

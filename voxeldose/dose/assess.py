@@ -11,7 +11,7 @@ import numpy as np
 
 from voxeldose import __version__
 from voxeldose.dose import metrics
-from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, image_nuclide, quantify
+from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, image_kind, quantify
 from voxeldose.dose.assumptions import assumptions_of
 from voxeldose.dose.density import density_on_grid
 from voxeldose.dose.engines.local import LocalDeposition
@@ -233,6 +233,7 @@ def _measure(run: _Run, on_grid: _DoseOnGrid, watch: _Watch) -> Assessment:
         *(_lung_without_dose(r.name, on_grid.density) for r in regions.rois if not on_grid.is_known_in(r)),
         *_overlap_warnings(regions.rois, overlaps),
     )
+    shown = image_kind(case)
     record = RunRecord(
         version=__version__,
         engine=run.engine,
@@ -257,12 +258,14 @@ def _measure(run: _Run, on_grid: _DoseOnGrid, watch: _Watch) -> Assessment:
             given.device,
             case.limits,
             engine=run.engine,
-            image=image_nuclide(case),
+            image=shown.nuclide,
             bilirubin_mg_per_dl=case.bilirubin_mg_per_dl,
         ),
         overlaps=overlaps,
         record=record,
         tumor_to_normal=ratios,
+        kind=shown.kind,
+        kind_text=shown.text,
     )
 
 

@@ -27,6 +27,8 @@ def assessment_schema() -> dict[str, Any]:
         "required": [
             "schema",
             "version",
+            "kind",
+            "kind_text",
             "rois",
             "totals",
             "thresholds",
@@ -38,6 +40,8 @@ def assessment_schema() -> dict[str, Any]:
         "properties": {
             "schema": {"const": SCHEMA},
             "version": _TEXT,
+            "kind": {"enum": ["predicted", "delivered", None]},
+            "kind_text": _TEXT,
             "case": _object({"id": _TEXT}),
             "rois": {"type": "object", "additionalProperties": _roi()},
             "tumor_to_normal_ratio": _NUMBER,

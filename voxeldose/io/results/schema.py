@@ -13,6 +13,8 @@ __all__ = ["assessment_schema"]
 _NUMBER: dict[str, Any] = {"type": ["number", "null"]}
 _TEXT: dict[str, Any] = {"type": "string"}
 _MAYBE_TEXT: dict[str, Any] = {"type": ["string", "null"]}
+#: What a file must hold.
+_REQUIRED = tuple("schema version kind kind_text rois totals thresholds constants method assumptions warnings".split())
 
 
 def assessment_schema() -> dict[str, Any]:
@@ -24,19 +26,7 @@ def assessment_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "voxeldose assessment",
         "type": "object",
-        "required": [
-            "schema",
-            "version",
-            "kind",
-            "kind_text",
-            "rois",
-            "totals",
-            "thresholds",
-            "constants",
-            "method",
-            "assumptions",
-            "warnings",
-        ],
+        "required": list(_REQUIRED),
         "properties": {
             "schema": {"const": SCHEMA},
             "version": _TEXT,

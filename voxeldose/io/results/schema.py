@@ -14,7 +14,10 @@ _NUMBER: dict[str, Any] = {"type": ["number", "null"]}
 _TEXT: dict[str, Any] = {"type": "string"}
 _MAYBE_TEXT: dict[str, Any] = {"type": ["string", "null"]}
 #: What a file must hold.
-_REQUIRED = tuple("schema version kind kind_text rois totals thresholds constants method assumptions warnings".split())
+_REQUIRED = (
+    *("schema", "version", "kind", "kind_text", "rois", "totals"),
+    *("thresholds", "constants", "method", "assumptions", "warnings"),
+)
 
 
 def assessment_schema() -> dict[str, Any]:

@@ -13,7 +13,7 @@ from voxeldose import __version__
 from voxeldose.dose import metrics
 from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, image_nuclide, quantify
 from voxeldose.dose.assumptions import assumptions_of
-from voxeldose.dose.density import density_on_grid
+from voxeldose.dose.density import density_on_grid, require_density_in
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.named import default_engine
 from voxeldose.dose.limits import thresholds_met
@@ -223,6 +223,7 @@ def _measure(run: _Run, on_grid: _DoseOnGrid, watch: _Watch) -> Assessment:
     case, given = run.case, run.case.administration
     totals = _totals(run, on_grid)
     regions = regions_on(case.rois, on_grid.dose.grid)
+    without_density = require_density_in(regions.rois, case, on_grid.density)
     measured = {r.name: on_grid.measure(r, regions.outside_fraction[r.name], case) for r in regions.rois}
     overlaps = metrics.overlaps([r for r in regions.rois if r.name in case.rois], on_grid.dose.grid.voxel_volume_ml)
     ratios, against = _tumor_to_normal(measured, regions.rois, on_grid)
@@ -230,6 +231,7 @@ def _measure(run: _Run, on_grid: _DoseOnGrid, watch: _Watch) -> Assessment:
     warnings = (
         *run.warnings,
         *regions.warnings,
+        *without_density,
         *(_lung_without_dose(r.name, on_grid.density) for r in regions.rois if not on_grid.is_known_in(r)),
         *_overlap_warnings(regions.rois, overlaps),
     )

@@ -12,6 +12,7 @@ from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto
 from voxeldose.model.administration import ADMINISTRATIONS_APART_S, Administration
 from voxeldose.model.case import Absolute
+from voxeldose.model.limits import is_within
 from voxeldose.model.radionuclide import TC99M, known_radionuclide
 from voxeldose.model.remarks import Numbers, Remark
 from voxeldose.model.volume import ActivityMap, CountMap, DecayMap
@@ -160,7 +161,7 @@ def _compare_with_administered(
         low, high = RECOVERY_LIMITS
         numbers = {"recovered_fraction": recovered, "region": where}
         shows = f"The image shows {recovered:.3g} of the net administered activity less lung shunt in {where}"
-        if low <= recovered <= high:
+        if is_within(recovered, low, high):
             compared.append(Remark("activity-recovered", numbers, f"{shows}."))
         else:
             sentence = (

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from voxeldose.model.case import Case
     from voxeldose.model.dvh import Dvh
+    from voxeldose.model.limits import Sense
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.recovered import Recovered
     from voxeldose.model.remarks import Remark
@@ -169,8 +170,9 @@ class TumorToNormal:
 class Threshold:
     """A limit and the value of this run.
 
-    ``method`` is how the limit was derived; ``differs`` says where this run's value was found another way, and is empty where
-    the two are the same quantity.
+    ``sense`` is how the value should lie to the limit (``None`` in older results, which do not say it). ``method`` is how the
+    limit was derived; ``differs`` says where this run's value was found another way, and is empty where the two are the same
+    quantity.
     """
 
     name: str
@@ -182,6 +184,7 @@ class Threshold:
     source: str
     method: str
     differs: str = ""
+    sense: Sense | None = None
 
 
 @dataclass(frozen=True)

@@ -53,7 +53,7 @@ def assessment_schema() -> dict[str, Any]:
             "totals": _object(dict.fromkeys(_TOTALS, _NUMBER)),
             "thresholds": _list(
                 dict.fromkeys(("name", "roi", "metric", "source", "method", "differs"), _TEXT)
-                | {"limit": _NUMBER, "value": _NUMBER, "met": {"type": "boolean"}}
+                | {"limit": _NUMBER, "value": _NUMBER, "met": {"type": "boolean"}, "sense": _MAYBE_TEXT}
             ),
             "overlaps": _list({"first": _TEXT, "second": _TEXT, "volume_ml": _NUMBER}),
             "constants": _object(

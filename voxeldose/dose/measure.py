@@ -11,6 +11,7 @@ import numpy as np
 from voxeldose import __version__
 from voxeldose.dose import metrics
 from voxeldose.dose.activity import count_decays, image_kind
+from voxeldose.dose.density import require_density_in
 from voxeldose.dose.limits import thresholds_met
 from voxeldose.dose.regions import perfused_normal, regions_on
 from voxeldose.model.assessment import Assessment, Overlap, RunRecord, Totals
@@ -88,6 +89,7 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
     case, given = run.case, run.case.administration
     totals = _totals(run, on_grid)
     regions = regions_on(case.rois, on_grid.dose.grid)
+    without_density = require_density_in(regions.rois, case, on_grid.density)
     measured = {r.name: on_grid.measure(r, regions.outside_fraction[r.name], case) for r in regions.rois}
     overlaps = metrics.overlaps([r for r in regions.rois if r.name in case.rois], on_grid.dose.grid.voxel_volume_ml)
     ratios, against = _tumor_to_normal(measured, regions.rois, on_grid)
@@ -95,6 +97,7 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
     warnings = (
         *run.warnings,
         *regions.warnings,
+        *without_density,
         *(_lung_without_dose(r.name, on_grid.density) for r in regions.rois if not on_grid.is_known_in(r)),
         *_overlap_warnings(regions.rois, overlaps),
     )

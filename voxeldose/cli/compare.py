@@ -48,9 +48,13 @@ class CompareFlags:
     help="Rigid transform from PRE to POST: .txt with 4 x 4 numbers (LPS, mm), or ITK's .tfm. With --add one for each "
     "but the last.",
 )
-@click.option("--register", type=click.Choice(["rigid"]), help="Find the transform from PRE to POST by the CTs of the cases.")
+@click.option(
+    "--register", type=click.Choice(["rigid"]), help="Find the transform from PRE to POST by the CTs of the cases."
+)
 @click.option("--same-frame", is_flag=True, help="The doses lie in one frame, whatever their frames of reference say.")
-@click.option("--match-fwhm", type=float, metavar="MM", help="Width that both doses get: each is blurred up to this FWHM.")
+@click.option(
+    "--match-fwhm", type=float, metavar="MM", help="Width that both doses get: each is blurred up to this FWHM."
+)
 @click.option("--pre-fwhm", type=float, metavar="MM", help="How sharp the image of PRE is (FWHM), for --match-fwhm.")
 @click.option("--post-fwhm", type=float, metavar="MM", help="How sharp the image of POST is (FWHM), for --match-fwhm.")
 @click.option("--gamma-percent", type=float, help="Dose criterion of gamma (default 3).")
@@ -104,7 +108,11 @@ def _require_usable(flags: CompareFlags, count: int) -> None:
     if idle:
         msg = f"{' and '.join(idle)} state how sharp an image is and act only with --match-fwhm MM."
         raise click.UsageError(msg)
-    of_differences = {"--match-fwhm": flags.match_fwhm, "--gamma-percent": flags.gamma_percent, "--gamma-mm": flags.gamma_mm}
+    of_differences = {
+        "--match-fwhm": flags.match_fwhm,
+        "--gamma-percent": flags.gamma_percent,
+        "--gamma-mm": flags.gamma_mm,
+    }
     of_differences |= {"--gamma-local": flags.gamma_local or None, "--gamma-cutoff-percent": flags.gamma_cutoff_percent}
     idle = [name for name, value in of_differences.items() if value is not None]
     if flags.add and idle:

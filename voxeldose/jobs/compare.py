@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from voxeldose.dose.comparison import SumInRoi
     from voxeldose.io.results.folder import StoredAssessment
-    from voxeldose.model.arrays import Doubles, Matrix
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.volume import DoseMap
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from voxeldose.dose.comparison import BED_SOURCE, GAMMA_SOURCE
 from voxeldose.dose.metrics import dvh_in
 from voxeldose.io.results.assessment import csv_cell
+from voxeldose.model.best_value import TUMOR_TO_NORMAL, best_value_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from voxeldose.dose.comparison import GammaMap, SumInRoi
@@ -79,11 +81,12 @@ def difference_content(
             name: {
                 "role": second["rois"][name]["role"],
                 "metrics": {m: _pair(first["rois"][name][m], second["rois"][name][m]) for m in _METRICS},
+                "best": {m: _best_pair(first, second, name, m) for m in _METRICS},
             }
             for name in names
         },
         "tumor_to_normal_ratio": _pair(first["tumor_to_normal_ratio"], second["tumor_to_normal_ratio"]),
-        "tumor_to_normal": _ratios(first.get("tumor_to_normal", ()), second.get("tumor_to_normal", ()), names),
+        "tumor_to_normal": _ratios(first, second, names),
         "net_mbq": _pair(first["totals"]["net_mbq"], second["totals"]["net_mbq"]),
         "gamma": {
             "criteria": str(gamma.criteria),
@@ -99,9 +102,9 @@ def difference_content(
     }
 
 
-def _ratios(pre: Sequence[dict[str, Any]], post: Sequence[dict[str, Any]], names: list[str]) -> list[dict[str, Any]]:
+def _ratios(pre: dict[str, Any], post: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
     """T/N of every tumor that is compared, as each result has it, with the normal region that it is against."""
-    before, after = ({row["roi"]: row for row in rows} for rows in (pre, post))
+    before, after = ({row["roi"]: row for row in content.get("tumor_to_normal", ())} for content in (pre, post))
     nothing = dict.fromkeys(("normal", "by_concentration", "by_dose"))
     rows = []
     for name in names:
@@ -109,7 +112,8 @@ def _ratios(pre: Sequence[dict[str, Any]], post: Sequence[dict[str, Any]], names
             continue
         first, second = before.get(name, nothing), after.get(name, nothing)
         pairs = {key: _pair(first[key], second[key]) for key in ("by_concentration", "by_dose")}
-        rows.append({"roi": name, "normal": {"pre": first["normal"], "post": second["normal"]}, **pairs})
+        best = _best_pair(pre, post, name, TUMOR_TO_NORMAL)
+        rows.append({"roi": name, "normal": {"pre": first["normal"], "post": second["normal"]}, "best": best, **pairs})
     return rows
 
 
@@ -144,6 +148,17 @@ def _pair(pre: float | None, post: float | None) -> dict[str, float | None]:
         "post": post,
         "difference": post - pre if known else None,  # type: ignore[operator]
         "ratio": post / pre if known and pre else None,  # type: ignore[operator]
+    }
+
+
+def _best_pair(pre: dict[str, Any], post: dict[str, Any], roi: str, metric: str) -> dict[str, Any]:
+    """The best value of each result with its interval, its kind and the image's own; a ratio only of values of one kind."""
+    first, second = (best_value_in(content, roi, metric) for content in (pre, post))
+    alike = first.kind == second.kind and first.value and second.value is not None
+    return {
+        "pre": asdict(first),
+        "post": asdict(second),
+        "ratio": second.value / first.value if alike else None,  # type: ignore[operator]  # both are known, as just seen
     }
 
 
@@ -187,6 +202,12 @@ def sum_row(row: SumInRoi, name: str, results: list[StoredAssessment]) -> dict[s
     }
 
 
+def _values_of(best: Mapping[str, Any]) -> dict[str, float | None]:
+    """A pair of best values as a pair of numbers; those of two kinds are not compared."""
+    pair = _pair(best["pre"]["value"], best["post"]["value"])
+    return pair if best["pre"]["kind"] == best["post"]["kind"] else pair | {"difference": None, "ratio": None}
+
+
 def write_csv(content: Mapping[str, Any], path: Path) -> None:
     """Long form: a row per region and quantity."""
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -195,7 +216,12 @@ def write_csv(content: Mapping[str, Any], path: Path) -> None:
             rows.writerow(["roi", "metric", "pre", "post", "difference", "ratio"])
             for name, roi in content["rois"].items():
                 matched = {f"matched_{metric}": pair for metric, pair in (roi.get("matched") or {}).items()}
-                for metric, pair in {**roi["metrics"], **matched}.items():
+                better = {
+                    f"best_{metric}": _values_of(pair)
+                    for metric, pair in roi["best"].items()
+                    if any(pair[side]["kind"] != "image" for side in ("pre", "post"))
+                }
+                for metric, pair in {**roi["metrics"], **better, **matched}.items():
                     rows.writerow([name, metric, *(csv_cell(pair[k]) for k in ("pre", "post", "difference", "ratio"))])
             for row in content["tumor_to_normal"]:
                 for key in ("by_concentration", "by_dose"):

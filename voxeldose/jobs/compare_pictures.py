@@ -46,9 +46,9 @@ def draw_difference(placed: Placed, names: Sequence[str], regions: RoiSet | None
     where = f"the hottest voxel of {focus.roi} after treatment" if focus.roi else "the highest dose after treatment"
     width = f" Both at {placed.matching['fwhm_mm']:g} mm FWHM." if placed.matching is not None else ""
     pictures = []
-    for name, side, before in (("Pre", first, "its own"), ("Post", last, "its own")):
-        ct = f"on {before} CT" if side.ct is not None else "no CT could be read"
-        caption = f"{name}: dose {ct}, with {before} outlines; axial and coronal through {where}.{width}"
+    for name, side in (("Pre", first), ("Post", last)):
+        ct = "dose on its own CT" if side.ct is not None else "dose; no CT can be read"
+        caption = f"{name}: {ct}, with its own outlines; axial and coronal through {where}.{width}"
         layers = Layers(side.dose, side.ct, side.rois or RoiSet(), styles)
         pictures.append(Picture.drawn("fused", caption, plot_fused(layers, focus, view)))
     layers = Layers(difference, None, last.rois or RoiSet(), styles)

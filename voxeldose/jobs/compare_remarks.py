@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.model.best_value import best_value_in, kind_words
 from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ def collect_warnings(results: list[StoredAssessment], doses: list[DoseMap], name
     if len(net) == 2 and None not in net and abs(net[1] / net[0] - 1) > _APART:
         sentence = f"The net activities differ: {net[0]:.0f} and {net[1]:.0f} MBq; dose is proportional to them."
         remarks.append(Remark("net-activities-differ", {"first_mbq": net[0], "second_mbq": net[1]}, sentence))
+    remarks += _kind_warnings(results, names)
     for name in names:
         volumes = [c["rois"][name]["volume_ml"] for c in contents if name in c["rois"]]
         if len(volumes) == 2 and abs(volumes[1] / volumes[0] - 1) > _APART:
@@ -56,6 +58,31 @@ def collect_warnings(results: list[StoredAssessment], doses: list[DoseMap], name
                 f"Result {n} does not reach {missing:.1%} of the voxels with a tenth of the last one's highest dose."
             )
             remarks.append(Remark("dose-not-reached", {"result": n, "part_fraction": missing}, sentence))
+    return remarks
+
+
+def _kind_warnings(results: list[StoredAssessment], names: list[str]) -> list[Remark]:
+    """Two results in the wrong order, or one with better values than the other."""
+    if len(results) != 2:
+        return []
+    remarks, contents = [], [one.content for one in results]
+    if [one.kind for one in results] == ["delivered", "predicted"]:
+        sentence = "The first result is of a delivered dose and the second of a predicted one: give PRE, then POST."
+        remarks.append(Remark("sides-swapped", {}, sentence))
+    unlike: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        if all(name in content["rois"] for content in contents):
+            first, second = (best_value_in(content, name, "mean_dose_gy").kind for content in contents)
+            if first != second:
+                unlike.setdefault((kind_words(first), kind_words(second)), []).append(name)
+    for (first_words, second_words), some in unlike.items():
+        listed = ", ".join(some)
+        sentence = (
+            f"The best values of {listed} are {first_words} in the first result and {second_words} in the second, so no ratio of "
+            "them is given; compare the images' own, or recover both."
+        )
+        numbers = {"rois": listed, "first": first_words, "second": second_words}
+        remarks.append(Remark("best-values-unlike", numbers, sentence))
     return remarks
 
 

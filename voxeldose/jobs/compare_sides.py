@@ -14,7 +14,7 @@ from voxeldose.geometry.register import find_rigid
 from voxeldose.geometry.resample import moved_onto
 from voxeldose.io.config.case import case_file_again, input_files
 from voxeldose.io.regions import read_seg
-from voxeldose.io.results.manifest import read_manifest, sha256
+from voxeldose.io.results.manifest import find_with_results, read_manifest, relocate, sha256
 from voxeldose.jobs.open_case import open_case
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import RoiSet
@@ -172,10 +172,11 @@ def place(
         matrices = tuple(one.matrix_lps_mm for one in found)
     matrices = matrices or (None,) * (len(sides) - 1)
     last = results[-1].dose.grid
-    kinds = [
-        registration_of(one.dose.grid, last, m, same_frame=how.same_frame) if not how.register else found[n].source
-        for n, (one, m) in enumerate(zip(sides[:-1], matrices, strict=True))
-    ]
+    if how.register:
+        kinds = [_describe(one) for one in found]
+    else:
+        others = zip(sides[:-1], matrices, strict=True)
+        kinds = [registration_of(one.dose.grid, last, m, same_frame=how.same_frame) for one, m in others]
     moved = [
         one.moved(np.eye(4) if m is None else m, last.frame_uid) for one, m in zip(sides[:-1], matrices, strict=True)
     ]
@@ -211,6 +212,8 @@ def _open_side(result: StoredAssessment) -> Side:
 def _reopened(result: StoredAssessment) -> Any:
     """The case of a result; refused unless every input is as it was."""
     manifest, _ = read_manifest(result.path)
+    if (moved := find_with_results(manifest, result.path)) is not None:
+        manifest = relocate(manifest, *moved)
     config = case_file_again(manifest["case"], str(result.path))
     recorded = {str(item["path"]): item["sha256"] for item in manifest["inputs"]}
     files = input_files(config)
@@ -222,6 +225,11 @@ def _reopened(result: StoredAssessment) -> Any:
 
 def _register(moving: Side, fixed: Side) -> Registration:
     return find_rigid(_ct_of(moving), _ct_of(fixed)).registration
+
+
+def _describe(found: Registration) -> str:
+    shift = ", ".join(f"{v:.1f}" for v in found.shift_mm)
+    return f"{found.source} of the CTs: moves by ({shift}) mm in LPS, turns by {found.rotation_deg:.1f} degrees"
 
 
 def _ct_of(side: Side) -> CtImage:

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from voxeldose.model.assessment import RoiNumbers, TumorToNormal, Uncertainty
     from voxeldose.model.recovered import RecoveredNumbers
 
-__all__ = ["BestValue", "ValueKind", "best_pooled_ratio", "best_value", "best_value_in", "kind_words"]
+__all__ = [
+    "TUMOR_TO_NORMAL",
+    "BestValue",
+    "ValueKind",
+    "best_pooled_ratio",
+    "best_value",
+    "best_value_in",
+    "kind_words",
+]
 
 ValueKind = Literal["recovered", "corrected", "image"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from voxeldose.model.best_value import kind_words
 from voxeldose.report.images import data_uri, figure_file
 from voxeldose.report.templates import page_template
 from voxeldose.report.wording import fact, measure
@@ -15,7 +16,17 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-__all__ = ["COLUMNS", "Picture", "RatioRow", "comparison_title", "ratio_rows", "side_titles", "write_page"]
+__all__ = [
+    "Cell",
+    "Picture",
+    "RatioRow",
+    "RegionTable",
+    "comparison_title",
+    "ratio_rows",
+    "region_table",
+    "side_titles",
+    "write_page",
+]
 
 _DPI = 130
 
@@ -55,13 +66,27 @@ class Picture:
         return cls(group, caption, figure_file(figure, "png", _DPI))
 
 
+class Cell(NamedTuple):
+    """A number as text, and what stands small below it: interval, kind, and the image's own value; or nothing."""
+
+    words: str
+    note: str = ""
+
+
 class RatioRow(NamedTuple):
-    """T/N of one tumor in both results, as text, and against what."""
+    """T/N of one tumor in both results, and against what; by concentration the best value."""
 
     roi: str
-    by_concentration: tuple[str, str]
-    by_dose: tuple[str, str]
+    by_concentration: tuple[Cell, Cell]
+    by_dose: tuple[Cell, Cell]
     normal: tuple[str, str]
+
+
+class RegionTable(NamedTuple):
+    """Regions with a line for each result and one for their ratio: headings with units, then by region its role and lines."""
+
+    heads: list[tuple[str, str]]
+    regions: list[tuple[str, str, list[tuple[str, list[Cell]]]]]
 
 
 def comparison_title(content: Mapping[str, Any]) -> str:
@@ -79,20 +104,48 @@ def ratio_rows(content: Mapping[str, Any]) -> list[RatioRow]:
     return [
         RatioRow(
             row["roi"],
-            _both(row["by_concentration"]),
-            _both(row["by_dose"]),
+            (_best_cell(row["best"]["pre"], ""), _best_cell(row["best"]["post"], "")),
+            (Cell(fact(row["by_dose"]["pre"])), Cell(fact(row["by_dose"]["post"]))),
             (row["normal"]["pre"] or "-", row["normal"]["post"] or "-"),
         )
         for row in content["tumor_to_normal"]
     ]
 
 
-def _both(pair: Mapping[str, float | None]) -> tuple[str, str]:
-    return fact(pair["pre"]), fact(pair["post"])
+def region_table(content: Mapping[str, Any], key: str) -> RegionTable:
+    """The numbers of every region: ``best`` (of each result as it stands) or ``matched`` (at one resolution)."""
+    known = {name: roi for name, roi in content["rois"].items() if roi.get(key)}
+    columns = [c for c in COLUMNS if any(c.key in roi[key] for roi in known.values())]
+    cell = _best_cell if key == "best" else _plain_cell
+    regions = []
+    for name, roi in known.items():
+        lines = [
+            (title, [cell(roi[key][c.key][side], c.unit) for c in columns])
+            for title, side in zip(side_titles(content), ("pre", "post"), strict=True)
+        ]
+        lines.append(("post over pre", [Cell(fact(roi[key][c.key]["ratio"])) for c in columns]))
+        regions.append((name, roi["role"].replace("_", " "), lines))
+    return RegionTable([(c.label, c.unit) for c in columns], regions)
+
+
+def _plain_cell(value: float | None, unit: str) -> Cell:
+    return Cell(measure(value, unit))
+
+
+def _best_cell(value: Mapping[str, Any], unit: str) -> Cell:
+    """The best value of a number; where it is not the image's own, with its interval and the image's own."""
+    words = measure(value["value"], unit)
+    if value["kind"] == "image":
+        return Cell(words)
+    interval = ""
+    if value["low"] is not None and value["high"] is not None:
+        interval = f"{measure(value['low'], unit)} to {measure(value['high'], unit)}; "
+    return Cell(words, f"{interval}{kind_words(value['kind'])}; image {measure(value['image'], unit)}")
 
 
 def write_page(content: Mapping[str, Any], pictures: Sequence[Picture], path: Path) -> None:
     """Write one self-contained HTML file from ``comparison.json`` and its pictures."""
+    is_difference = content["kind"] == "difference"
     groups: dict[str, list[tuple[str, str]]] = {}
     for one in pictures:
         groups.setdefault(one.group, []).append((one.caption, data_uri(one.png, "png")))
@@ -100,8 +153,9 @@ def write_page(content: Mapping[str, Any], pictures: Sequence[Picture], path: Pa
         content=content,
         title=comparison_title(content),
         sides=side_titles(content),
-        columns=COLUMNS,
-        ratios=ratio_rows(content) if content["kind"] == "difference" else [],
+        ratios=ratio_rows(content) if is_difference else [],
+        regions=region_table(content, "best") if is_difference else None,
+        matched=region_table(content, "matched") if is_difference and content["matching"] else None,
         pictures=groups,
     )
     path.write_text(page, "utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from voxeldose.report.comparison import COLUMNS, comparison_title, ratio_rows, side_titles
+from voxeldose.report.comparison import comparison_title, ratio_rows, region_table, side_titles
 from voxeldose.report.palette import ALERT, ALERT_SOFT, QUIET, SOFT
 from voxeldose.report.pdf_layout import WIDE_MM, Footer, heading, paragraph, picture, table, write_document
 from voxeldose.report.wording import fact, measure, shortened
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from voxeldose.report.comparison import Picture
+    from voxeldose.report.comparison import Cell, Picture, RegionTable
 
 __all__ = ["write_comparison_pdf"]
 
@@ -37,23 +37,28 @@ def write_comparison_pdf(content: Mapping[str, Any], pictures: Sequence[Picture]
         If the file cannot be written.
     """
     title = comparison_title(content)
-    difference = content["kind"] == "difference"
-    parts = [
-        *_titles(content),
-        *_warnings(content["warnings"]),
-        *(_ratios(content) if difference else []),
-        *(_fused(pictures) if difference else _sums(content)),
-        *(_regions(content, "metrics", "Regions, each result as it stands") if difference else []),
-        *(_matched(content) if difference and content["matching"] else []),
-        *_others(pictures),
-        *(_agreement(content) if difference else []),
-        *_words(content),
-    ]
+    parts = [*_titles(content), *_warnings(content["warnings"])]
+    parts += (
+        _difference(content, pictures) if content["kind"] == "difference" else [*_sums(content), *_others(pictures)]
+    )
+    parts += _words(content)
     footer = Footer(
         title,
         f"voxeldose {content['version']}. Research use; not for clinical decisions unless validated locally.",
     )
     write_document(parts, path, title=title, subject="Absorbed dose after radioembolization", footer=footer)
+
+
+def _difference(content: Mapping[str, Any], pictures: Sequence[Picture]) -> list[Any]:
+    return [
+        *_ratios(content),
+        *_fused(pictures),
+        *_regions(region_table(content, "best"), "Regions, each result as it stands"),
+        *_left_out(content),
+        *(_matched(content) if content["matching"] else []),
+        *_others(pictures),
+        *_agreement(content),
+    ]
 
 
 def _cells(words: Sequence[str], *, bold: bool = False, colour: str = QUIET, first_left: int = 1) -> list[Any]:
@@ -73,9 +78,6 @@ def _titles(content: Mapping[str, Any]) -> list[Any]:
         numbers = (fact(side["net_mbq"]), fact(side["tumor_to_normal_ratio"]))
         rows.append(_row([_plain(name), _plain(side["id"] or "-"), _plain(side["engine"]), *numbers], 3))
     registration = f"Registration: {content['registration']['kind']}."
-    for found in content["registration"]["found"]:
-        shift = ", ".join(fact(n) for n in found["shift_mm"])
-        registration += f" It moves by {shift} mm (x, y, z) and turns by {fact(found['rotation_deg'])}°."
     return [
         paragraph(escape(comparison_title(content)), 16, bold=True, after=5),
         table(rows, [46, 46, 26, 34, 26], repeat=1),
@@ -109,7 +111,8 @@ def _ratios(content: Mapping[str, Any]) -> list[Any]:
     rows = [_cells(["Tumor", "By concentration", "By mean dose", "Against"], bold=True)]
     for row in found:
         against = row.normal[0] if row.normal[0] == row.normal[1] else " → ".join(row.normal)
-        words = [_plain(row.roi), " → ".join(row.by_concentration), " → ".join(row.by_dose), _plain(against)]
+        ratios = [" → ".join(map(_cell, pair)) for pair in (row.by_concentration, row.by_dose)]
+        words = [_plain(row.roi), *ratios, _plain(against)]
         rows.append(_row(words))
     note = paragraph("Before → after treatment, as each result has it.", 7.5, colour=QUIET)
     return [heading("Tumor-to-normal ratio of each tumor"), table(rows, [42, 36, 36, 64], repeat=1), note]
@@ -127,36 +130,40 @@ def _fused(pictures: Sequence[Picture]) -> list[Any]:
     return [KeepTogether([heading("Dose on CT, both at one colour scale"), both])]
 
 
-def _regions(content: Mapping[str, Any], key: str, title: str) -> list[Any]:
+def _cell(cell: Cell) -> str:
+    """A number and, small, what it is."""
+    return f"{cell.words}<br/><font size='6' color='{QUIET}'>{escape(cell.note)}</font>" if cell.note else cell.words
+
+
+def _regions(found: RegionTable, title: str) -> list[Any]:
     from reportlab.lib.colors import HexColor
 
-    known = {name: roi for name, roi in content["rois"].items() if roi[key]}
-    if not known:
+    if not found.regions:
         return [heading(title), paragraph("No region lies where both doses reach.", 8, colour=QUIET)]
-    columns = [c for c in COLUMNS if c.key in next(iter(known.values()))[key]]
-    rows = [_cells(["Region", *(f"{c.label} {c.unit}" for c in columns)], bold=True)]
+    count = len(found.heads)
+    rows = [_cells(["Region", *(f"{label} {unit}" for label, unit in found.heads)], bold=True)]
     shading: list[Any] = []
-    sides = side_titles(content)
-    for name, roi in known.items():
+    for name, role, lines in found.regions:
         shading.append(("BACKGROUND", (0, len(rows)), (-1, len(rows)), HexColor(SOFT)))
         shading.append(("SPAN", (0, len(rows)), (-1, len(rows))))
-        label = f"<b>{_plain(name)}</b> <font color='{QUIET}'>{roi['role'].replace('_', ' ')}</font>"
-        rows.append([paragraph(label, 8), *[""] * len(columns)])
-        for side, words in zip(("pre", "post"), sides, strict=True):
-            rows.append(_row([_plain(words), *(measure(roi[key][c.key][side], c.unit) for c in columns)]))
-        rows.append(_cells(["post over pre", *(fact(roi[key][c.key]["ratio"]) for c in columns)]))
-    width = (WIDE_MM - 38) / len(columns)
-    parts = [heading(title), table(rows, [38, *[width] * len(columns)], style=shading, repeat=1)]
-    left_out = content["not_compared"]
-    if key == "metrics" and (left_out["pre"] or left_out["post"]):
-        only = "; ".join(f"{', '.join(left_out[side]) or 'none'} ({side})" for side in ("pre", "post"))
-        parts.append(paragraph(escape(f"Not compared, since only one result has them: {only}."), 7.5, colour=QUIET))
-    return parts
+        rows.append([paragraph(f"<b>{_plain(name)}</b> <font color='{QUIET}'>{role}</font>", 8), *[""] * count])
+        rows += [_row([_plain(words), *map(_cell, cells)]) for words, cells in lines[:-1]]
+        rows += [_cells([words, *map(_cell, cells)]) for words, cells in lines[-1:]]
+    width = (WIDE_MM - 38) / count
+    return [heading(title), table(rows, [38, *[width] * count], style=shading, repeat=1)]
+
+
+def _left_out(content: Mapping[str, Any]) -> list[Any]:
+    only = content["not_compared"]
+    if not only["pre"] and not only["post"]:
+        return []
+    listed = "; ".join(f"{', '.join(only[side]) or 'none'} ({side})" for side in ("pre", "post"))
+    return [paragraph(escape(f"Not compared, since only one result has them: {listed}."), 7.5, colour=QUIET)]
 
 
 def _matched(content: Mapping[str, Any]) -> list[Any]:
     width = f"{content['matching']['fwhm_mm']:g}"
-    return _regions(content, "matched", f"Regions of post, both doses matched at {width} mm FWHM")
+    return _regions(region_table(content, "matched"), f"Regions of post, both doses matched at {width} mm FWHM")
 
 
 def _sums(content: Mapping[str, Any]) -> list[Any]:

@@ -55,7 +55,8 @@ def plot_difference(layers: Layers, focus: Focus, view: Frame) -> Figure:
     """Draw the same planes of a difference, coloured around zero; ``layers.dose`` is the difference."""
     import matplotlib as mpl
 
-    end = view.top_gy
+    known = layers.dose.gy[np.isfinite(layers.dose.gy)]
+    end = float(np.abs(known).max(initial=0.0)) or 1.0
     return _planes(layers, focus, view, _Scale(mpl.colormaps["RdBu_r"], -end, end, "Post less pre (Gy)"))
 
 

@@ -50,30 +50,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
     InputError
         If the file cannot be written.
     """
-<<<<<<< HEAD
-    title = f"{result.record.constants.name} absorbed dose {shortened(result.case.id, 60)}".strip()
-=======
-    from reportlab.lib.pagesizes import A4
-    from reportlab.lib.units import mm
-    from reportlab.platypus import SimpleDocTemplate
-
-    register_fonts()
     title = f"{result.record.constants.name} absorbed dose, {result.kind_text}"
     label = f"{title} {shortened(result.case.id, 60)}".strip()
-    buffer = io.BytesIO()
-    document = SimpleDocTemplate(
-        buffer,
-        pagesize=A4,
-        leftMargin=MARGIN_MM * mm,
-        rightMargin=MARGIN_MM * mm,
-        topMargin=12 * mm,
-        bottomMargin=16 * mm,
-        title=label,
-        author="voxeldose",
-        subject="Absorbed dose after radioembolization",
-        invariant=1,
-    )
->>>>>>> main
     drawn, spread = pictures or draw_pictures(result), intervals(result)
     parts = [
         *_answers(result, spread),
@@ -86,7 +64,7 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         label,
         f"voxeldose {result.record.version}. Research use; not for clinical decisions unless validated locally.",
     )
-    write_document(parts, path, title=title, subject="Absorbed dose after radioembolization", footer=footer)
+    write_document(parts, path, title=label, subject="Absorbed dose after radioembolization", footer=footer)
 
 
 def _plain(name: str) -> str:

@@ -141,28 +141,38 @@ def uncertainty_lines(content: Mapping[str, Any]) -> list[str]:
 
 
 def comparison_lines(content: Mapping[str, Any]) -> list[str]:
-    """Predicted and delivered dose side by side."""
+    """Predicted and delivered dose side by side: best values, and where those are not the images' own, these as well."""
+    rois, gamma = content["rois"], content["gamma"]
     rows = []
-    for name, roi in content["rois"].items():
-        row = {"ROI": name, "role": roi["role"]}
-        row |= {title: _pair(roi["metrics"][key], factor) for title, key, factor in _COMPARED}
+    for name, roi in rois.items():
+        pairs = {title: _best_pair(roi["best"][key], factor) for title, key, factor in _COMPARED}
+        row = {"ROI": name, "role": roi["role"], **pairs}
         rows.append(row | {"gamma %": format_number(roi["gamma_passed_fraction"], factor=100)})
-    gamma = content["gamma"]
-    ratios = [
-        f"  {row['roi']}: by concentration {_pair(row['by_concentration'])}, by dose {_pair(row['by_dose'])} "
-        f"({row['normal']['post']})"
-        for row in content["tumor_to_normal"]
+    own = [
+        {"ROI": name, "role": roi["role"]} | {t: _pair(roi["metrics"][key], factor) for t, key, factor in _COMPARED}
+        for name, roi in rois.items()
+        if any(roi["best"][key][side]["kind"] != "image" for _, key, _ in _COMPARED for side in ("pre", "post"))
     ]
+    passed = f"{format_number(gamma['passed_fraction'], factor=100)} % of {gamma['evaluated_voxels']} voxels pass"
     return [
         *(f"{side['name']}: {side['kind_text']}" for side in content["results"] if side["kind_text"]),
         *table_lines(rows),
-        (
-            f"T/N {_pair(content['tumor_to_normal_ratio'])}; gamma {gamma['criteria']}: "
-            f"{format_number(gamma['passed_fraction'], factor=100)} % of {gamma['evaluated_voxels']} voxels pass"
-        ),
-        *ratios,
+        *(["Of these, as in the images:", *table_lines(own)] if own else []),
+        *_matched_lines(content),
+        f"T/N {_pair(content['tumor_to_normal_ratio'])}; gamma {gamma['criteria']}: {passed}",
+        *map(_ratio_line, content["tumor_to_normal"]),
         f"Registration: {content['registration']['kind']}",
     ]
+
+
+def _ratio_line(row: Mapping[str, Any]) -> str:
+    """T/N of one tumor, and against what."""
+    against = " > ".join(dict.fromkeys(one or "-" for one in row["normal"].values()))
+    return f"  {row['roi']}: by concentration {_best_pair(row['best'], 1)}, by dose {_pair(row['by_dose'])} ({against})"
+
+
+def _best_pair(pair: Mapping[str, Any], factor: float) -> str:
+    return _pair({side: pair[side]["value"] for side in ("pre", "post")}, factor)
 
 
 def sum_lines(content: Mapping[str, Any]) -> list[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import PATH, json_option, require_one_of
 from voxeldose.cli.plan_flags import PlanFlags, plan_options
 from voxeldose.cli.terminal import print_answer
@@ -32,6 +33,10 @@ def plan() -> None:
 @click.option("--dose-gy", type=float, help="Wanted mean dose of the perfused volume.")
 @click.option("--activity-mbq", type=float, help="Or the activity whose dose is asked for.")
 @plan_options
+@refuse_idle(
+    Idle("roi", without="case", why="it names a region of the case"),
+    Idle("lung_g", without="lung_shunt case", why="the lungs' dose needs a lung shunt fraction"),
+)
 def mird(
     case: Path | None,
     mass_g: float | None,
@@ -55,7 +60,7 @@ def mird(
 @plan.command(short_help="Partition model: tumors, normal liver, lungs; inverse.")
 @click.argument("case", required=False, type=PATH)
 @click.option("--tumor-g", type=float, multiple=True, help="Mass of a tumor; may be repeated.")
-@click.option("--tn", type=float, multiple=True, help="T/N of each tumor in that order; one for all.")
+@click.option("--tn", type=float, multiple=True, help="T/N of each tumor in that order, or of the case's; one for all.")
 @click.option("--normal-g", type=float, help="Normal liver that is perfused.")
 @click.option("--unperfused-g", type=float, help="Normal liver that is not, for the mean of all of it.")
 @click.option("--territories", type=PATH, help="TOML file with several territories and tumors, instead of the masses.")
@@ -64,6 +69,10 @@ def mird(
 @click.option("--normal-limit-gy", type=float, help="Limit for the mean of all normal liver.")
 @click.option("--lung-limit-gy", type=float, help="Limit for the mean of the lungs.")
 @plan_options
+@refuse_idle(
+    Idle("tn", beside="territories", why="the file gives the T/N of each tumor"),
+    Idle("lung_g", without="lung_shunt case territories", why="the lungs' dose needs a lung shunt fraction"),
+)
 def partition(
     case: Path | None,
     tumor_g: tuple[float, ...],
@@ -86,7 +95,7 @@ def partition(
 
     setting = flags.setting(case, quiet=as_json)
     if case is not None:
-        compartments = settings.compartments_of_image(setting, unperfused_g)
+        compartments = settings.compartments_of_image(setting, unperfused_g, tn)
     elif territories is not None:
         compartments = settings.compartments_of_file(territories, setting, unperfused_g)
     else:

@@ -334,6 +334,6 @@ def test_a_run_that_is_told_to_end_cleans_up(tmp_path, name):
 def test_what_is_left_is_named_with_the_way_to_remove_it(tmp_path):
     assert leftover_lines(tmp_path) == leftover_lines(tmp_path / "gone") == []
     leftover(tmp_path)
-    assert leftover_lines(tmp_path) == [f"1 leftovers of killed runs; voxeldose clean {tmp_path} removes them."]
+    assert leftover_lines(tmp_path) == [f"Left by killed runs: 1 hidden; voxeldose clean {tmp_path} removes them."]
     assert run("clean", tmp_path).stdout.startswith("removed: ")
     assert run("clean", tmp_path).stdout == ""

@@ -95,7 +95,7 @@ def find_leftovers(folder: Path) -> Iterator[Leftover]:
 def leftover_lines(folder: Path) -> list[str]:
     """A line about what killed runs left in a folder and how it is removed; none where there is nothing."""
     left = [one for one in find_leftovers(folder) if not one.is_in_use] if folder.is_dir() else []
-    return [f"{len(left)} leftovers of killed runs; voxeldose clean {folder} removes them."] if left else []
+    return [f"Left by killed runs: {len(left)} hidden; voxeldose clean {folder} removes them."] if left else []
 
 
 def clean_folder(folder: Path, *, with_fetched: bool = False, dry_run: bool = False) -> list[tuple[Path, str]]:

@@ -12,6 +12,7 @@ from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto
 from voxeldose.model.administration import ADMINISTRATIONS_APART_S, Administration
 from voxeldose.model.case import Absolute
+from voxeldose.model.image_kind import ImageKind
 from voxeldose.model.limits import is_within
 from voxeldose.model.radionuclide import TC99M, known_radionuclide
 from voxeldose.model.remarks import Numbers, Remark
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.volume import Volume
 
-__all__ = ["Quantified", "count_decays", "decay_to", "decays_on_grid", "quantify"]
+__all__ = ["Quantified", "count_decays", "decay_to", "decays_on_grid", "image_kind", "image_nuclide", "quantify"]
 
 
 #: The ratio of image to administered activity outside which something is likely wrong (judgement; QUEST phantom
@@ -207,6 +208,11 @@ def image_nuclide(case: Case) -> str | None:
         msg = f"image_nuclide = {stated} contradicts the header, which says {header}."
         raise QuantityError(msg, code="nuclide-contradicts", header=header, stated=stated)
     return stated or header
+
+
+def image_kind(case: Case) -> ImageKind:
+    """Whether the dose of a case is predicted or delivered; refused as :func:`image_nuclide` is."""
+    return ImageKind(image_nuclide(case), case.administration.radionuclide.name, case.activity.modality)
 
 
 def _usual_name(name: str | None) -> str | None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from voxeldose.model.case import Case
     from voxeldose.model.dvh import Dvh
+    from voxeldose.model.image_kind import Kind
     from voxeldose.model.limits import Sense
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.recovered import Recovered
@@ -220,7 +221,10 @@ class RunRecord:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Assessment:
-    """The result of a case. Writers and the report take this and nothing else."""
+    """The result of a case. Writers and the report take this and nothing else.
+
+    ``kind`` says whether its dose is predicted or delivered, ``kind_text`` from what image, in words that every output has.
+    """
 
     case: Case
     activity: ActivityMap
@@ -235,6 +239,8 @@ class Assessment:
     tumor_to_normal: tuple[TumorToNormal, ...] = ()
     uncertainty: Uncertainty | None = None
     recovered: Recovered | None = None
+    kind: Kind | None = None
+    kind_text: str = ""
 
     def __repr__(self) -> str:
         from voxeldose.model.display import summary_of_assessment

@@ -48,6 +48,8 @@ def _parts(result: Assessment) -> dict[str, Any]:
     return _resolution(result) | {
         "schema": SCHEMA,
         "version": record.version,
+        "kind": result.kind,
+        "kind_text": result.kind_text,
         "case": {"id": result.case.id},
         "rois": rois,
         "tumor_to_normal_ratio": result.tumor_to_normal_ratio,

@@ -9,7 +9,7 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from voxeldose.model.assessment import Threshold
-from voxeldose.model.limits import Limit
+from voxeldose.model.limits import Limit, meets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -118,9 +118,9 @@ def _limits_for(device: str | None, limits: tuple[Limit, ...] | None, bilirubin_
 
 
 def _compare(limit: Limit, roi: str, value: float, differs: str) -> Threshold:
-    met = value >= limit.limit if limit.sense == "at least" else value < limit.limit
+    met = meets(value, limit.sense, limit.limit)
     name = f"{limit.name} ({limit.sense} {_amount(limit)})"
-    return Threshold(name, roi, limit.metric, limit.limit, value, met, limit.source, limit.method, differs)
+    return Threshold(name, roi, limit.metric, limit.limit, value, met, limit.source, limit.method, differs, limit.sense)
 
 
 def differences(limit: Limit, method: str, image: str | None, *, is_perfused: bool = False) -> str:

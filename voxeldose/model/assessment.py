@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from voxeldose.model.case import Case
     from voxeldose.model.dvh import Dvh
+    from voxeldose.model.image_kind import Kind
+    from voxeldose.model.limits import Sense
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.recovered import Recovered
     from voxeldose.model.remarks import Remark
@@ -169,8 +171,9 @@ class TumorToNormal:
 class Threshold:
     """A limit and the value of this run.
 
-    ``method`` is how the limit was derived; ``differs`` says where this run's value was found another way, and is empty where
-    the two are the same quantity.
+    ``sense`` is how the value should lie to the limit (``None`` in older results, which do not say it). ``method`` is how the
+    limit was derived; ``differs`` says where this run's value was found another way, and is empty where the two are the same
+    quantity.
     """
 
     name: str
@@ -182,6 +185,7 @@ class Threshold:
     source: str
     method: str
     differs: str = ""
+    sense: Sense | None = None
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,10 @@ class RunRecord:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Assessment:
-    """The result of a case. Writers and the report take this and nothing else."""
+    """The result of a case. Writers and the report take this and nothing else.
+
+    ``kind`` says whether its dose is predicted or delivered, ``kind_text`` from what image, in words that every output has.
+    """
 
     case: Case
     activity: ActivityMap
@@ -232,6 +239,8 @@ class Assessment:
     tumor_to_normal: tuple[TumorToNormal, ...] = ()
     uncertainty: Uncertainty | None = None
     recovered: Recovered | None = None
+    kind: Kind | None = None
+    kind_text: str = ""
 
     def __repr__(self) -> str:
         from voxeldose.model.display import summary_of_assessment

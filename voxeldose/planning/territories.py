@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from voxeldose.dose.compartment import compartment_gy
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import require_above_zero, require_shunt
-from voxeldose.planning.plan import compartment_gy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

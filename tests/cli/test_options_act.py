@@ -21,7 +21,7 @@ from voxeldose.io.config.case import CaseFile, case_file_from
 from voxeldose.io.config.flags import idle_flag, with_flags
 
 #: Whole runs, archives and processes: their options are tested with them.
-ELSEWHERE = {"assess", "cohort", "demo", "fetch", "replay", "send", "schema"}
+ELSEWHERE = {"assess", "clean", "cohort", "demo", "fetch", "replay", "send", "schema"}
 #: What changes how much is told, not what.
 TELLING = {"--quiet", "--json"}
 #: States a fact that is looked at only where the files leave it open.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import PATH, as_record, progress
 from voxeldose.cli.terminal import print_json, print_lines, print_warnings
 
@@ -29,10 +30,10 @@ class CompareFlags:
     match_fwhm: float | None
     pre_fwhm: float | None
     post_fwhm: float | None
-    gamma_percent: float | None
-    gamma_mm: float | None
+    gamma_percent: float
+    gamma_mm: float
     gamma_local: bool
-    gamma_cutoff_percent: float | None
+    gamma_cutoff_percent: float
     add: bool
 
 
@@ -57,14 +58,20 @@ class CompareFlags:
 )
 @click.option("--pre-fwhm", type=float, metavar="MM", help="How sharp the image of PRE is (FWHM), for --match-fwhm.")
 @click.option("--post-fwhm", type=float, metavar="MM", help="How sharp the image of POST is (FWHM), for --match-fwhm.")
-@click.option("--gamma-percent", type=float, help="Dose criterion of gamma (default 3).")
-@click.option("--gamma-mm", type=float, help="Distance criterion of gamma (default 3).")
+@click.option("--gamma-percent", type=float, default=3.0, show_default=True, help="Dose criterion of gamma.")
+@click.option("--gamma-mm", type=float, default=3.0, show_default=True, help="Distance criterion of gamma.")
 @click.option("--gamma-local", is_flag=True, help="Percent of the voxel's dose, not of the highest.")
-@click.option("--gamma-cutoff-percent", type=float, help="Voxels below are left out (default 10).")
+@click.option("--gamma-cutoff-percent", type=float, default=10.0, show_default=True, help="Voxels below are left out.")
 @click.option("--add", is_flag=True, help="Add the doses of several treatments; BED is summed treatment by treatment.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier comparison.")
 @click.option("--json", "as_json", is_flag=True, help="Print comparison.json instead of the table.")
 @click.option("--quiet", is_flag=True, help="No progress and no table.")
+@refuse_idle(
+    Idle("gamma_percent gamma_mm gamma_local gamma_cutoff_percent", beside="add", why="a sum has no gamma index"),
+    Idle("match_fwhm", beside="add", why="a sum is not compared with anything"),
+    Idle("pre_fwhm post_fwhm", without="match_fwhm", why="they say how sharp an image is that is to be blurred"),
+    Idle("overwrite", without="out", why="nothing is written"),
+)
 @as_record(CompareFlags, "flags")
 def compare(
     results: tuple[Path, ...], out: Path | None, overwrite: bool, as_json: bool, quiet: bool, flags: CompareFlags
@@ -103,21 +110,6 @@ def _require_usable(flags: CompareFlags, count: int) -> None:
     if len(given) > 1:
         msg = f"{' and '.join(given)} contradict each other; keep one."
         raise click.UsageError(msg)
-    widths = {"--pre-fwhm": flags.pre_fwhm, "--post-fwhm": flags.post_fwhm}
-    idle = [name for name, value in widths.items() if value is not None and flags.match_fwhm is None]
-    if idle:
-        msg = f"{' and '.join(idle)} state how sharp an image is and act only with --match-fwhm MM."
-        raise click.UsageError(msg)
-    of_differences = {
-        "--match-fwhm": flags.match_fwhm,
-        "--gamma-percent": flags.gamma_percent,
-        "--gamma-mm": flags.gamma_mm,
-    }
-    of_differences |= {"--gamma-local": flags.gamma_local or None, "--gamma-cutoff-percent": flags.gamma_cutoff_percent}
-    idle = [name for name, value in of_differences.items() if value is not None]
-    if flags.add and idle:
-        msg = f"{', '.join(idle)} cannot act with --add: a sum is not compared with anything."
-        raise click.UsageError(msg)
 
 
 def _options(flags: CompareFlags) -> ComparisonOptions:
@@ -126,9 +118,6 @@ def _options(flags: CompareFlags) -> ComparisonOptions:
     from voxeldose.jobs.compare import ComparisonOptions
     from voxeldose.jobs.compare_sides import Matching
 
-    percents = {"dose_fraction": flags.gamma_percent, "cutoff_fraction": flags.gamma_cutoff_percent}
-    criteria = {name: value / 100 for name, value in percents.items() if value is not None}
-    criteria |= {"distance_mm": flags.gamma_mm} if flags.gamma_mm is not None else {}
     matching = Matching(flags.match_fwhm, (flags.pre_fwhm, flags.post_fwhm)) if flags.match_fwhm is not None else None
     return ComparisonOptions(
         rois=flags.rois,
@@ -136,6 +125,8 @@ def _options(flags: CompareFlags) -> ComparisonOptions:
         same_frame=flags.same_frame,
         register=flags.register is not None,
         matching=matching,
-        criteria=GammaCriteria(is_local=flags.gamma_local, **criteria),
+        criteria=GammaCriteria(
+            flags.gamma_percent / 100, flags.gamma_mm, flags.gamma_local, flags.gamma_cutoff_percent / 100
+        ),
         add=flags.add,
     )

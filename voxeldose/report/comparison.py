@@ -44,6 +44,7 @@ COLUMNS = (
     Column("Volume", "mL", "volume_ml"),
     Column("Activity", "MBq", "activity_mbq"),
     Column("Mean", "Gy", "mean_dose_gy"),
+    Column("Single compartment", "Gy", "single_compartment_gy"),
     Column("D95", "Gy", "d95_gy"),
     Column("D70", "Gy", "d70_gy"),
     Column("D2", "Gy", "d2_gy"),
@@ -115,7 +116,7 @@ def ratio_rows(content: Mapping[str, Any]) -> list[RatioRow]:
 def region_table(content: Mapping[str, Any], key: str) -> RegionTable:
     """The numbers of every region: ``best`` (of each result as it stands) or ``matched`` (at one resolution)."""
     known = {name: roi for name, roi in content["rois"].items() if roi.get(key)}
-    columns = [c for c in COLUMNS if any(c.key in roi[key] for roi in known.values())]
+    columns = [c for c in COLUMNS if any(_is_known(roi[key].get(c.key)) for roi in known.values())]
     cell = _best_cell if key == "best" else _plain_cell
     regions = []
     for name, roi in known.items():
@@ -126,6 +127,12 @@ def region_table(content: Mapping[str, Any], key: str) -> RegionTable:
         lines.append(("post over pre", [Cell(fact(roi[key][c.key]["ratio"])) for c in columns]))
         regions.append((name, roi["role"].replace("_", " "), lines))
     return RegionTable([(c.label, c.unit) for c in columns], regions)
+
+
+def _is_known(pair: Mapping[str, Any] | None) -> bool:
+    """Whether a pair of numbers, or of best values, holds any."""
+    sides = [pair[side] for side in ("pre", "post")] if pair is not None else []
+    return any((side.get("value") if isinstance(side, dict) else side) is not None for side in sides)
 
 
 def _plain_cell(value: float | None, unit: str) -> Cell:

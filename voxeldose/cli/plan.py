@@ -47,7 +47,11 @@ def mird(
     from voxeldose.planning.answers.plans import answer_mird
 
     answer = answer_mird(
-        flags.setting(case, quiet=as_json), mass_g=mass_g, roi=roi, dose_gy=dose_gy, activity_mbq=activity_mbq
+        flags.setting(case, quiet=as_json, recovers=False),
+        mass_g=mass_g,
+        roi=roi,
+        dose_gy=dose_gy,
+        activity_mbq=activity_mbq,
     )
     print_answer(answer, as_json=as_json)
 
@@ -150,7 +154,7 @@ def bsa(case: Path | None, height_m: float, weight_kg: float, tumor_part: float 
     require_one_of(("CASE", case), ("--tumor-part", tumor_part))
     from voxeldose.planning.answers.plans import answer_body_surface
 
-    result = PlanFlags().setting(case, quiet=as_json).assessment
+    result = PlanFlags().setting(case, quiet=as_json, recovers=False).assessment
     answer = answer_body_surface(height_m, weight_kg, tumor_part=tumor_part, assessment=result)
     print_answer(answer, as_json=as_json)
 

@@ -16,7 +16,7 @@ from voxeldose.dose.assumptions import assumptions_of
 from voxeldose.dose.density import density_on_grid
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.named import default_engine
-from voxeldose.dose.limits import thresholds_met
+from voxeldose.dose.limits import thresholds_met, with_best_values
 from voxeldose.dose.plausibility import judge, published_rules
 from voxeldose.dose.regions import perfused_normal, regions_on
 from voxeldose.errors import QuantityError
@@ -124,7 +124,7 @@ def what_if(
     Returns
     -------
     Assessment
-        With the change as an assumption. Its calibration is that of ``result``, changed; no longer the administered
+        With the change as an assumption; recovered numbers scale with the whole image and are left out of any other change. Its calibration is that of ``result``, changed; no longer the administered
         activity.
 
     Raises
@@ -168,7 +168,10 @@ def what_if(
     warnings = tuple(w for w in record.warnings if w.code not in again) if rois is None else ()
     # the dose is still that run's, whatever engine came along
     run = _Run(case, record.engine, record.kernel, quantified, (*kept, changed), warnings)
-    return _judged(_measure(run, on_grid, watch))
+    found = _judged(_measure(run, on_grid, watch))
+    if result.recovered is None or territory is not None or rois is not None or activity_factor == 0:
+        return found
+    return with_best_values(replace(found, recovered=result.recovered.scaled(activity_factor)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 import tomllib
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
 from voxeldose.model.assessment import Threshold
+from voxeldose.model.best_value import best_value
 from voxeldose.model.limits import Limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from voxeldose.model.assessment import RoiMetrics
+    from voxeldose.model.assessment import Assessment, RoiMetrics
 
-__all__ = ["compare_means", "differences", "merged", "published_limits", "thresholds_met"]
+__all__ = ["compare_means", "differences", "merged", "published_limits", "thresholds_met", "with_best_values"]
 
 #: A dose model of a limit -> what gives the same quantity: an engine, or a plan by compartments.
 _SAME = {"local deposition": "local", "kernel": "dpk", "Monte Carlo": "montecarlo"}
@@ -77,8 +79,29 @@ def thresholds_met(
         for name, roi in metrics.items():
             value = getattr(roi, limit.metric) if roi.role == limit.role else None
             if value is not None and math.isfinite(value):
-                compared.append(_compare(limit, name, float(value), differences(limit, engine, image)))
+                one = _compare(limit, name, float(value), differences(limit, engine, image))
+                compared.append(replace(one, image_value=one.value))
     return tuple(compared)
+
+
+def with_best_values(result: Assessment) -> Assessment:
+    """A result whose thresholds compare the best values that it knows by now, recovered or corrected, with their limits.
+
+    Where that is not the image's own value, ``differs`` says so.
+    """
+    return replace(result, thresholds=tuple(_by_best_value(result, one) for one in result.thresholds))
+
+
+def _by_best_value(result: Assessment, threshold: Threshold) -> Threshold:
+    best = best_value(result, threshold.roi, threshold.metric)
+    if not best.is_better or best.value is None or best.image is None:
+        return threshold
+    met, of_image = (_is_met(threshold.sense, value, threshold.limit) for value in (best.value, best.image))
+    image = f"{best.image:.4g} Gy" if threshold.metric.endswith("_gy") else f"{100 * best.image:.1f} %"
+    verdict = "" if met == of_image else f", which would {'' if of_image else 'not '}meet the limit"
+    words = f"Here it is {best.words}; the image's own is {image}{verdict}."
+    differs = " ".join(filter(None, (threshold.differs, words)))
+    return replace(threshold, value=best.value, met=met, differs=differs, kind=best.kind, image_value=best.image)
 
 
 def compare_means(
@@ -118,9 +141,13 @@ def _limits_for(device: str | None, limits: tuple[Limit, ...] | None, bilirubin_
 
 
 def _compare(limit: Limit, roi: str, value: float, differs: str) -> Threshold:
-    met = value >= limit.limit if limit.sense == "at least" else value < limit.limit
+    met = _is_met(limit.sense, value, limit.limit)
     name = f"{limit.name} ({limit.sense} {_amount(limit)})"
-    return Threshold(name, roi, limit.metric, limit.limit, value, met, limit.source, limit.method, differs)
+    return Threshold(name, roi, limit.metric, limit.limit, value, met, limit.source, limit.method, differs, limit.sense)
+
+
+def _is_met(sense: str, value: float, limit: float) -> bool:
+    return value >= limit if sense == "at least" else value < limit
 
 
 def differences(limit: Limit, method: str, image: str | None, *, is_perfused: bool = False) -> str:

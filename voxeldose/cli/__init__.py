@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
+import os
 import sys
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -48,6 +51,7 @@ class _Main(click.Group):
     """Turns refusals into exit code 3, and anything unexpected into exit code 1 and a file with the traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
+        _prepare_process()
         try:
             return super().invoke(ctx)
         except VoxeldoseError as error:
@@ -64,9 +68,33 @@ class _Main(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             raise click.exceptions.Exit(0) from None
+        except OSError as error:
+            _show_traceback(ctx)
+            _stop(f"refused: {_cause(error)}", REFUSED)
         except Exception as error:  # noqa: BLE001 - the last resort: its traceback goes to a file
             _show_traceback(ctx)
             _stop(_fault_message(error), FAILED)
+
+
+def _prepare_process() -> None:
+    """What a command rests on: a working directory, and streams that show any file's name."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        Path.cwd()
+    except OSError as error:
+        _stop(f"refused: the working directory cannot be used ({error.strerror}); change to another.", REFUSED)
+
+
+def _cause(error: OSError) -> str:
+    """What the system refused, and of which file; a stream has no name."""
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror or error}."
+    return (
+        f"the answer could not be written ({error.strerror or error}); give standard output a place with room. Results "
+        "whose folder is there are whole."
+    )
 
 
 def _show_traceback(ctx: click.Context) -> None:

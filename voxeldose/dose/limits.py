@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from voxeldose.model.assessment import Threshold
 from voxeldose.model.best_value import best_value
-from voxeldose.model.limits import Limit
+from voxeldose.model.limits import Limit, meets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -94,9 +94,9 @@ def with_best_values(result: Assessment) -> Assessment:
 
 def _by_best_value(result: Assessment, threshold: Threshold) -> Threshold:
     best = best_value(result, threshold.roi, threshold.metric)
-    if not best.is_better or best.value is None or best.image is None:
+    if threshold.sense is None or not best.is_better or best.value is None or best.image is None:
         return threshold
-    met, of_image = (_is_met(threshold.sense, value, threshold.limit) for value in (best.value, best.image))
+    met, of_image = (meets(value, threshold.sense, threshold.limit) for value in (best.value, best.image))
     image = f"{best.image:.4g} Gy" if threshold.metric.endswith("_gy") else f"{100 * best.image:.1f} %"
     verdict = "" if met == of_image else f", which would {'' if of_image else 'not '}meet the limit"
     words = f"Here it is {best.words}; the image's own is {image}{verdict}."
@@ -141,13 +141,9 @@ def _limits_for(device: str | None, limits: tuple[Limit, ...] | None, bilirubin_
 
 
 def _compare(limit: Limit, roi: str, value: float, differs: str) -> Threshold:
-    met = _is_met(limit.sense, value, limit.limit)
+    met = meets(value, limit.sense, limit.limit)
     name = f"{limit.name} ({limit.sense} {_amount(limit)})"
     return Threshold(name, roi, limit.metric, limit.limit, value, met, limit.source, limit.method, differs, limit.sense)
-
-
-def _is_met(sense: str, value: float, limit: float) -> bool:
-    return value >= limit if sense == "at least" else value < limit
 
 
 def differences(limit: Limit, method: str, image: str | None, *, is_perfused: bool = False) -> str:

@@ -34,6 +34,8 @@ def side_row(result: StoredAssessment, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "id": content["case"]["id"],
+        "kind": result.kind,
+        "kind_text": result.kind_text,
         "version": content["version"],
         "engine": content["method"]["engine"],
         "calibration": content["method"]["calibration"],

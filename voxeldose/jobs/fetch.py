@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from voxeldose import __version__
 from voxeldose.errors import InputError
+from voxeldose.io.json_text import format_json
 from voxeldose.io.network.connect import connect
 from voxeldose.io.network.refusals import archive_refusal, quiet_libraries, with_attempts
 from voxeldose.io.network.spool import Spool
@@ -365,7 +365,7 @@ def _write_record(fetched: Fetched, path: Path) -> None:
         "fetched_at": datetime.now(UTC).isoformat(),
         **fetched.as_dict(),
     }
-    path.write_text(json.dumps({k: v for k, v in content.items() if k != "out"}, indent=2) + "\n", "utf-8")
+    path.write_text(format_json({k: v for k, v in content.items() if k != "out"}) + "\n", "utf-8")
 
 
 @contextmanager

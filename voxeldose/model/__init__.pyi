@@ -22,6 +22,7 @@ from .case import Administered as Administered
 from .case import Case as Case
 from .dvh import Dvh as Dvh
 from .grid import Grid as Grid
+from .image_kind import ImageKind as ImageKind
 from .kernel import PointKernel as PointKernel
 from .kernel import VoxelKernel as VoxelKernel
 from .kernel import point_kernel as point_kernel

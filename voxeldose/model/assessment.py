@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from voxeldose.model.best_value import ValueKind
     from voxeldose.model.case import Case
     from voxeldose.model.dvh import Dvh
+    from voxeldose.model.image_kind import Kind
+    from voxeldose.model.limits import Sense
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.recovered import Recovered
     from voxeldose.model.remarks import Remark
@@ -172,8 +174,9 @@ class Threshold:
     """A limit and the value of this run.
 
     ``value`` is the run's best one (:func:`voxeldose.model.best_value.best_value`), ``kind`` says which, and ``image_value`` is the
-    image's own. ``method`` is how the limit was derived; ``differs`` says where this run's value was found another way, and is empty
-    where the two are the same quantity.
+    image's own. ``sense`` is how the value should lie to the limit (``None`` in older results, which do not say it). ``method`` is how
+    the limit was derived; ``differs`` says where this run's value was found another way, and is empty where the two are the same
+    quantity.
     """
 
     name: str
@@ -185,7 +188,7 @@ class Threshold:
     source: str
     method: str
     differs: str = ""
-    sense: str = ""
+    sense: Sense | None = None
     kind: ValueKind = "image"
     image_value: float | None = None
 
@@ -223,7 +226,10 @@ class RunRecord:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Assessment:
-    """The result of a case. Writers and the report take this and nothing else."""
+    """The result of a case. Writers and the report take this and nothing else.
+
+    ``kind`` says whether its dose is predicted or delivered, ``kind_text`` from what image, in words that every output has.
+    """
 
     case: Case
     activity: ActivityMap
@@ -238,6 +244,8 @@ class Assessment:
     tumor_to_normal: tuple[TumorToNormal, ...] = ()
     uncertainty: Uncertainty | None = None
     recovered: Recovered | None = None
+    kind: Kind | None = None
+    kind_text: str = ""
 
     def __repr__(self) -> str:
         from voxeldose.model.display import summary_of_assessment

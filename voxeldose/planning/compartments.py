@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import require_above_zero, require_activity, require_shunt, unit_doubts
+from voxeldose.model.limits import meets
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.plan import TRAPPED, Bound, Lungs, Plan, compartment_gy, lung_dose_gy
@@ -322,7 +323,7 @@ def plan_partition_for(
         bounds=bounds,
         binding=binding,
         assumptions=(*plan.assumptions, *_goal_remarks(plan, len(territories), tumor_gy)),
-        warnings=(*_missed_goal(tumor_gy, binding, doses[TUMOR_GOAL] * factor, factor), *plan.warnings),
+        warnings=(*_missed_goal(tumor_gy, binding, doses[TUMOR_GOAL] * factor), *plan.warnings),
     )
 
 
@@ -343,8 +344,8 @@ def _require_asked(territories: Sequence[Territory], wanted: dict[str, float | N
     return asked
 
 
-def _missed_goal(tumor_gy: float | None, binding: str, reached_gy: float, factor: float) -> tuple[Remark, ...]:
-    if tumor_gy is None or factor >= 1 - 1e-12:
+def _missed_goal(tumor_gy: float | None, binding: str, reached_gy: float) -> tuple[Remark, ...]:
+    if tumor_gy is None or meets(reached_gy, "at least", tumor_gy):
         return ()
     sentence = f"The {binding} rules: the least dosed tumor gets {reached_gy:.1f} Gy of the wanted {tumor_gy:g} Gy."
     return (

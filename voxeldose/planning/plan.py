@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxeldose.model.administration import require_above_zero, require_shunt
+from voxeldose.model.limits import meets
 from voxeldose.model.radionuclide import Y90_SETS
 from voxeldose.model.remarks import Remark
 
@@ -88,10 +89,8 @@ class Bound:
 
     @property
     def met(self) -> bool:
-        """Whether the plan reaches the goal, or keeps the limit, to one part in a million."""
-        if self.kind == "goal":
-            return self.value >= self.wanted * (1 - 1e-6)
-        return self.value <= self.wanted * (1 + 1e-6)
+        """Whether the plan reaches the goal, or keeps the limit."""
+        return meets(self.value, "at least" if self.kind == "goal" else "at most", self.wanted)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.limits import meets
 from voxeldose.model.radionuclide import Y90
 from voxeldose.planning.plan import compartment_gy
 from voxeldose.planning.vials import fraction_delivered
@@ -203,7 +204,7 @@ def segmentectomy_card(facts: SegmentectomyFacts, radionuclide: Radionuclide = Y
         )
         doses.append(_information(f"D95 of {name}", d95, "Gy", "No source sets a limit; noise lowers it"))
     ratio = facts.tumor_to_normal
-    advice = "not given" if ratio is None else "advised" if ratio > TN_FOR_PARTITION else "not advised"
+    advice = "not given" if ratio is None else "advised" if meets(ratio, "above", TN_FOR_PARTITION) else "not advised"
     partition = CardRow(
         "Partition model (T/N)",
         ratio,
@@ -252,14 +253,7 @@ def _status(facts: SegmentectomyFacts, line: dict[str, Any], value: float | None
             return "not given"
     if value is None:
         return "not given"
-    reference = line["reference"]
-    met = {
-        "at least": value >= reference,
-        "above": value > reference,
-        "at most": value <= reference,
-        "below": value < reference,
-    }[line["sense"]]
-    return "met" if met else "not met"
+    return "met" if meets(value, line["sense"], line["reference"]) else "not met"
 
 
 def _information(item: str, value: float | None, unit: str, evidence: str) -> CardRow:

@@ -14,6 +14,7 @@ import numpy as np
 
 from voxeldose.errors import QuantityError
 from voxeldose.model.best_value import best_value
+from voxeldose.model.limits import TOLERANCE
 from voxeldose.model.metric import Metric
 from voxeldose.model.recovered import RecoveredMetrics
 from voxeldose.model.remarks import Remark
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Wish", "plan_voxels"]
 
-#: A coverage changes in steps of a voxel; the activity lies this part beyond the step, above what float32 rounds away.
-STEP = 1e-6
+#: A coverage changes in steps of a voxel; a limit's activity stays this part below the step, more than what counts as reached.
+STEP = 2 * TOLERANCE
 
 VOXEL_SOURCE = "Voxel-wise planning: the predicted dose map scales with activity (dose is linear in activity)"
 
@@ -322,7 +323,7 @@ def _factor_of_coverage(wish: Wish, kind: str, numbers: _Numbers, dose_gy: float
         if reached <= 0:
             msg = f"{wish}: {wish.wanted:.0%} of {wish.roi} never get a dose; voxels at 0 Gy or below stay there."
             raise QuantityError(msg, code="goal-unreachable", roi=wish.roi)
-        return dose_gy / reached * (1 + STEP)
+        return dose_gy / reached
     # the first dose whose coverage is above the limit must stay below dose_gy
     first = numbers.first_dose_beyond_gy(wish.wanted)
     return math.inf if first is None or first <= 0 else dose_gy / first * (1 - STEP)

@@ -58,7 +58,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
     from reportlab.platypus import SimpleDocTemplate
 
     register_fonts()
-    title = f"{result.record.constants.name} absorbed dose {shortened(result.case.id, 60)}".strip()
+    title = f"{result.record.constants.name} absorbed dose, {result.kind_text}"
+    label = f"{title} {shortened(result.case.id, 60)}".strip()
     buffer = io.BytesIO()
     document = SimpleDocTemplate(
         buffer,
@@ -66,8 +67,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         leftMargin=MARGIN_MM * mm,
         rightMargin=MARGIN_MM * mm,
         topMargin=12 * mm,
-        bottomMargin=14 * mm,
-        title=title,
+        bottomMargin=16 * mm,
+        title=label,
         author="voxeldose",
         subject="Absorbed dose after radioembolization",
         invariant=1,
@@ -81,7 +82,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         *_words(result, spread),
     ]
     footer = Footer(
-        f"{title}   voxeldose {result.record.version}. Research use; not for clinical decisions unless validated locally."
+        label,
+        f"voxeldose {result.record.version}. Research use; not for clinical decisions unless validated locally.",
     )
     with binary_streams():
         document.build(parts, onFirstPage=footer, onLaterPages=footer)
@@ -117,6 +119,7 @@ def _titles(result: Assessment) -> list[Any]:
     title = f"{escape(record.constants.name)} absorbed dose <font color='{QUIET}'>{_plain(result.case.id)}</font>"
     return [
         paragraph(title, 16, bold=True, after=3),
+        paragraph(escape(result.kind_text), 11, bold=True, after=3),
         paragraph(escape(f"{device}{activity}{at}. Engine {record.engine}."), 9, colour=QUIET, after=6),
     ]
 

@@ -76,7 +76,7 @@ def assessment_lines(content: Mapping[str, Any]) -> list[str]:
     ]
     if totals["recovered_fraction"] is not None:
         parts.append(f"image/administered {totals['recovered_fraction']:.3f}")
-    return [*table_lines(rows), "; ".join(parts)]
+    return [f"Absorbed dose, {content['kind_text']}", *table_lines(rows), "; ".join(parts)]
 
 
 def recovered_lines(content: Mapping[str, Any]) -> list[str]:
@@ -148,6 +148,7 @@ def comparison_lines(content: Mapping[str, Any]) -> list[str]:
         for row in content["tumor_to_normal"]
     ]
     return [
+        *(f"{side['name']}: {side['kind_text']}" for side in content["results"] if side["kind_text"]),
         *table_lines(rows),
         (
             f"T/N {_pair(content['tumor_to_normal_ratio'])}; gamma {gamma['criteria']}: "

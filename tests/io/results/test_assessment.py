@@ -48,7 +48,7 @@ TOP_KEYS = {
     "assumptions",
     "warnings",
 }
-THRESHOLD_KEYS = {"name", "roi", "metric", "limit", "value", "met", "source", "method", "differs"}
+THRESHOLD_KEYS = {"name", "roi", "metric", "limit", "value", "met", "source", "method", "differs", "sense"}
 
 
 def phantom(*, counts=False, administered=1000.0, lung_shunt=0.04):

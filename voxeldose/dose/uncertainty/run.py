@@ -18,6 +18,7 @@ from voxeldose.dose.uncertainty.region_response import NoiseSamples, RegionRespo
 from voxeldose.errors import QuantityError
 from voxeldose.model.assessment import Distribution, Probability, RoiUncertainty, Uncertainty
 from voxeldose.model.best_value import CORRECTED_MEAN
+from voxeldose.model.limits import with_tolerance
 from voxeldose.model.metric import Metric
 from voxeldose.model.remarks import Remark
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.assessment import Assessment, Term
     from voxeldose.model.best_value import ValueKind
+    from voxeldose.model.limits import Sense
 
 
 __all__ = ["with_uncertainty"]
@@ -136,11 +138,11 @@ class _Estimate:
                 continue
             is_corrected = one.metric == "mean_dose_gy" and CORRECTED_MEAN in self.metrics
             metric = self.metrics[CORRECTED_MEAN if is_corrected else one.metric]
-            below = metric.confidence.below(one.limit)
+            sense: Sense = "at least" if one.at_least else "below"
+            below = metric.confidence.below(with_tolerance(one.limit, sense))
             p = 1 - below if one.at_least else below
             near = (p * samples + 1) / (samples + 2)  # so that 0 and 1 are not certain either (Laplace)
             error = math.sqrt(near * (1 - near) / samples)
-            sense = "at least" if one.at_least else "below"
             kind: ValueKind = "corrected" if is_corrected else "image"
             rows.append(Probability(name, one.metric, sense, one.limit, metric.value, p, error, one.source, kind))
         return rows

@@ -107,6 +107,7 @@ def pet_activity(series: Series, *, zone: tzinfo, options: PetOptions) -> Activi
         radionuclide=nuclide,
         acquired_at=timing.acquired_at,
         not_absolute=doubt,
+        modality="PT",
         remarks=(*uneven, *remarks, *timing.remarks, *more, *doubts),
     )
 
@@ -125,7 +126,8 @@ def pet_counts(series: Series, *, zone: tzinfo) -> tuple[CountMap, str]:
         return slope * factors[id(plane)], intercept * factors[id(plane)]
 
     values, grid, uneven = volume_of(planes, series, whole)
-    counts = CountMap(values, grid, at=timing.at, radionuclide=isotope.named, remarks=(*uneven, *timing.remarks))
+    remarks = (*uneven, *timing.remarks)
+    counts = CountMap(values, grid, at=timing.at, radionuclide=isotope.named, modality="PT", remarks=remarks)
     return counts, units_of(header)
 
 

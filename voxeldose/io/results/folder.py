@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voxeldose.model.arrays import Doubles
+    from voxeldose.model.image_kind import Kind
     from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = ["DvhCurve", "StoredAssessment", "StoredRegions", "StoredRoi", "read_results"]
@@ -108,8 +109,8 @@ class StoredAssessment:
         What was given.
     rois : mapping
         Region -> its numbers.
-    tumor_to_normal_ratio, tumor_to_normal, totals, thresholds, overlaps, uncertainty
-        As of the assessment.
+    kind, kind_text, tumor_to_normal_ratio, tumor_to_normal, totals, thresholds, overlaps, uncertainty
+        As of the assessment; ``None`` and an empty text where earlier results do not state the kind.
     recovered : RecoveredNumbers or None
         Numbers with the scanner's blur taken out, where the case asked for them; the recovered map is ``dose_recovered``.
     record : RunRecord
@@ -124,6 +125,8 @@ class StoredAssessment:
     path: Path
     content: dict[str, Any]
     id: str
+    kind: Kind | None
+    kind_text: str
     administration: Administration
     rois: Mapping[str, StoredRoi]
     tumor_to_normal_ratio: float | None
@@ -239,6 +242,8 @@ def _assessment(folder: Path, content: dict[str, Any]) -> StoredAssessment:
         path=folder,
         content=content,
         id=content["case"]["id"],
+        kind=content.get("kind"),
+        kind_text=content.get("kind_text", ""),
         administration=_administration(content["administration"], record.constants),
         rois={name: _roi(row) for name, row in content["rois"].items()},
         tumor_to_normal_ratio=content["tumor_to_normal_ratio"],

@@ -6,6 +6,7 @@ the lock goes with it, and so the next run knows what was left behind.
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import uuid
@@ -56,11 +57,20 @@ def new_folder(out: Path, *, overwrite: bool, marker: str = "run.json") -> Itera
         take_name(partial, out, earlier)
         shutil.rmtree(earlier, ignore_errors=True)
     except OSError as error:
+        if error.filename is not None and not _is_inside(Path(os.fsdecode(error.filename)), out.parent, out.name):
+            msg = f"{os.fsdecode(error.filename)}: cannot be used ({error.strerror or error}). No results were written."
+            raise InputError(msg, code="file-unreadable") from error
         msg = f"{out}: writing the results failed ({error.strerror or error}). Nothing was left behind."
         raise InputError(msg, code="output-not-writable") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
         _release(lock)
+
+
+def _is_inside(path: Path, parent: Path, name: str) -> bool:
+    """Whether a path is that of the results, or of what becomes them."""
+    first = path.relative_to(parent).parts[0] if parent in path.parents else ""
+    return first == name or first.startswith(f".{name}.")
 
 
 def take_name(partial: Path, final: Path, earlier: Path) -> None:

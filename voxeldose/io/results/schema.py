@@ -14,6 +14,11 @@ __all__ = ["assessment_schema"]
 _NUMBER: dict[str, Any] = {"type": ["number", "null"]}
 _TEXT: dict[str, Any] = {"type": "string"}
 _MAYBE_TEXT: dict[str, Any] = {"type": ["string", "null"]}
+#: What a file must hold.
+_REQUIRED = (
+    *("schema", "version", "kind", "kind_text", "rois", "totals"),
+    *("thresholds", "constants", "method", "assumptions", "warnings"),
+)
 
 
 def assessment_schema() -> dict[str, Any]:
@@ -25,20 +30,12 @@ def assessment_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "voxeldose assessment",
         "type": "object",
-        "required": [
-            "schema",
-            "version",
-            "rois",
-            "totals",
-            "thresholds",
-            "constants",
-            "method",
-            "assumptions",
-            "warnings",
-        ],
+        "required": list(_REQUIRED),
         "properties": {
             "schema": {"const": SCHEMA},
             "version": _TEXT,
+            "kind": {"enum": ["predicted", "delivered", None]},
+            "kind_text": _TEXT,
             "case": _object({"id": _TEXT}),
             "rois": {"type": "object", "additionalProperties": _roi()},
             "tumor_to_normal_ratio": _NUMBER,
@@ -54,7 +51,7 @@ def assessment_schema() -> dict[str, Any]:
             "totals": _object(dict.fromkeys(_TOTALS, _NUMBER)),
             "thresholds": _list(
                 dict.fromkeys(("name", "roi", "metric", "source", "method", "differs"), _TEXT)
-                | {"sense": _TEXT, "kind": {"enum": list(get_args(ValueKind))}, "image_value": _NUMBER}
+                | {"sense": _MAYBE_TEXT, "kind": {"enum": list(get_args(ValueKind))}, "image_value": _NUMBER}
                 | {"limit": _NUMBER, "value": _NUMBER, "met": {"type": "boolean"}}
             ),
             "overlaps": _list({"first": _TEXT, "second": _TEXT, "volume_ml": _NUMBER}),

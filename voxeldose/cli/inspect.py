@@ -26,6 +26,7 @@ def inspect(path: Path, case_file: Path | None, overwrite: bool, as_json: bool) 
     from voxeldose.io.case_draft import draft_case
     from voxeldose.io.inspection import inspect as find_series
     from voxeldose.io.inspection_text import inspection_lines
+    from voxeldose.io.results.leftovers import leftover_lines
 
     if case_file is not None and case_file.exists() and not overwrite:
         msg = f"{case_file}: already exists; choose another --case-file or add --overwrite."
@@ -44,6 +45,7 @@ def inspect(path: Path, case_file: Path | None, overwrite: bool, as_json: bool) 
         print_json([row.as_dict() for row in found])
         return
     print_lines(inspection_lines(found))
+    print_lines(leftover_lines(path), err=True)
     if case_file is not None:
         click.echo(f"\nCase file: {case_file}", err=True)
     else:

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_means", "differences", "merged", "published_limits", "thresholds_met", "with_best_values"]
 
+#: The dose model of a limit on ``K A / m``.
+SINGLE_COMPARTMENT = "single compartment"
+
 #: A dose model of a limit -> what gives the same quantity: an engine, or a plan by compartments.
 _SAME = {"local deposition": "local", "kernel": "dpk", "Monte Carlo": "montecarlo"}
 
 #: What a dose by each model is, for the sentence that says how two differ.
 _IS = {
-    "single compartment": "K A / m of the whole volume (single compartment)",
+    SINGLE_COMPARTMENT: "K A / m of the whole volume (single compartment)",
     "partition": "the partition model's, even in each compartment",
     "local deposition": "by local deposition",
     "kernel": "by kernel convolution",
@@ -62,7 +65,8 @@ def thresholds_met(
     Parameters
     ----------
     metrics : mapping
-        Name to numbers of each region.
+        Name to numbers of each region. A limit that was derived by one compartment is compared with that number of a perfused
+        region, where the run has it, and not with the mean of the dose map.
     device : str, optional
         ``glass`` or ``resin``; without it only limits for any device apply.
     limits : tuple of Limit, optional
@@ -77,9 +81,12 @@ def thresholds_met(
     compared = []
     for limit in _limits_for(device, limits, bilirubin_mg_per_dl):
         for name, roi in metrics.items():
-            value = getattr(roi, limit.metric) if roi.role == limit.role else None
+            if roi.role != limit.role:
+                continue
+            same, how = _same_quantity(limit, roi, engine)
+            value = getattr(roi, same.metric)
             if value is not None and math.isfinite(value):
-                one = _compare(limit, name, float(value), differences(limit, engine, image))
+                one = _compare(same, name, float(value), differences(limit, how, image))
                 compared.append(replace(one, image_value=one.value))
     return tuple(compared)
 
@@ -102,6 +109,14 @@ def _by_best_value(result: Assessment, threshold: Threshold) -> Threshold:
     words = f"Here it is {best.words}; the image's own is {image}{verdict}."
     differs = " ".join(filter(None, (threshold.differs, words)))
     return replace(threshold, value=best.value, met=met, differs=differs, kind=best.kind, image_value=best.image)
+
+
+def _same_quantity(limit: Limit, roi: RoiMetrics, engine: str) -> tuple[Limit, str]:
+    """The limit with the metric of a region that is the limit's own quantity, where the run has it, and how it was found."""
+    is_even = limit.dose == SINGLE_COMPARTMENT and limit.metric == "mean_dose_gy"
+    if is_even and roi.single_compartment_gy is not None:
+        return replace(limit, metric="single_compartment_gy"), SINGLE_COMPARTMENT
+    return limit, SINGLE_COMPARTMENT if limit.metric == "single_compartment_gy" else engine
 
 
 def compare_means(

@@ -137,6 +137,7 @@ class RoiNumbers:
     mean_dose_local_gy: float
     outside_fraction: float
     eubed_gy: float | None = None
+    single_compartment_gy: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +199,8 @@ class Totals:
     """Sums over the whole case.
 
     ``recovered_fraction`` is what ``absolute`` calibration would have found in the calibration region, divided by the
-    net administered activity less the lung shunt: the ratio between the two calibrations.
+    net administered activity less the lung shunt: the ratio between the two calibrations. ``held_mbq`` is the net activity less
+    the lung shunt, by which single compartments are computed.
     """
 
     activity_mbq: float
@@ -207,6 +209,7 @@ class Totals:
     recovered_fraction: float | None
     energy_j: float
     energy_emitted_j: float
+    held_mbq: float | None = None
 
 
 @dataclass(frozen=True)

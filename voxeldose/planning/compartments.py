@@ -14,12 +14,13 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from voxeldose.dose.compartment import compartment_gy
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import require_above_zero, require_activity, require_shunt, unit_doubts
 from voxeldose.model.limits import meets
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.remarks import Remark
-from voxeldose.planning.plan import TRAPPED, Bound, Lungs, Plan, compartment_gy, lung_dose_gy
+from voxeldose.planning.plan import TRAPPED, Bound, Lungs, Plan, lung_dose_gy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -81,7 +81,15 @@ def assessment_schema() -> dict[str, Any]:
     }
 
 
-_TOTALS = ("activity_mbq", "administered_mbq", "net_mbq", "recovered_fraction", "energy_j", "energy_emitted_j")
+_TOTALS = (
+    "activity_mbq",
+    "administered_mbq",
+    "net_mbq",
+    "recovered_fraction",
+    "energy_j",
+    "energy_emitted_j",
+    "held_mbq",
+)
 
 
 def _roi() -> dict[str, Any]:

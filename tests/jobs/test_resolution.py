@@ -219,3 +219,12 @@ def test_a_plan_by_mass_alone_recovers_nothing(tmp_path):
     answer = run("plan", "mird", write_study(tmp_path, text), "--dose-gy", "400")
     assert answer.exit_code == 0, answer.output
     assert "recovering resolution" not in answer.stderr
+
+
+def test_effects_of_results_are_those_of_the_image_and_say_so(recovered, tmp_path):
+    answer = run("radiobiology", "--results", recovered[2], "--roi", "lesion", "--json")
+    assert answer.exit_code == 0, answer.output
+    assert "effects-of-blurred-image" in [remark["code"] for remark in json.loads(answer.stdout)["warnings"]]
+    assess(tmp_path, "")
+    answer = run("radiobiology", "--results", tmp_path / "out", "--roi", "lesion", "--json")
+    assert "effects-of-blurred-image" not in answer.stdout

@@ -11,7 +11,7 @@ import numpy as np
 from voxeldose.dose.comparison import BED_SOURCE, GAMMA_SOURCE
 from voxeldose.dose.metrics import dvh_in
 from voxeldose.io.results.assessment import csv_cell
-from voxeldose.model.best_value import TUMOR_TO_NORMAL, best_value_in
+from voxeldose.model.best_value import TUMOR_TO_NORMAL, best_value, numbers_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from voxeldose.dose.comparison import GammaMap, SumInRoi
     from voxeldose.io.results.folder import StoredAssessment
+    from voxeldose.model.best_value import HasNumbers
     from voxeldose.model.roi import Roi, RoiSet
     from voxeldose.model.volume import DoseMap
 
@@ -87,13 +88,14 @@ def difference_content(
     first: dict[str, Any], second: dict[str, Any], names: list[str], gamma: GammaMap
 ) -> dict[str, Any]:
     """Numbers of regions, T/N, activity and gamma of two results."""
+    numbers = numbers_in(first), numbers_in(second)
     return {
         "rois": {
             name: {
                 "role": second["rois"][name]["role"],
                 "metrics": {m: _pair(first["rois"][name].get(m), second["rois"][name].get(m)) for m in _METRICS},
                 "best": {
-                    m: _best_pair(first, second, name, m)
+                    m: _best_pair(numbers, name, m)
                     for m in _METRICS
                     if m in first["rois"][name] and m in second["rois"][name]
                 },
@@ -101,7 +103,7 @@ def difference_content(
             for name in names
         },
         "tumor_to_normal_ratio": _pair(first["tumor_to_normal_ratio"], second["tumor_to_normal_ratio"]),
-        "tumor_to_normal": _ratios(first, second, names),
+        "tumor_to_normal": _ratios(first, second, numbers, names),
         "net_mbq": _pair(first["totals"]["net_mbq"], second["totals"]["net_mbq"]),
         "gamma": {
             "criteria": str(gamma.criteria),
@@ -117,7 +119,9 @@ def difference_content(
     }
 
 
-def _ratios(pre: dict[str, Any], post: dict[str, Any], names: list[str]) -> list[dict[str, Any]]:
+def _ratios(
+    pre: dict[str, Any], post: dict[str, Any], numbers: tuple[HasNumbers, HasNumbers], names: list[str]
+) -> list[dict[str, Any]]:
     """T/N of every tumor that is compared, as each result has it, with the normal region that it is against."""
     before, after = ({row["roi"]: row for row in content.get("tumor_to_normal", ())} for content in (pre, post))
     nothing = dict.fromkeys(("normal", "by_concentration", "by_dose"))
@@ -127,7 +131,7 @@ def _ratios(pre: dict[str, Any], post: dict[str, Any], names: list[str]) -> list
             continue
         first, second = before.get(name, nothing), after.get(name, nothing)
         pairs = {key: _pair(first[key], second[key]) for key in ("by_concentration", "by_dose")}
-        best = _best_pair(pre, post, name, TUMOR_TO_NORMAL)
+        best = _best_pair(numbers, name, TUMOR_TO_NORMAL)
         rows.append({"roi": name, "normal": {"pre": first["normal"], "post": second["normal"]}, "best": best, **pairs})
     return rows
 
@@ -166,13 +170,13 @@ def _pair(pre: float | None, post: float | None) -> dict[str, float | None]:
     }
 
 
-def _best_pair(pre: dict[str, Any], post: dict[str, Any], roi: str, metric: str) -> dict[str, Any]:
+def _best_pair(numbers: tuple[HasNumbers, HasNumbers], roi: str, metric: str) -> dict[str, Any]:
     """The best value of each result with its interval, its kind and the image's own; a ratio only of values of one kind."""
-    first, second = (best_value_in(content, roi, metric) for content in (pre, post))
+    first, second = (best_value(one, roi, metric) for one in numbers)
     alike = first.kind == second.kind and first.value and second.value is not None
     return {
-        "pre": asdict(first),
-        "post": asdict(second),
+        "pre": asdict(first) | {"words": first.words},
+        "post": asdict(second) | {"words": second.words},
         "ratio": second.value / first.value if alike else None,  # type: ignore[operator]  # both are known, as just seen
     }
 

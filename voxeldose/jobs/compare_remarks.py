@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.model.best_value import best_value_in, kind_words
+from voxeldose.model.best_value import best_value
 from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
@@ -65,16 +65,16 @@ def _kind_warnings(results: list[StoredAssessment], names: list[str]) -> list[Re
     """Two results in the wrong order, or one with better values than the other."""
     if len(results) != 2:
         return []
-    remarks, contents = [], [one.content for one in results]
+    remarks = []
     if [one.kind for one in results] == ["delivered", "predicted"]:
         sentence = "The first result is of a delivered dose and the second of a predicted one: give PRE, then POST."
         remarks.append(Remark("sides-swapped", {}, sentence))
     unlike: dict[tuple[str, str], list[str]] = {}
     for name in names:
-        if all(name in content["rois"] for content in contents):
-            first, second = (best_value_in(content, name, "mean_dose_gy").kind for content in contents)
+        if all(name in one.rois for one in results):
+            first, second = (best_value(one, name, "mean_dose_gy").words or "the image's own" for one in results)
             if first != second:
-                unlike.setdefault((kind_words(first), kind_words(second)), []).append(name)
+                unlike.setdefault((first, second), []).append(name)
     for (first_words, second_words), some in unlike.items():
         listed = ", ".join(some)
         sentence = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voxeldose.model.best_value import kind_words
 from voxeldose.report.images import data_uri, figure_file
 from voxeldose.report.templates import page_template
 from voxeldose.report.wording import fact, measure
@@ -147,7 +146,7 @@ def _best_cell(value: Mapping[str, Any], unit: str) -> Cell:
     interval = ""
     if value["low"] is not None and value["high"] is not None:
         interval = f"{measure(value['low'], unit)} to {measure(value['high'], unit)}; "
-    return Cell(words, f"{interval}{kind_words(value['kind'])}; image {measure(value['image'], unit)}")
+    return Cell(words, f"{interval}{value['words']}; image {measure(value['image'], unit)}")
 
 
 def write_page(content: Mapping[str, Any], pictures: Sequence[Picture], path: Path) -> None:

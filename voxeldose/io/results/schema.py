@@ -47,7 +47,7 @@ def assessment_schema() -> dict[str, Any]:
                     "normal_volume_ml": _NUMBER,
                 }
             ),
-            "totals": _object(dict.fromkeys(_TOTALS, _NUMBER)),
+            "totals": _object(dict.fromkeys(_TOTALS, _NUMBER) | {"calibration_region": _MAYBE_TEXT}),
             "thresholds": _list(
                 dict.fromkeys(("name", "roi", "metric", "source", "method", "differs"), _TEXT)
                 | {"limit": _NUMBER, "value": _NUMBER, "met": {"type": "boolean"}, "sense": _MAYBE_TEXT}
@@ -79,7 +79,10 @@ def assessment_schema() -> dict[str, Any]:
     }
 
 
-_TOTALS = ("activity_mbq", "administered_mbq", "net_mbq", "recovered_fraction", "energy_j", "energy_emitted_j")
+_TOTALS = (
+    *("activity_mbq", "administered_mbq", "net_mbq", "recovered_fraction", "energy_j", "energy_emitted_j"),
+    *("calibration_region_mbq", "outside_region_mbq", "outside_region_fraction", "liver_of_field_fraction"),
+)
 
 
 def _roi() -> dict[str, Any]:

@@ -9,7 +9,9 @@ import atexit
 import gc
 import io
 import os
+import signal
 import sys
+import threading
 import traceback
 from pathlib import Path
 from typing import NoReturn
@@ -19,6 +21,7 @@ import click
 from voxeldose import __version__
 from voxeldose.cli.assess import assess
 from voxeldose.cli.card import card
+from voxeldose.cli.clean import clean
 from voxeldose.cli.cohort import cohort
 from voxeldose.cli.compare import compare
 from voxeldose.cli.demo import demo
@@ -81,10 +84,18 @@ def _prepare_process() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):  # as an interrupt: what is half written is cleaned up on the way out
+            if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:
+                signal.signal(getattr(signal, name), _end)
     try:
         Path.cwd()
     except OSError as error:
         _stop(f"refused: the working directory cannot be used ({error.strerror}); change to another.", REFUSED)
+
+
+def _end(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 def _cause(error: OSError) -> str:
@@ -130,7 +141,7 @@ def main(debug: bool) -> None:
 
 
 #: Files to files, and answers before and beyond a treatment.
-_JOBS = (assess, cohort, compare, demo, dvh, fetch, inspect, kernel, keys, replay, schema, send)
+_JOBS = (assess, clean, cohort, compare, demo, dvh, fetch, inspect, kernel, keys, replay, schema, send)
 _ANSWERS = (card, lung_shunt, plan, radiobiology, tn, uncertainty)
 for _command in (*_JOBS, *_ANSWERS):
     main.add_command(with_numbers(_command))

@@ -78,7 +78,8 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
     watch.step("computing dose")
     dose = engine.dose(emitted, case.density, decays.grid)
     on_grid = DoseOnGrid(decays, density, dose, LocalDeposition().dose(decays, density))
-    run = Run(case, engine.name, engine.facts(), quantified, tuple(assumptions), tuple(warnings))
+    held = case.administration.liver_mbq if case.administration.administered_mbq is not None else None
+    run = Run(case, engine.name, engine.facts(), quantified, tuple(assumptions), tuple(warnings), held)
     return _judged(measure(run, on_grid, watch))
 
 
@@ -156,7 +157,10 @@ def what_if(
     quantified = Quantified(activity, result.totals.recovered_fraction, shown, record.calibration, (), ())
     warnings = tuple(w for w in record.warnings if w.code not in again) if rois is None else ()
     # the dose is still that run's, whatever engine came along
-    run = Run(case, record.engine, record.kernel, quantified, (*kept, changed), warnings)
+    held = result.totals.held_mbq
+    if held is not None:
+        held *= activity.total() / result.activity.total()
+    run = Run(case, record.engine, record.kernel, quantified, (*kept, changed), warnings, held)
     return _judged(measure(run, on_grid, watch))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy as np
 from voxeldose import __version__
 from voxeldose.dose import metrics
 from voxeldose.dose.activity import count_decays, image_kind
+from voxeldose.dose.compartment import held_by_perfused, single_compartments_gy
 from voxeldose.dose.density import require_density_in
 from voxeldose.dose.limits import thresholds_met
 from voxeldose.dose.regions import perfused_normal, regions_on
@@ -47,6 +48,7 @@ class Run:
     quantified: Quantified
     assumptions: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
+    held_mbq: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +92,13 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
     totals = _totals(run, on_grid)
     regions = regions_on(case.rois, on_grid.dose.grid)
     without_density = require_density_in(regions.rois, case, on_grid.density)
-    measured = {r.name: on_grid.measure(r, regions.outside_fraction[r.name], case) for r in regions.rois}
+    alone = {r.name: on_grid.measure(r, regions.outside_fraction[r.name], case) for r in regions.rois}
+    held_by, shared = held_by_perfused(alone, run.held_mbq)
+    even_gy = single_compartments_gy(alone, held_by, given.radionuclide.gy_kg_per_gbq)
+    measured = {name: replace(m, single_compartment_gy=even_gy.get(name)) for name, m in alone.items()}
     overlaps = metrics.overlaps([r for r in regions.rois if r.name in case.rois], on_grid.dose.grid.voxel_volume_ml)
     ratios, against = _tumor_to_normal(measured, regions.rois, on_grid)
-    assumptions = (*run.assumptions, *_energy_missing(totals), *regions.assumptions, *against)
+    assumptions = (*run.assumptions, *_energy_missing(totals), *regions.assumptions, *shared, *against)
     warnings = (
         *run.warnings,
         *regions.warnings,
@@ -157,6 +162,7 @@ def _totals(run: Run, on_grid: DoseOnGrid) -> Totals:
         outside_region_mbq=shown.outside_mbq,
         outside_region_fraction=shown.outside_fraction,
         liver_of_field_fraction=shown.liver_of_field_fraction,
+        held_mbq=run.held_mbq,
     )
 
 

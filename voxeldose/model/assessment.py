@@ -135,6 +135,7 @@ class RoiNumbers:
     mean_dose_local_gy: float
     outside_fraction: float
     eubed_gy: float | None = None
+    single_compartment_gy: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,7 +197,8 @@ class Totals:
     net administered activity less the lung shunt: the ratio between the two calibrations. ``calibration_region`` says what that
     region is; ``calibration_region_mbq`` and ``outside_region_mbq`` are what the calibrated image shows inside and outside it,
     ``outside_region_fraction`` the latter over the net activity. ``liver_of_field_fraction`` is the activity in the union of all
-    liver regions grown by 10 mm over that of the whole field of view.
+    liver regions grown by 10 mm over that of the whole field of view. ``held_mbq`` is the net activity less
+    the lung shunt, by which single compartments are computed.
     """
 
     activity_mbq: float
@@ -210,6 +212,7 @@ class Totals:
     outside_region_mbq: float | None = None
     outside_region_fraction: float | None = None
     liver_of_field_fraction: float | None = None
+    held_mbq: float | None = None
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from voxeldose.dose.compartment import compartment_gy
 from voxeldose.model.administration import require_above_zero, require_shunt
 from voxeldose.model.limits import meets
 from voxeldose.model.radionuclide import Y90_SETS
@@ -21,7 +22,6 @@ __all__ = [
     "Bound",
     "Lungs",
     "Plan",
-    "compartment_gy",
     "lung_dose_gy",
     "once",
     "with_other_constants",
@@ -153,11 +153,6 @@ def with_other_constants(plan: Plan) -> dict[str, dict[str, float]]:
             row["perfused_gy"] = plan.perfused_gy * ratio
         table[name] = row
     return table
-
-
-def compartment_gy(gy_kg_per_gbq: float, mbq: float, mass_g: float, *, part: float = 1.0) -> float:
-    """``K A part / m``: the mean dose of a compartment that holds this part of an activity and keeps all its energy."""
-    return gy_kg_per_gbq * mbq * part / mass_g
 
 
 def lung_dose_gy(k: float, shunts: Sequence[tuple[float, float | None]], lung_g: float) -> float | None:

@@ -128,7 +128,7 @@ def _chosen_regions(result: Assessment, spread: Intervals | None) -> list[Any]:
     """A few numbers of tumors, normal liver and lungs."""
     chosen = [
         (name, roi)
-        for role in ("tumor", "normal_liver", "lung")
+        for role in ("tumor", "perfused", "normal_liver", "lung")
         for name, roi in rois_with_role(result, role).items()
     ]  # fmt: skip
     if not chosen:
@@ -140,7 +140,20 @@ def _chosen_regions(result: Assessment, spread: Intervals | None) -> list[Any]:
         numbers = [number(roi.volume_ml), mean, number(roi.d95_gy), number(roi.d70_gy), percent(roi.v400_fraction)]
         label = f"{_plain(name)} <font color='{QUIET}'>{roi.role.replace('_', ' ')}</font>"
         rows.append([paragraph(label, 9), *(paragraph(n, 9, align=2) for n in numbers)])
-    return [table(rows, [68, 22, 28, 20, 20, 20], repeat=1)]
+    return [table(rows, [68, 22, 28, 20, 20, 20], repeat=1), *_single_compartments(result)]
+
+
+def _single_compartments(result: Assessment) -> list[Any]:
+    """The mean of each perfused volume by one compartment, beside that of the dose map."""
+    return [
+        paragraph(
+            f"{_plain(name)}: <b>{number(roi.single_compartment_gy)} Gy</b> by single compartment, K A (1 - LSF) / m; "
+            f"{number(roi.mean_dose_gy)} Gy mean of the dose map.",
+            9,
+        )
+        for name, roi in rois_with_role(result, "perfused").items()
+        if roi.single_compartment_gy is not None
+    ]
 
 
 def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:

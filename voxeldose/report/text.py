@@ -78,7 +78,13 @@ def assessment_lines(content: Mapping[str, Any]) -> list[str]:
         parts.append(f"image/administered {totals['recovered_fraction']:.3f}")
     if totals.get("liver_of_field_fraction") is not None:
         parts.append(f"liver/field of view {totals['liver_of_field_fraction']:.3f}")
-    return [f"Absorbed dose, {content['kind_text']}", *table_lines(rows), "; ".join(parts), *_region_lines(totals)]
+    return [
+        f"Absorbed dose, {content['kind_text']}",
+        *table_lines(rows),
+        *_perfused_lines(content),
+        "; ".join(parts),
+        *_region_lines(totals),
+    ]
 
 
 def _region_lines(totals: Mapping[str, Any]) -> list[str]:
@@ -91,6 +97,16 @@ def _region_lines(totals: Mapping[str, Any]) -> list[str]:
         outside += f" ({100 * part:.1f} % of the net activity)"
     return [
         f"Calibration region: {totals['calibration_region']}; {totals['calibration_region_mbq']:.0f} MBq in it, {outside}"
+    ]
+
+
+def _perfused_lines(content: Mapping[str, Any]) -> list[str]:
+    """The mean of each perfused region by one compartment, beside that of the dose map."""
+    return [
+        f"{name}: {format_number(roi['single_compartment_gy'])} Gy by single compartment, K A (1 - LSF) / m; "
+        f"{format_number(roi['mean_dose_gy'])} Gy mean of the dose map"
+        for name, roi in content["rois"].items()
+        if roi.get("single_compartment_gy") is not None
     ]
 
 

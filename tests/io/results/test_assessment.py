@@ -35,6 +35,7 @@ ROI_KEYS = {
     "bed_gy",
     "eud_gy",
     "eubed_gy",
+    "single_compartment_gy",
     "mean_dose_local_gy",
 }
 TOP_KEYS = {

@@ -202,6 +202,10 @@ _MEANINGS = {
     ),
     "eud_gy": ("Gy", "equivalent uniform dose; parameters stand in assessment.json, radiobiology"),
     "eubed_gy": ("Gy", "equivalent uniform BED; parameters as for eud_gy"),
+    "single_compartment_gy": (
+        "Gy",
+        "of a perfused region: K A (1 - LSF) / m, the mean dose if the activity that goes there spread evenly",
+    ),
     "mean_dose_local_gy": ("Gy", "mean dose of the same region by local deposition"),
 }
 

@@ -80,7 +80,7 @@ def assessment_schema() -> dict[str, Any]:
 
 
 _TOTALS = (
-    *("activity_mbq", "administered_mbq", "net_mbq", "recovered_fraction", "energy_j", "energy_emitted_j"),
+    *("activity_mbq", "administered_mbq", "net_mbq", "recovered_fraction", "energy_j", "energy_emitted_j", "held_mbq"),
     *("calibration_region_mbq", "outside_region_mbq", "outside_region_fraction", "liver_of_field_fraction"),
 )
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from voxeldose.errors import InputError
 from voxeldose.io.json_text import format_json, parse_json, read_json
 from voxeldose.io.results.content import read_content
+from voxeldose.io.results.leftovers import COHORT
 from voxeldose.io.results.new_folder import replacing, take_name
 from voxeldose.jobs.cohort.entry import Entry
 
@@ -42,7 +43,7 @@ class Store:
     @property
     def hidden(self) -> Path:
         """What the run needs and nobody reads."""
-        return self.out / ".cohort"
+        return self.out / COHORT
 
     @property
     def plan(self) -> Path:
@@ -70,7 +71,7 @@ class Store:
         InputError
             If there are results and nobody asked to resume, or the folder is not a cohort's.
         """
-        content = [p for p in self.out.iterdir() if p.name != ".cohort"]
+        content = [p for p in self.out.iterdir() if p.name != COHORT]
         if content and not (self.out / MARKER).is_file():
             msg = f"{self.out}: is not empty and no cohort (no {MARKER} in it); choose another --out."
             raise InputError(msg, code="folder-not-cohort")

@@ -6,12 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from voxeldose.dose.compartment import compartment_gy
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import unit_doubts
 from voxeldose.model.limits import meets
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.lungs.shunt import LungShunt
-from voxeldose.planning.plan import LUNG_MASS_G, compartment_gy
+from voxeldose.planning.plan import LUNG_MASS_G
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

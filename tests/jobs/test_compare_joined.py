@@ -230,7 +230,9 @@ def test_best_values_are_shown_with_the_images_own_and_no_ratio_of_two_kinds(mad
     content = json.loads(path.read_text("utf-8"))
     found = {key: {"value": None, "low": None, "high": None} for key in ("d95_gy", "d70_gy", "d50_gy", "v400_fraction")}
     found |= {"mean_dose_gy": {"value": 777.0, "low": 700.0, "high": 850.0}}
-    content["rois"]["lesion"]["recovered"] = found
+    found |= {"as_drawn": dict(found), "shift_lps_mm": [0.0] * 3, "mean_dose_rbv_gy": 750.0, "growth_mm": 0.0}
+    content["rois"]["lesion"]["recovered"] = found | {"cold_core_ml": 0.0}
+    content["resolution"] = {"method": "field"}
     path.write_text(json.dumps(content), "utf-8")
     options = ComparisonOptions()
     compared = compare_folders([tmp_path / "pre", tmp_path / "post"], tmp_path / "out", options)

@@ -12,7 +12,7 @@ import numpy as np
 from voxeldose import __version__
 from voxeldose.dose import metrics
 from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, image_nuclide, quantify
-from voxeldose.dose.assumptions import assumptions_of
+from voxeldose.dose.assumptions import assumptions_of, image_doubts
 from voxeldose.dose.density import density_on_grid
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.named import default_engine
@@ -78,6 +78,7 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
     quantified = quantify(case)
     assumptions = [*assumptions_of(case, engine), *quantified.assumptions]
     warnings = [*(case.registration.doubts() if case.registration is not None else ()), *quantified.warnings]
+    warnings += [doubt for image in (case.activity, case.ct) if image is not None for doubt in image_doubts(image)]
     if case.administration.administered_mbq is not None:
         warnings += unit_doubts(case.administration.net_mbq)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
+from voxeldose.io.dicom.emission import require_no_projection
 from voxeldose.io.dicom.files import only_series
 from voxeldose.io.dicom.header import count, number, text
 from voxeldose.io.dicom.options import CtOptions
@@ -82,6 +83,7 @@ def ct_image(series: Series, options: CtOptions) -> CtImage:
 def _require_ct_numbers(planes: Sequence[Plane]) -> None:
     """Refuse spectral and derived maps (electron density, effective Z, iodine) that call themselves CT."""
     for plane in planes:
+        require_no_projection(plane.header, str(plane))
         kind = text(plane.header, "RescaleType")
         if kind not in CT_NUMBERS:
             msg = (

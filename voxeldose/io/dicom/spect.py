@@ -11,6 +11,7 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
+from voxeldose.io.dicom.emission import emission_remarks, require_emission
 from voxeldose.io.dicom.files import Series, only_series
 from voxeldose.io.dicom.header import count, frame_header, items, number, text, whole_numbers, words
 from voxeldose.io.dicom.instants import format_instant, instant, stated_zone, whole_instant, zone_remarks
@@ -86,7 +87,7 @@ def nm_activity(series: Series, *, zone: tzinfo, options: SpectOptions) -> Count
     header, grid = series.first, found.grid
     nuclide = nuclide_of(header)
     started = _acquisition_start(header, zone)
-    remarks = (*found.remarks, *zone_remarks(header, zone))
+    remarks = (*found.remarks, *zone_remarks(header, zone), *emission_remarks(header))
     if not found.is_bq_per_ml:
         return CountMap(found.values, grid, radionuclide=nuclide, at=started, remarks=remarks)
     stated = whole_instant(header.get("DecayCorrectionDateTime"), stated_zone(header) or zone)
@@ -128,6 +129,7 @@ def _load_volume(series: Series, options: SpectOptions) -> _Loaded:
     """The volume of a reconstructed NM series, scaled."""
     for path, header in zip(series.paths, series.headers, strict=True):
         _require_volume(header, str(path))
+        require_emission(header, str(path))
     planes = _planes(series)
     mappings = [_mapping(p) for p in planes]
     if len({m is None for m in mappings}) > 1:

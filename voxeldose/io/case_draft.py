@@ -8,7 +8,6 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from voxeldose.io.dicom.emission import ATTENUATION_UNCORRECTED, IMAGE_DERIVED
 from voxeldose.model.roles import ROLES
 
 if TYPE_CHECKING:
@@ -29,7 +28,7 @@ _CHOICES = {
 #: Codes of refusals of series that are no image of activity, whatever their modality says.
 _NO_EMISSION = ("image-not-emission", "image-is-projection")
 #: Remarks that put an image behind others of its kind, the worst highest.
-_BEHIND = {"image-described-as-map": 4, ATTENUATION_UNCORRECTED: 2, IMAGE_DERIVED: 1}
+_BEHIND = {"image-described-as-map": 4, "attenuation-uncorrected": 2, "image-derived": 1}
 
 
 def draft_case(found: Sequence[FoundSeries], folder: Path) -> str:

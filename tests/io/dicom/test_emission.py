@@ -54,7 +54,7 @@ def test_a_spect_of_transmission_is_refused_whatever_it_is_to_be_used_as(write_n
 @pytest.mark.parametrize("quantity", [None, "counts"])
 def test_a_pet_object_that_shows_no_activity_is_refused(write_series, refused, values, quantity):
     folder = write_series("PT", change=put(**values))
-    refused(lambda: read_activity(folder, quantity=quantity), str(folder), code="image-not-emission")
+    refused(lambda: read_activity(folder, quantity=quantity), str(folder), "slice_00.dcm", code="image-not-emission")
 
 
 @pytest.mark.parametrize("kind", ["MIP", "MAX_IP", "PROJECTION IMAGE", "LOCALIZER"])

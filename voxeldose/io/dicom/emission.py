@@ -17,19 +17,12 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
 __all__ = [
-    "ATTENUATION_UNCORRECTED",
-    "IMAGE_DERIVED",
     "emission_remarks",
     "is_attenuation_corrected",
     "is_derived",
     "require_emission",
     "require_no_projection",
 ]
-
-#: Code of the remark that an image lacks attenuation correction.
-ATTENUATION_UNCORRECTED = "attenuation-uncorrected"
-#: Code of the remark that an image was computed from others.
-IMAGE_DERIVED = "image-derived"
 
 _TRANSMISSION = {
     "TRANSMISSION",
@@ -163,13 +156,13 @@ def emission_remarks(header: Dataset) -> tuple[Remark, ...]:
             "The image was not corrected for attenuation (Corrected Image (0028,0051), Attenuation Corrected (0018,9759)): deep "
             "activity appears too low, and scaling to the administered activity does not undo that. Use the corrected series."
         )
-        remarks.append(Remark(ATTENUATION_UNCORRECTED, {}, sentence))
+        remarks.append(Remark("attenuation-uncorrected", {}, sentence))
     elif corrected is None and _UNCORRECTED_WORDS.search(described):
         sentence = (
             "The Series Description reads like an image without attenuation correction, and no other attribute says that it "
             "was corrected. Check, and use the corrected series."
         )
-        remarks.append(Remark(ATTENUATION_UNCORRECTED, {"by_description": True}, sentence))
+        remarks.append(Remark("attenuation-uncorrected", {"by_description": True}, sentence))
     if _MAP_WORDS.search(described):
         sentence = "The Series Description reads like a map of attenuation. Check that this is the emission image."
         remarks.append(Remark("image-described-as-map", {}, sentence))
@@ -180,7 +173,7 @@ def emission_remarks(header: Dataset) -> tuple[Remark, ...]:
             "Image Type (0008,0008) says DERIVED: the emission image was computed from other images (filtered, summed, resampled), "
             "or reconstructed by software that says so. Its values are used as they are; use the original if there is one."
         )
-        remarks.append(Remark(IMAGE_DERIVED, {}, sentence))
+        remarks.append(Remark("image-derived", {}, sentence))
     return tuple(remarks)
 
 

@@ -11,12 +11,12 @@ from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.decay import Timing, timing_of
 from voxeldose.io.dicom.emission import emission_remarks, is_attenuation_corrected, require_emission
 from voxeldose.io.dicom.files import Series, only_series
-from voxeldose.io.dicom.header import PHILIPS, drug_item, number, private_value, text
+from voxeldose.io.dicom.header import PHILIPS, drug_item, private_value, stated_number, text
 from voxeldose.io.dicom.instants import format_instant, stated_zone, whole_instant
 from voxeldose.io.dicom.nuclide import Undoing, isotope_of, undo_factor, undoing_of
 from voxeldose.io.dicom.options import PetOptions
 from voxeldose.io.dicom.planes import planes_of, require_rescale, rescale, volume_of
-from voxeldose.io.dicom.units import MAPPED, bq_per_ml_mapping, bq_per_ml_of
+from voxeldose.io.dicom.units import MAPPED, bq_per_ml_mapping, bq_per_ml_of, require_possible_activity
 from voxeldose.model.remarks import Numbers, Remark
 from voxeldose.model.volume import ActivityMap, CountMap
 
@@ -77,7 +77,8 @@ def pet_activity(series: Series, *, zone: tzinfo, options: PetOptions) -> Activi
     """:func:`read_pet` of a series already found."""
     planes, where = planes_of(series), str(series.folder)
     header = planes[0].header
-    require_emission(header, where)
+    for plane in planes:
+        require_emission(plane.header, str(plane))
     isotope = isotope_of(header)
     undoing: Undoing | None = None
     if options.undo_nuclide is not None:
@@ -100,6 +101,7 @@ def pet_activity(series: Series, *, zone: tzinfo, options: PetOptions) -> Activi
         return slope * by_plane[id(plane)], intercept * by_plane[id(plane)]
 
     values, grid, uneven = volume_of(planes, series, whole)
+    require_possible_activity(float(values.max()), where)
     doubts = (Remark("pet-not-absolute", {"nuclide": nuclide.name if nuclide else None}, doubt),) if doubt else ()
     if is_attenuation_corrected(header) is False:
         doubt = f"{doubt} The image was not corrected for attenuation.".strip()
@@ -118,7 +120,8 @@ def pet_counts(series: Series, *, zone: tzinfo) -> tuple[CountMap, str]:
     """A PET in any units as a relative image, with its units; slices that hold at several instants are brought to one."""
     planes, where = planes_of(series), str(series.folder)
     header = planes[0].header
-    require_emission(header, where)
+    for plane in planes:
+        require_emission(plane.header, str(plane))
     require_rescale(planes)
     isotope = isotope_of(header)
     timing = timing_of([p.header for p in planes], zone, isotope.computed_with)
@@ -269,8 +272,8 @@ def _bq_per_ml_per_suv(
     ``SUV = C · weight / dose`` with 1 g of body as 1 mL.
     """
     drug = drug_item(header)
-    dose = number(drug, "RadionuclideTotalDose") if drug is not None else None
-    weight = options.weight_kg or number(header, "PatientWeight")
+    dose = stated_number(drug, "RadionuclideTotalDose") if drug is not None else None
+    weight = options.weight_kg or stated_number(header, "PatientWeight")
     kind = text(header, "SUVType") or "BW"
     given = (
         whole_instant(drug.get("RadiopharmaceuticalStartDateTime"), stated_zone(header) or _zone_of(timing))

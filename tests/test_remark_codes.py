@@ -14,7 +14,7 @@ KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 #: Files whose remarks get their code from a variable, and the codes that it can hold.
 BY_VARIABLE = {
-    "dose/assess.py": {"energy-missing"},
+    "dose/measure.py": {"energy-missing"},
     "dose/density.py": {"density-gap", "density-of-air"},
     "io/dicom/decay.py": {
         "pet-administration-day-by-decay-factor",

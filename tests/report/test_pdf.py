@@ -47,6 +47,14 @@ def test_markup_in_names_stays_text(tmp_path):
     assert "<i>x</i>" in text
 
 
+def test_every_page_says_whether_the_dose_is_predicted_or_delivered(tmp_path):
+    result = make_result()
+    write_pdf(result, tmp_path / "report.pdf")
+    text, pages = words(tmp_path / "report.pdf")
+    assert result.kind_text == "DELIVERED (Y-90 image)"
+    assert text.count("Y-90 absorbed dose, DELIVERED (Y-90 image) case-7") == pages
+
+
 def test_intervals_are_in_the_pdf(tmp_path):
     write_pdf(uncertain(make_result()), tmp_path / "report.pdf")
     assert "11.50 to 22.25" in words(tmp_path / "report.pdf")[0]

@@ -12,6 +12,8 @@ from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto
 from voxeldose.model.administration import ADMINISTRATIONS_APART_S, Administration
 from voxeldose.model.case import Absolute
+from voxeldose.model.image_kind import ImageKind
+from voxeldose.model.limits import is_within
 from voxeldose.model.radionuclide import TC99M, known_radionuclide
 from voxeldose.model.remarks import Numbers, Remark
 from voxeldose.model.volume import ActivityMap, CountMap, DecayMap
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.volume import Volume
 
-__all__ = ["Quantified", "count_decays", "decay_to", "decays_on_grid", "quantify"]
+__all__ = ["Quantified", "count_decays", "decay_to", "decays_on_grid", "image_kind", "image_nuclide", "quantify"]
 
 
 #: The ratio of image to administered activity outside which something is likely wrong (judgement; QUEST phantom
@@ -160,7 +162,7 @@ def _compare_with_administered(
         low, high = RECOVERY_LIMITS
         numbers = {"recovered_fraction": recovered, "region": where}
         shows = f"The image shows {recovered:.3g} of the net administered activity less lung shunt in {where}"
-        if low <= recovered <= high:
+        if is_within(recovered, low, high):
             compared.append(Remark("activity-recovered", numbers, f"{shows}."))
         else:
             sentence = (
@@ -206,6 +208,11 @@ def image_nuclide(case: Case) -> str | None:
         msg = f"image_nuclide = {stated} contradicts the header, which says {header}."
         raise QuantityError(msg, code="nuclide-contradicts", header=header, stated=stated)
     return stated or header
+
+
+def image_kind(case: Case) -> ImageKind:
+    """Whether the dose of a case is predicted or delivered; refused as :func:`image_nuclide` is."""
+    return ImageKind(image_nuclide(case), case.administration.radionuclide.name, case.activity.modality)
 
 
 def _usual_name(name: str | None) -> str | None:

@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 __all__ = ["difference_content", "provenance", "side_row", "sum_row", "voxel_row", "write_csv"]
 
 _METRICS = (
-    *("volume_ml", "mass_g", "activity_mbq", "mean_dose_gy", "sd_dose_gy", "d95_gy", "d70_gy", "d50_gy", "d2_gy"),
+    *(
+        "volume_ml",
+        "mass_g",
+        "activity_mbq",
+        "mean_dose_gy",
+        "single_compartment_gy",
+        "sd_dose_gy",
+        "d95_gy",
+        "d70_gy",
+        "d50_gy",
+        "d2_gy",
+    ),
     *("v100_fraction", "v190_fraction", "v205_fraction", "v400_fraction", "v446_fraction", "bed_gy", "eud_gy"),
 )
 
@@ -34,6 +45,8 @@ def side_row(result: StoredAssessment, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "id": content["case"]["id"],
+        "kind": result.kind,
+        "kind_text": result.kind_text,
         "version": content["version"],
         "engine": content["method"]["engine"],
         "calibration": content["method"]["calibration"],
@@ -76,7 +89,7 @@ def difference_content(
         "rois": {
             name: {
                 "role": second["rois"][name]["role"],
-                "metrics": {m: _pair(first["rois"][name][m], second["rois"][name][m]) for m in _METRICS},
+                "metrics": {m: _pair(first["rois"][name].get(m), second["rois"][name].get(m)) for m in _METRICS},
             }
             for name in names
         },

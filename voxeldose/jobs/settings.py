@@ -183,5 +183,5 @@ def _recovery(table: RecoveryTable | None) -> Recovery | None:
         msg = "uncertainty.recovery needs b_ml and c of the curve, or spheres = [[mL, recovery, uncertainty], …]."
         raise InputError(msg, code="key-missing", key="uncertainty.recovery")
     off = table.correlation * table.b_sd_ml * table.c_sd
-    covariance = ((table.b_sd_ml**2, off), (off, table.c_sd**2))
+    covariance = ((table.b_sd_ml * table.b_sd_ml, off), (off, table.c_sd * table.c_sd))
     return Recovery(table.b_ml, table.c, covariance, table.source or "given by the user")

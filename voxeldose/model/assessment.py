@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from voxeldose.model.case import Case
     from voxeldose.model.dvh import Dvh
+    from voxeldose.model.image_kind import Kind
+    from voxeldose.model.limits import Sense
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.recovered import Recovered
     from voxeldose.model.remarks import Remark
@@ -133,6 +135,7 @@ class RoiNumbers:
     mean_dose_local_gy: float
     outside_fraction: float
     eubed_gy: float | None = None
+    single_compartment_gy: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +172,9 @@ class TumorToNormal:
 class Threshold:
     """A limit and the value of this run.
 
-    ``method`` is how the limit was derived; ``differs`` says where this run's value was found another way, and is empty where
-    the two are the same quantity.
+    ``sense`` is how the value should lie to the limit (``None`` in older results, which do not say it). ``method`` is how the
+    limit was derived; ``differs`` says where this run's value was found another way, and is empty where the two are the same
+    quantity.
     """
 
     name: str
@@ -182,6 +186,7 @@ class Threshold:
     source: str
     method: str
     differs: str = ""
+    sense: Sense | None = None
 
 
 @dataclass(frozen=True)
@@ -189,7 +194,8 @@ class Totals:
     """Sums over the whole case.
 
     ``recovered_fraction`` is what ``absolute`` calibration would have found in the calibration region, divided by the
-    net administered activity less the lung shunt: the ratio between the two calibrations.
+    net administered activity less the lung shunt: the ratio between the two calibrations. ``held_mbq`` is the net activity less
+    the lung shunt, by which single compartments are computed.
     """
 
     activity_mbq: float
@@ -198,6 +204,7 @@ class Totals:
     recovered_fraction: float | None
     energy_j: float
     energy_emitted_j: float
+    held_mbq: float | None = None
 
 
 @dataclass(frozen=True)
@@ -217,7 +224,10 @@ class RunRecord:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Assessment:
-    """The result of a case. Writers and the report take this and nothing else."""
+    """The result of a case. Writers and the report take this and nothing else.
+
+    ``kind`` says whether its dose is predicted or delivered, ``kind_text`` from what image, in words that every output has.
+    """
 
     case: Case
     activity: ActivityMap
@@ -232,6 +242,8 @@ class Assessment:
     tumor_to_normal: tuple[TumorToNormal, ...] = ()
     uncertainty: Uncertainty | None = None
     recovered: Recovered | None = None
+    kind: Kind | None = None
+    kind_text: str = ""
 
     def __repr__(self) -> str:
         from voxeldose.model.display import summary_of_assessment

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from voxeldose.model.remarks import Remark
     from voxeldose.model.volume import DoseMap
 
-__all__ = ["Estimate", "Recovered", "RecoveredMetrics", "RecoveredRoi"]
+__all__ = ["Estimate", "Recovered", "RecoveredMetrics", "RecoveredNumbers", "RecoveredRoi"]
 
 
 @dataclass(frozen=True)
@@ -83,8 +83,8 @@ class RecoveredRoi:
 
 
 @dataclass(frozen=True, eq=False)
-class Recovered:
-    """The result of a recovery.
+class RecoveredNumbers:
+    """What a recovery found, as results hold it.
 
     Parameters
     ----------
@@ -92,21 +92,31 @@ class Recovered:
         ``field`` or ``rbv``.
     rois : mapping
         Name of a tumor or normal liver to its numbers.
+    facts : mapping
+        Blur, noise level, chi-square, seed and the like.
+    """
+
+    method: str
+    rois: Mapping[str, RecoveredRoi]
+    facts: Mapping[str, object]
+
+
+@dataclass(frozen=True, eq=False)
+class Recovered(RecoveredNumbers):
+    """The result of a recovery.
+
+    Parameters
+    ----------
     dose : DoseMap
         Mean dose over all draws on the fine box. Its own DVH is narrower than the numbers in ``rois``, which are means over
         draws.
-    facts : mapping
-        Blur, noise level, chi-square, seed and the like.
     assumptions, warnings : tuple of Remark
         What was assumed, and what to doubt.
     seconds : float
         Time it took.
     """
 
-    method: str
-    rois: Mapping[str, RecoveredRoi]
     dose: DoseMap
-    facts: Mapping[str, object]
     assumptions: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
     seconds: float

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
 from voxeldose.model.remarks import Remark
-from voxeldose.planning.compartments import Territory, Tumor
+from voxeldose.planning.territories import Territory, Tumor
 
 if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.limits import TOLERANCE
 from voxeldose.model.metric import Metric
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.plan import LUNG_MASS_G, Bound, Lungs, Plan, lung_dose_gy, once
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Wish", "plan_voxels"]
 
-#: A coverage changes in steps of a voxel; the activity lies this part beyond the step, above what float32 rounds away.
-STEP = 1e-6
+#: A coverage changes in steps of a voxel; a limit's activity stays this part below the step, more than what counts as reached.
+STEP = 2 * TOLERANCE
 
 VOXEL_SOURCE = "Voxel-wise planning: the predicted dose map scales with activity (dose is linear in activity)"
 
@@ -267,7 +268,7 @@ def _factor_of_coverage(wish: Wish, kind: str, dvh: Dvh, dose_gy: float) -> floa
         if reached <= 0:
             msg = f"{wish}: {wish.wanted:.0%} of {wish.roi} never get a dose; voxels at 0 Gy or below stay there."
             raise QuantityError(msg, code="goal-unreachable", roi=wish.roi)
-        return dose_gy / reached * (1 + STEP)
+        return dose_gy / reached
     # the first dose whose coverage is above the limit must stay below dose_gy
     first = int(np.searchsorted(dvh.volume_ml, wish.wanted * dvh.total_ml * (1 + 1e-9), side="right"))
     if first >= dvh.dose_gy.size or dvh.dose_gy[first] <= 0:

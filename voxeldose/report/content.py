@@ -33,6 +33,7 @@ _STATED = (
     Column("Mass", "g", "mass_g", _SIZE),
     Column("Activity at infusion", "MBq", "activity_mbq", _SIZE),
     Column("Mean", "Gy", "mean_dose_gy", _DOSE),
+    Column("Mean by single compartment", "Gy", "single_compartment_gy", _DOSE),
     Column("SD", "Gy", "sd_dose_gy", _DOSE),
     Column("Min", "Gy", "min_dose_gy", _DOSE),
     Column("D98", "Gy", "d98_gy", _DOSE),

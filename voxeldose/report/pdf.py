@@ -58,7 +58,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
     from reportlab.platypus import SimpleDocTemplate
 
     register_fonts()
-    title = f"{result.record.constants.name} absorbed dose {shortened(result.case.id, 60)}".strip()
+    title = f"{result.record.constants.name} absorbed dose, {result.kind_text}"
+    label = f"{title} {shortened(result.case.id, 60)}".strip()
     buffer = io.BytesIO()
     document = SimpleDocTemplate(
         buffer,
@@ -66,8 +67,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         leftMargin=MARGIN_MM * mm,
         rightMargin=MARGIN_MM * mm,
         topMargin=12 * mm,
-        bottomMargin=14 * mm,
-        title=title,
+        bottomMargin=16 * mm,
+        title=label,
         author="voxeldose",
         subject="Absorbed dose after radioembolization",
         invariant=1,
@@ -81,7 +82,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         *_words(result, spread),
     ]
     footer = Footer(
-        f"{title}   voxeldose {result.record.version}. Research use; not for clinical decisions unless validated locally."
+        label,
+        f"voxeldose {result.record.version}. Research use; not for clinical decisions unless validated locally.",
     )
     with binary_streams():
         document.build(parts, onFirstPage=footer, onLaterPages=footer)
@@ -117,6 +119,7 @@ def _titles(result: Assessment) -> list[Any]:
     title = f"{escape(record.constants.name)} absorbed dose <font color='{QUIET}'>{_plain(result.case.id)}</font>"
     return [
         paragraph(title, 16, bold=True, after=3),
+        paragraph(escape(result.kind_text), 11, bold=True, after=3),
         paragraph(escape(f"{device}{activity}{at}. Engine {record.engine}."), 9, colour=QUIET, after=6),
     ]
 
@@ -125,7 +128,7 @@ def _chosen_regions(result: Assessment, spread: Intervals | None) -> list[Any]:
     """A few numbers of tumors, normal liver and lungs."""
     chosen = [
         (name, roi)
-        for role in ("tumor", "normal_liver", "lung")
+        for role in ("tumor", "perfused", "normal_liver", "lung")
         for name, roi in rois_with_role(result, role).items()
     ]  # fmt: skip
     if not chosen:
@@ -137,7 +140,20 @@ def _chosen_regions(result: Assessment, spread: Intervals | None) -> list[Any]:
         numbers = [number(roi.volume_ml), mean, number(roi.d95_gy), number(roi.d70_gy), percent(roi.v400_fraction)]
         label = f"{_plain(name)} <font color='{QUIET}'>{roi.role.replace('_', ' ')}</font>"
         rows.append([paragraph(label, 9), *(paragraph(n, 9, align=2) for n in numbers)])
-    return [table(rows, [68, 22, 28, 20, 20, 20], repeat=1)]
+    return [table(rows, [68, 22, 28, 20, 20, 20], repeat=1), *_single_compartments(result)]
+
+
+def _single_compartments(result: Assessment) -> list[Any]:
+    """The mean of each perfused volume by one compartment, beside that of the dose map."""
+    return [
+        paragraph(
+            f"{_plain(name)}: <b>{number(roi.single_compartment_gy)} Gy</b> by single compartment, K A (1 - LSF) / m; "
+            f"{number(roi.mean_dose_gy)} Gy mean of the dose map.",
+            9,
+        )
+        for name, roi in rois_with_role(result, "perfused").items()
+        if roi.single_compartment_gy is not None
+    ]
 
 
 def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:

@@ -42,18 +42,19 @@ def binary_streams() -> Iterator[None]:
 
 
 class Footer:
-    """Draws the line at the foot of each page."""
+    """Draws two lines at the foot of each page: what it is of, and what made it."""
 
-    def __init__(self, words: str) -> None:
-        self.words = words
+    def __init__(self, subject: str, maker: str) -> None:
+        self.subject, self.maker = subject, maker
 
     def __call__(self, canvas: Any, document: Any) -> None:
         """Draw it on the page just begun."""
         canvas.saveState()
         canvas.setFont(FONT, 7)
         canvas.setFillColor(QUIET)
-        canvas.drawString(document.leftMargin + 6, 24, self.words)
-        canvas.drawRightString(document.pagesize[0] - document.rightMargin - 6, 24, f"page {document.page}")
+        canvas.drawString(document.leftMargin + 6, 32, self.subject)
+        canvas.drawString(document.leftMargin + 6, 23, self.maker)
+        canvas.drawRightString(document.pagesize[0] - document.rightMargin - 6, 23, f"page {document.page}")
         canvas.restoreState()
 
 

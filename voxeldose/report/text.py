@@ -76,7 +76,17 @@ def assessment_lines(content: Mapping[str, Any]) -> list[str]:
     ]
     if totals["recovered_fraction"] is not None:
         parts.append(f"image/administered {totals['recovered_fraction']:.3f}")
-    return [*table_lines(rows), "; ".join(parts)]
+    return [f"Absorbed dose, {content['kind_text']}", *table_lines(rows), *_perfused_lines(content), "; ".join(parts)]
+
+
+def _perfused_lines(content: Mapping[str, Any]) -> list[str]:
+    """The mean of each perfused region by one compartment, beside that of the dose map."""
+    return [
+        f"{name}: {format_number(roi['single_compartment_gy'])} Gy by single compartment, K A (1 - LSF) / m; "
+        f"{format_number(roi['mean_dose_gy'])} Gy mean of the dose map"
+        for name, roi in content["rois"].items()
+        if roi.get("single_compartment_gy") is not None
+    ]
 
 
 def recovered_lines(content: Mapping[str, Any]) -> list[str]:
@@ -148,6 +158,7 @@ def comparison_lines(content: Mapping[str, Any]) -> list[str]:
         for row in content["tumor_to_normal"]
     ]
     return [
+        *(f"{side['name']}: {side['kind_text']}" for side in content["results"] if side["kind_text"]),
         *table_lines(rows),
         (
             f"T/N {_pair(content['tumor_to_normal_ratio'])}; gamma {gamma['criteria']}: "

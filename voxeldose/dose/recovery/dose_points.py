@@ -16,6 +16,7 @@ import numpy as np
 
 from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.dose.recovery.spectra import Lattice, apply
+from voxeldose.model.limits import with_tolerance
 from voxeldose.model.radionuclide import JOULE_PER_MEV
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ class PointDvh:
 
     def coverage(self, dose_gy: float) -> float:
         """``Vd``: the fraction of the volume with at least this dose."""
-        return 1 - float(np.searchsorted(self.gy, dose_gy, side="left")) / self.gy.size
+        return 1 - float(np.searchsorted(self.gy, with_tolerance(dose_gy, "at least"), side="left")) / self.gy.size
 
     def numbers(self) -> dict[str, float]:
         """The metrics that are recovered, by their names in results."""

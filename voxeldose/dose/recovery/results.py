@@ -82,8 +82,8 @@ def collect(
     return Recovered(
         "field",
         rois,
-        _dose_map(ready, posterior.dose),
         facts,
+        _dose_map(ready, posterior.dose),
         tuple(_outline_remarks(resolution)),
         tuple(warnings),
         0.0,
@@ -111,7 +111,7 @@ def of_comparator(
     )
     remarks = (Remark("rbv-keeps-texture-blurred", {}, words),)
     warnings = tuple(w.remark for w in held_back)
-    return Recovered("rbv", rois, _dose_map(ready, dose), {}, remarks, warnings, 0.0)
+    return Recovered("rbv", rois, {}, _dose_map(ready, dose), remarks, warnings, 0.0)
 
 
 def _metrics(

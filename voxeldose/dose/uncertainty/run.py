@@ -16,6 +16,7 @@ from voxeldose.dose.uncertainty.region import MetricList, MovingRegion
 from voxeldose.dose.uncertainty.region_response import NoiseSamples, RegionResponse, ScaleErrors
 from voxeldose.errors import QuantityError
 from voxeldose.model.assessment import Distribution, Probability, RoiUncertainty, Uncertainty
+from voxeldose.model.limits import with_tolerance
 from voxeldose.model.metric import Metric
 from voxeldose.model.remarks import Remark
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from voxeldose.dose.uncertainty.inputs import Spread
     from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.assessment import Assessment, Term
+    from voxeldose.model.limits import Sense
 
 
 __all__ = ["with_uncertainty"]
@@ -132,11 +134,11 @@ class _Estimate:
             if one.roi != name or one.metric not in self.metrics:
                 continue
             metric = self.metrics[one.metric]
-            below = metric.confidence.below(one.limit)
+            sense: Sense = "at least" if one.at_least else "below"
+            below = metric.confidence.below(with_tolerance(one.limit, sense))
             p = 1 - below if one.at_least else below
             near = (p * samples + 1) / (samples + 2)  # so that 0 and 1 are not certain either (Laplace)
             error = math.sqrt(near * (1 - near) / samples)
-            sense = "at least" if one.at_least else "below"
             rows.append(Probability(name, one.metric, sense, one.limit, metric.value, p, error, one.source))
         return rows
 
@@ -216,8 +218,7 @@ def _conditions(result: Assessment, spread: Spread) -> tuple[Condition, ...]:
     for t in result.thresholds:
         metric = Metric.parse(t.metric)
         if metric is not None and metric.kind in ("mean", "d", "v"):
-            at_least = (t.value >= t.limit) == t.met
-            published.append(Condition(t.roi, t.metric, at_least, t.limit, t.source))
+            published.append(Condition(t.roi, t.metric, t.sense == "at least", t.limit, t.source))
     return (*spread.conditions, *published)
 
 

@@ -112,6 +112,7 @@ def pet_activity(series: Series, *, zone: tzinfo, options: PetOptions) -> Activi
         radionuclide=nuclide,
         acquired_at=timing.acquired_at,
         not_absolute=doubt,
+        modality="PT",
         remarks=(*uneven, *remarks, *timing.remarks, *emission_remarks(header), *doubts),
     )
 
@@ -133,7 +134,8 @@ def pet_counts(series: Series, *, zone: tzinfo) -> tuple[CountMap, str]:
 
     values, grid, uneven = volume_of(planes, series, whole)
     remarks = (*uneven, *timing.remarks, *emission_remarks(header))
-    return CountMap(values, grid, at=timing.at, radionuclide=isotope.named, remarks=remarks), units_of(header)
+    counts = CountMap(values, grid, at=timing.at, radionuclide=isotope.named, modality="PT", remarks=remarks)
+    return counts, units_of(header)
 
 
 def units_of(header: Dataset) -> str:

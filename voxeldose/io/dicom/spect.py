@@ -97,7 +97,7 @@ def nm_activity(series: Series, *, zone: tzinfo, options: SpectOptions) -> Count
     started = _acquisition_start(header, zone)
     remarks = (*found.remarks, *zone_remarks(header, zone), *emission_remarks(header))
     if not found.is_bq_per_ml:
-        return CountMap(found.values, grid, radionuclide=nuclide, at=started, remarks=remarks)
+        return CountMap(found.values, grid, radionuclide=nuclide, at=started, modality="NM", remarks=remarks)
     require_possible_activity(float(found.values.max()), str(series.folder))
     stated = whole_instant(header.get("DecayCorrectionDateTime"), stated_zone(header) or zone)
     at = stated or started
@@ -110,7 +110,9 @@ def nm_activity(series: Series, *, zone: tzinfo, options: SpectOptions) -> Count
             "software corrected them to another instant, give it with measured_at (--measured-at)."
         )
         remarks = (*remarks, Remark("spect-instant-start", {"at": at.isoformat()}, sentence))
-    return ActivityMap(found.values, grid, at=at, radionuclide=nuclide, acquired_at=started, remarks=remarks)
+    return ActivityMap(
+        found.values, grid, at=at, radionuclide=nuclide, acquired_at=started, modality="NM", remarks=remarks
+    )
 
 
 def nm_volume(series: Series) -> Volume:

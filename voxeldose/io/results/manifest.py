@@ -13,6 +13,7 @@ import numpy as np
 
 from voxeldose import __version__
 from voxeldose.errors import InputError
+from voxeldose.io.json_text import read_json
 from voxeldose.io.results.assessment import assessment_dict, plain
 from voxeldose.io.results.content import numbers_of, upgrade_remarks
 
@@ -104,7 +105,7 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], bool]:
     """
     path = path / "run.json" if path.is_dir() else path
     try:
-        manifest = json.loads(path.read_text("utf-8"))
+        manifest = read_json(path)
     except (OSError, ValueError) as error:
         msg = f"{path}: cannot be read as a manifest ({error}). Give the run.json of a results folder."
         raise InputError(
@@ -136,4 +137,6 @@ def _seal(manifest: dict[str, Any]) -> str:
 
 
 def _hash_of(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    ).hexdigest()

@@ -13,6 +13,11 @@ __all__ = ["assessment_schema"]
 _NUMBER: dict[str, Any] = {"type": ["number", "null"]}
 _TEXT: dict[str, Any] = {"type": "string"}
 _MAYBE_TEXT: dict[str, Any] = {"type": ["string", "null"]}
+#: What a file must hold.
+_REQUIRED = (
+    *("schema", "version", "kind", "kind_text", "rois", "totals"),
+    *("thresholds", "constants", "method", "assumptions", "warnings"),
+)
 
 
 def assessment_schema() -> dict[str, Any]:
@@ -24,20 +29,12 @@ def assessment_schema() -> dict[str, Any]:
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "voxeldose assessment",
         "type": "object",
-        "required": [
-            "schema",
-            "version",
-            "rois",
-            "totals",
-            "thresholds",
-            "constants",
-            "method",
-            "assumptions",
-            "warnings",
-        ],
+        "required": list(_REQUIRED),
         "properties": {
             "schema": {"const": SCHEMA},
             "version": _TEXT,
+            "kind": {"enum": ["predicted", "delivered", None]},
+            "kind_text": _TEXT,
             "case": _object({"id": _TEXT}),
             "rois": {"type": "object", "additionalProperties": _roi()},
             "tumor_to_normal_ratio": _NUMBER,
@@ -53,7 +50,7 @@ def assessment_schema() -> dict[str, Any]:
             "totals": _object(dict.fromkeys(_TOTALS, _NUMBER)),
             "thresholds": _list(
                 dict.fromkeys(("name", "roi", "metric", "source", "method", "differs"), _TEXT)
-                | {"limit": _NUMBER, "value": _NUMBER, "met": {"type": "boolean"}}
+                | {"limit": _NUMBER, "value": _NUMBER, "met": {"type": "boolean"}, "sense": _MAYBE_TEXT}
             ),
             "overlaps": _list({"first": _TEXT, "second": _TEXT, "volume_ml": _NUMBER}),
             "constants": _object(
@@ -82,7 +79,15 @@ def assessment_schema() -> dict[str, Any]:
     }
 
 
-_TOTALS = ("activity_mbq", "administered_mbq", "net_mbq", "recovered_fraction", "energy_j", "energy_emitted_j")
+_TOTALS = (
+    "activity_mbq",
+    "administered_mbq",
+    "net_mbq",
+    "recovered_fraction",
+    "energy_j",
+    "energy_emitted_j",
+    "held_mbq",
+)
 
 
 def _roi() -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Liver:
     @cached_property
     def demo_truth(self) -> dict[str, Any]:
         """``truth.json`` of the demonstration."""
-        return phantom.truth_of_phantom(self.grid)
+        return phantom.truth_of_phantom(phantom.part_volumes_ml(self.grid))
 
     @cached_property
     def bq_per_ml(self) -> dict[str, float]:

@@ -17,19 +17,12 @@ from voxeldose.io.dicom.spect import read_spect
 from voxeldose.io.regions import read_labels
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory) -> Path:
-    out = tmp_path_factory.mktemp("demo") / "study"
-    result = run("demo", "--out", out)
-    assert result.exit_code == 0, result.output
-    assert "Against the truth" in result.stdout
-    return out
-
-
 @pytest.fixture
 def study(demo, tmp_path) -> Path:
     """A copy without results, to spoil."""
-    shutil.copytree(demo, tmp_path / "study", ignore=shutil.ignore_patterns("results", "planned", "picture.png"))
+    shutil.copytree(
+        demo, tmp_path / "study", ignore=shutil.ignore_patterns("results", "planned", "picture.png", "segmentectomy")
+    )
     return tmp_path / "study"
 
 

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
@@ -90,11 +88,15 @@ def test_thresholds_are_those_of_the_device_and_name_source_and_method():
     assert {t.limit for t in thresholds_met(metrics, "resin")} == {150, 40}
 
 
-def test_a_dose_at_the_limit_meets_at_least_and_breaks_below():
-    at_least = Limit("a", "tumor", "mean_dose_gy", "at least", 325.0, "s", "m")
-    metrics = {"t": measured("tumor")}
-    assert thresholds_met(metrics, None, (at_least,))[0].met
-    assert not thresholds_met(metrics, None, (replace(at_least, sense="below"),))[0].met
+@pytest.mark.parametrize(
+    ("sense", "part", "met"),
+    [("at least", 1, True), ("at least", 1 + 1e-5, False), ("below", 1, True), ("below", 1 - 1e-5, False)],
+)
+def test_a_dose_at_the_limit_meets_it_and_one_beyond_does_not(sense, part, met):
+    limit = Limit("a", "tumor", "mean_dose_gy", sense, 325.0 * part, "s", "m")
+    (found,) = thresholds_met({"t": measured("tumor")}, None, (limit,))
+    assert found.met is met
+    assert found.sense == sense
 
 
 def test_what_a_run_found_another_way_is_said():

@@ -204,9 +204,8 @@ def test_a_full_disk_is_said_and_nothing_is_there(way, tmp_path, monkeypatch):
 def test_another_fetch_to_the_same_place_is_refused(protocol, tmp_path):
     from filelock import FileLock
 
-    (tmp_path / ".out.fetch").mkdir()
-    with FileLock(tmp_path / ".out.fetch.lock"):
-        refusal("fetch-running", lambda: fetch_study(protocol.archive, STUDY, tmp_path / "out"))
+    with FileLock(tmp_path / ".out.lock"):
+        refusal("output-locked", lambda: fetch_study(protocol.archive, STUDY, tmp_path / "out"))
 
 
 @pytest.mark.parametrize("word", ["", "*", "MARK?D", "A\\B"])

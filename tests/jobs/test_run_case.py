@@ -1,10 +1,13 @@
-"""A case as it is predicted for planning, from Python."""
+"""A case from its file to its results, and as it is predicted for planning, from Python."""
+
+import json
 
 import pytest
 from remarks import coded
-from small_study import CASE, write_study
+from small_study import CASE, run, write_study
 
 from voxeldose.io.config.case import case_file_from, read_case_tables
+from voxeldose.io.results.folder import read_results
 from voxeldose.jobs import predict_case
 
 
@@ -29,3 +32,24 @@ def test_a_case_with_absolute_calibration_is_planned_from_its_relative_image(tmp
         "For planning the image is relative: calibration by administered activity, not absolute."
     )
     assert not coded("plan-activity-unit", result.record.assumptions)
+
+
+@pytest.mark.parametrize(
+    ("nuclide", "kind", "text"),
+    [
+        ('image_nuclide = "Tc-99m"', "predicted", "PREDICTED (Tc-99m MAA image)"),
+        ('image_nuclide = "Y-90"', "delivered", "DELIVERED (Y-90 image)"),
+        ("", None, "NOT KNOWN WHETHER PREDICTED OR DELIVERED (the image names no nuclide)"),
+    ],
+)
+def test_every_output_says_whether_the_dose_is_predicted_or_delivered(tmp_path, nuclide, kind, text):
+    case = write_study(tmp_path / "study", CASE.replace("[[rois]]", f"{nuclide}\n[[rois]]"))
+    answer = run("assess", case, "--out", tmp_path / "out")
+    assert answer.exit_code == 0, answer.output
+    content = json.loads((tmp_path / "out/assessment.json").read_text())
+    again = read_results(tmp_path / "out")
+    page = (tmp_path / "out/report.html").read_text()
+    assert (content["kind"], content["kind_text"]) == (kind, text) == (again.kind, again.kind_text)
+    assert f"Absorbed dose, {text}" in answer.stdout
+    assert text in page.split("</title>")[0]
+    assert f'<p class="kind">{text}</p>' in page

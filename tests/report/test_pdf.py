@@ -1,26 +1,10 @@
-import re
-import zlib
-
 import pytest
+from pdf_text import words
 from report_case import make_result, uncertain
 
 from voxeldose.errors import InputError
 from voxeldose.report import draw_pictures, write_pdf
-
-
-def words(path):
-    """The text of a PDF as drawn, and its number of pages; ASCII keeps its codes in embedded fonts."""
-    content = path.read_bytes()
-    drawn = []
-    for stream in re.split(rb"stream\r?\n", content)[1:]:
-        try:
-            page = zlib.decompressobj().decompress(stream, 500_000)
-        except zlib.error:  # a stream that is not packed
-            continue
-        for line in page.splitlines() if b" Tj" in page else []:
-            pieces = re.findall(rb"\((.*?)(?<!\\)\) Tj", line)
-            drawn += [re.sub(rb"\\(.)", rb"\1", piece).decode("latin-1") for piece in pieces]
-    return " ".join(drawn), len(re.findall(rb"/Type /Page\b(?!s)", content))
+from voxeldose.report.wording import number, percent
 
 
 def test_the_pdf_holds_answers_thresholds_method_and_assumptions(tmp_path):
@@ -47,6 +31,14 @@ def test_markup_in_names_stays_text(tmp_path):
     assert "<i>x</i>" in text
 
 
+def test_every_page_says_whether_the_dose_is_predicted_or_delivered(tmp_path):
+    result = make_result()
+    write_pdf(result, tmp_path / "report.pdf")
+    text, pages = words(tmp_path / "report.pdf")
+    assert result.kind_text == "DELIVERED (Y-90 image)"
+    assert text.count("Y-90 absorbed dose, DELIVERED (Y-90 image) case-7") == pages
+
+
 def test_intervals_are_in_the_pdf(tmp_path):
     write_pdf(uncertain(make_result()), tmp_path / "report.pdf")
     assert "11.50 to 22.25" in words(tmp_path / "report.pdf")[0]
@@ -64,3 +56,14 @@ def test_an_unwritable_place_is_refused(tmp_path):
     with pytest.raises(InputError) as refusal:
         write_pdf(make_result(), tmp_path / "no" / "report.pdf")
     assert refusal.value.code == "file-not-written"
+
+
+def test_the_pdf_names_the_calibration_region_and_what_lies_outside(tmp_path):
+    result = make_result()
+    write_pdf(result, tmp_path / "report.pdf")
+    text, _ = words(tmp_path / "report.pdf")
+    totals = result.totals
+    assert totals.calibration_region.startswith("the union of")
+    assert f"Calibration region: {totals.calibration_region}" in text
+    assert f"{number(totals.calibration_region_mbq)} MBq in it" in text
+    assert f"Liver over field of view  {percent(totals.liver_of_field_fraction)} %" in text

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
+import os
+import signal
 import sys
+import threading
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -16,6 +21,7 @@ import click
 from voxeldose import __version__
 from voxeldose.cli.assess import assess
 from voxeldose.cli.card import card
+from voxeldose.cli.clean import clean
 from voxeldose.cli.cohort import cohort
 from voxeldose.cli.compare import compare
 from voxeldose.cli.demo import demo
@@ -48,6 +54,7 @@ class _Main(click.Group):
     """Turns refusals into exit code 3, and anything unexpected into exit code 1 and a file with the traceback."""
 
     def invoke(self, ctx: click.Context) -> object:
+        _prepare_process()
         try:
             return super().invoke(ctx)
         except VoxeldoseError as error:
@@ -64,9 +71,41 @@ class _Main(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             raise click.exceptions.Exit(0) from None
+        except OSError as error:
+            _show_traceback(ctx)
+            _stop(f"refused: {_cause(error)}", REFUSED)
         except Exception as error:  # noqa: BLE001 - the last resort: its traceback goes to a file
             _show_traceback(ctx)
             _stop(_fault_message(error), FAILED)
+
+
+def _prepare_process() -> None:
+    """What a command rests on: a working directory, and streams that show any file's name."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if threading.current_thread() is threading.main_thread():
+        for name in ("SIGTERM", "SIGHUP"):  # as an interrupt: what is half written is cleaned up on the way out
+            if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) is signal.SIG_DFL:
+                signal.signal(getattr(signal, name), _end)
+    try:
+        Path.cwd()
+    except OSError as error:
+        _stop(f"refused: the working directory cannot be used ({error.strerror}); change to another.", REFUSED)
+
+
+def _end(number: int, _: object) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _cause(error: OSError) -> str:
+    """What the system refused, and of which file; a stream has no name."""
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename)}: {error.strerror or error}."
+    return (
+        f"the answer could not be written ({error.strerror or error}); give standard output a place with room. Results "
+        "whose folder is there are whole."
+    )
 
 
 def _show_traceback(ctx: click.Context) -> None:
@@ -102,7 +141,7 @@ def main(debug: bool) -> None:
 
 
 #: Files to files, and answers before and beyond a treatment.
-_JOBS = (assess, cohort, compare, demo, dvh, fetch, inspect, kernel, keys, replay, schema, send)
+_JOBS = (assess, clean, cohort, compare, demo, dvh, fetch, inspect, kernel, keys, replay, schema, send)
 _ANSWERS = (card, lung_shunt, plan, radiobiology, tn, uncertainty)
 for _command in (*_JOBS, *_ANSWERS):
     main.add_command(with_numbers(_command))

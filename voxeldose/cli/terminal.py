@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -27,9 +26,10 @@ def print_answer(answer: Answer, *, as_json: bool) -> None:
 
 def print_json(content: Any) -> None:
     """JSON that any parser reads."""
+    from voxeldose.io.json_text import format_json
     from voxeldose.io.results.assessment import plain
 
-    click.echo(json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False))
+    click.echo(format_json(plain(content)))
 
 
 def print_lines(lines: Iterable[str], *, err: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""The digital liver phantom: analytic shapes, what scanners would make of them, and the true doses.
+"""Digital liver phantoms: analytic shapes, what scanners would make of them, and the true doses. Here: the liver of a lobe.
 
 Shapes are in LPS millimetres, so that every number of a run can be compared with the truth. What the phantom leaves out:
 breathing, scatter, attenuation and reconstruction artefacts, deposition in clusters.
@@ -7,6 +7,7 @@ breathing, scatter, attenuation and reconstruction artefacts, deposition in clus
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from voxeldose.model.radionuclide import Y90
 from voxeldose.model.volume import ActivityMap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from voxeldose.demo.shapes import Points, Shape
     from voxeldose.model.arrays import Floats
@@ -34,6 +35,7 @@ __all__ = [
     "ADMINISTERED_MBQ",
     "CT_AT",
     "INFUSION_AT",
+    "LOBE",
     "LUNG_SHUNT_FRACTION",
     "MAA_TUMOR_RATIO",
     "PET_AT",
@@ -44,10 +46,12 @@ __all__ = [
     "SEED",
     "SPECT_AT",
     "UPTAKE",
+    "Phantom",
     "clean_pet",
     "concentrations",
     "ct_numbers",
     "label_map",
+    "part_volumes_ml",
     "pet_deviation",
     "pet_image",
     "pet_noise",
@@ -83,6 +87,8 @@ REGIONS = {"liver": (1, "liver"), "lesion_1": (2, "tumor"), "lesion_2": (3, "tum
 DOSES = ("mean_dose_gy", "d70_gy", "v205_fraction", "v400_fraction")
 #: Voxel size for the true dose of each region.
 TRUTH_MM = {"liver": 1.5, "lesion_1": 0.6, "lesion_2": 0.5}
+#: Middle and half widths (x, y, z) in mm of a box around the liver.
+LIVER_BOX = ((-40.0, 4.0, 2.0), (104.0, 82.0, 70.0))
 
 
 def _liver(p: Points) -> Floats:
@@ -113,13 +119,97 @@ SHAPES: dict[str, Shape] = {
 }
 
 
-def occupancies(grid: Grid) -> dict[str, Floats]:
+@dataclass(frozen=True)
+class Phantom:
+    """One patient that never was: what lies where, what it takes up, and what was given.
+
+    Parameters
+    ----------
+    shapes : mapping
+        Name to shape; a part's shape holds the parts within it.
+    spheres : mapping
+        Those of them that are balls: centre (x, y, z) in LPS mm, radius in mm.
+    within : mapping
+        Part to the part that it lies in wholly.
+    uptake : mapping
+        Activity concentration of every part of the liver, relative to ``normal``.
+    normal : str
+        The part of normal liver that took up microspheres.
+    regions : mapping
+        What the study gives as regions: name to label and role.
+    holds : mapping
+        Region to the parts in it, for every region with a truth.
+    boxes : mapping
+        Region that is no ball, to centre and half widths (x, y, z) in mm of the grid for its true dose.
+    truth_mm : mapping
+        Voxel size of the grid for the true dose of each region.
+    hu : mapping
+        CT number of each shape, later ones on top of earlier ones.
+    administered_mbq : float
+        In the vial at the infusion.
+    noise_fraction : float
+        Standard deviation of a voxel of the PET in ``normal``, relative to its mean.
+    """
+
+    shapes: Mapping[str, Shape]
+    spheres: Mapping[str, tuple[tuple[float, float, float], float]]
+    within: Mapping[str, str]
+    uptake: Mapping[str, float]
+    normal: str
+    regions: Mapping[str, tuple[int, str]]
+    holds: Mapping[str, tuple[str, ...]]
+    boxes: Mapping[str, tuple[tuple[float, float, float], tuple[float, float, float]]]
+    truth_mm: Mapping[str, float]
+    hu: Mapping[str, int]
+    administered_mbq: float
+    noise_fraction: float
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Everything that may hold activity."""
+        return (*self.uptake, "lungs")
+
+    def parts_within(self, part: str) -> tuple[str, ...]:
+        """The parts that lie in another and not in one that lies in it."""
+        return tuple(inner for inner, outer in self.within.items() if outer == part)
+
+    @property
+    def predicted_uptake(self) -> dict[str, float]:
+        """Uptake of MAA: tumors take up less than of microspheres."""
+        tumors = {name for name, (_, role) in self.regions.items() if role == "tumor"}
+        return {name: MAA_TUMOR_RATIO * ratio if name in tumors else ratio for name, ratio in self.uptake.items()}
+
+
+#: Two tumors in a liver that is treated whole.
+LOBE = Phantom(
+    shapes=SHAPES,
+    spheres=SPHERES,
+    within={"lesion_1": "liver", "lesion_2": "liver", "necrotic_core": "lesion_1"},
+    uptake=UPTAKE,
+    normal="liver",
+    regions=REGIONS,
+    holds={
+        "liver": ("liver",),
+        "lesion_1": ("lesion_1", "necrotic_core"),
+        "lesion_2": ("lesion_2",),
+        "lungs": ("lungs",),
+    },
+    boxes={"liver": LIVER_BOX},
+    truth_mm=TRUTH_MM,
+    hu=HU,
+    administered_mbq=ADMINISTERED_MBQ,
+    noise_fraction=PET_NOISE_FRACTION,
+)
+
+
+def occupancies(grid: Grid, phantom: Phantom = LOBE) -> dict[str, Floats]:
     """Occupancy of every part that may hold activity; the parts do not overlap."""
-    filled = {
-        name: occupancy(SHAPES[name], grid) for name in ("liver", "lesion_1", "necrotic_core", "lesion_2", "lungs")
-    }
-    filled["liver"] = np.maximum(filled["liver"] - filled["lesion_1"] - filled["lesion_2"], 0)
-    filled["lesion_1"] = np.maximum(filled["lesion_1"] - filled["necrotic_core"], 0)
+    whole = {name: occupancy(phantom.shapes[name], grid) for name in phantom.parts}
+    filled = dict(whole)
+    for outer in dict.fromkeys(phantom.within.values()):
+        for inner in phantom.parts_within(outer):
+            filled[outer] = filled[outer] - whole[inner]
+        filled[outer] = np.maximum(filled[outer], 0)
     return filled
 
 
@@ -128,29 +218,45 @@ def activity_of(parts: Mapping[str, Floats], bq_per_ml: Mapping[str, float]) -> 
     return np.asarray(sum(parts[name] * np.float32(value) for name, value in bq_per_ml.items()), np.float32)
 
 
-def concentrations(volumes_ml: Mapping[str, float], uptake: Mapping[str, float]) -> dict[str, float]:
-    """Bq/mL at the infusion in every part, so that the liver holds net less shunt and the lungs the shunt."""
-    core = _ball_ml("necrotic_core")
-    filled = dict(volumes_ml) | {"necrotic_core": core, "lesion_1": volumes_ml["lesion_1"] - core}
-    net_bq = (ADMINISTERED_MBQ - RESIDUAL_MBQ) * 1e6
-    normal = net_bq * (1 - LUNG_SHUNT_FRACTION) / sum(uptake[name] * filled[name] for name in uptake)
-    lungs = net_bq * LUNG_SHUNT_FRACTION / filled["lungs"]
+def part_volumes_ml(chest: Grid, phantom: Phantom = LOBE) -> dict[str, float]:
+    """Volume of every part in mL: of balls exactly, of others on their grid for the true dose, of lungs on ``chest``."""
+    whole = {name: _ball_ml(name, phantom) for name in phantom.parts if name in phantom.spheres}
+    for name in phantom.parts:
+        if name not in whole:
+            grid = chest if name == "lungs" else _truth_grid(name, phantom)
+            whole[name] = float(occupancy(phantom.shapes[name], grid).sum(dtype=np.float64)) * grid.voxel_volume_ml
+    return {name: whole[name] - sum(whole[inner] for inner in phantom.parts_within(name)) for name in phantom.parts}
+
+
+def concentrations(
+    volumes_ml: Mapping[str, float], uptake: Mapping[str, float], phantom: Phantom = LOBE
+) -> dict[str, float]:
+    """Bq/mL at the infusion in every part, so that the liver holds net less shunt and the lungs the shunt.
+
+    ``volumes_ml`` are those of :func:`part_volumes_ml`.
+    """
+    net_bq = (phantom.administered_mbq - RESIDUAL_MBQ) * 1e6
+    normal = net_bq * (1 - LUNG_SHUNT_FRACTION) / sum(uptake[name] * volumes_ml[name] for name in uptake)
+    lungs = net_bq * LUNG_SHUNT_FRACTION / volumes_ml["lungs"]
     return {name: ratio * normal for name, ratio in uptake.items()} | {"lungs": lungs}
 
 
-def _ball_ml(name: str) -> float:
-    return 4 / 3 * math.pi * SPHERES[name][1] ** 3 / 1000
+def _ball_ml(name: str, phantom: Phantom) -> float:
+    return 4 / 3 * math.pi * phantom.spheres[name][1] ** 3 / 1000
 
 
-def clean_pet(grid: Grid, bq_per_ml: Mapping[str, float]) -> Floats:
+def clean_pet(grid: Grid, bq_per_ml: Mapping[str, float], phantom: Phantom = LOBE) -> Floats:
     """What the PET would show without noise: blurred activity."""
-    return blurred(activity_of(occupancies(grid), bq_per_ml), grid, PET_FWHM_MM)
+    return blurred(activity_of(occupancies(grid, phantom), bq_per_ml), grid, PET_FWHM_MM)
 
 
-def pet_image(grid: Grid, bq_per_ml: Mapping[str, float], random: np.random.Generator) -> Floats:
+def pet_image(
+    grid: Grid, bq_per_ml: Mapping[str, float], random: np.random.Generator, phantom: Phantom = LOBE
+) -> Floats:
     """Blurred activity with noise whose variance grows with activity; its sum is zero, its voxels may fall below."""
-    clean = clean_pet(grid, bq_per_ml)
-    return clean + pet_noise(clean, grid, SHAPES["body"], bq_per_ml["liver"], random)
+    clean = clean_pet(grid, bq_per_ml, phantom)
+    noise = pet_noise(clean, grid, phantom.shapes["body"], bq_per_ml[phantom.normal], random)
+    return clean + noise * np.float32(phantom.noise_fraction / PET_NOISE_FRACTION)
 
 
 def pet_noise(clean: Floats, grid: Grid, body: Shape, normal: float, random: np.random.Generator) -> Floats:
@@ -171,28 +277,33 @@ def _noisier(clean: Floats, normal: float) -> Floats:
     return np.asarray(np.sqrt(clean / normal + PET_NOISE_FLOOR), np.float32)
 
 
-def spect_counts(grid: Grid, bq_per_ml: Mapping[str, float], random: np.random.Generator) -> npt.NDArray[np.uint16]:
+def spect_counts(
+    grid: Grid, bq_per_ml: Mapping[str, float], random: np.random.Generator, phantom: Phantom = LOBE
+) -> npt.NDArray[np.uint16]:
     """Blurred activity as Poisson counts."""
-    clean = blurred(activity_of(occupancies(grid), bq_per_ml), grid, SPECT_FWHM_MM).astype(np.float64)
+    activity = activity_of(occupancies(grid, phantom), bq_per_ml)
+    clean = blurred(activity, grid, SPECT_FWHM_MM).astype(np.float64)
     return np.asarray(random.poisson(clean * (SPECT_COUNTS / clean.sum())), np.uint16)
 
 
-def ct_numbers(grid: Grid, random: np.random.Generator) -> Floats:
+def ct_numbers(grid: Grid, random: np.random.Generator, phantom: Phantom = LOBE) -> Floats:
     """Hounsfield units by the region of each voxel's centre, with mild noise."""
     points = lattice(grid)
     hu = np.full(grid.shape, -1000, np.float32)
-    for name, value in HU.items():
-        hu[np.broadcast_to(SHAPES[name](points) < 0, grid.shape)] = value
+    for name, value in phantom.hu.items():
+        hu[np.broadcast_to(phantom.shapes[name](points) < 0, grid.shape)] = value
     hu += random.standard_normal(grid.shape, np.float32) * np.float32(CT_NOISE_HU)
     return hu
 
 
-def label_map(grid: Grid) -> npt.NDArray[np.uint8]:
-    """Label of the region at each voxel's centre."""
+def label_map(
+    grid: Grid, phantom: Phantom = LOBE, names: Sequence[str] = ("lungs", "liver", "lesion_1", "lesion_2")
+) -> npt.NDArray[np.uint8]:
+    """Label of the region at each voxel's centre; later names on top of earlier ones."""
     points = lattice(grid)
     labels = np.zeros(grid.shape, np.uint8)
-    for name in ("lungs", "liver", "lesion_1", "lesion_2"):
-        labels[np.broadcast_to(SHAPES[name](points) < 0, grid.shape)] = REGIONS[name][0]
+    for name in names:
+        labels[np.broadcast_to(phantom.shapes[name](points) < 0, grid.shape)] = phantom.regions[name][0]
     return labels
 
 
@@ -203,54 +314,58 @@ def _box_around(centre: tuple[float, ...], half: tuple[float, ...], step_mm: flo
     return Grid.from_axes(sizes[::-1], (step_mm,) * 3, first)
 
 
-def _true_dose(name: str, grid: Grid, bq_per_ml: Mapping[str, float]) -> dict[str, float]:
+def _truth_grid(name: str, phantom: Phantom) -> Grid:
+    """The grid for the true dose of a region."""
+    if name in phantom.spheres:
+        centre, radius = phantom.spheres[name]
+        return _box_around(centre, (radius + 12.0,) * 3, phantom.truth_mm[name])
+    return _box_around(*phantom.boxes[name], phantom.truth_mm[name])
+
+
+def _true_dose(name: str, bq_per_ml: Mapping[str, float], phantom: Phantom) -> dict[str, float]:
     """Mean, D70 and coverages of one region by the point kernel, from the activity of the liver and its tumors."""
-    parts = occupancies(grid)
+    grid = _truth_grid(name, phantom)
+    parts = occupancies(grid, phantom)
     activity = ActivityMap(activity_of(parts, bq_per_ml), grid, at=INFUSION_AT, radionuclide=Y90)
     dose = Convolution(point_kernel()).dose(count_decays(activity, Y90), DEFAULT_DENSITY_G_PER_ML)
-    weights = (parts["lesion_1"] + parts["necrotic_core"] if name == "lesion_1" else parts[name]).astype(np.float64)
+    weights = np.asarray(sum(parts[part] for part in phantom.holds[name]), np.float64)
     dvh = Dvh.from_voxels(dose.gy, weights * grid.voxel_volume_ml)
     mean = float((dose.gy * weights).sum() / weights.sum())
     return dict(zip(DOSES, (mean, dvh.dose_to_fraction_gy(0.70), dvh.coverage(205), dvh.coverage(400)), strict=True))
 
 
-def truth_of_phantom(chest: Grid) -> dict[str, Any]:
+def truth_of_phantom(volumes_ml: Mapping[str, float], phantom: Phantom = LOBE) -> dict[str, Any]:
     """True volumes, activities and doses (dose point kernel on sharp activity), and how the phantom was made.
 
-    Each dose is computed on a grid of its own (:data:`TRUTH_MM`), shapes as fractions of voxels. Edges spread over
+    Each dose is computed on a grid of its own, shapes as fractions of voxels. Edges spread over
     whole voxels leave the means 0.2 to 0.3 % low (by refining the grids).
-    ``chest`` is a grid around the lungs, for their volume.
+    ``volumes_ml`` are those of :func:`part_volumes_ml`.
     """
-    grids = {"liver": _box_around((-40.0, 4.0, 2.0), (104.0, 82.0, 70.0), TRUTH_MM["liver"])}
-    for name in ("lesion_1", "lesion_2"):
-        centre, radius = SPHERES[name]
-        grids[name] = _box_around(centre, (radius + 12.0,) * 3, TRUTH_MM[name])
-    volumes = {name: _ball_ml(name) for name in ("lesion_1", "lesion_2")}
-    for name, grid in (("liver", grids["liver"]), ("lungs", chest)):
-        volumes[name] = float(occupancy(SHAPES[name], grid).sum(dtype=np.float64)) * grid.voxel_volume_ml
-    volumes["liver"] -= volumes["lesion_1"] + volumes["lesion_2"]
-    concentration = concentrations(volumes, UPTAKE)
+    concentration = concentrations(volumes_ml, phantom.uptake, phantom)
     rois: dict[str, dict[str, float | None]] = {}
-    for name in REGIONS:
-        filled = volumes[name] - (_ball_ml("necrotic_core") if name == "lesion_1" else 0.0)
-        mbq = concentration[name] * filled / 1e6
+    for name, parts in phantom.holds.items():
+        ml = _ball_ml(name, phantom) if name in phantom.spheres else sum(volumes_ml[part] for part in parts)
+        mbq = sum(concentration[part] * volumes_ml[part] for part in parts) / 1e6
         rho = LUNG_DENSITY_G_PER_ML if name == "lungs" else DEFAULT_DENSITY_G_PER_ML
-        mird = Y90.gy_kg_per_gbq * mbq / (volumes[name] * rho)
-        rois[name] = {"volume_ml": volumes[name], "density_g_per_ml": rho, "activity_mbq": mbq, "mird_dose_gy": mird}
-        rois[name] |= _true_dose(name, grids[name], concentration) if name in grids else dict.fromkeys(DOSES)
+        mird = Y90.gy_kg_per_gbq * mbq / (ml * rho)
+        rois[name] = {"volume_ml": ml, "density_g_per_ml": rho, "activity_mbq": mbq, "mird_dose_gy": mird}
+        known = name in phantom.truth_mm
+        rois[name] |= _true_dose(name, concentration, phantom) if known else dict.fromkeys(DOSES)
+    spheres = {n: {"centre_lps_mm": list(c), "radius_mm": r} for n, (c, r) in phantom.spheres.items()}
+    fraction = phantom.noise_fraction
     parameters = {
-        "administered_mbq": ADMINISTERED_MBQ,
+        "administered_mbq": phantom.administered_mbq,
         "residual_mbq": RESIDUAL_MBQ,
         "lung_shunt_fraction": LUNG_SHUNT_FRACTION,
         "at": INFUSION_AT.isoformat(),
-        "uptake": UPTAKE,
+        "uptake": phantom.uptake,
         "bq_per_ml": concentration,
-        "spheres": {n: {"centre_lps_mm": list(c), "radius_mm": r} for n, (c, r) in SPHERES.items()},
+        "spheres": spheres,
         "maa_tumor_ratio": MAA_TUMOR_RATIO,
         "fwhm_mm": {"pet": PET_FWHM_MM, "spect": SPECT_FWHM_MM},
-        "noise": {"pet_fraction": PET_NOISE_FRACTION, "spect_counts": SPECT_COUNTS, "ct_hu": CT_NOISE_HU, "seed": SEED},
+        "noise": {"pet_fraction": fraction, "spect_counts": SPECT_COUNTS, "ct_hu": CT_NOISE_HU, "seed": SEED},
         "gy_kg_per_gbq": Y90.gy_kg_per_gbq,
-        "dose": f"dose point kernel on sharp, noise-free activity; voxels in mm: {TRUTH_MM}",
+        "dose": f"dose point kernel on sharp, noise-free activity; voxels in mm: {phantom.truth_mm}",
         "mird_dose_gy": "K * activity / mass, one compartment, all energy inside",
         "regions": "liver is without the tumors; lungs have no voxel dose, as no uniform medium holds there",
     }

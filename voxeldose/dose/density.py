@@ -8,22 +8,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.errors import QuantityError
+from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.resample import onto
 from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
-from voxeldose.model.remarks import Remark
+from voxeldose.model.remarks import Numbers, Remark
+from voxeldose.model.roles import LIVER_ROLES
 from voxeldose.model.volume import CtImage, DecayMap, DensityMap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from voxeldose.model.arrays import Mask
+    from voxeldose.model.arrays import Doubles, Mask
     from voxeldose.model.case import Case
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.roi import RoiSet
 
-__all__ = ["density_on_grid", "hu_to_density", "kg_per_voxel"]
+__all__ = ["density_on_grid", "hu_to_density", "kg_per_voxel", "require_density_in"]
 
 #: Part of the activity outside the density image that earns a warning.
 MISSING_WARNING = 0.001
+
+#: Part of a region outside the density image that is said, or refused where the region is of the liver.
+MISSING_PART = 0.01
 
 
 #: HU and g/mL, linear in between, flat beyond. Schneider, Bortfeld, Schlegel, Phys. Med. Biol. 45 (2000) 459-478
@@ -108,6 +114,53 @@ def density_on_grid(case: Case, decays: DecayMap) -> tuple[DensityMap | float, t
         tuple(gap for gap, is_severe in zip(gaps, severe, strict=True) if not is_severe),
         tuple(gap for gap, is_severe in zip(gaps, severe, strict=True) if is_severe),
     )
+
+
+def require_density_in(regions: RoiSet, case: Case, density: DensityMap | float) -> tuple[Remark, ...]:
+    """That the density image holds the regions: a warning for each that it misses a part of.
+
+    Parameters
+    ----------
+    regions : RoiSet
+        On windows of the grid of ``density``.
+    case : Case
+        With the density image as it was given.
+    density : DensityMap or float
+        On the dose grid, in g/mL; a single density holds everything.
+
+    Raises
+    ------
+    GeometryError
+        If more than 1 % of a tumor or of the liver lies outside; the message names the millimetres.
+    """
+    if not (isinstance(density, DensityMap) and isinstance(case.density, DensityMap)):
+        return ()
+    warnings = []
+    for roi in regions:
+        without = roi.occupancy * (density.grid.cut(density.g_per_ml, roi.grid) <= 0)
+        total = float(roi.occupancy.sum(dtype=np.float64))
+        part = float(without.sum(dtype=np.float64)) / total if total else 0.0
+        if part <= MISSING_PART:
+            continue
+        short_mm = _short_of_mm(roi.grid.points_lps_mm(np.argwhere(without > 0)), case.density.grid)
+        found = f"{part:.1%} of ROI {roi.name} lies outside the density image (the CT), by up to {short_mm:.0f} mm"
+        if roi.role in LIVER_ROLES:
+            msg = (
+                f"{found}, so it has no mass and no dose there. Give a CT that covers it, or a uniform density "
+                '(density = "uniform").'
+            )
+            raise GeometryError(msg, code="density-too-small", roi=roi.name, outside_fraction=part, short_mm=short_mm)
+        numbers: Numbers = {"roi": roi.name, "outside_fraction": part, "short_mm": short_mm}
+        warnings.append(Remark("roi-outside-density", numbers, f"{found}; its numbers are those of the part inside."))
+    return tuple(warnings)
+
+
+def _short_of_mm(points_lps_mm: Doubles, grid: Grid) -> float:
+    """How far the farthest of the points (n, 3) lies beyond the edges of a grid, along its axes; 0 where all are inside."""
+    indices = grid.indices(points_lps_mm)
+    last = np.array(grid.shape) - 0.5
+    beyond = np.maximum(np.maximum(-0.5 - indices, indices - last), 0) * np.array(grid.spacing_mm)
+    return float(beyond.max(initial=0.0))
 
 
 def _gap(code: str, where: Mask, what: str, decays: DecayMap) -> list[Remark]:

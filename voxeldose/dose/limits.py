@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import math
 import tomllib
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
 from voxeldose.model.assessment import Threshold
-from voxeldose.model.limits import Limit
+from voxeldose.model.best_value import best_value
+from voxeldose.model.limits import Limit, meets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from voxeldose.model.assessment import RoiMetrics
+    from voxeldose.model.assessment import Assessment, RoiMetrics
 
-__all__ = ["compare_means", "differences", "merged", "published_limits", "thresholds_met"]
+__all__ = ["compare_means", "differences", "merged", "published_limits", "thresholds_met", "with_best_values"]
+
+#: The dose model of a limit on ``K A / m``.
+SINGLE_COMPARTMENT = "single compartment"
 
 #: A dose model of a limit -> what gives the same quantity: an engine, or a plan by compartments.
 _SAME = {"local deposition": "local", "kernel": "dpk", "Monte Carlo": "montecarlo"}
 
 #: What a dose by each model is, for the sentence that says how two differ.
 _IS = {
-    "single compartment": "K A / m of the whole volume (single compartment)",
+    SINGLE_COMPARTMENT: "K A / m of the whole volume (single compartment)",
     "partition": "the partition model's, even in each compartment",
     "local deposition": "by local deposition",
     "kernel": "by kernel convolution",
@@ -60,7 +65,8 @@ def thresholds_met(
     Parameters
     ----------
     metrics : mapping
-        Name to numbers of each region.
+        Name to numbers of each region. A limit that was derived by one compartment is compared with that number of a perfused
+        region, where the run has it, and not with the mean of the dose map.
     device : str, optional
         ``glass`` or ``resin``; without it only limits for any device apply.
     limits : tuple of Limit, optional
@@ -75,10 +81,42 @@ def thresholds_met(
     compared = []
     for limit in _limits_for(device, limits, bilirubin_mg_per_dl):
         for name, roi in metrics.items():
-            value = getattr(roi, limit.metric) if roi.role == limit.role else None
+            if roi.role != limit.role:
+                continue
+            same, how = _same_quantity(limit, roi, engine)
+            value = getattr(roi, same.metric)
             if value is not None and math.isfinite(value):
-                compared.append(_compare(limit, name, float(value), differences(limit, engine, image)))
+                one = _compare(same, name, float(value), differences(limit, how, image))
+                compared.append(replace(one, image_value=one.value))
     return tuple(compared)
+
+
+def with_best_values(result: Assessment) -> Assessment:
+    """A result whose thresholds compare the best values that it knows by now, recovered or corrected, with their limits.
+
+    Where that is not the image's own value, ``differs`` says so.
+    """
+    return replace(result, thresholds=tuple(_by_best_value(result, one) for one in result.thresholds))
+
+
+def _by_best_value(result: Assessment, threshold: Threshold) -> Threshold:
+    best = best_value(result, threshold.roi, threshold.metric)
+    if threshold.sense is None or not best.is_better or best.value is None or best.image is None:
+        return threshold
+    met, of_image = (meets(value, threshold.sense, threshold.limit) for value in (best.value, best.image))
+    image = f"{best.image:.4g} Gy" if threshold.metric.endswith("_gy") else f"{100 * best.image:.1f} %"
+    verdict = "" if met == of_image else f", which would {'' if of_image else 'not '}meet the limit"
+    words = f"Here it is {best.words}; the image's own is {image}{verdict}."
+    differs = " ".join(filter(None, (threshold.differs, words)))
+    return replace(threshold, value=best.value, met=met, differs=differs, kind=best.kind, image_value=best.image)
+
+
+def _same_quantity(limit: Limit, roi: RoiMetrics, engine: str) -> tuple[Limit, str]:
+    """The limit with the metric of a region that is the limit's own quantity, where the run has it, and how it was found."""
+    is_even = limit.dose == SINGLE_COMPARTMENT and limit.metric == "mean_dose_gy"
+    if is_even and roi.single_compartment_gy is not None:
+        return replace(limit, metric="single_compartment_gy"), SINGLE_COMPARTMENT
+    return limit, SINGLE_COMPARTMENT if limit.metric == "single_compartment_gy" else engine
 
 
 def compare_means(
@@ -118,9 +156,9 @@ def _limits_for(device: str | None, limits: tuple[Limit, ...] | None, bilirubin_
 
 
 def _compare(limit: Limit, roi: str, value: float, differs: str) -> Threshold:
-    met = value >= limit.limit if limit.sense == "at least" else value < limit.limit
+    met = meets(value, limit.sense, limit.limit)
     name = f"{limit.name} ({limit.sense} {_amount(limit)})"
-    return Threshold(name, roi, limit.metric, limit.limit, value, met, limit.source, limit.method, differs)
+    return Threshold(name, roi, limit.metric, limit.limit, value, met, limit.source, limit.method, differs, limit.sense)
 
 
 def differences(limit: Limit, method: str, image: str | None, *, is_perfused: bool = False) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from voxeldose.dose.plausibility_facts import Fact, facts_of
 from voxeldose.errors import QuantityError
+from voxeldose.model.limits import is_within, meets
 from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Rule:
         """Whether a value lies in the range; what is not finite is not judged."""
         if not math.isfinite(value):
             return True
-        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+        return is_within(value, self.low, self.high)
 
     def remark(self, fact: Fact) -> Remark:
         """What is said of a fact outside the range."""
@@ -143,7 +144,7 @@ def judge_facts(given: Iterable[Fact], rules: Sequence[Rule] | None = None) -> P
         for fact in facts.get(rule.fact, ()) if rule.level != "off" else ():
             if rule.holds(fact.value):
                 continue
-            above = rule.high is not None and fact.value > rule.high
+            above = rule.high is not None and not meets(fact.value, "at most", rule.high)
             key = fact.name, fact.subject, above
             if key not in found or _farther(rule, found[key][0], above=above):
                 found[key] = rule, fact

@@ -41,6 +41,7 @@ from .regions import read_rtstruct as read_rtstruct
 from .regions import read_seg as read_seg
 from .results.folder import StoredAssessment as StoredAssessment
 from .results.folder import read_results as read_results
+from .results.leftovers import clean_folder as clean_folder
 from .results.schema import assessment_schema as assessment_schema
 from .transforms import read_transform as read_transform
 from .transforms import write_itk_transform as write_itk_transform

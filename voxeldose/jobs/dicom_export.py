@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from voxeldose.dose.activity import image_nuclide
 from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.dose.regions import OUTSIDE_WARNING, regions_on
 from voxeldose.errors import GeometryError, InputError, VoxeldoseError
@@ -23,7 +22,6 @@ from voxeldose.io.dicom.rtstruct import structure_set_of, write_rtstruct
 from voxeldose.io.dicom.seg import write_seg
 from voxeldose.io.dicom.sr import write_sr
 from voxeldose.io.images import is_plain_file
-from voxeldose.model.radionuclide import TC99M
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import RoiSet
 
@@ -35,7 +33,6 @@ if TYPE_CHECKING:
     from voxeldose.io.dicom.rtstruct import StructureSet
     from voxeldose.io.images import ImageRead
     from voxeldose.model.assessment import Assessment
-    from voxeldose.model.case import Case
     from voxeldose.model.grid import Grid
     from voxeldose.model.rigid import Registration
     from voxeldose.model.roi import Roi
@@ -46,10 +43,12 @@ __all__ = [
     "bed_map",
     "dicom_source",
     "require_dicom_for",
-    "series_kind",
     "structure_set_of_case",
     "write_dicom",
 ]
+
+#: Where the numbers of the series begin.
+_FIRST_NUMBERS = {"predicted": 800, "delivered": 900}
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,24 +86,9 @@ class DicomSource:
         return replace(self, activity=activity, ct=ct)
 
 
-def series_kind(case: Case, modality: str) -> SeriesKind:
-    """Whether the results of a case are predicted or delivered, by the nuclide in the image; nothing if that is not known.
-
-    Parameters
-    ----------
-    case : Case
-        As assessed.
-    modality : str
-        Of the activity image, ``PT`` or ``NM``; empty if it was not DICOM.
-    """
-    nuclide = image_nuclide(case)
-    if nuclide is None:
-        return SeriesKind()
-    image = {"PT": " PET", "NM": " SPECT"}.get(modality, " image")
-    if nuclide == case.administration.radionuclide.name:
-        return SeriesKind(f"DELIVERED ({nuclide}{image})", 900)
-    particles = " MAA" if nuclide == TC99M.name else ""
-    return SeriesKind(f"PREDICTED ({nuclide}{particles}{image})", 800)
+def _series_kind(result: Assessment) -> SeriesKind:
+    """What every series of a result says it is, and its first number: predicted 800, delivered 900; one series per kind."""
+    return SeriesKind() if result.kind is None else SeriesKind(result.kind_text, _FIRST_NUMBERS[result.kind])
 
 
 def dicom_source(
@@ -185,7 +169,7 @@ def write_dicom(
         Why SEG and SR, or regions of the structure set, were left out; the dose is then still written.
     """
     wanted = wanted or OutputTable()
-    source = source.of_kind(series_kind(result.case, source.modality))
+    source = source.of_kind(_series_kind(result))
     reference = source.reference
     if reference is None:
         return ()

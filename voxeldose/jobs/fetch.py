@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from filelock import FileLock, Timeout
-
 from voxeldose import __version__
 from voxeldose.errors import InputError
+from voxeldose.io.json_text import format_json
 from voxeldose.io.network.connect import connect
 from voxeldose.io.network.refusals import archive_refusal, quiet_libraries, with_attempts
 from voxeldose.io.network.spool import Spool
@@ -23,7 +20,7 @@ from voxeldose.io.results.new_folder import new_folder
 from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from voxeldose.io.config.archive import Archive
     from voxeldose.io.network.archive import ArchiveClient, Query, RemoteInstance, RemoteSeries
@@ -192,9 +189,9 @@ def fetch_study(
     with (
         quiet_libraries(),
         new_folder(out, overwrite=choice.overwrite, marker=RECORD) as folder,
-        _alone(spools),
         connect(archive) as client,
     ):
+        spools.mkdir(exist_ok=True)
         session = _Session(client, archive, report_progress)
         plan, resumed = _fetch_until_unchanged(session, query, choice, spools)
         report_progress("finishing")
@@ -365,29 +362,4 @@ def _write_record(fetched: Fetched, path: Path) -> None:
         "fetched_at": datetime.now(UTC).isoformat(),
         **fetched.as_dict(),
     }
-    path.write_text(json.dumps({k: v for k, v in content.items() if k != "out"}, indent=2) + "\n", "utf-8")
-
-
-@contextmanager
-def _alone(spools: Path) -> Iterator[None]:
-    """While this lasts no other fetch uses the same hidden folder.
-
-    Raises
-    ------
-    InputError
-        If one does.
-    """
-    spools.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(spools.with_name(f"{spools.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout as error:
-        msg = f"{spools.name.removeprefix('.').removesuffix('.fetch')}: another fetch is writing there. Wait for it, or choose another --out."
-        raise InputError(msg, code="fetch-running", side="here") from error
-    except (OSError, NotImplementedError):  # a file system without locks
-        pass
-    try:
-        yield
-    finally:
-        lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
+    path.write_text(format_json({k: v for k, v in content.items() if k != "out"}) + "\n", "utf-8")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.encapsulated_pdf import encapsulate_pdf
+from voxeldose.io.json_text import format_json, read_json
 from voxeldose.io.network.archive import Outgoing
 from voxeldose.io.network.connect import connect
 from voxeldose.io.network.refusals import archive_refusal, quiet_libraries, with_attempts
@@ -241,7 +241,7 @@ class _Record:
         self._entries: list[dict[str, Any]] = []
         if path.is_file():
             try:
-                self._entries = list(json.loads(path.read_text("utf-8"))["sendings"])
+                self._entries = list(read_json(path)["sendings"])
             except (OSError, ValueError, KeyError, TypeError) as error:
                 msg = f"{path}: cannot be read ({type(error).__name__}), so nothing says whether these results were sent. Remove it to send them."
                 raise InputError(msg, code="file-damaged", side="here") from error
@@ -262,7 +262,7 @@ class _Record:
         content = {"schema": SCHEMA, "sendings": self._entries}
         try:
             with replacing(self._path) as partial:
-                partial.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+                partial.write_text(format_json(content) + "\n", "utf-8")
         except OSError as error:
             msg = f"{self._path}: cannot be written ({error.strerror}), and what was sent must be recorded. Make the folder writable."
             raise InputError(msg, code="file-not-written", side="here") from error

@@ -69,14 +69,14 @@ def build_administration(table: AdministrationTable, constants: str) -> Administ
 def choose_calibration(config: CaseFile) -> Administered | Absolute:
     """How the image becomes activity."""
     if config.dose.calibration == "absolute":
-        return Absolute()
+        return Absolute(config.dose.calibration_region)
     if config.administration.administered_mbq is None:
         msg = (
             'administration.administered_mbq is missing: calibration = "administered" scales the image to it. Give it '
             '(--administered-mbq), or use calibration = "absolute" with an image in Bq/mL.'
         )
         raise InputError(msg, code="key-missing", key="administration.administered_mbq")
-    return Administered(config.dose.calibration_region)
+    return Administered(config.dose.calibration_region, config.dose.allow_activity_outside)
 
 
 def build_density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
@@ -183,5 +183,5 @@ def _recovery(table: RecoveryTable | None) -> Recovery | None:
         msg = "uncertainty.recovery needs b_ml and c of the curve, or spheres = [[mL, recovery, uncertainty], …]."
         raise InputError(msg, code="key-missing", key="uncertainty.recovery")
     off = table.correlation * table.b_sd_ml * table.c_sd
-    covariance = ((table.b_sd_ml**2, off), (off, table.c_sd**2))
+    covariance = ((table.b_sd_ml * table.b_sd_ml, off), (off, table.c_sd * table.c_sd))
     return Recovery(table.b_ml, table.c, covariance, table.source or "given by the user")

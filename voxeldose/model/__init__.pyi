@@ -13,11 +13,16 @@ from .assessment import Threshold as Threshold
 from .assessment import Totals as Totals
 from .assessment import TumorToNormal as TumorToNormal
 from .assessment import Uncertainty as Uncertainty
+from .best_value import BestValue as BestValue
+from .best_value import best_pooled_ratio as best_pooled_ratio
+from .best_value import best_value as best_value
+from .best_value import numbers_in as numbers_in
 from .case import Absolute as Absolute
 from .case import Administered as Administered
 from .case import Case as Case
 from .dvh import Dvh as Dvh
 from .grid import Grid as Grid
+from .image_kind import ImageKind as ImageKind
 from .kernel import PointKernel as PointKernel
 from .kernel import VoxelKernel as VoxelKernel
 from .kernel import point_kernel as point_kernel
@@ -30,7 +35,9 @@ from .radionuclide import known_radionuclide as known_radionuclide
 from .radionuclide import y90_constants as y90_constants
 from .recovered import Estimate as Estimate
 from .recovered import Recovered as Recovered
+from .recovered import RecoveredDvh as RecoveredDvh
 from .recovered import RecoveredMetrics as RecoveredMetrics
+from .recovered import RecoveredNumbers as RecoveredNumbers
 from .recovered import RecoveredRoi as RecoveredRoi
 from .remarks import Remark as Remark
 from .rigid import Registration as Registration

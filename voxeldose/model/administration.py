@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.limits import is_within
 from voxeldose.model.remarks import Remark
 from voxeldose.model.volume import require_zone
 
@@ -48,17 +49,17 @@ def unit_doubts(
 ) -> tuple[Remark, ...]:
     """Warnings of numbers that look like GBq given as MBq, or kilograms as grams; masses of 0 mean that there is none."""
     doubts = []
-    if activity_mbq is not None and not LIKELY_MBQ[0] <= activity_mbq <= LIKELY_MBQ[1]:
+    if activity_mbq is not None and not is_within(activity_mbq, *LIKELY_MBQ):
         sentence = (
             f"{activity_mbq:g} MBq is no usual activity of an infusion: check that activities are in MBq, masses in g."
         )
         doubts.append(Remark("activity-unusual", {"activity_mbq": activity_mbq}, sentence))
     total = sum(liver_g)
-    if total and not (total >= 2 and all(LIKELY_LIVER_G[0] <= g <= LIKELY_LIVER_G[1] for g in liver_g if g)):
+    if total and not (total >= 2 and all(is_within(g, *LIKELY_LIVER_G) for g in liver_g if g)):
         masses = ", ".join(f"{g:g}" for g in liver_g)
         sentence = f"Masses of {masses} g are no usual part of a liver: check that they are in g."
         doubts.append(Remark("liver-mass-unusual", {"mass_g": total}, sentence))
-    if lung_g is not None and not LIKELY_LUNG_G[0] <= lung_g <= LIKELY_LUNG_G[1]:
+    if lung_g is not None and not is_within(lung_g, *LIKELY_LUNG_G):
         sentence = f"{lung_g:g} g is no usual mass of lungs: check that it is in g."
         doubts.append(Remark("lung-mass-unusual", {"mass_g": lung_g}, sentence))
     return tuple(doubts)

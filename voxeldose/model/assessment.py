@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from voxeldose.model.best_value import ValueKind
     from voxeldose.model.case import Case
     from voxeldose.model.dvh import Dvh
+    from voxeldose.model.image_kind import Kind
+    from voxeldose.model.limits import Sense
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.recovered import Recovered
     from voxeldose.model.remarks import Remark
@@ -61,7 +64,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Probability:
-    """Confidence that a condition holds, with the standard error of so many samples."""
+    """Confidence that a condition holds, with the standard error of so many samples; ``value`` is the run's best, ``kind`` says which."""
 
     roi: str
     metric: str
@@ -71,6 +74,7 @@ class Probability:
     probability: float
     standard_error: float
     source: str
+    kind: ValueKind = "image"
 
 
 @dataclass(frozen=True)
@@ -133,6 +137,7 @@ class RoiNumbers:
     mean_dose_local_gy: float
     outside_fraction: float
     eubed_gy: float | None = None
+    single_compartment_gy: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +174,10 @@ class TumorToNormal:
 class Threshold:
     """A limit and the value of this run.
 
-    ``method`` is how the limit was derived; ``differs`` says where this run's value was found another way, and is empty where
-    the two are the same quantity.
+    ``value`` is the run's best one (:func:`voxeldose.model.best_value.best_value`), ``kind`` says which, and ``image_value`` is the
+    image's own. ``sense`` is how the value should lie to the limit (``None`` in older results, which do not say it). ``method`` is how
+    the limit was derived; ``differs`` says where this run's value was found another way, and is empty where the two are the same
+    quantity.
     """
 
     name: str
@@ -182,6 +189,9 @@ class Threshold:
     source: str
     method: str
     differs: str = ""
+    sense: Sense | None = None
+    kind: ValueKind = "image"
+    image_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -189,7 +199,11 @@ class Totals:
     """Sums over the whole case.
 
     ``recovered_fraction`` is what ``absolute`` calibration would have found in the calibration region, divided by the
-    net administered activity less the lung shunt: the ratio between the two calibrations.
+    net administered activity less the lung shunt: the ratio between the two calibrations. ``calibration_region`` says what that
+    region is; ``calibration_region_mbq`` and ``outside_region_mbq`` are what the calibrated image shows inside and outside it,
+    ``outside_region_fraction`` the latter over the net activity. ``liver_of_field_fraction`` is the activity in the union of all
+    liver regions grown by 10 mm over that of the whole field of view. ``held_mbq`` is the net activity less
+    the lung shunt, by which single compartments are computed.
     """
 
     activity_mbq: float
@@ -198,6 +212,12 @@ class Totals:
     recovered_fraction: float | None
     energy_j: float
     energy_emitted_j: float
+    calibration_region: str | None = None
+    calibration_region_mbq: float | None = None
+    outside_region_mbq: float | None = None
+    outside_region_fraction: float | None = None
+    liver_of_field_fraction: float | None = None
+    held_mbq: float | None = None
 
 
 @dataclass(frozen=True)
@@ -217,7 +237,10 @@ class RunRecord:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Assessment:
-    """The result of a case. Writers and the report take this and nothing else."""
+    """The result of a case. Writers and the report take this and nothing else.
+
+    ``kind`` says whether its dose is predicted or delivered, ``kind_text`` from what image, in words that every output has.
+    """
 
     case: Case
     activity: ActivityMap
@@ -232,6 +255,8 @@ class Assessment:
     tumor_to_normal: tuple[TumorToNormal, ...] = ()
     uncertainty: Uncertainty | None = None
     recovered: Recovered | None = None
+    kind: Kind | None = None
+    kind_text: str = ""
 
     def __repr__(self) -> str:
         from voxeldose.model.display import summary_of_assessment

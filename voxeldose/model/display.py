@@ -71,6 +71,8 @@ class Results(Protocol):
     @property
     def record(self) -> RunRecord: ...
     @property
+    def kind_text(self) -> str: ...
+    @property
     def dose(self) -> DoseMap: ...
 
 
@@ -176,6 +178,7 @@ def html_of_assessment(result: Results) -> str:
     totals, record = result.totals, result.record
     facts = {
         type(result).__name__: f"{record.engine}, {record.constants.name}, {record.calibration}",
+        "dose": result.kind_text,
         "activity at infusion": f"{format_number(totals.activity_mbq)} MBq",
         "tumor to normal": format_number(result.tumor_to_normal_ratio),
         "limits met": f"{sum(t.met for t in result.thresholds)} of {len(result.thresholds)}",

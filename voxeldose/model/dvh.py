@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.limits import with_tolerance
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,7 +157,11 @@ class Dvh:
         return _highest_first(gy[:count], part[:count])
 
     def coverage(self, dose_gy: float) -> float:
-        """``Vd``: fraction (0–1) of the volume with a dose of at least ``dose_gy``; NaN where doses are not known."""
+        """``Vd``: fraction (0–1) of the volume with a dose of at least ``dose_gy``; NaN where doses are not known.
+
+        A dose equals ``dose_gy`` to one part in a million (:data:`voxeldose.model.limits.TOLERANCE`): a region of an even 400 Gy has
+        V400 = 1, whatever its voxels lose by float32.
+        """
         return self.at([dose_gy], [])[0][0]
 
     def dose_to_fraction_gy(self, fraction: float) -> float:
@@ -190,6 +195,7 @@ class Dvh:
         above = np.append(np.cumsum(sums[::-1])[::-1], 0.0)  # occupancy in this bin and all higher ones
         total, falling = above[0], -above[:-1]
         wanted = [fraction * total * (1 - ROUNDING) for fraction in fractions]
+        doses_gy = [with_tolerance(dose, "at least") for dose in doses_gy]
         bins_of_doses = [int(_bin(np.float32(dose or -0.0))[0]) for dose in doses_gy]  # -0 is not below 0
         bins_of_parts = [int(np.searchsorted(falling, -part, side="right")) - 1 for part in wanted]
         gy, part = self._picked(bins_of_doses + bins_of_parts)

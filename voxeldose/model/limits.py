@@ -1,15 +1,57 @@
-"""Limits that doses in regions are compared with: published ones, and a site's own."""
+"""Limits that doses in regions are compared with, published ones and a site's own, and the one comparison with them.
+
+Every comparison of a value with a goal, a limit or a range goes through :func:`meets`, so that 400 Gy against a goal of 400 Gy is
+met in every place, whatever the last bit of a float says.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-__all__ = ["DOSE_MODELS", "DoseModel", "Limit"]
+__all__ = ["DOSE_MODELS", "TOLERANCE", "DoseModel", "Limit", "Sense", "is_within", "meets", "with_tolerance"]
+
+#: Relative difference up to which a value is taken to equal a limit: ten times what float32 (6e-8) loses in a few steps.
+TOLERANCE = 1e-6
+
+#: How a value lies to a limit that it meets.
+Sense = Literal["at least", "above", "at most", "below"]
 
 #: How a published limit's dose may have been found.
 DoseModel = Literal["single compartment", "partition", "local deposition", "kernel", "Monte Carlo", "lung shunt"]
 DOSE_MODELS: tuple[DoseModel, ...] = get_args(DoseModel)
+
+
+def with_tolerance(limit: float, sense: Sense) -> float:
+    """The last value that still meets a limit: the limit itself less, or plus, one part in a million."""
+    slack = TOLERANCE * abs(limit)
+    return limit - slack if sense in ("at least", "above") else limit + slack
+
+
+def meets(value: float, sense: Sense, limit: float) -> bool:
+    """Whether a value meets a goal or keeps a limit; one that equals it to one part in a million does, whatever the sense.
+
+    A plan that goes up to a limit "below 75 Gy" gives 75 Gy and keeps it; which side the last bit falls on decides nothing.
+
+    Parameters
+    ----------
+    value, limit : float
+        In the same unit; a value that is not a number meets nothing.
+    sense : Sense
+        ``at least`` and ``above`` for goals, ``at most`` and ``below`` for limits.
+
+    Examples
+    --------
+    >>> meets(399.99999, "at least", 400.0), meets(400.0, "above", 400.0), meets(75.1, "below", 75.0)
+    (True, True, False)
+    """
+    last = with_tolerance(limit, sense)
+    return value >= last if sense in ("at least", "above") else value <= last
+
+
+def is_within(value: float, low: float | None, high: float | None) -> bool:
+    """Whether a value lies in a range, its ends included to one part in a million; an end that is ``None`` is open."""
+    return (low is None or meets(value, "at least", low)) and (high is None or meets(value, "at most", high))
 
 
 @dataclass(frozen=True)
@@ -24,7 +66,7 @@ class Limit:
         The ROIs it applies to.
     metric : str
         A number of :class:`RoiMetrics`, such as ``mean_dose_gy``.
-    sense : str
+    sense : Sense
         ``at least`` or ``below``.
     limit : float
         In the metric's unit; fractions 0 to 1.
@@ -47,7 +89,7 @@ class Limit:
     name: str
     role: str
     metric: str
-    sense: str
+    sense: Sense
     limit: float
     source: str
     method: str

@@ -192,11 +192,13 @@ class DensityMap(Volume):
 class CountMap(Volume):
     """Relative uptake: counts, or any unit proportional to activity.
 
-    ``at`` and ``radionuclide`` say what was imaged and when, where the file knows.
+    ``at`` and ``radionuclide`` say what was imaged and when, where the file knows; ``modality`` is that of DICOM (``NM``,
+    ``PT``), empty for other files.
     """
 
     radionuclide: Radionuclide | None = field(default=None, kw_only=True)
     at: datetime | None = field(default=None, kw_only=True)
+    modality: str = field(default="", kw_only=True)
     quantity: ClassVar[str] = "counts"
     unit: ClassVar[str] = "counts"
     is_extensive: ClassVar[bool] = True
@@ -225,12 +227,15 @@ class ActivityMap(Volume):
         When the scan began; values may be corrected to an earlier instant.
     not_absolute : str
         Why the values are proportional to activity but no Bq/mL of the nuclide; empty if they are.
+    modality : str
+        Of DICOM: ``PT``, ``NM``; empty if the image came from another file.
     """
 
     at: datetime | None = field(default=None, kw_only=True)
     radionuclide: Radionuclide | None = field(default=None, kw_only=True)
     acquired_at: datetime | None = field(default=None, kw_only=True)
     not_absolute: str = field(default="", kw_only=True)
+    modality: str = field(default="", kw_only=True)
     quantity: ClassVar[str] = "activity"
     unit: ClassVar[str] = "Bq/mL"
 

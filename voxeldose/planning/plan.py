@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from voxeldose.dose.compartment import compartment_gy
 from voxeldose.model.administration import require_above_zero, require_shunt
+from voxeldose.model.limits import meets
 from voxeldose.model.radionuclide import Y90_SETS
 from voxeldose.model.remarks import Remark
 
@@ -20,7 +22,6 @@ __all__ = [
     "Bound",
     "Lungs",
     "Plan",
-    "compartment_gy",
     "lung_dose_gy",
     "once",
     "with_other_constants",
@@ -88,10 +89,8 @@ class Bound:
 
     @property
     def met(self) -> bool:
-        """Whether the plan reaches the goal, or keeps the limit, to one part in a million."""
-        if self.kind == "goal":
-            return self.value >= self.wanted * (1 - 1e-6)
-        return self.value <= self.wanted * (1 + 1e-6)
+        """Whether the plan reaches the goal, or keeps the limit."""
+        return meets(self.value, "at least" if self.kind == "goal" else "at most", self.wanted)
 
 
 @dataclass(frozen=True)
@@ -154,11 +153,6 @@ def with_other_constants(plan: Plan) -> dict[str, dict[str, float]]:
             row["perfused_gy"] = plan.perfused_gy * ratio
         table[name] = row
     return table
-
-
-def compartment_gy(gy_kg_per_gbq: float, mbq: float, mass_g: float, *, part: float = 1.0) -> float:
-    """``K A part / m``: the mean dose of a compartment that holds this part of an activity and keeps all its energy."""
-    return gy_kg_per_gbq * mbq * part / mass_g
 
 
 def lung_dose_gy(k: float, shunts: Sequence[tuple[float, float | None]], lung_g: float) -> float | None:

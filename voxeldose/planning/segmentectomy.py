@@ -12,9 +12,10 @@ from dataclasses import dataclass, fields
 from importlib import resources
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from voxeldose.dose.compartment import compartment_gy
 from voxeldose.errors import QuantityError
+from voxeldose.model.limits import meets
 from voxeldose.model.radionuclide import Y90
-from voxeldose.planning.plan import compartment_gy
 from voxeldose.planning.vials import fraction_delivered
 
 if TYPE_CHECKING:
@@ -158,18 +159,21 @@ def facts_of(content: Mapping[str, Any], given: SegmentectomyFacts | None = None
     }
     if one is not None:
         facts["perfused_voxel_gy"] = one["mean_dose_gy"]
-        facts["perfused_gy"] = _single_compartment_gy(content, one["mass_g"])
+        facts["perfused_gy"] = (
+            one["single_compartment_gy"] if "single_compartment_gy" in one else _even_gy(content, one)
+        )
         facts["treated_fraction"] = _treated_fraction(content, one["volume_ml"])
     own = {f.name: getattr(given, f.name) for f in fields(SegmentectomyFacts)} if given is not None else {}
     return SegmentectomyFacts(**facts | {name: value for name, value in own.items() if value not in (None, ())})
 
 
-def _single_compartment_gy(content: Mapping[str, Any], mass_g: float) -> float | None:
+def _even_gy(content: Mapping[str, Any], perfused: Mapping[str, Any]) -> float | None:
+    """The single-compartment mean of results that were written before it stood in them."""
     net = content["totals"]["net_mbq"]
     if net is None:
         return None
     held = 1 - (content["administration"]["lung_shunt_fraction"] or 0.0)
-    return compartment_gy(content["constants"]["gy_kg_per_gbq"], net, mass_g, part=held)
+    return compartment_gy(content["constants"]["gy_kg_per_gbq"], net, perfused["mass_g"], part=held)
 
 
 def _treated_fraction(content: Mapping[str, Any], perfused_ml: float) -> float | None:
@@ -203,7 +207,7 @@ def segmentectomy_card(facts: SegmentectomyFacts, radionuclide: Radionuclide = Y
         )
         doses.append(_information(f"D95 of {name}", d95, "Gy", "No source sets a limit; noise lowers it"))
     ratio = facts.tumor_to_normal
-    advice = "not given" if ratio is None else "advised" if ratio > TN_FOR_PARTITION else "not advised"
+    advice = "not given" if ratio is None else "advised" if meets(ratio, "above", TN_FOR_PARTITION) else "not advised"
     partition = CardRow(
         "Partition model (T/N)",
         ratio,
@@ -252,14 +256,7 @@ def _status(facts: SegmentectomyFacts, line: dict[str, Any], value: float | None
             return "not given"
     if value is None:
         return "not given"
-    reference = line["reference"]
-    met = {
-        "at least": value >= reference,
-        "above": value > reference,
-        "at most": value <= reference,
-        "below": value < reference,
-    }[line["sense"]]
-    return "met" if met else "not met"
+    return "met" if meets(value, line["sense"], line["reference"]) else "not met"
 
 
 def _information(item: str, value: float | None, unit: str, evidence: str) -> CardRow:

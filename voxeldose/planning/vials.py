@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import require_activity, unit_doubts
+from voxeldose.model.limits import meets
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.remarks import Remark
 from voxeldose.model.volume import require_zone
@@ -198,7 +199,7 @@ def plan_vial(
             count = filled * 1e6 / per_sphere if per_sphere else None
             options.append(VialOption(size, calibrated_at, filled, net, net / activity_mbq - 1, per_sphere, count))
     options.sort(key=lambda o: o.at_infusion_mbq)
-    enough = [o for o in options if o.at_infusion_mbq >= needed * (1 - 1e-9)]
+    enough = [o for o in options if meets(o.at_infusion_mbq, "at least", needed)]
     if not enough:
         most = options[-1]
         msg = (
@@ -236,7 +237,7 @@ def _usable(
             reasons.append(
                 f"the infusion at {at.isoformat()} lies {-age_h:.1f} h before the calibration {calibrated_at.isoformat()}"
             )
-        elif product.shelf_life_h is not None and age_h > product.shelf_life_h:
+        elif product.shelf_life_h is not None and not meets(age_h, "at most", product.shelf_life_h):
             reasons.append(
                 f"the vial of {calibrated_at.isoformat()} expired: {age_h:.1f} h old at the infusion, shelf life "
                 f"{product.shelf_life_h:g} h"

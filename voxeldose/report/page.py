@@ -65,6 +65,7 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
         given=result.case.administration,
         tumors={name: roi for name, roi in tumors.items() if name in largest},
         tumor_count=len(tumors),
+        perfused=rois_with_role(result, "perfused"),
         normals=rois_with_role(result, "normal_liver"),
         lungs=rois_with_role(result, "lung"),
         thresholds=threshold_rows(result),

@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from voxeldose.errors import InputError
 from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET, SOFT
 from voxeldose.report.pdf_layout import (
-    MARGIN_MM,
     WIDE_MM,
     Footer,
-    binary_streams,
     heading,
     paragraph,
     picture,
-    register_fonts,
     table,
+    write_document,
 )
 from voxeldose.report.plots import draw_pictures, roi_styles, rois_with_role, slice_focus
 from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.wording import measure, number, percent, sentences, shortened
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from voxeldose.model.assessment import Assessment
     from voxeldose.report.content import Group, Intervals, ThresholdRow
     from voxeldose.report.plots import Pictures
@@ -53,25 +50,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
     InputError
         If the file cannot be written.
     """
-    from reportlab.lib.pagesizes import A4
-    from reportlab.lib.units import mm
-    from reportlab.platypus import SimpleDocTemplate
-
-    register_fonts()
-    title = f"{result.record.constants.name} absorbed dose {shortened(result.case.id, 60)}".strip()
-    buffer = io.BytesIO()
-    document = SimpleDocTemplate(
-        buffer,
-        pagesize=A4,
-        leftMargin=MARGIN_MM * mm,
-        rightMargin=MARGIN_MM * mm,
-        topMargin=12 * mm,
-        bottomMargin=14 * mm,
-        title=title,
-        author="voxeldose",
-        subject="Absorbed dose after radioembolization",
-        invariant=1,
-    )
+    title = f"{result.record.constants.name} absorbed dose, {result.kind_text}"
+    label = f"{title} {shortened(result.case.id, 60)}".strip()
     drawn, spread = pictures or draw_pictures(result), intervals(result)
     parts = [
         *_answers(result, spread),
@@ -81,15 +61,10 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         *_words(result, spread),
     ]
     footer = Footer(
-        f"{title}   voxeldose {result.record.version}. Research use; not for clinical decisions unless validated locally."
+        label,
+        f"voxeldose {result.record.version}. Research use; not for clinical decisions unless validated locally.",
     )
-    with binary_streams():
-        document.build(parts, onFirstPage=footer, onLaterPages=footer)
-    try:
-        Path(path).write_bytes(buffer.getvalue())
-    except OSError as failure:
-        msg = f"Cannot write the report to {path}: {failure.strerror}. Name a file in a folder that exists."
-        raise InputError(msg, code="file-not-written") from failure
+    write_document(parts, path, title=label, subject="Absorbed dose after radioembolization", footer=footer)
 
 
 def _plain(name: str) -> str:
@@ -117,6 +92,7 @@ def _titles(result: Assessment) -> list[Any]:
     title = f"{escape(record.constants.name)} absorbed dose <font color='{QUIET}'>{_plain(result.case.id)}</font>"
     return [
         paragraph(title, 16, bold=True, after=3),
+        paragraph(escape(result.kind_text), 11, bold=True, after=3),
         paragraph(escape(f"{device}{activity}{at}. Engine {record.engine}."), 9, colour=QUIET, after=6),
     ]
 
@@ -125,7 +101,7 @@ def _chosen_regions(result: Assessment, spread: Intervals | None) -> list[Any]:
     """A few numbers of tumors, normal liver and lungs."""
     chosen = [
         (name, roi)
-        for role in ("tumor", "normal_liver", "lung")
+        for role in ("tumor", "perfused", "normal_liver", "lung")
         for name, roi in rois_with_role(result, role).items()
     ]  # fmt: skip
     if not chosen:
@@ -137,17 +113,37 @@ def _chosen_regions(result: Assessment, spread: Intervals | None) -> list[Any]:
         numbers = [number(roi.volume_ml), mean, number(roi.d95_gy), number(roi.d70_gy), percent(roi.v400_fraction)]
         label = f"{_plain(name)} <font color='{QUIET}'>{roi.role.replace('_', ' ')}</font>"
         rows.append([paragraph(label, 9), *(paragraph(n, 9, align=2) for n in numbers)])
-    return [table(rows, [68, 22, 28, 20, 20, 20], repeat=1)]
+    return [table(rows, [68, 22, 28, 20, 20, 20], repeat=1), *_single_compartments(result)]
+
+
+def _single_compartments(result: Assessment) -> list[Any]:
+    """The mean of each perfused volume by one compartment, beside that of the dose map."""
+    return [
+        paragraph(
+            f"{_plain(name)}: <b>{number(roi.single_compartment_gy)} Gy</b> by single compartment, K A (1 - LSF) / m; "
+            f"{number(roi.mean_dose_gy)} Gy mean of the dose map.",
+            9,
+        )
+        for name, roi in rois_with_role(result, "perfused").items()
+        if roi.single_compartment_gy is not None
+    ]
 
 
 def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
     from reportlab.platypus import Spacer
 
-    recovered = percent(result.totals.recovered_fraction)
+    totals = result.totals
+    recovered, liver = percent(totals.recovered_fraction), percent(totals.liver_of_field_fraction)
     text = (
         f"T/N ratio <b>{number(result.tumor_to_normal_ratio)}</b> (activity per gram, tumors over normal liver).  "
-        f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>."
+        f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>.  "
+        f"Liver over field of view <b>{liver}{' %' if liver != '-' else ''}</b>."
     )
+    if totals.calibration_region is not None:
+        text += (
+            f"<br/>Calibration region: {escape(totals.calibration_region)}; {number(totals.calibration_region_mbq)} MBq in it, "
+            f"{number(totals.outside_region_mbq)} MBq outside."
+        )
     parts = [Spacer(1, 5), paragraph(text, 9)]
     return [*parts, paragraph(escape(spread.text), 8, colour=QUIET)] if spread is not None else parts
 

@@ -61,6 +61,7 @@ def _treatment(result: Assessment) -> list[tuple[str, str | None]]:
 def _imaging(result: Assessment) -> list[tuple[str, str | None]]:
     image = result.case.activity
     return [
+        ("Predicted or delivered", result.kind_text if result.kind is not None else None),
         ("Kind of image", "activity in Bq/mL" if isinstance(image, ActivityMap) else "counts"),
         ("Nuclide in the image", image.radionuclide.name if image.radionuclide else result.case.image_nuclide),
         ("Instant of the image's values", image.at.isoformat(" ", "minutes") if image.at else None),
@@ -75,7 +76,9 @@ def _imaging(result: Assessment) -> list[tuple[str, str | None]]:
 def _activity(result: Assessment) -> list[tuple[str, str | None]]:
     return [
         ("Calibration", result.record.calibration),
+        ("Calibration region", result.totals.calibration_region),
         ("Image over administered activity", _percent(result.totals.recovered_fraction)),
+        ("Liver over field of view", _percent(result.totals.liver_of_field_fraction)),
         ("Recovery coefficients", None),
     ]
 

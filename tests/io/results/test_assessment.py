@@ -35,6 +35,7 @@ ROI_KEYS = {
     "bed_gy",
     "eud_gy",
     "eubed_gy",
+    "single_compartment_gy",
     "mean_dose_local_gy",
 }
 TOP_KEYS = {
@@ -48,7 +49,7 @@ TOP_KEYS = {
     "assumptions",
     "warnings",
 }
-THRESHOLD_KEYS = {"name", "roi", "metric", "limit", "value", "met", "source", "method", "differs"}
+THRESHOLD_KEYS = {"name", "roi", "metric", "limit", "value", "met", "source", "method", "differs", "sense"}
 
 
 def phantom(*, counts=False, administered=1000.0, lung_shunt=0.04):

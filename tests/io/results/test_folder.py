@@ -171,3 +171,39 @@ def test_a_replay_with_uncertainty_is_identical(written):
     again = run("replay", folder / "run.json", "--out", folder.parent / "again", "--json")
     assert again.exit_code == 0, again.output
     assert json.loads(again.stdout)["identical"]
+
+
+@pytest.fixture(scope="module")
+def written_with_recovery(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recovered")
+    write_study(folder, CASE + '[resolution]\nmethod = "rbv"\nfwhm_mm = [4.0, 4.5, 4.5]\nsource = "NEMA scan"\n')
+    config = case_file_from(read_case_tables(folder / "case.toml"), "case.toml")
+    return run_case(config, folder / "results", report=False), folder / "results"
+
+
+def test_recovered_numbers_and_their_map_are_read_back(written_with_recovery):
+    result, folder = written_with_recovery
+    stored = vd.read_results(folder)
+    assert stored.recovered.method == "rbv"
+    assert set(stored.recovered.rois) == set(result.recovered.rois)
+    for name, roi in stored.recovered.rois.items():
+        computed = result.recovered.rois[name]
+        assert roi.best == computed.best
+        assert roi.as_drawn == computed.as_drawn
+        assert roi.dvh == computed.dvh
+        assert roi.dvh.fraction[0] == 1
+        assert (roi.role, roi.mean_dose_rbv_gy, roi.shift_lps_mm) == (
+            computed.role,
+            computed.mean_dose_rbv_gy,
+            computed.shift_lps_mm,
+        )
+    np.testing.assert_allclose(stored.dose_recovered.gy, result.recovered.dose.gy)
+    assert stored.dose_recovered.grid.matches(result.recovered.dose.grid)
+
+
+def test_results_without_recovery_have_none(written):
+    stored = vd.read_results(written[1])
+    assert stored.recovered is None
+    with pytest.raises(InputError, match="Add \\[resolution\\]") as refused:
+        _ = stored.dose_recovered
+    assert refused.value.code == "dose-not-recovered"

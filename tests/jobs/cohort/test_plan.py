@@ -294,3 +294,27 @@ def test_text_that_looks_like_a_number_stays_text_where_text_is_wanted(tmp_path)
     config = build_case_file(entry)
     assert config.case.id == entry.name == "007"
     assert config.activity.path == str(tmp_path / "1e5")
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (2, 0, 3, 1)])
+def test_a_label_like_the_name_of_a_refused_row_takes_no_ones_place(tmp_path, order):
+    labels = ("a", "a", "a-row2", "a-row3")
+    rows = [f"case-{n}.toml,{labels[n]}" for n in order]
+    found = entries(table(tmp_path, "case,case.id\n" + "\n".join(rows) + "\n"))
+    assert len({entry.name.casefold() for entry in found}) == 4
+    taken = {entry.name for entry in found if entry.refused is None}
+    assert taken == {"a", "a-row2", "a-row3"}
+    (refused,) = [entry for entry in found if entry.refused is not None]
+    assert refused.refused_code == "name-taken"
+    assert refused.row == max(n for n, at in enumerate(order, 1) if labels[at] == "a")
+
+
+def test_a_case_file_that_cannot_be_read_is_an_entry_and_not_the_end(tmp_path):
+    folder = tmp_path / "cases"
+    folder.mkdir()
+    make_case(folder, "one", 1)
+    (folder / "deep.toml").write_text("a = " + "[" * 5000 + "]" * 5000)
+    found = entries(folder)
+    assert len(found) == 2
+    with pytest.raises(InputError, match="nested too deeply"):
+        build_case_file(next(e for e in found if e.case_file.endswith("deep.toml")))

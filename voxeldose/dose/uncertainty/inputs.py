@@ -11,6 +11,8 @@ from voxeldose.errors import QuantityError
 from voxeldose.model.metric import Metric
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from voxeldose.dose.uncertainty.recovery import Recovery
 
 __all__ = ["DEFAULT_ENERGY_FRACTION", "REACH_SIGMAS", "Condition", "Spread"]
@@ -21,6 +23,19 @@ DEFAULT_ENERGY_FRACTION = 0.007
 _CONDITION = re.compile(
     r"\s*(.+)\.(mean(?:_dose_gy)?|[dv]\d+(?:\.\d+)?(?:_gy|_fraction)?)\s*(>=|<)\s*([-+.\deE]+)\s*", re.IGNORECASE
 )
+
+#: Above these an entry is a slip of unit or digits (judgement): samples, hours, mm, and multiples of normal liver.
+_MOST: Mapping[str, float] = {
+    "samples": 1_000_000,
+    "seed": 2**63 - 1,
+    "timing_h": 1000,
+    "noise_fraction": 100,
+    "noise_fwhm_mm": 200,
+    "noise_floor": 100,
+    "registration_mm": 100,
+    "contour_mm": 100,
+    "contour_fwhm_mm": 100,
+}
 
 #: Regions are followed this many standard deviations of shift and outline.
 REACH_SIGMAS = 4.0
@@ -118,8 +133,13 @@ class Spread:
     def __post_init__(self) -> None:
         for one in fields(self):
             value = getattr(self, one.name)
-            if isinstance(value, float | int) and not (math.isfinite(value) and value >= 0):
+            if not isinstance(value, float | int):
+                continue
+            if not (math.isfinite(value) and value >= 0):
                 msg = f"uncertainty.{one.name} must be 0 or more, found {value}."
+                raise QuantityError(msg, code="value-out-of-range", key=f"uncertainty.{one.name}", found=value)
+            if value > _MOST.get(one.name, math.inf):
+                msg = f"uncertainty.{one.name} is at most {_MOST[one.name]:g}, found {value:g}; check its unit."
                 raise QuantityError(msg, code="value-out-of-range", key=f"uncertainty.{one.name}", found=value)
         if self.samples < 20:
             msg = (

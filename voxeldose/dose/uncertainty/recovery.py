@@ -42,7 +42,13 @@ class Recovery:
         if not (self.b_ml > 0 and self.c > 0 and math.isfinite(self.b_ml * self.c)):
             msg = f"A recovery curve needs b and c above 0, found {self.b_ml} mL and {self.c}."
             raise QuantityError(msg, code="value-out-of-range")
+        if not (1e-6 <= self.b_ml <= 1e6 and 1e-3 <= self.c <= 100):
+            msg = f"A recovery curve of half recovery at {self.b_ml:g} mL with exponent {self.c:g} is none that a scanner has."
+            raise QuantityError(msg, code="value-out-of-range")
         matrix = np.array(self.covariance, float)
+        if not (np.abs(matrix) < 1e12).all():
+            msg = f"The uncertainties of b and c are too large to be meant, found {self.covariance}."
+            raise QuantityError(msg, code="covariance-impossible")
         if matrix.shape != (2, 2) or np.abs(matrix - matrix.T).max() > 1e-9 * (1 + np.abs(matrix).max()):
             msg = f"The covariance of b and c must be a symmetric 2 x 2 matrix, found {self.covariance}."
             raise QuantityError(msg, code="covariance-impossible")

@@ -12,6 +12,7 @@ from voxeldose.dose.uncertainty.inputs import REACH_SIGMAS
 from voxeldose.dose.uncertainty.mean_dose import diameter_sd_mm
 from voxeldose.geometry.outline import Outline
 from voxeldose.model.dvh import ROUNDING, Dvh
+from voxeldose.model.limits import with_tolerance
 from voxeldose.model.metric import Metric
 
 if TYPE_CHECKING:
@@ -116,7 +117,8 @@ class MovingRegion:
         dose, volume = dvh.dose_gy, dvh.volume_ml
         total = volume[-1]
         ranks = np.searchsorted(volume, [f * total * (1 - ROUNDING) for f in self.metrics.fractions])
-        above = np.searchsorted(-dose, -np.array([*self.metrics.coverages_gy, *self.band_gy]), side="right")
+        reached = [with_tolerance(gy, "at least") for gy in (*self.metrics.coverages_gy, *self.band_gy)]
+        above = np.searchsorted(-dose, -np.array(reached), side="right")
         covered = np.where(above > 0, volume[above - 1], 0) / total
         return np.array([dvh.mean_gy, *dose[np.minimum(ranks, dose.size - 1)], *covered])
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
+from voxeldose.io.json_text import read_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,8 +22,8 @@ def read_labels_file(path: Path) -> Any:
         If it is not JSON.
     """
     try:
-        return json.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        return read_json(path)
+    except (OSError, ValueError) as error:
         msg = f'{path}: cannot be read as JSON ({error}); needed is {{"1": {{"name": "liver", "role": "liver"}}}}.'
         raise InputError(msg, code="file-damaged") from error
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
@@ -53,13 +52,32 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
         If there is no such file or it is not TOML.
     """
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        tables = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         msg = f"{path}: there is no such {what}."
         raise InputError(msg, code="file-missing") from error
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        msg = f"{path}: cannot be read as TOML ({error})."
+    except (OSError, ValueError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else error
+        msg = f"{path}: cannot be read as TOML ({why})."
         raise InputError(msg, code="file-damaged") from error
+    key = _key_with_nul(tables)
+    if key is not None:
+        msg = f"{path}: {key} holds the character NUL, which no name or path has; write the text without it."
+        raise InputError(msg, code="value-wrong", keys=(key,))
+    return tables
+
+
+def _key_with_nul(value: object, key: str = "") -> str | None:
+    """The first key whose text, or that of a key below it, holds NUL."""
+    if isinstance(value, str):
+        return key if "\0" in value else None
+    if isinstance(value, dict):
+        parts = [(name, f"{key}.{name}".lstrip(".")) for name in value]
+        hidden = next((at.replace("\0", "�") for name, at in parts if "\0" in name), None)
+        return hidden or next(filter(None, (_key_with_nul(value[name], at) for name, at in parts)), None)
+    if isinstance(value, list):
+        return next(filter(None, (_key_with_nul(item, f"{key}.{at}") for at, item in enumerate(value))), None)
+    return None
 
 
 def table_from(model: type[T], tables: dict[str, Any], where: str) -> T:
@@ -79,7 +97,7 @@ def table_from(model: type[T], tables: dict[str, Any], where: str) -> T:
 def table_from_json(model: type[T], tables: dict[str, Any], where: str) -> T:
     """As :func:`table_from`, for tables that went through JSON and hold instants as text."""
     try:
-        return model.model_validate_json(json.dumps(tables, default=str))
+        return model.model_validate(tables, strict=False)
     except ValidationError as error:
         raise _refusal(error, model, tables, where) from None
 
@@ -120,7 +138,9 @@ def _place(problem: Any, tables: object) -> list[Any]:
     place = []
     for step in problem["loc"]:
         known = (
-            step in tables if isinstance(tables, dict) else isinstance(tables, (list, tuple)) and isinstance(step, int)
+            step in tables
+            if isinstance(tables, dict)
+            else isinstance(tables, (list, tuple)) and isinstance(step, int) and step < len(tables)
         )
         if known:
             tables = tables[step]  # type: ignore[index]  # a table or a list, as just seen

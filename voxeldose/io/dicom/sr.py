@@ -39,6 +39,7 @@ _MEDIAN = ("373099004", "SCT", "Median")
 _DEVIATION = ("386136009", "SCT", "Standard Deviation")
 _GY = ("Gy", "UCUM", "Gy")
 _NO_UNITS = ("1", "UCUM", "no units")
+_ONE_COMPARTMENT = ("COMPARTMENT", SCHEME, "Single compartment, K A (1 - LSF) / m")
 _LOCAL = ("LOCAL", SCHEME, "Local energy deposition")
 
 _Triple = tuple[str, str, str]
@@ -77,6 +78,7 @@ _ROWS = (
     _Row("bed_gy", ("BED", SCHEME, "Biologically effective dose, mean over volume"), _GY),
     _Row("eud_gy", ("EUD", SCHEME, "Equivalent uniform dose"), _GY),
     _Row("eubed_gy", ("EUBED", SCHEME, "Equivalent uniform biologically effective dose"), _GY),
+    _Row("single_compartment_gy", _ABSORBED_DOSE, _GY, _MEAN, _ONE_COMPARTMENT),
     _Row("mean_dose_local_gy", _ABSORBED_DOSE, _GY, _MEAN, _LOCAL),
 )
 

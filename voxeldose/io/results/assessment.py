@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import re
 from dataclasses import asdict, fields, replace
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from voxeldose.io.json_text import format_json
 from voxeldose.io.results.content import SCHEMA, remark_rows
 from voxeldose.model.assessment import RoiNumbers
 from voxeldose.model.roles import ROLES
@@ -48,6 +48,8 @@ def _parts(result: Assessment) -> dict[str, Any]:
     return _resolution(result) | {
         "schema": SCHEMA,
         "version": record.version,
+        "kind": result.kind,
+        "kind_text": result.kind_text,
         "case": {"id": result.case.id},
         "rois": rois,
         "tumor_to_normal_ratio": result.tumor_to_normal_ratio,
@@ -125,6 +127,7 @@ def _recovered(result: Assessment, name: str) -> dict[str, Any]:
         "shift_lps_mm": list(roi.shift_lps_mm),
         "growth_mm": roi.growth_mm,
         "cold_core_ml": roi.cold_core_ml,
+        "dvh": asdict(roi.dvh) if roi.dvh is not None else None,
     }
     return {"recovered": asdict(roi.best) | others}
 
@@ -141,8 +144,8 @@ def _origin(roi: Roi) -> dict[str, Any]:
 
 
 def write_json(content: dict[str, Any], path: Path) -> None:
-    """Write JSON that any parser reads: UTF-8, no NaN."""
-    path.write_text(json.dumps(plain(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n", "utf-8")
+    """Write JSON that any parser reads (:func:`voxeldose.io.json_text.format_json`); what is not finite is null."""
+    path.write_text(format_json(plain(content)) + "\n", "utf-8")
 
 
 def write_tables(result: Assessment, folder: Path) -> None:
@@ -200,6 +203,10 @@ _MEANINGS = {
     ),
     "eud_gy": ("Gy", "equivalent uniform dose; parameters stand in assessment.json, radiobiology"),
     "eubed_gy": ("Gy", "equivalent uniform BED; parameters as for eud_gy"),
+    "single_compartment_gy": (
+        "Gy",
+        "of a perfused region: K A (1 - LSF) / m, the mean dose if the activity that goes there spread evenly",
+    ),
     "mean_dose_local_gy": ("Gy", "mean dose of the same region by local deposition"),
 }
 

@@ -6,10 +6,10 @@ out has the shape of schema 2, whichever was read.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
+from voxeldose.io.json_text import read_json
 from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def read_content(path: Path) -> dict[str, Any]:
     file = path / "assessment.json" if path.is_dir() else path
     way_out = "Give the folder, or the assessment.json, of a run of voxeldose assess."
     try:
-        content = json.loads(file.read_text("utf-8"))
+        content = read_json(file)
     except (OSError, ValueError) as error:
         msg = f"{file}: cannot be read as the results of an assessment ({error}). {way_out}"
         raise InputError(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -39,6 +39,7 @@ from voxeldose.model.display import html_of_assessment, summary_of_assessment
 from voxeldose.model.exchange import frame_of_rois
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import y90_constants
+from voxeldose.model.recovered import Estimate, RecoveredDvh, RecoveredMetrics, RecoveredNumbers, RecoveredRoi
 from voxeldose.model.roi import RoiSet
 from voxeldose.model.roles import RoiCode
 from voxeldose.model.tissue import Radiobiology
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voxeldose.model.arrays import Doubles
+    from voxeldose.model.image_kind import Kind
     from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = ["DvhCurve", "StoredAssessment", "StoredRegions", "StoredRoi", "read_results"]
@@ -107,8 +109,10 @@ class StoredAssessment:
         What was given.
     rois : mapping
         Region -> its numbers.
-    tumor_to_normal_ratio, tumor_to_normal, totals, thresholds, overlaps, uncertainty
-        As of the assessment.
+    kind, kind_text, tumor_to_normal_ratio, tumor_to_normal, totals, thresholds, overlaps, uncertainty
+        As of the assessment; ``None`` and an empty text where earlier results do not state the kind.
+    recovered : RecoveredNumbers or None
+        Numbers with the scanner's blur taken out, where the case asked for them; the recovered map is ``dose_recovered``.
     record : RunRecord
         How it came about. Remarks of schema 1 have the code ``unclassified``; ``timings_s`` stands in ``run.json`` alone
         and is empty here.
@@ -121,6 +125,8 @@ class StoredAssessment:
     path: Path
     content: dict[str, Any]
     id: str
+    kind: Kind | None
+    kind_text: str
     administration: Administration
     rois: Mapping[str, StoredRoi]
     tumor_to_normal_ratio: float | None
@@ -129,6 +135,7 @@ class StoredAssessment:
     thresholds: tuple[Threshold, ...]
     overlaps: tuple[Overlap, ...]
     uncertainty: Uncertainty | None
+    recovered: RecoveredNumbers | None
     record: RunRecord
     grid: Grid
     radiobiology: Mapping[str, Radiobiology] | None
@@ -158,6 +165,20 @@ class StoredAssessment:
             raise InputError(msg, code="results-contradict")
         lost = self.content["method"].get("energy_lost_fraction") or 0.0
         return DoseMap(values, self.grid, method=self.record.method, energy_lost_fraction=lost)
+
+    @cached_property
+    def dose_recovered(self) -> DoseMap:
+        """The recovered dose on its fine box, mean over draws; its own DVH is narrower than the recovered numbers.
+
+        Raises InputError if the run recovered none, or the map cannot be read.
+        """
+        if self.recovered is None:
+            msg = f"{self.path}: this run recovered no dose. Add [resolution] to the case and run it again."
+            raise InputError(msg, code="dose-not-recovered")
+        values, place, _ = read_array(self.path / "dose_recovered.nii.gz")
+        return DoseMap(
+            values, replace(place, frame_uid=self.grid.frame_uid), method="resolution recovery, mean over draws"
+        )
 
     @cached_property
     def curves(self) -> Mapping[str, DvhCurve]:
@@ -221,6 +242,8 @@ def _assessment(folder: Path, content: dict[str, Any]) -> StoredAssessment:
         path=folder,
         content=content,
         id=content["case"]["id"],
+        kind=content.get("kind"),
+        kind_text=content.get("kind_text", ""),
         administration=_administration(content["administration"], record.constants),
         rois={name: _roi(row) for name, row in content["rois"].items()},
         tumor_to_normal_ratio=content["tumor_to_normal_ratio"],
@@ -229,6 +252,7 @@ def _assessment(folder: Path, content: dict[str, Any]) -> StoredAssessment:
         thresholds=tuple(_read(Threshold, row) for row in content["thresholds"]),
         overlaps=tuple(_read(Overlap, row) for row in content["overlaps"]),
         uncertainty=_uncertainty(content["uncertainty"]) if content.get("uncertainty") else None,
+        recovered=_recovered(content),
         record=record,
         grid=Grid(tuple(place["shape_kji"]), np.array(place["affine_lps_mm"]), place["frame_uid"]),
         radiobiology={role: _read(Radiobiology, row, roles=(role,)) for role, row in sets.items()}
@@ -256,6 +280,28 @@ def _roi(row: Mapping[str, Any]) -> StoredRoi:
         source_name=row.get("source_name") or "",
         codes=codes,
     )
+
+
+def _recovered(content: Mapping[str, Any]) -> RecoveredNumbers | None:
+    """Recovered numbers of regions, and how they came about; ``None`` without them."""
+    facts = content.get("resolution")
+    if facts is None:
+        return None
+    rois = {name: _recovered_roi(row) for name, row in content["rois"].items() if row.get("recovered")}
+    return RecoveredNumbers(facts["method"], rois, {key: value for key, value in facts.items() if key != "method"})
+
+
+def _recovered_roi(row: Mapping[str, Any]) -> RecoveredRoi:
+    found = row["recovered"]
+    x, y, z = found["shift_lps_mm"]
+    best, drawn = (_recovered_metrics(one) for one in (found, found["as_drawn"]))
+    curves = found.get("dvh")
+    dvh = RecoveredDvh(**{key: tuple(values) for key, values in curves.items()}) if curves else None
+    return _read(RecoveredRoi, found, role=row["role"], best=best, as_drawn=drawn, shift_lps_mm=(x, y, z), dvh=dvh)
+
+
+def _recovered_metrics(row: Mapping[str, Any]) -> RecoveredMetrics:
+    return RecoveredMetrics(**{name: _read(Estimate, row[name]) for name in RecoveredMetrics.names() if name in row})
 
 
 def _record_of(content: Mapping[str, Any]) -> RunRecord:

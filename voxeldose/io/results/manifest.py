@@ -7,23 +7,34 @@ import json
 import platform
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voxeldose import __version__
 from voxeldose.errors import InputError
+from voxeldose.io.json_text import read_json
 from voxeldose.io.results.assessment import assessment_dict, plain
 from voxeldose.io.results.content import numbers_of, upgrade_remarks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
     from voxeldose.io.config.case import CaseFile
     from voxeldose.model.assessment import Assessment
 
-__all__ = ["SCHEMA", "SCHEMAS", "digests", "manifest_of", "read_manifest", "sha256", "software"]
+__all__ = [
+    "SCHEMA",
+    "SCHEMAS",
+    "digests",
+    "find_with_results",
+    "manifest_of",
+    "read_manifest",
+    "relocate",
+    "sha256",
+    "software",
+]
 
 SCHEMA = "voxeldose/run/2"
 #: What is read, the newest last; 1 held assumptions and warnings as sentences, and sealed them with the numbers.
@@ -104,7 +115,7 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], bool]:
     """
     path = path / "run.json" if path.is_dir() else path
     try:
-        manifest = json.loads(path.read_text("utf-8"))
+        manifest = read_json(path)
     except (OSError, ValueError) as error:
         msg = f"{path}: cannot be read as a manifest ({error}). Give the run.json of a results folder."
         raise InputError(
@@ -125,6 +136,37 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], bool]:
     return upgrade_remarks(manifest), manifest.get("sha256") == _seal(manifest)
 
 
+def find_with_results(manifest: Mapping[str, Any], folder: Path) -> tuple[str, str] | None:
+    """Old and new start of paths, if inputs are gone but lie next to the results as they did; hashes show whether they are the same.
+
+    Parameters
+    ----------
+    manifest : mapping
+        As read.
+    folder : Path
+        Where the results lie now.
+    """
+    old, new = Path(str(manifest.get("results", ""))).parent, folder.absolute().parent
+    paths = [Path(str(item["path"])) for item in manifest["inputs"]]
+    if old == new or all(p.is_file() for p in paths) or not any(p.is_relative_to(old) for p in paths):
+        return None
+    there = all((new / p.relative_to(old)).is_file() for p in paths if p.is_relative_to(old))
+    return (str(old), str(new)) if there else None
+
+
+def relocate(manifest: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """The manifest with another start of the paths of its inputs and its case."""
+
+    def change(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: change(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [change(v) for v in value]
+        return new + value[len(old) :] if isinstance(value, str) and value.startswith(old) else value
+
+    return manifest | {"case": change(manifest["case"]), "inputs": change(manifest["inputs"])}
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file."""
     with path.open("rb") as file:
@@ -136,4 +178,6 @@ def _seal(manifest: dict[str, Any]) -> str:
 
 
 def _hash_of(content: Any) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    return hashlib.sha256(
+        json.dumps(content, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    ).hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import types
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +13,7 @@ from pydantic import BaseModel
 from voxeldose.errors import InputError
 from voxeldose.io.config.case import CaseFile, case_file_from, read_case_tables, resolve_paths
 from voxeldose.io.config.toml import read_toml
+from voxeldose.io.json_text import parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -153,8 +153,8 @@ def _value(cell: Any, annotation: Any) -> Any:
 
 def _json(cell: str) -> Any:
     try:
-        return json.loads(cell)
-    except json.JSONDecodeError as error:
+        return parse_json(cell)
+    except ValueError as error:
         msg = f'{cell!r} is not JSON ({error}); labels are written {{"1": {{"name": "liver", "role": "liver"}}}}.'
         raise InputError(msg, code="value-not-understood") from error
 

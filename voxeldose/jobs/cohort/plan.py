@@ -8,20 +8,24 @@ import hashlib
 import json
 import os
 import re
-import tomllib
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
+from voxeldose.io.config.toml import read_toml
+from voxeldose.io.json_text import format_json
 from voxeldose.io.results.new_folder import replacing
 from voxeldose.jobs.cohort.entry import Entry, known_columns
 from voxeldose.jobs.cohort.store import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-__all__ = ["Source", "import_extra", "write_plan"]
+__all__ = ["MADE_UP", "Source", "import_extra", "write_plan"]
+
+#: Stands in the name of a refused row alone; no name made from a label holds it.
+MADE_UP = "~"
 
 #: Tables of which a TOML file must have one to be taken for a case file.
 _OF_A_CASE = frozenset({"activity", "rois", "administration"})
@@ -57,7 +61,7 @@ def write_plan(source: Source, out: Path, plan: Path) -> int:
     count = 0
     with replacing(plan) as partial, partial.open("w", encoding="utf-8") as file:
         for count, entry in enumerate(_unique_entries(source, out), 1):  # noqa: B007 - counted
-            file.write(json.dumps(asdict(entry), ensure_ascii=False) + "\n")
+            file.write(format_json(asdict(entry), indent=None) + "\n")
         if not count:
             raise InputError(_describe_empty(source), code="cohort-empty")
     return count
@@ -86,7 +90,7 @@ def _unique_entries(source: Source, out: Path) -> Iterator[Entry]:
         message = f"has the same label, or is the same case, as row {first}; give each case its own case.id."
         yield Entry(
             entry.row,
-            f"{entry.name}-row{entry.row}",
+            f"{entry.name}{MADE_UP}row{entry.row}",
             entry.where,
             entry.pair,
             refused=f"{entry.where}: {message}",
@@ -240,8 +244,8 @@ def _from_studies(folder: Path, out: Path, template: str, source: Source) -> Ite
 def _is_case_file(path: Path) -> bool:
     """Whether it is one, or might be: what cannot be read is to be refused by name, not passed over."""
     try:
-        return bool(_OF_A_CASE & set(tomllib.loads(path.read_text("utf-8"))))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError):
+        return bool(_OF_A_CASE & set(read_toml(path, "case file")))
+    except InputError:
         return True
 
 
@@ -250,9 +254,8 @@ def _label_of(case_file: str | None) -> str | None:
     if case_file is None:
         return None
     try:
-        with open(case_file, "rb") as file:  # noqa: PTH123 - text from a table
-            label = tomllib.load(file).get("case", {}).get("id")
-    except (OSError, UnicodeDecodeError, ValueError, AttributeError):
+        label = read_toml(Path(case_file), "case file").get("case", {}).get("id")
+    except (InputError, AttributeError):  # it is refused when its turn comes
         return None
     return label if isinstance(label, str) and label else None
 
@@ -266,4 +269,4 @@ def _name(label: str | None, otherwise: str) -> str:
 
 
 def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()[:10]
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:10]

@@ -5,7 +5,6 @@ No more is held in memory than the cases that are running.
 
 from __future__ import annotations
 
-import json
 import tempfile
 import threading
 import time
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from voxeldose import __version__
 from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.io.config.case import named_inputs
+from voxeldose.io.json_text import format_json
 from voxeldose.io.results.new_folder import replacing
 from voxeldose.jobs.cohort.entry import build_case_file
 from voxeldose.jobs.cohort.plan import Source, write_plan
@@ -360,4 +360,4 @@ def _write_marker(store: Store, source: Source, counts: Counts, started: str, fi
         "stopped": counts.stopped,
     }
     with replacing(store.out / MARKER) as path:
-        path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        path.write_text(format_json(content) + "\n", "utf-8")

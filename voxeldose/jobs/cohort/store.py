@@ -6,7 +6,6 @@ written next to their name and replace the earlier ones. Whatever is killed leav
 
 from __future__ import annotations
 
-import json
 import shutil
 import uuid
 from contextlib import contextmanager, suppress
@@ -14,7 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
+from voxeldose.io.json_text import format_json, parse_json, read_json
 from voxeldose.io.results.content import read_content
+from voxeldose.io.results.leftovers import COHORT
 from voxeldose.io.results.new_folder import replacing, take_name
 from voxeldose.jobs.cohort.entry import Entry
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["MARKER", "Store", "facts_of", "read_json", "read_plan"]
+__all__ = ["MARKER", "Store", "facts_of", "read_if_there", "read_plan"]
 
 MARKER = "cohort.json"
 
@@ -42,7 +43,7 @@ class Store:
     @property
     def hidden(self) -> Path:
         """What the run needs and nobody reads."""
-        return self.out / ".cohort"
+        return self.out / COHORT
 
     @property
     def plan(self) -> Path:
@@ -70,7 +71,7 @@ class Store:
         InputError
             If there are results and nobody asked to resume, or the folder is not a cohort's.
         """
-        content = [p for p in self.out.iterdir() if p.name != ".cohort"]
+        content = [p for p in self.out.iterdir() if p.name != COHORT]
         if content and not (self.out / MARKER).is_file():
             msg = f"{self.out}: is not empty and no cohort (no {MARKER} in it); choose another --out."
             raise InputError(msg, code="folder-not-cohort")
@@ -137,32 +138,32 @@ class Store:
     def write_failure(self, name: str, content: dict[str, Any]) -> None:
         """Keep what is known of a failure, whole or not at all."""
         with replacing(self.failure(name)) as path:
-            path.write_text(json.dumps(content, ensure_ascii=False) + "\n", "utf-8")
+            path.write_text(format_json(content, indent=None) + "\n", "utf-8")
 
 
 def read_plan(plan: Path) -> Iterator[Entry]:
     """The cases of a list, one by one."""
     with plan.open(encoding="utf-8") as file:
         for line in file:
-            yield Entry(**json.loads(line))
+            yield Entry(**parse_json(line))
 
 
 def facts_of(store: Store, entry: Entry) -> dict[str, Any] | None:
     """``assessment``, ``run`` and ``task`` of a case with a result, ``failure`` of one without; ``None`` while it is open."""
-    failure = read_json(store.failure(entry.name))
+    failure = read_if_there(store.failure(entry.name))
     if failure is not None:
         return {"failure": failure}
     folder = store.case(entry.name)
     if not (folder / "assessment.json").is_file():
         return None
-    found = {key: read_json(folder / f"{key}.json") for key in ("run", "task")}
+    found = {key: read_if_there(folder / f"{key}.json") for key in ("run", "task")}
     return {"assessment": read_content(folder), **found} if all(found.values()) else None
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
+def read_if_there(path: Path) -> dict[str, Any] | None:
     """Content of a JSON file; ``None`` where it is not there or cannot be read."""
     try:
-        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        content: dict[str, Any] = read_json(path)
     except FileNotFoundError:
         return None
     return content

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from voxeldose.io.results.content import messages_of
 from voxeldose.io.results.new_folder import replacing
-from voxeldose.jobs.cohort.store import Store, facts_of, read_json, read_plan
+from voxeldose.jobs.cohort.store import Store, facts_of, read_if_there, read_plan
 from voxeldose.jobs.cohort.summary import write_page
 from voxeldose.model.assessment import RoiNumbers
 
@@ -40,6 +40,7 @@ _OF_CASE = {
     "thresholds_missed": int,
     "radionuclide": str,
     "image_nuclide": str,
+    "kind": str,
     "device": str,
     "engine": str,
     "constants": str,
@@ -82,7 +83,7 @@ def write_rows(out: str) -> bool:
         table = csv.DictWriter(file, FAILURE_COLUMNS, extrasaction="ignore")
         table.writeheader()
         for entry in read_plan(store.plan):
-            failure = read_json(store.failure(entry.name))
+            failure = read_if_there(store.failure(entry.name))
             if failure is not None:
                 table.writerow({"row": entry.row, "case": entry.name, **failure})
     try:
@@ -115,6 +116,7 @@ def case_rows(entry: Entry, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
         "lung_shunt_fraction": content["administration"]["lung_shunt_fraction"],
         "radionuclide": content["constants"]["radionuclide"],
         "image_nuclide": task["image_nuclide"],
+        "kind": content.get("kind"),
         "device": content["administration"]["device"],
         "engine": content["method"]["engine"],
         "constants": content["constants"]["name"],

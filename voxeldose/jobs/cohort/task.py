@@ -6,7 +6,6 @@ A task and its outcome are small tables of text and numbers: images and results 
 from __future__ import annotations
 
 import errno
-import json
 import threading
 import time
 import warnings
@@ -17,6 +16,7 @@ from voxeldose import __version__
 from voxeldose.dose.activity import image_nuclide
 from voxeldose.errors import VoxeldoseError
 from voxeldose.io.config.case import input_files
+from voxeldose.io.json_text import format_json, read_json
 from voxeldose.io.results.manifest import sha256
 from voxeldose.jobs.cohort.entry import Entry, build_case_file
 from voxeldose.jobs.cohort.store import Store
@@ -65,8 +65,8 @@ def run_task(task: dict[str, Any]) -> dict[str, Any]:
 def is_trusted(config: CaseFile, folder: Path, *, report: bool = True) -> bool:
     """Whether a results folder is what this version would make of this case: version, configuration, every input and output."""
     try:
-        manifest = json.loads((folder / "run.json").read_text("utf-8"))
-        json.loads((folder / "task.json").read_text("utf-8"))
+        manifest = read_json(folder / "run.json")
+        read_json(folder / "task.json")
         if manifest["version"] != __version__ or manifest["case"] != config.model_dump(mode="json"):
             return False
         inputs = {entry["path"]: entry for entry in manifest["inputs"]}
@@ -96,7 +96,7 @@ def _attempt(task: dict[str, Any]) -> dict[str, Any]:
     config = build_case_file(entry)
     folder = store.case(entry.name)
     if is_trusted(config, folder, report=task["report"]):
-        facts = json.loads((folder / "task.json").read_text("utf-8"))
+        facts = read_json(folder / "task.json")
         return {"status": "done" if facts["run"] == task["run"] else "kept"}
     started, cpu = time.perf_counter(), time.process_time()
     _forget_peak_memory()
@@ -110,7 +110,7 @@ def _attempt(task: dict[str, Any]) -> dict[str, Any]:
             "peak_memory_mb": _peak_memory_mb(),
             "image_nuclide": image_nuclide(result.case),
         }
-        (staged / "task.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+        (staged / "task.json").write_text(format_json(facts) + "\n", "utf-8")
     return {"status": "done"}
 
 

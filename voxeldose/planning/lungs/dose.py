@@ -6,11 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from voxeldose.dose.compartment import compartment_gy
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import unit_doubts
+from voxeldose.model.limits import meets
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.lungs.shunt import LungShunt
-from voxeldose.planning.plan import LUNG_MASS_G, compartment_gy
+from voxeldose.planning.plan import LUNG_MASS_G
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +48,11 @@ class LungLimit:
     name: str
     limit_gy: float
     value_gy: float
-    met: bool
+
+    @property
+    def met(self) -> bool:
+        """Whether it is kept."""
+        return meets(self.value_gy, "at most", self.limit_gy)
 
 
 @dataclass(frozen=True)
@@ -68,10 +74,8 @@ class LungDose:
     def limits(self) -> tuple[LungLimit, LungLimit]:
         """For one treatment and for all together."""
         return (
-            LungLimit("one treatment", LIMIT_GY, self.gy, self.gy <= LIMIT_GY),
-            LungLimit(
-                "all treatments", CUMULATIVE_LIMIT_GY, self.cumulative_gy, self.cumulative_gy <= CUMULATIVE_LIMIT_GY
-            ),
+            LungLimit("one treatment", LIMIT_GY, self.gy),
+            LungLimit("all treatments", CUMULATIVE_LIMIT_GY, self.cumulative_gy),
         )
 
 
@@ -149,10 +153,10 @@ def _unlike_the_limits(mass: LungMass, shunt: LungShunt | float) -> list[Remark]
 
 def _exceeded(gy: float, before_gy: float) -> list[Remark]:
     remarks = []
-    if gy > LIMIT_GY:
+    if not meets(gy, "at most", LIMIT_GY):
         sentence = f"{gy:.1f} Gy exceed the {LIMIT_GY:g} Gy of one treatment."
         remarks.append(Remark("lung-dose-above-limit", {"lung_gy": gy, "limit_gy": LIMIT_GY}, sentence))
-    if gy + before_gy > CUMULATIVE_LIMIT_GY:
+    if not meets(gy + before_gy, "at most", CUMULATIVE_LIMIT_GY):
         sentence = f"{gy + before_gy:.1f} Gy with earlier treatments exceed {CUMULATIVE_LIMIT_GY:g} Gy."
         numbers = {"lung_gy": gy + before_gy, "limit_gy": CUMULATIVE_LIMIT_GY}
         remarks.append(Remark("lung-dose-above-cumulative-limit", numbers, sentence))

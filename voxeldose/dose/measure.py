@@ -1,0 +1,252 @@
+"""What a run measures in its regions once the dose is there: numbers, T/N, thresholds, overlaps, and the record of it all."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from voxeldose import __version__
+from voxeldose.dose import metrics
+from voxeldose.dose.activity import count_decays, image_kind
+from voxeldose.dose.compartment import held_by_perfused, single_compartments_gy
+from voxeldose.dose.density import require_density_in
+from voxeldose.dose.limits import thresholds_met
+from voxeldose.dose.regions import perfused_normal, regions_on
+from voxeldose.model.assessment import Assessment, Overlap, RunRecord, Totals
+from voxeldose.model.radionuclide import JOULE_PER_MEV
+from voxeldose.model.remarks import Numbers, Remark
+from voxeldose.model.volume import DensityMap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from voxeldose.dose.activity import Quantified
+    from voxeldose.model.assessment import RoiMetrics, TumorToNormal
+    from voxeldose.model.case import Case
+    from voxeldose.model.roi import Roi, RoiSet
+    from voxeldose.model.volume import DecayMap, DoseMap
+
+__all__ = ["ENERGY_MISSING", "DoseOnGrid", "Run", "Watch", "distinct", "measure"]
+
+#: Code of the remark on energy that is not in the dose map.
+ENERGY_MISSING = "energy-missing"
+
+#: Lungs weigh about 0.26 g/mL (ICRU 44); in a uniform medium denser than this their dose would mislead.
+LUNG_DENSITY_LIMIT = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What is known of a run before its regions are measured."""
+
+    case: Case
+    engine: str
+    kernel: Mapping[str, object]
+    quantified: Quantified
+    assumptions: tuple[Remark, ...]
+    warnings: tuple[Remark, ...]
+    held_mbq: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class DoseOnGrid:
+    """Decays, density and doses on one grid."""
+
+    decays: DecayMap
+    density: DensityMap | float
+    dose: DoseMap
+    local: DoseMap
+
+    def measure(self, region: Roi, outside_fraction: float, case: Case) -> RoiMetrics:
+        """All numbers of one region; no dose where the medium does not fit it."""
+        return metrics.roi_metrics(
+            region,
+            outside_fraction,
+            self.dose,
+            self.local,
+            self.decays,
+            self.density,
+            dose_is_known=self.is_known_in(region),
+            tissue=case.radiobiology.get(region.role),
+        )
+
+    def is_known_in(self, region: Roi) -> bool:
+        """Whether the medium fits the region: lungs have no dose in a uniform medium as dense as tissue."""
+        return region.role != "lung" or isinstance(self.density, DensityMap) or self.density < LUNG_DENSITY_LIMIT
+
+    def energy_j(self) -> float:
+        """Energy in the dose map."""
+        kg = self.dose.grid.voxel_volume_ml * 1e-3
+        if isinstance(self.density, DensityMap):
+            return float((self.dose.gy * self.density.g_per_ml).sum(dtype=np.float64)) * kg
+        return self.dose.total() * self.density * kg
+
+
+def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
+    """Regions on the dose grid and everything that is measured in them."""
+    watch.step("measuring regions")
+    case, given = run.case, run.case.administration
+    totals = _totals(run, on_grid)
+    regions = regions_on(case.rois, on_grid.dose.grid)
+    without_density = require_density_in(regions.rois, case, on_grid.density)
+    alone = {r.name: on_grid.measure(r, regions.outside_fraction[r.name], case) for r in regions.rois}
+    held_by, shared = held_by_perfused(alone, run.held_mbq)
+    even_gy = single_compartments_gy(alone, held_by, given.radionuclide.gy_kg_per_gbq)
+    measured = {name: replace(m, single_compartment_gy=even_gy.get(name)) for name, m in alone.items()}
+    overlaps = metrics.overlaps([r for r in regions.rois if r.name in case.rois], on_grid.dose.grid.voxel_volume_ml)
+    ratios, against = _tumor_to_normal(measured, regions.rois, on_grid)
+    assumptions = (*run.assumptions, *_energy_missing(totals), *regions.assumptions, *shared, *against)
+    warnings = (
+        *run.warnings,
+        *regions.warnings,
+        *without_density,
+        *(_lung_without_dose(r.name, on_grid.density) for r in regions.rois if not on_grid.is_known_in(r)),
+        *_overlap_warnings(regions.rois, overlaps),
+    )
+    shown = image_kind(case)
+    return Assessment(
+        case=case,
+        activity=run.quantified.activity,
+        dose=on_grid.dose,
+        rois=measured,
+        regions=regions.rois,
+        tumor_to_normal_ratio=metrics.tumor_to_normal(measured),
+        totals=totals,
+        thresholds=thresholds_met(
+            measured,
+            given.device,
+            case.limits,
+            engine=run.engine,
+            image=shown.nuclide,
+            bilirubin_mg_per_dl=case.bilirubin_mg_per_dl,
+        ),
+        overlaps=overlaps,
+        record=RunRecord(
+            version=__version__,
+            engine=run.engine,
+            method=on_grid.dose.method,
+            kernel=run.kernel,
+            constants=given.radionuclide,
+            calibration=run.quantified.calibration,
+            assumptions=distinct(assumptions),
+            warnings=distinct(warnings),
+            timings_s=watch.stop(),
+        ),
+        tumor_to_normal=ratios,
+        kind=shown.kind,
+        kind_text=shown.text,
+    )
+
+
+def distinct(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
+    """Each remark once, in order: a volume and its regions may come from one file."""
+    return tuple({(remark.code, remark.sentence): remark for remark in remarks}.values())
+
+
+def _totals(run: Run, on_grid: DoseOnGrid) -> Totals:
+    given = run.case.administration
+    nuclide = given.radionuclide
+    activity, shown = run.quantified.activity, run.quantified.shown
+    return Totals(
+        activity_mbq=activity.total_mbq(),
+        administered_mbq=given.administered_mbq,
+        net_mbq=given.net_mbq if given.administered_mbq is not None else None,
+        recovered_fraction=run.quantified.recovered_fraction,
+        energy_j=on_grid.energy_j(),
+        energy_emitted_j=count_decays(activity, nuclide).total() * nuclide.energy_mev * JOULE_PER_MEV,
+        calibration_region=shown.region,
+        calibration_region_mbq=shown.region_mbq,
+        outside_region_mbq=shown.outside_mbq,
+        outside_region_fraction=shown.outside_fraction,
+        liver_of_field_fraction=shown.liver_of_field_fraction,
+        held_mbq=run.held_mbq,
+    )
+
+
+def _energy_missing(totals: Totals) -> list[Remark]:
+    """The part of the emitted energy that the dose map does not hold; how much of it the engine loses, the engine states."""
+    if totals.energy_j >= (1 - 1e-6) * totals.energy_emitted_j:
+        return []
+    part = 1 - totals.energy_j / totals.energy_emitted_j
+    sentence = (
+        f"{part:.2%} of the emitted energy is not in the dose map: it is lost by the engine as stated, leaves the image or the "
+        "dose grid, or is emitted in air."
+    )
+    return [Remark(ENERGY_MISSING, {"energy_fraction": part}, sentence)]
+
+
+def _lung_without_dose(name: str, density: DensityMap | float) -> Remark:
+    numbers = {"roi": name} | ({} if isinstance(density, DensityMap) else {"density_g_per_ml": density})
+    sentence = (
+        f"ROI {name} has no dose: at a uniform {density:g} g/mL it would come out several times too low. Use "
+        'engine = "density" with density = "ct", or a density for lungs alone.'
+    )
+    return Remark("lung-dose-unknown", numbers, sentence)
+
+
+def _tumor_to_normal(
+    measured: Mapping[str, RoiMetrics], regions: RoiSet, on_grid: DoseOnGrid
+) -> tuple[tuple[TumorToNormal, ...], list[Remark]]:
+    """Every tumor against perfused normal liver where that is known, against whole normal liver elsewhere."""
+    normals = regions.with_role("normal_liver").names()
+    if not normals or not any(m.role == "tumor" for m in measured.values()):
+        return (), []
+    perfused = perfused_normal(regions)
+    if perfused is not None:
+        normal = metrics.roi_metrics(perfused, 0.0, on_grid.dose, on_grid.local, on_grid.decays, on_grid.density)
+        definition = (
+            f"perfused normal liver: {', '.join(normals)} inside {', '.join(regions.with_role('perfused').names())}"
+        )
+        return metrics.tumor_to_normal_table(measured, normal, definition), []
+    definition = f"whole normal liver: {normals[0]}"
+    sentence = (
+        f"T/N is against {definition}, as no perfused region is given; where only a part of the liver was infused this "
+        "makes it too high."
+    )
+    remark = Remark("tumor-to-normal-of-whole-liver", {"roi": normals[0]}, sentence)
+    return metrics.tumor_to_normal_table(measured, measured[normals[0]], definition), [remark]
+
+
+def _overlap_warnings(regions: RoiSet, overlaps: tuple[Overlap, ...]) -> list[Remark]:
+    """Overlap that nobody expects: among tumors, or of lung with liver; tumors in liver are as they should be."""
+    warnings = []
+    for pair in overlaps:
+        roles = {regions[pair.first].role, regions[pair.second].role}
+        numbers: Numbers = {"roi": pair.first, "other_roi": pair.second, "volume_ml": pair.volume_ml}
+        if roles == {"tumor"} or ("lung" in roles and roles & {"liver", "normal_liver", "tumor"}):
+            sentence = (
+                f"ROIs {pair.first} and {pair.second} overlap by {pair.volume_ml:.2f} mL; each keeps its own voxels, so sums "
+                "over ROIs count that part twice."
+            )
+            warnings.append(Remark("rois-overlap", numbers, sentence))
+        elif "normal_liver" in roles and "tumor" in roles:
+            sentence = f"Normal liver {pair.first}/{pair.second} holds {pair.volume_ml:.2f} mL of tumor."
+            warnings.append(Remark("normal-liver-holds-tumor", numbers, sentence))
+    return warnings
+
+
+class Watch:
+    """Seconds of each step, and a word to whoever waits."""
+
+    def __init__(self, progress: Callable[[str], None] | None) -> None:
+        self._progress = progress
+        self._seconds: dict[str, float] = {}
+        self._now: tuple[str, float] | None = None
+
+    def step(self, words: str) -> None:
+        """End the step before and begin this one."""
+        self.stop()
+        if self._progress:
+            self._progress(words)
+        self._now = (words, time.perf_counter())
+
+    def stop(self) -> dict[str, float]:
+        """End the last step; seconds of all."""
+        if self._now:
+            words, start = self._now
+            self._seconds[words] = round(time.perf_counter() - start, 4)
+            self._now = None
+        return self._seconds

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.io.config.case import input_files, named_inputs
-from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from voxeldose.io.config.case import CaseFile
+    from voxeldose.model.remarks import Remark
 
 __all__ = ["Nameless", "without_paths"]
 
@@ -53,10 +54,10 @@ class Nameless:
     def remarks(self, remarks: Iterable[Remark]) -> tuple[Remark, ...]:
         """The remarks without names in their sentences and facts."""
         return tuple(
-            Remark(
-                one.code,
-                {key: self.text(value) if isinstance(value, str) else value for key, value in one.numbers.items()},
-                self.text(one.sentence),
+            replace(
+                one,
+                numbers={k: self.text(v) if isinstance(v, str) else v for k, v in one.numbers.items()},
+                sentence=self.text(one.sentence),
             )
             for one in remarks
         )

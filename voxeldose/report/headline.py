@@ -9,7 +9,7 @@ from voxeldose.report.wording import measure
 
 if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment, Uncertainty
-    from voxeldose.model.best_value import BestValue
+    from voxeldose.model.best_value import BestValue, HasNumbers, ValueKind
     from voxeldose.model.recovered import Recovered
 
 __all__ = ["Best", "Ratio", "best", "intervals_text", "ratios", "recovery_coefficients"]
@@ -32,7 +32,7 @@ class Best(NamedTuple):
     """A number as people read it, without its unit.
 
     ``words`` is the value, ``interval`` is ``low to high`` where it has one; ``kind`` is what it is, and ``image`` is the image's own
-    value, both empty where the value is the image's own. ``part`` is the bare number, for bars.
+    value, both empty where the value is the image's own. ``part`` is the bare number, for bars; ``source`` is the kind as results have it.
     """
 
     words: str
@@ -40,9 +40,10 @@ class Best(NamedTuple):
     kind: str
     image: str
     part: float | None
+    source: ValueKind
 
 
-def best(result: Assessment, roi: str, metric: str, unit: str) -> Best:
+def best(result: HasNumbers, roi: str, metric: str, unit: str) -> Best:
     """The best value of a number of a region, in the unit of its column."""
     return _as_words(best_value(result, roi, metric), unit)
 
@@ -55,6 +56,7 @@ def _as_words(one: BestValue, unit: str) -> Best:
         one.words,
         measure(one.image, unit) if one.is_better else "",
         one.value,
+        one.kind,
     )
 
 
@@ -66,7 +68,7 @@ class Ratio(NamedTuple):
     normal: str
 
 
-def ratios(result: Assessment) -> list[Ratio]:
+def ratios(result: HasNumbers) -> list[Ratio]:
     """T/N of each tumor that has one, the largest first, and of all pooled where there are several."""
     rows = {row.roi: row for row in result.tumor_to_normal}
     names = [name for name, row in rows.items() if name in result.rois and row.by_concentration is not None]

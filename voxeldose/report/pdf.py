@@ -174,7 +174,8 @@ def _single_compartments(result: Assessment) -> list[Any]:
 def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
     from reportlab.platypus import Spacer
 
-    recovered = percent(result.totals.recovered_fraction)
+    totals = result.totals
+    recovered, liver = percent(totals.recovered_fraction), percent(totals.liver_of_field_fraction)
     rows = [
         f"{_plain(r.roi)} <b>{r.best.words}</b>"
         + (f" ({r.best.interval})" if r.best.interval else "")
@@ -184,8 +185,14 @@ def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
     against = next((f" against {escape(r.normal)}" for r in ratios(result)), "")
     text = (
         f"T/N ratio by activity concentration{against}: {'; '.join(rows) or '-'}.  "
-        f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>."
+        f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>.  "
+        f"Liver over field of view <b>{liver}{' %' if liver != '-' else ''}</b>."
     )
+    if totals.calibration_region is not None:
+        text += (
+            f"<br/>Calibration region: {escape(totals.calibration_region)}; {number(totals.calibration_region_mbq)} MBq in it, "
+            f"{number(totals.outside_region_mbq)} MBq outside."
+        )
     parts = [Spacer(1, 5), paragraph(text, 9)]
     return [*parts, paragraph(escape(spread.text), 8, colour=QUIET)] if spread is not None else parts
 

@@ -1,7 +1,5 @@
 """A case whose images tell their own place in the patient, for the tests of its report."""
 
-import re
-import zlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
@@ -116,18 +114,3 @@ def recovered(found, factor=1.25, method="field"):
         method, {"lesion": lesion}, facts if field else {}, found.dose, (), (), 1.0, residual if field else None
     )
     return replace(found, recovered=one)
-
-
-def pdf_words(path):
-    """The text of a PDF as drawn, and its number of pages; ASCII keeps its codes in embedded fonts."""
-    content = path.read_bytes()
-    drawn = []
-    for stream in re.split(rb"stream\r?\n", content)[1:]:
-        try:
-            page = zlib.decompressobj().decompress(stream, 500_000)
-        except zlib.error:  # a stream that is not packed
-            continue
-        for line in page.splitlines() if b" Tj" in page else []:
-            pieces = re.findall(rb"\((.*?)(?<!\\)\) Tj", line)
-            drawn += [re.sub(rb"\\(.)", rb"\1", piece).decode("latin-1") for piece in pieces]
-    return " ".join(drawn), len(re.findall(rb"/Type /Page\b(?!s)", content))

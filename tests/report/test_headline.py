@@ -4,7 +4,8 @@ import re
 from dataclasses import replace
 
 import pytest
-from report_case import corrected, make_result, pdf_words, recovered, uncertain
+from pdf_text import words
+from report_case import corrected, make_result, recovered, uncertain
 
 from voxeldose.report import write_pdf, write_report
 from voxeldose.report.headline import best, intervals_text, ratios, recovery_coefficients
@@ -19,7 +20,7 @@ def page_text(result, tmp_path):
 
 def pdf_text(result, tmp_path):
     write_pdf(result, tmp_path / "report.pdf")
-    return " ".join(pdf_words(tmp_path / "report.pdf")[0].split())
+    return " ".join(words(tmp_path / "report.pdf")[0].split())
 
 
 @pytest.mark.parametrize("build", [recovered, corrected])

@@ -68,14 +68,7 @@ def uncertain(found):
         dvh_band={},
     )
     one = Uncertainty(
-        500,
-        1,
-        {"calibration_fraction": 0.05},
-        {"lesion": lesion},
-        probabilities=(),
-        assumptions=(),
-        warnings=(),
-        seconds=0.0,
+        500, 1, {"calibration_fraction": 0.05}, {"lesion": lesion}, probabilities=(), assumptions=(), warnings=()
     )
     return replace(found, uncertainty=one)
 

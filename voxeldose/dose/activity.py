@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.dose.regions import reference_region
+from voxeldose.dose.territories import share_out, share_warnings
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto
 from voxeldose.model.administration import ADMINISTRATIONS_APART_S, Administration
-from voxeldose.model.case import Absolute
+from voxeldose.model.case import Absolute, Administered
 from voxeldose.model.image_kind import ImageKind
 from voxeldose.model.limits import is_within
 from voxeldose.model.radionuclide import TC99M, known_radionuclide
@@ -21,10 +22,12 @@ from voxeldose.model.volume import ActivityMap, CountMap, DecayMap
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from voxeldose.dose.territories import TerritoryShares
     from voxeldose.model.arrays import Floats
     from voxeldose.model.case import Case
     from voxeldose.model.grid import Grid
     from voxeldose.model.radionuclide import Radionuclide
+    from voxeldose.model.territory import TerritoryActivity
     from voxeldose.model.volume import Volume
 
 __all__ = ["Quantified", "count_decays", "decay_to", "decays_on_grid", "image_kind", "image_nuclide", "quantify"]
@@ -54,6 +57,7 @@ class Quantified:
     calibration: str
     assumptions: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
+    territories: tuple[TerritoryActivity, ...] = ()
 
 
 def decay_to(activity: ActivityMap, at: datetime, radionuclide: Radionuclide) -> ActivityMap:
@@ -125,54 +129,67 @@ def quantify(case: Case) -> Quantified:
     _require_scan_after_infusion(case, imaged)
     assumptions = [*_negative_voxels(image), *_nuclide_remarks(imaged, case), *_scanner_administration(case)]
     as_stored, why_not = _absolute_at_infusion(case, imaged)
+    shares = share_out(given, case.rois, image.grid)
+    at_first = as_stored
+    if shares is not None:
+        as_stored = shares.at_own_infusions(as_stored) if as_stored is not None else None
+        assumptions += shares.remarks
+    region, where = _calibration_region(case, shares)
+    recovered = _recovered(as_stored, region, given) if as_stored is not None else None
     if isinstance(case.calibration, Absolute):
         if as_stored is None:
             msg = f'Absolute calibration is not possible: {why_not} Use calibration = "administered".'
             raise QuantityError(msg, code="calibration-impossible")
-        region, where = reference_region(case.rois, image.grid)
-        recovered = _recovered(as_stored, region, given)
-        return _compare_with_administered(as_stored, recovered, ABSOLUTE, where, assumptions)
-    region, where = reference_region(case.rois, image.grid, case.calibration.region)
+        activity, calibration = as_stored, ABSOLUTE
+    else:
+        activity = _scaled(image, region, where, given) if shares is None else shares.scaled(image)
+        calibration = ADMINISTERED
+        if as_stored is None:
+            sentence = f"The image's own activity cannot be compared with the administered one: {why_not}"
+            assumptions.append(Remark("activity-not-comparable", {}, sentence))
+    compared, warnings = _compare_with_administered(recovered, where)
+    text = f"{calibration}: {CALIBRATIONS[calibration]}"
+    numbers = {"calibration": calibration, "region": where}
+    stated = Remark("calibration", numbers, f"Calibration {text}; calibration region: {where}.")
+    is_scaled = calibration == ADMINISTERED
+    rows = shares.activities(image, at_first, is_scaled=is_scaled) if shares is not None else ()
+    warnings += share_warnings(rows, shows_spheres=imaged in (None, given.radionuclide.name))
+    return Quantified(activity, recovered, text, (*assumptions, *compared, stated), tuple(warnings), rows)
+
+
+def _calibration_region(case: Case, shares: TerritoryShares | None) -> tuple[Floats | None, str]:
+    if shares is not None:
+        return shares.weights_of_all(), shares.words
+    named = case.calibration.region if isinstance(case.calibration, Administered) else None
+    return reference_region(case.rois, case.activity.grid, named)
+
+
+def _scaled(image: Volume, region: Floats | None, where: str, given: Administration) -> ActivityMap:
     in_region = float((image.values * region).sum(dtype=np.float64)) if region is not None else image.total()
     if in_region <= 0:
         msg = f"The calibration region ({where}) holds no activity ({in_region:g}), so the image cannot be scaled."
         raise QuantityError(msg, code="activity-none", region=where)
     scale = given.liver_mbq * 1e6 / (in_region * image.grid.voxel_volume_ml)
-    scaled = ActivityMap(
+    return ActivityMap(
         image.values * np.float32(scale),
         image.grid,
         at=given.at,
         radionuclide=given.radionuclide,
         remarks=image.remarks,
     )
-    recovered = _recovered(as_stored, region, given) if as_stored is not None else None
-    if as_stored is None:
-        sentence = f"The image's own activity cannot be compared with the administered one: {why_not}"
-        assumptions.append(Remark("activity-not-comparable", {}, sentence))
-    return _compare_with_administered(scaled, recovered, ADMINISTERED, where, assumptions)
 
 
-def _compare_with_administered(
-    activity: ActivityMap, recovered: float | None, calibration: str, where: str, assumptions: list[Remark]
-) -> Quantified:
-    """The activity with what was assumed, and a warning where the image shows much more or less than was administered."""
-    compared, warnings = [], []
-    numbers: Numbers
-    if recovered is not None:
-        low, high = RECOVERY_LIMITS
-        numbers = {"recovered_fraction": recovered, "region": where}
-        shows = f"The image shows {recovered:.3g} of the net administered activity less lung shunt in {where}"
-        if is_within(recovered, low, high):
-            compared.append(Remark("activity-recovered", numbers, f"{shows}."))
-        else:
-            sentence = (
-                f"{shows}, outside {low}-{high}: check nuclide, units, decay reference, residual and field of view."
-            )
-            warnings.append(Remark("activity-recovered-implausibly", numbers, sentence))
-    text = f"{calibration}: {CALIBRATIONS[calibration]}"
-    numbers = {"calibration": calibration, "region": where}
-    stated = Remark("calibration", numbers, f"Calibration {text}; calibration region: {where}.")
-    return Quantified(activity, recovered, text, (*assumptions, *compared, stated), tuple(warnings))
+def _compare_with_administered(recovered: float | None, where: str) -> tuple[list[Remark], list[Remark]]:
+    """What the image shows of the administered activity, and a warning where that is much more or less than all."""
+    if recovered is None:
+        return [], []
+    low, high = RECOVERY_LIMITS
+    numbers: Numbers = {"recovered_fraction": recovered, "region": where}
+    shows = f"The image shows {recovered:.3g} of the net administered activity less lung shunt in {where}"
+    if is_within(recovered, low, high):
+        return [Remark("activity-recovered", numbers, f"{shows}.")], []
+    sentence = f"{shows}, outside {low}-{high}: check nuclide, units, decay reference, residual and field of view."
+    return [], [Remark("activity-recovered-implausibly", numbers, sentence)]
 
 
 def _negative_voxels(image: Volume) -> list[Remark]:
@@ -227,9 +244,10 @@ def _require_scan_after_infusion(case: Case, imaged: str | None) -> None:
     scanned_at = (image.acquired_at if isinstance(image, ActivityMap) else None) or image.at
     if scanned_at is None or given.at is None or imaged not in (None, given.radionuclide.name):
         return
-    if scanned_at < given.at:
+    last = max(one.at for one in given.infusions if one.at is not None)
+    if scanned_at < last:
         msg = (
-            f"The image is dated {scanned_at.isoformat()}, before the infusion at {given.at.isoformat()}. Check the dates "
+            f"The image is dated {scanned_at.isoformat()}, before the infusion at {last.isoformat()}. Check the dates "
             "(de-identification shifts them) and the time zones; a planning scan needs image_nuclide = Tc-99m."
         )
         raise QuantityError(msg, code="scan-before-infusion")
@@ -248,7 +266,7 @@ def _scanner_administration(case: Case) -> list[Remark]:
     if not isinstance(image, ActivityMap) or None in (image.at, image.acquired_at, given.at):
         return []
     assert image.at is not None and image.acquired_at is not None and given.at is not None  # noqa: S101, PT018
-    apart_s = abs((image.at - given.at).total_seconds())
+    apart_s = min(abs((image.at - one.at).total_seconds()) for one in given.infusions if one.at is not None)
     if image.at >= image.acquired_at or apart_s <= ADMINISTRATIONS_APART_S:
         return []
     sentence = (

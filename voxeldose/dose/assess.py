@@ -15,6 +15,7 @@ from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.named import default_engine
 from voxeldose.dose.measure import ENERGY_MISSING, DoseOnGrid, Run, Watch, distinct, measure
 from voxeldose.dose.plausibility import judge, published_rules
+from voxeldose.dose.territories import share_out
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.administration import unit_doubts
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voxeldose.dose.engines.base import Engine
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.case import Case
     from voxeldose.model.roi import RoiSet
+    from voxeldose.model.territory import TerritoryActivity
 
 __all__ = ["assess", "what_if"]
 
@@ -133,7 +136,7 @@ def what_if(
     nuclide = case.administration.radionuclide
     change = result.activity.bq_per_ml * np.float32(activity_factor - 1)
     if territory is not None:
-        change *= roi_onto(result.case.rois[territory], result.activity.grid)[0].on_window(result.activity.grid)
+        change *= _weights_of(result, territory)
     activity = result.activity.replaced(result.activity.bq_per_ml + change)
     decays, _ = decays_on_grid(case, count_decays(activity, nuclide))
     density, _, _ = density_on_grid(case, decays)
@@ -151,7 +154,14 @@ def what_if(
     )
     again = {ENERGY_MISSING, *(rule.code for rule in published_rules())}  # asked again of the changed dose
     kept = [a for a in record.assumptions if a.code not in again]
-    quantified = Quantified(activity, result.totals.recovered_fraction, record.calibration, (), ())
+    quantified = Quantified(
+        activity,
+        result.totals.recovered_fraction,
+        record.calibration,
+        (),
+        (),
+        _changed(result, activity_factor, territory),
+    )
     warnings = tuple(w for w in record.warnings if w.code not in again) if rois is None else ()
     # the dose is still that run's, whatever engine came along
     held = result.totals.held_mbq
@@ -159,6 +169,26 @@ def what_if(
         held *= activity.total() / result.activity.total()
     run = Run(case, record.engine, record.kernel, quantified, (*kept, changed), warnings, held)
     return _judged(measure(run, on_grid, watch))
+
+
+def _weights_of(result: Assessment, territory: str) -> Floats:
+    """The part of each image voxel that belongs to a territory: with what surrounds it where its infusion is known."""
+    case, grid = result.case, result.activity.grid
+    if any(one.roi == territory for one in result.totals.territories):
+        shares = share_out(case.administration, case.rois, grid)
+        if shares is not None:
+            return shares.own_part(case.activity, result.totals.territories, territory)
+    return roi_onto(case.rois[territory], grid)[0].on_window(grid)
+
+
+def _changed(result: Assessment, factor: float, territory: str | None) -> tuple[TerritoryActivity, ...]:
+    """What each territory holds and shows when the activity of one, or of all, changes by a factor."""
+    return tuple(
+        replace(one, held_mbq=one.held_mbq * factor, lung_mbq=one.lung_mbq * factor, region_mbq=one.region_mbq * factor)
+        if territory in (None, one.roi)
+        else one
+        for one in result.totals.territories
+    )
 
 
 def _judged(result: Assessment) -> Assessment:

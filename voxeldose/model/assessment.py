@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from voxeldose.model.recovered import Recovered
     from voxeldose.model.remarks import Remark
     from voxeldose.model.roi import RoiSet
+    from voxeldose.model.territory import TerritoryActivity
     from voxeldose.model.volume import ActivityMap, DoseMap
 
 __all__ = [
@@ -195,7 +196,8 @@ class Totals:
 
     ``recovered_fraction`` is what ``absolute`` calibration would have found in the calibration region, divided by the
     net administered activity less the lung shunt: the ratio between the two calibrations. ``held_mbq`` is the net activity less
-    the lung shunt, by which single compartments are computed.
+    the lung shunt, by which single compartments are computed. ``territories`` is what each territory got, where several vessels
+    were infused.
     """
 
     activity_mbq: float
@@ -205,6 +207,7 @@ class Totals:
     energy_j: float
     energy_emitted_j: float
     held_mbq: float | None = None
+    territories: tuple[TerritoryActivity, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from voxeldose.io.results.assessment import SCHEMA, columns
 from voxeldose.model.recovered import RecoveredMetrics
 from voxeldose.model.roles import ROLES
+from voxeldose.model.territory import TerritoryActivity
 
 __all__ = ["assessment_schema"]
 
@@ -47,7 +49,7 @@ def assessment_schema() -> dict[str, Any]:
                     "normal_volume_ml": _NUMBER,
                 }
             ),
-            "totals": _object(dict.fromkeys(_TOTALS, _NUMBER)),
+            "totals": _totals(),
             "thresholds": _list(
                 dict.fromkeys(("name", "roi", "metric", "source", "method", "differs"), _TEXT)
                 | {"limit": _NUMBER, "value": _NUMBER, "met": {"type": "boolean"}, "sense": _MAYBE_TEXT}
@@ -88,6 +90,15 @@ _TOTALS = (
     "energy_emitted_j",
     "held_mbq",
 )
+
+
+def _totals() -> dict[str, Any]:
+    """Sums, and what each territory got: a key that is absent where one vessel was infused."""
+    numbers = dict.fromkeys((f.name for f in fields(TerritoryActivity)), _NUMBER)
+    sums = _object(dict.fromkeys(_TOTALS, _NUMBER))
+    return sums | {
+        "properties": sums["properties"] | {"territories": _list(numbers | {"roi": _TEXT, "at": _MAYBE_TEXT})}
+    }
 
 
 def _roi() -> dict[str, Any]:

@@ -17,7 +17,7 @@ from voxeldose.dose.uncertainty.inputs import Spread
 from voxeldose.dose.uncertainty.run import with_uncertainty
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import Administration, administration_of
-from voxeldose.model.case import Absolute, Case
+from voxeldose.model.case import Absolute, Administered, Case
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV, TC99M, Y90
@@ -108,8 +108,9 @@ def test_two_territories_are_the_sum_of_two_runs(engine):
 
 
 def test_one_territory_is_the_form_with_one_activity():
-    alone = case(ONE_LEFT, ROIS[:1])
-    as_territory = case(administration_of([TreatedTerritory("left", ONE_LEFT)]), ROIS[:1])
+    allowed = Administered(outside_allowed=True)  # the other box then lies outside, in both forms at the same scale
+    alone = case(ONE_LEFT, ROIS[:1], calibration=allowed)
+    as_territory = case(administration_of([TreatedTerritory("left", ONE_LEFT)]), ROIS[:1], calibration=allowed)
     first, second = (assess(one, LocalDeposition()) for one in (alone, as_territory))
     np.testing.assert_allclose(second.dose.gy, first.dose.gy, rtol=1e-6)
     assert second.rois["left"].single_compartment_gy == first.rois["left"].single_compartment_gy
@@ -128,6 +129,16 @@ def test_what_lies_in_no_territory_keeps_the_mean_scale_and_adds_to_the_total():
     assert between == pytest.approx(0.5 * 1202e6 / in_all / GRID.voxel_volume_ml, rel=1e-5)
     outside_mbq = 1202 * float((values * (1 - inside)).sum(dtype=np.float64)) / in_all
     assert result.totals.activity_mbq == pytest.approx(1202 + outside_mbq, rel=1e-5)
+
+
+def test_much_activity_between_territories_is_refused_with_the_ways_out():
+    with pytest.raises(QuantityError, match="draw the territories again", check=refusal("activity-outside-region")):
+        assess(case(values=counts(background=2.0)), LocalDeposition())
+    allowed = case(values=counts(background=2.0), calibration=Administered(outside_allowed=True))
+    totals = assess(allowed, LocalDeposition()).totals
+    assert totals.calibration_region_mbq == pytest.approx(1202, rel=1e-6)
+    assert totals.outside_region_fraction > 0.3
+    assert totals.outside_region_fraction == pytest.approx((totals.activity_mbq - 1202) / 1300, rel=1e-4)
 
 
 def test_the_margin_belongs_to_the_nearer_territory_and_ends_at_10_mm():

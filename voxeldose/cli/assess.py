@@ -47,7 +47,10 @@ __all__ = ["assess"]
 @click.option("--hu-table", type=PATH, help="CSV of HU and g/mL, for --density ct.")
 @click.option("--lung-shunt", type=float, help="Lung shunt fraction, 0 to 1.")
 @click.option("--calibration", type=click.Choice(["administered", "absolute"]), help="How image numbers become MBq.")
-@click.option("--calibration-region", help="ROI that holds the net activity less the lung shunt.")
+@click.option("--calibration-region", help="ROI that holds the net activity less the lung shunt; image: all of it.")
+@click.option(
+    "--allow-activity-outside", is_flag=True, default=None, help="Accept over 30 % of the activity outside that region."
+)
 @click.option("--engine", type=click.Choice(["dpk", "local", "density"]), help="Dose engine (default dpk).")
 @click.option("--grid", type=DoseGrid(), help="Where dose is wanted: activity (default), ct, rois, or a spacing in mm.")
 @click.option("--density-g-per-ml", type=float, help="Uniform density (default 1.04).")
@@ -90,10 +93,12 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
         msg = "give --out, the folder for the results."
         raise click.UsageError(msg)
     from voxeldose.io.config.case import case_file_from, read_case_tables
-    from voxeldose.io.config.flags import with_flags
+    from voxeldose.io.config.flags import idle_flag, with_flags
 
     tables = with_flags(read_case_tables(case) if case else {}, flags)
     config = case_file_from(tables, str(case or "command line"))
+    if idle := idle_flag(flags, config):
+        raise click.UsageError(idle)
     folder = out or (case.with_name(f"{case.stem}-results") if case else Path())
     with progress(quiet) as report_progress:
         report_progress("loading libraries")

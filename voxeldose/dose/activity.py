@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.dose.regions import reference_region
-from voxeldose.dose.territories import share_out, share_warnings
+from voxeldose.dose.calibration import Shown, outside_remarks, shown_by
+from voxeldose.dose.territories import region_of, share_out, share_warnings
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto
 from voxeldose.model.administration import ADMINISTRATIONS_APART_S, Administration
-from voxeldose.model.case import Absolute, Administered
+from voxeldose.model.case import Absolute
 from voxeldose.model.image_kind import ImageKind
 from voxeldose.model.limits import is_within
 from voxeldose.model.radionuclide import TC99M, known_radionuclide
@@ -22,8 +22,7 @@ from voxeldose.model.volume import ActivityMap, CountMap, DecayMap
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from voxeldose.dose.territories import TerritoryShares
-    from voxeldose.model.arrays import Floats
+    from voxeldose.dose.calibration import CalibrationRegion
     from voxeldose.model.case import Case
     from voxeldose.model.grid import Grid
     from voxeldose.model.radionuclide import Radionuclide
@@ -54,6 +53,7 @@ class Quantified:
 
     activity: ActivityMap
     recovered_fraction: float | None
+    shown: Shown
     calibration: str
     assumptions: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
@@ -118,7 +118,8 @@ def quantify(case: Case) -> Quantified:
     Raises
     ------
     QuantityError
-        If nothing was counted, an instant is missing or impossible, or counts are to be taken as Bq/mL.
+        If nothing was counted, an instant is missing or impossible, counts are to be taken as Bq/mL, it is not known where the
+        activity was infused, or too much of it would lie elsewhere.
     """
     image, given = case.activity, case.administration
     image.require_finite()
@@ -134,7 +135,7 @@ def quantify(case: Case) -> Quantified:
     if shares is not None:
         as_stored = shares.at_own_infusions(as_stored) if as_stored is not None else None
         assumptions += shares.remarks
-    region, where = _calibration_region(case, shares)
+    region = region_of(case, image.grid, shares)
     recovered = _recovered(as_stored, region, given) if as_stored is not None else None
     if isinstance(case.calibration, Absolute):
         if as_stored is None:
@@ -142,34 +143,30 @@ def quantify(case: Case) -> Quantified:
             raise QuantityError(msg, code="calibration-impossible")
         activity, calibration = as_stored, ABSOLUTE
     else:
-        activity = _scaled(image, region, where, given) if shares is None else shares.scaled(image)
+        activity = _scaled(image, region, given) if shares is None else shares.scaled(image)
         calibration = ADMINISTERED
         if as_stored is None:
             sentence = f"The image's own activity cannot be compared with the administered one: {why_not}"
             assumptions.append(Remark("activity-not-comparable", {}, sentence))
-    compared, warnings = _compare_with_administered(recovered, where)
+    shown = shown_by(activity, region, case)
+    compared, warnings = _compare_with_administered(recovered, region.words)
     text = f"{calibration}: {CALIBRATIONS[calibration]}"
-    numbers = {"calibration": calibration, "region": where}
-    stated = Remark("calibration", numbers, f"Calibration {text}; calibration region: {where}.")
+    numbers = {"calibration": calibration, "region": region.words}
+    stated = Remark("calibration", numbers, f"Calibration {text}; calibration region: {region.words}.")
+    warnings += outside_remarks(shown, region, case)
     is_scaled = calibration == ADMINISTERED
     rows = shares.activities(image, at_first, is_scaled=is_scaled) if shares is not None else ()
     warnings += share_warnings(rows, shows_spheres=imaged in (None, given.radionuclide.name))
-    return Quantified(activity, recovered, text, (*assumptions, *compared, stated), tuple(warnings), rows)
+    return Quantified(activity, recovered, shown, text, (*assumptions, *compared, stated), tuple(warnings), rows)
 
 
-def _calibration_region(case: Case, shares: TerritoryShares | None) -> tuple[Floats | None, str]:
-    if shares is not None:
-        return shares.weights_of_all(), shares.words
-    named = case.calibration.region if isinstance(case.calibration, Administered) else None
-    return reference_region(case.rois, case.activity.grid, named)
-
-
-def _scaled(image: Volume, region: Floats | None, where: str, given: Administration) -> ActivityMap:
-    in_region = float((image.values * region).sum(dtype=np.float64)) if region is not None else image.total()
-    if in_region <= 0:
-        msg = f"The calibration region ({where}) holds no activity ({in_region:g}), so the image cannot be scaled."
-        raise QuantityError(msg, code="activity-none", region=where)
-    scale = given.liver_mbq * 1e6 / (in_region * image.grid.voxel_volume_ml)
+def _scaled(image: Volume, region: CalibrationRegion, given: Administration) -> ActivityMap:
+    """The image scaled so that the region holds the net activity less the lung shunt."""
+    inside = region.total_of(image.values)
+    if inside <= 0:
+        msg = f"The calibration region ({region.words}) holds no activity ({inside:g}), so the image cannot be scaled."
+        raise QuantityError(msg, code="activity-none", region=region.words)
+    scale = given.liver_mbq * 1e6 / (inside * image.grid.voxel_volume_ml)
     return ActivityMap(
         image.values * np.float32(scale),
         image.grid,
@@ -185,11 +182,15 @@ def _compare_with_administered(recovered: float | None, where: str) -> tuple[lis
         return [], []
     low, high = RECOVERY_LIMITS
     numbers: Numbers = {"recovered_fraction": recovered, "region": where}
-    shows = f"The image shows {recovered:.3g} of the net administered activity less lung shunt in {where}"
+    shows = f"The image shows {_percent(recovered)} of the net administered activity less lung shunt in {where}"
     if is_within(recovered, low, high):
         return [Remark("activity-recovered", numbers, f"{shows}.")], []
-    sentence = f"{shows}, outside {low}-{high}: check nuclide, units, decay reference, residual and field of view."
+    sentence = f"{shows}, outside {100 * low:g} to {100 * high:g} %: check nuclide, units, decay reference, residual and field of view."
     return [], [Remark("activity-recovered-implausibly", numbers, sentence)]
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %" if abs(fraction) >= 0.1 else f"{100 * fraction:.2g} %"
 
 
 def _negative_voxels(image: Volume) -> list[Remark]:
@@ -314,12 +315,10 @@ def _absolute_at_infusion(case: Case, imaged: str | None) -> tuple[ActivityMap |
     return decay_to(image, given.at, given.radionuclide), ""
 
 
-def _recovered(activity: ActivityMap, region: Floats | None, given: Administration) -> float | None:
+def _recovered(activity: ActivityMap, region: CalibrationRegion, given: Administration) -> float | None:
     if given.administered_mbq is None:
         return None
-    values = activity.bq_per_ml if region is None else activity.bq_per_ml * region
-    found = float(values.sum(dtype=np.float64)) * activity.grid.voxel_volume_ml / 1e6
-    return found / given.liver_mbq
+    return region.total_of(activity.bq_per_ml) * activity.grid.voxel_volume_ml / 1e6 / given.liver_mbq
 
 
 def decays_on_grid(case: Case, emitted: DecayMap) -> tuple[DecayMap, tuple[Remark, ...]]:

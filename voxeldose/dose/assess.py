@@ -10,12 +10,14 @@ import numpy as np
 
 from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, quantify
 from voxeldose.dose.assumptions import assumptions_of
+from voxeldose.dose.calibration import shown_by
 from voxeldose.dose.density import density_on_grid
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.named import default_engine
+from voxeldose.dose.limits import with_best_values
 from voxeldose.dose.measure import ENERGY_MISSING, DoseOnGrid, Run, Watch, distinct, measure
 from voxeldose.dose.plausibility import judge, published_rules
-from voxeldose.dose.territories import share_out
+from voxeldose.dose.territories import region_of, share_out
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.administration import unit_doubts
@@ -114,7 +116,7 @@ def what_if(
     Returns
     -------
     Assessment
-        With the change as an assumption. Its calibration is that of ``result``, changed; no longer the administered
+        With the change as an assumption; recovered numbers scale with the whole image and are left out of any other change. Its calibration is that of ``result``, changed; no longer the administered
         activity.
 
     Raises
@@ -154,21 +156,21 @@ def what_if(
     )
     again = {ENERGY_MISSING, *(rule.code for rule in published_rules())}  # asked again of the changed dose
     kept = [a for a in record.assumptions if a.code not in again]
-    quantified = Quantified(
-        activity,
-        result.totals.recovered_fraction,
-        record.calibration,
-        (),
-        (),
-        _changed(result, activity_factor, territory),
-    )
+    grid = activity.grid
+    region = region_of(result.case, grid, share_out(result.case.administration, result.case.rois, grid))
+    shown = shown_by(activity, region, result.case)
+    rows = _changed(result, activity_factor, territory)
+    quantified = Quantified(activity, result.totals.recovered_fraction, shown, record.calibration, (), (), rows)
     warnings = tuple(w for w in record.warnings if w.code not in again) if rois is None else ()
     # the dose is still that run's, whatever engine came along
     held = result.totals.held_mbq
     if held is not None:
         held *= activity.total() / result.activity.total()
     run = Run(case, record.engine, record.kernel, quantified, (*kept, changed), warnings, held)
-    return _judged(measure(run, on_grid, watch))
+    found = _judged(measure(run, on_grid, watch))
+    if result.recovered is None or territory is not None or rois is not None or activity_factor == 0:
+        return found
+    return with_best_values(replace(found, recovered=result.recovered.scaled(activity_factor)))
 
 
 def _weights_of(result: Assessment, territory: str) -> Floats:

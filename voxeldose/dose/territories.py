@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.dose.regions import REGION_MARGIN_MM
+from voxeldose.dose.calibration import REGION_MARGIN_MM, CalibrationRegion, calibration_region, nearest_within
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import roi_onto
-from voxeldose.model.grid import bounding_box
 from voxeldose.model.limits import is_within
 from voxeldose.model.remarks import Numbers, Remark
 from voxeldose.model.territory import TerritoryActivity
@@ -27,11 +26,12 @@ if TYPE_CHECKING:
 
     from voxeldose.model.administration import Administration
     from voxeldose.model.arrays import Doubles, Floats
+    from voxeldose.model.case import Case
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.volume import Volume
 
-__all__ = ["TerritoryShares", "refuse_with_territories", "share_out", "share_warnings"]
+__all__ = ["TerritoryShares", "refuse_with_territories", "region_of", "share_out", "share_warnings"]
 
 #: Roles that a territory's region may have: one that was infused.
 TERRITORY_ROLES = ("perfused", "segment", "liver")
@@ -224,9 +224,16 @@ def share_out(given: Administration, rois: RoiSet, grid: Grid) -> TerritoryShare
     inside = np.minimum(total, 1)
     weights = tuple(
         np.asarray(part / np.maximum(total, 1) + near * (1 - inside), np.float32)
-        for part, near in zip(occupied, _nearest(occupied, grid), strict=True)
+        for part, near in zip(occupied, nearest_within(occupied, grid), strict=True)
     )
     return TerritoryShares(given, grid, weights, (*_assumed(given), *shared))
+
+
+def region_of(case: Case, grid: Grid, shares: TerritoryShares | None) -> CalibrationRegion:
+    """Where a case's activity less the lung shunt lies in its image: in all territories, or in the region of its calibration."""
+    if shares is None:
+        return calibration_region(case.rois, grid, case.calibration)
+    return CalibrationRegion(shares.words, shares.weights_of_all())
 
 
 def _require_apart(given: Administration, occupied: list[Floats], total: Floats, grid: Grid) -> list[Remark]:
@@ -245,27 +252,6 @@ def _require_apart(given: Administration, occupied: list[Floats], total: Floats,
         raise QuantityError(msg, code="territories-overlap", volume_ml=shared_ml)
     sentence = f"The territories {names} share {shared_ml:.2f} mL; such voxels belong to each in equal parts."
     return [Remark("territories-overlap-shared", numbers, sentence)]
-
-
-def _nearest(occupied: list[Floats], grid: Grid) -> list[Floats]:
-    """For each territory, 1 in every voxel whose centre lies within the margin of it and no nearer to another, 0 elsewhere."""
-    from scipy.ndimage import distance_transform_edt
-
-    near = [np.zeros(grid.shape, np.float32) for _ in occupied]
-    inner = bounding_box(np.logical_or.reduce([part > 0 for part in occupied]))
-    if inner is None:
-        return near
-    reaches = [math.ceil(REGION_MARGIN_MM / step) for step in grid.spacing_mm]
-    box = tuple(
-        slice(max(0, part.start - reach), min(n, part.stop + reach))
-        for part, reach, n in zip(inner, reaches, grid.shape, strict=True)
-    )
-    away = np.stack([distance_transform_edt(part[box] <= 0, sampling=grid.spacing_mm) for part in occupied])
-    nearest = away.argmin(axis=0)
-    within = away.min(axis=0) <= REGION_MARGIN_MM
-    for number, part in enumerate(near):
-        part[box] = (nearest == number) & within
-    return near
 
 
 def _assumed(given: Administration) -> list[Remark]:

@@ -90,21 +90,21 @@ def _build_territories(table: AdministrationTable, constants: str) -> Administra
 
 def choose_calibration(config: CaseFile) -> Administered | Absolute:
     """How the image becomes activity."""
-    if config.dose.calibration == "absolute":
-        return Absolute()
     if config.administration.territory and config.dose.calibration_region is not None:
         msg = (
             "dose.calibration_region and [[administration.territory]] contradict each other: each territory is calibrated by its "
             "own region. Keep one."
         )
         raise InputError(msg, code="keys-contradict", key="dose.calibration_region")
+    if config.dose.calibration == "absolute":
+        return Absolute(config.dose.calibration_region)
     if config.administration.administered_mbq is None and not config.administration.territory:
         msg = (
             'administration.administered_mbq is missing: calibration = "administered" scales the image to it. Give it '
             '(--administered-mbq), or use calibration = "absolute" with an image in Bq/mL.'
         )
         raise InputError(msg, code="key-missing", key="administration.administered_mbq")
-    return Administered(config.dose.calibration_region)
+    return Administered(config.dose.calibration_region, config.dose.allow_activity_outside)
 
 
 def build_density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:

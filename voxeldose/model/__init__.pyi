@@ -1,5 +1,6 @@
 from .administration import Administration as Administration
 from .administration import administration_from_assays as administration_from_assays
+from .administration import administration_of as administration_of
 from .assessment import Assessment as Assessment
 from .assessment import Distribution as Distribution
 from .assessment import Overlap as Overlap
@@ -16,7 +17,7 @@ from .assessment import Uncertainty as Uncertainty
 from .best_value import BestValue as BestValue
 from .best_value import best_pooled_ratio as best_pooled_ratio
 from .best_value import best_value as best_value
-from .best_value import best_value_in as best_value_in
+from .best_value import numbers_in as numbers_in
 from .case import Absolute as Absolute
 from .case import Administered as Administered
 from .case import Case as Case
@@ -35,6 +36,7 @@ from .radionuclide import known_radionuclide as known_radionuclide
 from .radionuclide import y90_constants as y90_constants
 from .recovered import Estimate as Estimate
 from .recovered import Recovered as Recovered
+from .recovered import RecoveredDvh as RecoveredDvh
 from .recovered import RecoveredMetrics as RecoveredMetrics
 from .recovered import RecoveredNumbers as RecoveredNumbers
 from .recovered import RecoveredRoi as RecoveredRoi
@@ -44,6 +46,8 @@ from .roi import Roi as Roi
 from .roi import RoiSet as RoiSet
 from .roles import ROLES as ROLES
 from .roles import RoiCode as RoiCode
+from .territory import TerritoryActivity as TerritoryActivity
+from .territory import TreatedTerritory as TreatedTerritory
 from .tissue import Complication as Complication
 from .tissue import Control as Control
 from .tissue import Radiobiology as Radiobiology

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from voxeldose.model.best_value import ValueKind
     from voxeldose.model.case import Case
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.image_kind import Kind
@@ -64,7 +65,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Probability:
-    """Confidence that a condition holds, with the standard error of so many samples."""
+    """Confidence that a condition holds, with the standard error of so many samples; ``value`` is the run's best, ``kind`` says which."""
 
     roi: str
     metric: str
@@ -74,6 +75,7 @@ class Probability:
     probability: float
     standard_error: float
     source: str
+    kind: ValueKind = "image"
 
 
 @dataclass(frozen=True)
@@ -173,8 +175,9 @@ class TumorToNormal:
 class Threshold:
     """A limit and the value of this run.
 
-    ``sense`` is how the value should lie to the limit (``None`` in older results, which do not say it). ``method`` is how the
-    limit was derived; ``differs`` says where this run's value was found another way, and is empty where the two are the same
+    ``value`` is the run's best one (:func:`voxeldose.model.best_value.best_value`), ``kind`` says which, and ``image_value`` is the
+    image's own. ``sense`` is how the value should lie to the limit (``None`` in older results, which do not say it). ``method`` is how
+    the limit was derived; ``differs`` says where this run's value was found another way, and is empty where the two are the same
     quantity.
     """
 
@@ -188,6 +191,8 @@ class Threshold:
     method: str
     differs: str = ""
     sense: Sense | None = None
+    kind: ValueKind = "image"
+    image_value: float | None = None
 
 
 @dataclass(frozen=True)
@@ -195,7 +200,10 @@ class Totals:
     """Sums over the whole case.
 
     ``recovered_fraction`` is what ``absolute`` calibration would have found in the calibration region, divided by the
-    net administered activity less the lung shunt: the ratio between the two calibrations. ``held_mbq`` is the net activity less
+    net administered activity less the lung shunt: the ratio between the two calibrations. ``calibration_region`` says what that
+    region is; ``calibration_region_mbq`` and ``outside_region_mbq`` are what the calibrated image shows inside and outside it,
+    ``outside_region_fraction`` the latter over the net activity. ``liver_of_field_fraction`` is the activity in the union of all
+    liver regions grown by 10 mm over that of the whole field of view. ``held_mbq`` is the net activity less
     the lung shunt, by which single compartments are computed. ``territories`` is what each territory got, where several vessels
     were infused.
     """
@@ -206,6 +214,11 @@ class Totals:
     recovered_fraction: float | None
     energy_j: float
     energy_emitted_j: float
+    calibration_region: str | None = None
+    calibration_region_mbq: float | None = None
+    outside_region_mbq: float | None = None
+    outside_region_fraction: float | None = None
+    liver_of_field_fraction: float | None = None
     held_mbq: float | None = None
     territories: tuple[TerritoryActivity, ...] = ()
 

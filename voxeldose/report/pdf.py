@@ -159,11 +159,18 @@ def _single_compartments(result: Assessment) -> list[Any]:
 def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
     from reportlab.platypus import Spacer
 
-    recovered = percent(result.totals.recovered_fraction)
+    totals = result.totals
+    recovered, liver = percent(totals.recovered_fraction), percent(totals.liver_of_field_fraction)
     text = (
         f"T/N ratio <b>{number(result.tumor_to_normal_ratio)}</b> (activity per gram, tumors over normal liver).  "
-        f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>."
+        f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>.  "
+        f"Liver over field of view <b>{liver}{' %' if liver != '-' else ''}</b>."
     )
+    if totals.calibration_region is not None:
+        text += (
+            f"<br/>Calibration region: {escape(totals.calibration_region)}; {number(totals.calibration_region_mbq)} MBq in it, "
+            f"{number(totals.outside_region_mbq)} MBq outside."
+        )
     parts = [Spacer(1, 5), paragraph(text, 9)]
     return [*parts, paragraph(escape(spread.text), 8, colour=QUIET)] if spread is not None else parts
 

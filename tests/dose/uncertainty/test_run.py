@@ -351,7 +351,8 @@ def test_what_is_left_out_is_said():
 
 def test_every_remark_of_an_uncertainty_has_a_sentence_that_states_its_numbers():
     random = np.random.default_rng(4)
-    noisy = assess(case(values=2e5 * (1 + 0.15 * random.standard_normal(GRID.shape))))
+    values = 2e5 * (1 + 0.15 * random.standard_normal(GRID.shape))
+    noisy = assess(case(Administered(outside_allowed=True), values))
     curve = Recovery(3.0, 0.9)
     given = {"noise_region": "liver", "noise_fwhm_mm": 5.0, "recovery": curve, "samples": 20}
     found = with_uncertainty(noisy, DPK, replace(QUIET, **given)).uncertainty
@@ -411,7 +412,7 @@ def test_a_condition_on_an_unknown_region_is_refused():
 def test_where_no_region_has_a_dose_there_is_nothing_uncertain():
     plain = case()
     lungs = roi("lungs", "lung", np.s_[20:24, 4:22, 5:25])
-    without = assess(Case(plain.activity, RoiSet((lungs,)), plain.administration), LocalDeposition())
+    without = assess(replace(plain, rois=RoiSet((lungs,)), calibration=Administered("image")), LocalDeposition())
     with pytest.raises(QuantityError, match="No region has a dose", check=refusal("dose-missing")):
         uncertain(without, LocalDeposition(), samples=20)
 
@@ -446,3 +447,23 @@ def test_noise_in_an_uneven_medium_is_carried_as_in_an_even_one_and_that_is_stat
         assert len(carried) == kernels
         assert all("whatever the engine of the dose" in remark.sentence for remark in carried)
     assert not coded("noise-density-uniform", uncertain(**spread).assumptions)
+
+
+def test_a_recovery_curve_rules_limits_and_probabilities_of_means_and_of_nothing_else():
+    curve = Recovery(3.0, 0.9)
+    asked = tuple(
+        Condition("lesion", metric, at_least=True, limit=limit)
+        for metric, limit in (("mean_dose_gy", 1.0), ("d95_gy", 1.0))
+    )
+    spread = Spread(samples=20, calibration_fraction=0.05, recovery=curve, conditions=asked)
+    result = with_uncertainty(PLAIN, DPK, spread)
+    mean = result.uncertainty.rois["lesion"].metrics["mean_dose_recovered_gy"]
+    of_mean, of_d95 = (p for p in result.uncertainty.probabilities if p.source == "asked for")
+    assert (of_mean.value, of_mean.kind) == (mean.value, "corrected")
+    assert (of_d95.value, of_d95.kind) == (PLAIN.rois["lesion"].d95_gy, "image")
+    assert coded("recovery-of-means-only", result.record.warnings)
+    assert not coded("recovery-missing", result.record.warnings)
+    assert not coded("recovery-of-means-only", with_uncertainty(PLAIN, DPK, Spread(samples=20)).record.warnings)
+    near = Condition("lesion", "mean_dose_gy", at_least=True, limit=mean.value)
+    (middle,) = with_uncertainty(PLAIN, DPK, replace(spread, conditions=(near,))).uncertainty.probabilities[:1]
+    assert middle.probability == pytest.approx(0.5, abs=0.15)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any
+from typing import Any, get_args
 
 from voxeldose.io.results.assessment import SCHEMA, columns
+from voxeldose.model.best_value import ValueKind
 from voxeldose.model.recovered import RecoveredMetrics
 from voxeldose.model.roles import ROLES
 from voxeldose.model.territory import TerritoryActivity
@@ -52,7 +53,8 @@ def assessment_schema() -> dict[str, Any]:
             "totals": _totals(),
             "thresholds": _list(
                 dict.fromkeys(("name", "roi", "metric", "source", "method", "differs"), _TEXT)
-                | {"limit": _NUMBER, "value": _NUMBER, "met": {"type": "boolean"}, "sense": _MAYBE_TEXT}
+                | {"sense": _MAYBE_TEXT, "kind": {"enum": list(get_args(ValueKind))}, "image_value": _NUMBER}
+                | {"limit": _NUMBER, "value": _NUMBER, "met": {"type": "boolean"}}
             ),
             "overlaps": _list({"first": _TEXT, "second": _TEXT, "volume_ml": _NUMBER}),
             "constants": _object(
@@ -82,20 +84,15 @@ def assessment_schema() -> dict[str, Any]:
 
 
 _TOTALS = (
-    "activity_mbq",
-    "administered_mbq",
-    "net_mbq",
-    "recovered_fraction",
-    "energy_j",
-    "energy_emitted_j",
-    "held_mbq",
+    *("activity_mbq", "administered_mbq", "net_mbq", "recovered_fraction", "energy_j", "energy_emitted_j", "held_mbq"),
+    *("calibration_region_mbq", "outside_region_mbq", "outside_region_fraction", "liver_of_field_fraction"),
 )
 
 
 def _totals() -> dict[str, Any]:
     """Sums, and what each territory got: a key that is absent where one vessel was infused."""
     numbers = dict.fromkeys((f.name for f in fields(TerritoryActivity)), _NUMBER)
-    sums = _object(dict.fromkeys(_TOTALS, _NUMBER))
+    sums = _object(dict.fromkeys(_TOTALS, _NUMBER) | {"calibration_region": _MAYBE_TEXT})
     return sums | {
         "properties": sums["properties"] | {"territories": _list(numbers | {"roi": _TEXT, "at": _MAYBE_TEXT})}
     }
@@ -123,7 +120,10 @@ def _recovered() -> dict[str, Any]:
     interval = _object(dict.fromkeys(("value", "low", "high"), _NUMBER))
     numbers = dict.fromkeys(RecoveredMetrics.names(), interval)
     others = dict.fromkeys(("mean_dose_rbv_gy", "growth_mm", "cold_core_ml"), _NUMBER)
-    return _object(numbers | {"as_drawn": _object(numbers)} | others | {"shift_lps_mm": {"type": "array"}})
+    curve = _object({key: {"type": "array"} for key in ("dose_gy", "fraction", "low_fraction", "high_fraction")})
+    dvh = {**curve, "type": ["object", "null"]}
+    rest = {"as_drawn": _object(numbers), "shift_lps_mm": {"type": "array"}, "dvh": dvh}
+    return _object(numbers | others | rest)
 
 
 def _remarks() -> dict[str, Any]:

@@ -182,7 +182,7 @@ def test_a_cohort_takes_cases_with_territories(folder, results, tmp_path):
         (
             CASE.replace('"local"', '"local"\ncalibration_region = "left"') + TERRITORIES,
             "keys-contradict",
-            "calibration_region and .*territory.* contradict",
+            "calibration region left .* contradicts the territories",
         ),
         (CASE + TERRITORIES.replace('"left"', '"middle"'), "roi-unknown", "no ROI 'middle'"),
         (CASE + TERRITORIES.replace('"left"', '"tumor"'), "territory-role", "has the role tumor"),

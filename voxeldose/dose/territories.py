@@ -230,9 +230,21 @@ def share_out(given: Administration, rois: RoiSet, grid: Grid) -> TerritoryShare
 
 
 def region_of(case: Case, grid: Grid, shares: TerritoryShares | None) -> CalibrationRegion:
-    """Where a case's activity less the lung shunt lies in its image: in all territories, or in the region of its calibration."""
+    """Where a case's activity less the lung shunt lies in its image: in all territories, or in the region of its calibration.
+
+    Raises
+    ------
+    QuantityError
+        If a case with territories names another calibration region, or a case without them has no region to name.
+    """
     if shares is None:
         return calibration_region(case.rois, grid, case.calibration)
+    if case.calibration.region is not None:
+        msg = (
+            f"The calibration region {case.calibration.region} (calibration_region) contradicts the territories "
+            "([[administration.territory]]): each is calibrated by its own region. Keep one."
+        )
+        raise QuantityError(msg, code="keys-contradict", field="calibration_region")
     return CalibrationRegion(shares.words, shares.weights_of_all())
 
 

@@ -90,12 +90,6 @@ def _build_territories(table: AdministrationTable, constants: str) -> Administra
 
 def choose_calibration(config: CaseFile) -> Administered | Absolute:
     """How the image becomes activity."""
-    if config.administration.territory and config.dose.calibration_region is not None:
-        msg = (
-            "dose.calibration_region and [[administration.territory]] contradict each other: each territory is calibrated by its "
-            "own region. Keep one."
-        )
-        raise InputError(msg, code="keys-contradict", key="dose.calibration_region")
     if config.dose.calibration == "absolute":
         return Absolute(config.dose.calibration_region)
     if config.administration.administered_mbq is None and not config.administration.territory:

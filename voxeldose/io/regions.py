@@ -13,7 +13,7 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.geometry.resample import roi_onto
-from voxeldose.io.arrays import SUFFIXES, read_array, stem
+from voxeldose.io.arrays import SUFFIXES, header_remarks, read_array, stem
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.files import find_series
 from voxeldose.io.dicom.rtstruct import read_structures
@@ -273,7 +273,7 @@ class _SlicerSegment(NamedTuple):
 
 def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_FileRegion]:
     values, grid, texts = read_array(path)
-    remarks = (Remark("unit-of-length-assumed", {}, texts["note"]),) if "note" in texts else ()
+    remarks = header_remarks(texts)
     if not np.isfinite(values).all():
         msg = f"{path}: holds values that are not numbers; labels must be whole numbers."
         raise InputError(msg, code="value-not-finite")

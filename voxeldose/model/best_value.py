@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from voxeldose.model.assessment import RoiNumbers, TumorToNormal, Uncertainty
     from voxeldose.model.recovered import RecoveredNumbers
 
-__all__ = ["CORRECTED_MEAN", "BestValue", "HasNumbers", "ValueKind", "best_pooled_ratio", "best_value", "numbers_in"]
+__all__ = [
+    "CORRECTED_MEAN",
+    "TUMOR_TO_NORMAL",
+    "BestValue",
+    "HasNumbers",
+    "ValueKind",
+    "best_pooled_ratio",
+    "best_value",
+    "numbers_in",
+]
 
 ValueKind = Literal["recovered", "corrected", "image"]
 
@@ -204,6 +213,8 @@ def _chosen(
     coefficient: float | None,
 ) -> BestValue:
     """Recovered, else corrected, else the image's own with its interval."""
+    if metric == TUMOR_TO_NORMAL and image is None:  # not reached, or no normal liver: then no method has one
+        return BestValue(None, None, None, "image", None)
     if recovered is not None and recovered.value is not None:
         return BestValue(recovered.value, recovered.low, recovered.high, "recovered", image)
     corrected = ends.get(CORRECTED_MEAN)

@@ -44,7 +44,7 @@ def mird(case: Path | None, flags: PlanFlags, *, as_json: bool, **asked: Any) ->
     require_one_of(("CASE", case), ("--mass-g", asked["mass_g"]))
     from voxeldose.planning.answers.plans import answer_mird
 
-    print_answer(answer_mird(flags.setting(case, quiet=as_json), **asked), as_json=as_json)
+    print_answer(answer_mird(flags.setting(case, quiet=as_json, recovers=False), **asked), as_json=as_json)
 
 
 @plan.command(short_help="Scale the dose map of a pre-treatment SPECT to a goal.")
@@ -88,7 +88,7 @@ def bsa(case: Path | None, height_m: float, weight_kg: float, tumor_part: float 
     require_one_of(("CASE", case), ("--tumor-part", tumor_part))
     from voxeldose.planning.answers.plans import answer_body_surface
 
-    result = PlanFlags().setting(case, quiet=as_json).assessment
+    result = PlanFlags().setting(case, quiet=as_json, recovers=False).assessment
     answer = answer_body_surface(height_m, weight_kg, tumor_part=tumor_part, assessment=result)
     print_answer(answer, as_json=as_json)
 

@@ -40,7 +40,8 @@ class RegionFlags:
 
         roi = self.roi or ""
         if self.case is not None:
-            result = assess_case(read_case(self.case, {"constants": self.constants}), quiet=quiet)
+            config = read_case(self.case, {"constants": self.constants})
+            result = assess_case(config, quiet=quiet, recovers=False)  # the question is about each voxel
             return region_of_assessment(result, roi)
         if self.results is not None:
             return region_of_results(self.results, roi, set_name=set_name, constants=self.constants)

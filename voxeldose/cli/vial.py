@@ -68,7 +68,7 @@ def vial(
 
     question = VialQuestion(**wanted)
     Lungs(lung_shunt)  # refused before a case is read
-    setting = PlanFlags(lung_shunt, constants=constants, device=device).setting(case, quiet=as_json)
+    setting = PlanFlags(lung_shunt, constants=constants, device=device).setting(case, quiet=as_json, recovers=False)
     known = setting.assessment is not None and setting.assessment.case.administration.at is not None
     if question.at is None and not known:
         msg = "--at is needed, the infusion with its zone" + (": the case does not say it." if case else ".")

@@ -49,6 +49,7 @@ SHARED = {
 
 #: Codes of remarks that are codes of refusals too: the same fact, where one can go on and where one cannot.
 ALSO_REFUSED = {
+    "activity-outside-region": "a part of the activity outside can be accepted, much of it only by the user",
     "constants-differ": "two sets of constants meet: doses can still be compared, one number cannot be of both",
     "contours-in-one-plane": "the thickness of a region is that of others in its set, or not known",
     "lung-shunt-missing": "0 can be taken, but not where a limit of the lungs is to be kept",

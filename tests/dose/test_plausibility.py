@@ -12,7 +12,7 @@ from voxeldose.dose.plausibility import judge_facts, published_rules, rules_with
 from voxeldose.dose.plausibility_facts import Fact, facts_of
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import Administration
-from voxeldose.model.case import Case
+from voxeldose.model.case import Administered, Case
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import TC99M, Y90
 from voxeldose.model.rigid import Registration
@@ -50,6 +50,7 @@ def build(*, liver=(LIVER,), tumor=(TUMOR,), lungs=LUNGS, perfused=None, nested=
         Administration(Y90, **giving),
         ct=CtImage(given.get("hu", hu), GRID),
         registration=registration,
+        calibration=Administered(outside_allowed=True),
     )
     return assess(case, LocalDeposition())
 

@@ -6,6 +6,7 @@ from report_case import make_result, uncertain
 
 from voxeldose.errors import InputError
 from voxeldose.report import draw_pictures, write_pdf
+from voxeldose.report.wording import number, percent
 
 
 def words(path):
@@ -72,3 +73,14 @@ def test_an_unwritable_place_is_refused(tmp_path):
     with pytest.raises(InputError) as refusal:
         write_pdf(make_result(), tmp_path / "no" / "report.pdf")
     assert refusal.value.code == "file-not-written"
+
+
+def test_the_pdf_names_the_calibration_region_and_what_lies_outside(tmp_path):
+    result = make_result()
+    write_pdf(result, tmp_path / "report.pdf")
+    text, _ = words(tmp_path / "report.pdf")
+    totals = result.totals
+    assert totals.calibration_region.startswith("the union of")
+    assert f"Calibration region: {totals.calibration_region}" in text
+    assert f"{number(totals.calibration_region_mbq)} MBq in it" in text
+    assert f"Liver over field of view  {percent(totals.liver_of_field_fraction)} %" in text

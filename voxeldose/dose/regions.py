@@ -1,18 +1,15 @@
-"""Regions made from regions: on the dose grid, normal liver, the region that calibrates the image."""
+"""Regions made from regions: on the dose grid, and normal liver."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.geometry.resample import roi_onto
-from voxeldose.model.grid import bounding_box
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import Roi, RoiSet, union
-from voxeldose.model.roles import LIVER_ROLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,14 +17,10 @@ if TYPE_CHECKING:
     from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
 
-__all__ = ["RegionsOnGrid", "perfused_normal", "reference_region", "regions_on"]
+__all__ = ["RegionsOnGrid", "perfused_normal", "regions_on"]
 
 #: A region with more than this part outside the dose grid gets a warning.
 OUTSIDE_WARNING = 0.01
-
-#: By how much the default calibration region is larger than its ROIs: the blur of the scanner and breathing carry
-#: activity across their edges.
-REGION_MARGIN_MM = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,40 +101,3 @@ def _union_and_moments(rois: RoiSet, frame: Grid) -> tuple[Floats, Floats]:
         if roi.offset is not None:
             moment += np.stack([roi.grid.cut(roi.occupancy * along, frame) for along in roi.offset])
     return occupancy, moment
-
-
-def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tuple[Floats | None, str]:
-    """Weights of the calibration region on ``grid`` (``None`` for the whole image) and its description.
-
-    ``region`` names an ROI; without it the union of all that lie in the liver, grown by 10 mm, or the whole image.
-    """
-    if region is not None:
-        roi, _ = roi_onto(rois[region], grid)
-        return roi.on_window(grid), f"ROI {region}"
-    chosen = rois.with_role(*LIVER_ROLES)
-    if not chosen:
-        return None, "the whole image"
-    merged = union([roi_onto(roi, grid)[0].on_window(grid) for roi in chosen])
-    names = ", ".join(chosen.names())
-    return _grow(merged, grid), f"the union of {names}, grown by {REGION_MARGIN_MM:g} mm"
-
-
-def _grow(occupancy: Floats, grid: Grid) -> Floats:
-    """1 in every voxel whose centre lies within the margin of the centre of an occupied voxel, 0 elsewhere.
-
-    Only the box around the region is searched, so large images cost no more than small ones.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    filled = occupancy > 0
-    result = np.zeros(grid.shape, np.float32)
-    inner = bounding_box(filled)
-    if inner is None:
-        return result
-    reaches = [math.ceil(REGION_MARGIN_MM / step) for step in grid.spacing_mm]
-    box = tuple(
-        slice(max(0, part.start - reach), min(n, part.stop + reach))
-        for part, reach, n in zip(inner, reaches, grid.shape, strict=True)
-    )
-    result[box] = distance_transform_edt(~filled[box], sampling=grid.spacing_mm) <= REGION_MARGIN_MM
-    return result

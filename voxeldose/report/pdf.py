@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from voxeldose.errors import InputError
+from voxeldose.report.card import card_parts
 from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET, SOFT
 from voxeldose.report.pdf_layout import (
@@ -26,7 +27,10 @@ from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.wording import measure, number, percent, sentences, shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from voxeldose.model.assessment import Assessment
+    from voxeldose.model.card import CardRow
     from voxeldose.report.content import Group, Intervals, ThresholdRow
     from voxeldose.report.plots import Pictures
 
@@ -36,7 +40,9 @@ __all__ = ["write_pdf"]
 _REGIONS_PER_TABLE = 5
 
 
-def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None = None) -> None:
+def write_pdf(
+    result: Assessment, path: str | Path, *, pictures: Pictures | None = None, card: Sequence[CardRow] = ()
+) -> None:
     """Write the report as a PDF: answers, thresholds and warnings; images and DVH; all numbers; method and assumptions.
 
     Parameters
@@ -47,6 +53,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         The file to write; what is there is replaced.
     pictures : Pictures, optional
         Those of ``draw_pictures(result)``, where they are drawn already.
+    card : sequence of CardRow
+        The radiation segmentectomy card of the same run, which is shown where it has rows.
 
     Raises
     ------
@@ -79,6 +87,7 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         *_histograms(result, drawn),
         *_images(result, drawn),
         *_numbers(result, spread),
+        *card_parts(card),
         *_words(result, spread),
     ]
     footer = Footer(
@@ -159,11 +168,18 @@ def _single_compartments(result: Assessment) -> list[Any]:
 def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
     from reportlab.platypus import Spacer
 
-    recovered = percent(result.totals.recovered_fraction)
+    totals = result.totals
+    recovered, liver = percent(totals.recovered_fraction), percent(totals.liver_of_field_fraction)
     text = (
         f"T/N ratio <b>{number(result.tumor_to_normal_ratio)}</b> (activity per gram, tumors over normal liver).  "
-        f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>."
+        f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>.  "
+        f"Liver over field of view <b>{liver}{' %' if liver != '-' else ''}</b>."
     )
+    if totals.calibration_region is not None:
+        text += (
+            f"<br/>Calibration region: {escape(totals.calibration_region)}; {number(totals.calibration_region_mbq)} MBq in it, "
+            f"{number(totals.outside_region_mbq)} MBq outside."
+        )
     parts = [Spacer(1, 5), paragraph(text, 9)]
     return [*parts, paragraph(escape(spread.text), 8, colour=QUIET)] if spread is not None else parts
 

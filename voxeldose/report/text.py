@@ -76,7 +76,28 @@ def assessment_lines(content: Mapping[str, Any]) -> list[str]:
     ]
     if totals["recovered_fraction"] is not None:
         parts.append(f"image/administered {totals['recovered_fraction']:.3f}")
-    return [f"Absorbed dose, {content['kind_text']}", *table_lines(rows), *_perfused_lines(content), "; ".join(parts)]
+    if totals.get("liver_of_field_fraction") is not None:
+        parts.append(f"liver/field of view {totals['liver_of_field_fraction']:.3f}")
+    return [
+        f"Absorbed dose, {content['kind_text']}",
+        *table_lines(rows),
+        *_perfused_lines(content),
+        "; ".join(parts),
+        *_region_lines(totals),
+    ]
+
+
+def _region_lines(totals: Mapping[str, Any]) -> list[str]:
+    """What the calibration region is, holds, and leaves outside; nothing for results that do not say it."""
+    if totals.get("calibration_region") is None:
+        return []
+    part = totals["outside_region_fraction"]
+    outside = f"{totals['outside_region_mbq']:.0f} MBq outside"
+    if part is not None:
+        outside += f" ({100 * part:.1f} % of the net activity)"
+    return [
+        f"Calibration region: {totals['calibration_region']}; {totals['calibration_region_mbq']:.0f} MBq in it, {outside}"
+    ]
 
 
 def _perfused_lines(content: Mapping[str, Any]) -> list[str]:

@@ -68,4 +68,6 @@ class CardRow:
 def _amount(value: float | None, unit: str) -> str:
     if value is None:
         return "-"
-    return f"{100 * value:.1f} %" if unit == "fraction" else f"{value:.4g} {unit}".strip()
+    if unit == "fraction":
+        return f"{100 * value:.1f} %"
+    return f"{value:.0f} {unit}".strip() if abs(value) >= 100 else f"{value:.3g} {unit}".strip()

@@ -29,7 +29,7 @@ def card_parts(card: Sequence[CardRow]) -> list[Any]:
         "[patient] of the case file."
     )
     head = [heading("Radiation segmentectomy card"), paragraph(note, 7.5, colour=QUIET, after=3)]
-    return [*head, table(rows, [36, 24, 18, 20, 80], repeat=1)]
+    return [*head, table(rows, [36, 23, 20, 21, 78], repeat=1)]
 
 
 def _cells(row: CardRow) -> list[Any]:

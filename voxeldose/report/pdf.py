@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from voxeldose.errors import InputError
 from voxeldose.report.card import card_parts
 from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET, SOFT
 from voxeldose.report.pdf_layout import (
-    MARGIN_MM,
     WIDE_MM,
     Footer,
-    binary_streams,
     heading,
     paragraph,
     picture,
-    register_fonts,
     table,
+    write_document,
 )
 from voxeldose.report.plots import draw_pictures, roi_styles, rois_with_role, slice_focus
 from voxeldose.report.reporting_items import reporting_items
@@ -28,6 +23,7 @@ from voxeldose.report.wording import measure, number, percent, sentences, shorte
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.card import CardRow
@@ -61,26 +57,8 @@ def write_pdf(
     InputError
         If the file cannot be written.
     """
-    from reportlab.lib.pagesizes import A4
-    from reportlab.lib.units import mm
-    from reportlab.platypus import SimpleDocTemplate
-
-    register_fonts()
     title = f"{result.record.constants.name} absorbed dose, {result.kind_text}"
     label = f"{title} {shortened(result.case.id, 60)}".strip()
-    buffer = io.BytesIO()
-    document = SimpleDocTemplate(
-        buffer,
-        pagesize=A4,
-        leftMargin=MARGIN_MM * mm,
-        rightMargin=MARGIN_MM * mm,
-        topMargin=12 * mm,
-        bottomMargin=16 * mm,
-        title=label,
-        author="voxeldose",
-        subject="Absorbed dose after radioembolization",
-        invariant=1,
-    )
     drawn, spread = pictures or draw_pictures(result), intervals(result)
     parts = [
         *_answers(result, spread),
@@ -94,13 +72,7 @@ def write_pdf(
         label,
         f"voxeldose {result.record.version}. Research use; not for clinical decisions unless validated locally.",
     )
-    with binary_streams():
-        document.build(parts, onFirstPage=footer, onLaterPages=footer)
-    try:
-        Path(path).write_bytes(buffer.getvalue())
-    except OSError as failure:
-        msg = f"Cannot write the report to {path}: {failure.strerror}. Name a file in a folder that exists."
-        raise InputError(msg, code="file-not-written") from failure
+    write_document(parts, path, title=label, subject="Absorbed dose after radioembolization", footer=footer)
 
 
 def _plain(name: str) -> str:

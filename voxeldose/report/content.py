@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from voxeldose.model.assessment import RoiMetrics
 from voxeldose.model.volume import DensityMap
+from voxeldose.report.headline import intervals_text
 from voxeldose.report.wording import fact, measure, number, percent, times
 
 if TYPE_CHECKING:
@@ -89,19 +90,19 @@ class Intervals:
 
 
 def intervals(result: Assessment) -> Intervals | None:
-    """The intervals of a result that carries an ``uncertainty``; ``None`` where it was not asked for."""
+    """The intervals of a result that carries an ``uncertainty`` or recovered numbers; ``None`` where neither was asked for.
+
+    ``ends`` are of the image's own numbers, as tables have them.
+    """
     uncertainty = result.uncertainty
     if uncertainty is None:
-        return None
+        return Intervals(intervals_text(result), {}) if result.recovered is not None else None
     ends = {
         (name, key): (one.q025, one.q975)
         for name, region in uncertainty.rois.items()
         for key, one in region.metrics.items()
     }
-    return Intervals(
-        f"Intervals hold the true value with 95 % confidence, by the stated uncertainties of the input ({uncertainty.samples} samples).",
-        ends,
-    )
+    return Intervals(intervals_text(result), ends)
 
 
 class ThresholdRow(NamedTuple):

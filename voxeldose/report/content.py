@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voxeldose.model.assessment import Assessment, Threshold
+    from voxeldose.model.territory import TerritoryActivity
 
 __all__ = ["COLUMNS", "Column", "Group", "Intervals", "ThresholdRow", "facts", "intervals", "threshold_rows"]
 
@@ -162,7 +163,7 @@ def facts(result: Assessment) -> list[Group]:
     ]
     return [
         Group("Calibration check", _calibration(result)),
-        Group("Administration", _administration(result)),
+        Group("Administration", [*_administration(result), *_territories(result)]),
         Group("Constants", _constants(result)),
         Group("Grids, in slice × row × column", grids),
         Group("Method", _method(result)),
@@ -200,6 +201,19 @@ def _administration(result: Assessment) -> list[tuple[str, str | None]]:
         ("Residual, MBq", number(given.residual_mbq)),
         ("Lung shunt, %", "not given, 0 taken" if shunt is None else percent(shunt)),
     ]
+
+
+def _territories(result: Assessment) -> list[tuple[str, str | None]]:
+    """What each territory got, where several vessels were infused."""
+    return [(f"Territory {one.roi}", _of_territory(one)) for one in result.totals.territories]
+
+
+def _of_territory(one: TerritoryActivity) -> str:
+    at = f", infused {one.at}" if one.at else ""
+    return (
+        f"{number(one.administered_mbq)} MBq in the vial, {number(one.net_mbq)} net{at}; {number(one.held_mbq)} in the liver, "
+        f"{number(one.lung_mbq)} in the lungs; part of the image over part of the activities {number(one.share_ratio)}"
+    )
 
 
 def _constants(result: Assessment) -> list[tuple[str, str | None]]:

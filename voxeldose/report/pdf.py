@@ -147,7 +147,7 @@ def _single_compartments(result: Assessment) -> list[Any]:
             f"{number(roi.mean_dose_gy)} Gy mean of the dose map.",
             9,
         )
-        for name, roi in rois_with_role(result, "perfused").items()
+        for name, roi in result.rois.items()
         if roi.single_compartment_gy is not None
     ]
 

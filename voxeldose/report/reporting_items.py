@@ -55,7 +55,7 @@ def _treatment(result: Assessment) -> list[tuple[str, str | None]]:
         ("Activity meter and its calibration factor", None),
         ("Lung shunt fraction", _percent(given.lung_shunt_fraction)),
         ("How the lung shunt was measured", None),
-        ("Territories", territories or None),
+        ("Territories", ", ".join(t.roi for t in given.territories) or territories or None),
         ("Catheter positions", None),
     ]
 

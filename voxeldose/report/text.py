@@ -102,6 +102,7 @@ def assessment_lines(content: Mapping[str, Any]) -> list[str]:
         *table_lines(rows),
         *marks,
         *_perfused_lines(content),
+        *_territory_lines(content),
         "; ".join(parts),
         *_region_lines(totals),
     ]
@@ -135,6 +136,40 @@ def _perfused_lines(content: Mapping[str, Any]) -> list[str]:
         for name, roi in content["rois"].items()
         if roi.get("single_compartment_gy") is not None
     ]
+
+
+def _territory_lines(content: Mapping[str, Any]) -> list[str]:
+    """What each territory got, in its own infusion, and all together; nothing where one vessel was infused."""
+    found = content["totals"].get("territories", ())
+    rows = [
+        {
+            "territory": one["roi"],
+            "vial MBq": format_number(one["administered_mbq"]),
+            "net MBq": format_number(one["net_mbq"]),
+            "LSF %": format_number(one["lung_shunt_fraction"], factor=100),
+            "lungs MBq": format_number(one["lung_mbq"]),
+            "liver MBq": format_number(one["held_mbq"]),
+            "in the image MBq": format_number(one["region_mbq"]),
+            "image/administered": format_number(one["recovered_fraction"], ".3f"),
+            "share image/vials": format_number(one["share_ratio"], ".2f"),
+        }
+        for one in found
+    ]
+    if not rows:
+        return []
+    sums = {
+        key: format_number(sum(one[name] for one in found))
+        for key, name in (
+            ("vial MBq", "administered_mbq"),
+            ("net MBq", "net_mbq"),
+            ("lungs MBq", "lung_mbq"),
+            ("liver MBq", "held_mbq"),
+            ("in the image MBq", "region_mbq"),
+        )
+    }
+    together = dict.fromkeys(rows[0], "") | {"territory": "together"} | sums
+    together["LSF %"] = format_number(content["administration"]["lung_shunt_fraction"], factor=100)
+    return table_lines([*rows, together])
 
 
 def recovered_lines(content: Mapping[str, Any]) -> list[str]:

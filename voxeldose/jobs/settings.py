@@ -18,6 +18,8 @@ from voxeldose.io.images import read_density
 from voxeldose.model.administration import Administration, Assay, administration_from_assays, administration_of
 from voxeldose.model.case import Absolute, Administered
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.memory import require_memory
+from voxeldose.model.patient import Patient
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.territory import TreatedTerritory
 from voxeldose.model.tissue import default_sets, linear_quadratic_set
@@ -38,9 +40,13 @@ __all__ = [
     "choose_calibration",
     "choose_dose_grid",
     "choose_limits",
+    "choose_patient",
     "choose_tissues",
     "input_uncertainties",
 ]
+
+#: Memory of a run for each voxel of the dose grid: activity, density, doses by two engines, regions (measured, 4.0 GB for 79 million).
+_BYTES_A_VOXEL = 50.0
 
 
 def build_administration(table: AdministrationTable, constants: str) -> Administration:
@@ -135,12 +141,12 @@ def choose_dose_grid(config: CaseFile, ct: CtImage | None, rois: RoiSet, activit
             )
             raise InputError(msg, code="regions-without-one-grid")
         return rois.grid
-    if choice != "ct":
-        return activity.with_spacing(float(choice))
-    if ct is None:
+    if choice == "ct" and ct is None:
         msg = "dose.grid = 'ct' needs a CT; give [ct] path (--ct)."
         raise InputError(msg, code="ct-missing")
-    return ct.grid
+    grid = ct.grid if choice == "ct" and ct is not None else activity.with_spacing(float(choice))
+    require_memory(grid.shape, _BYTES_A_VOXEL, "A dose grid", "Ask for larger voxels (grid = 3.0, --grid 3).")
+    return grid
 
 
 def choose_limits(config: CaseFile) -> tuple[Limit, ...] | None:
@@ -149,6 +155,23 @@ def choose_limits(config: CaseFile) -> tuple[Limit, ...] | None:
         return None
     own, with_published = read_limits(Path(config.dose.thresholds))
     return merged(published_limits() if with_published else (), own)
+
+
+def choose_patient(config: CaseFile) -> Patient:
+    """What the case states of the patient; bilirubin may stand in ``[case]`` as well.
+
+    Raises
+    ------
+    InputError
+        If the two tables give different ones.
+    """
+    table = config.patient.model_dump() if config.patient is not None else {}
+    older = config.case.bilirubin_mg_per_dl
+    newer = table.get("bilirubin_mg_per_dl")
+    if older is not None and newer is not None and older != newer:
+        msg = f"case.bilirubin_mg_per_dl = {older:g} and patient.bilirubin_mg_per_dl = {newer:g} contradict each other; keep one."
+        raise InputError(msg, code="keys-contradict", key="patient.bilirubin_mg_per_dl")
+    return Patient(**table | {"bilirubin_mg_per_dl": older if newer is None else newer})
 
 
 def choose_tissues(config: CaseFile) -> dict[str, Radiobiology]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import voxeldose
+from voxeldose.dose.lungs.dose import lung_dose
 from voxeldose.dose.plausibility import Rule
 from voxeldose.dose.recovery.dose_points import PointDvh
 from voxeldose.dose.uncertainty.confidence import Confidence
@@ -16,10 +17,10 @@ from voxeldose.model.administration import unit_doubts
 from voxeldose.model.dvh import Dvh
 from voxeldose.model.limits import is_within, meets, with_tolerance
 from voxeldose.model.radionuclide import Y90
-from voxeldose.planning.compartments import Territory, Tumor, plan_partition_for
-from voxeldose.planning.lungs.dose import lung_dose
+from voxeldose.planning.compartments import plan_partition_for
 from voxeldose.planning.plan import Bound
 from voxeldose.planning.segmentectomy import SegmentectomyFacts, segmentectomy_card
+from voxeldose.planning.territories import Territory, Tumor
 from voxeldose.planning.vials import Product, plan_vial
 
 #: A part of the limit that counts as the limit, and one that does not.
@@ -171,7 +172,7 @@ EXCEPTED = {
     "dose/uncertainty/inputs.py: 0 <= limit <= 1": "range of an input",
     "planning/voxels.py: 0 <= self.wanted <= 1": "range of an input",
     "planning/voxels.py: self.wanted > 0": "range of an input",
-    "dose/assess.py: self.density < LUNG_DENSITY_LIMIT": "which medium it is",
+    "dose/measure.py: self.density < LUNG_DENSITY_LIMIT": "which medium it is",
     "dose/recovery/checks.py: abs(total - wanted) > allowed": "how far a fit went",
     "model/grid.py: wanted <= 0": "range of an input",
     "model/volume.py: index <= limits": "the edge of a grid",

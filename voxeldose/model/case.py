@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.lungs import LungSettings
 from voxeldose.model.tissue import default_sets
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class Case:
         To compare the results with; the published ones shipped with voxeldose without it.
     bilirubin_mg_per_dl : float, optional
         Total, of the patient; decides limits that depend on it.
+    lungs : LungSettings
+        Earlier doses to the lungs, and what is known of whole lungs where an image cuts them.
     """
 
     activity: ActivityMap | CountMap
@@ -109,6 +112,7 @@ class Case:
     registration: Registration | None = field(default=None, kw_only=True)
     limits: tuple[Limit, ...] | None = field(default=None, kw_only=True)
     bilirubin_mg_per_dl: float | None = field(default=None, kw_only=True)
+    lungs: LungSettings = field(default_factory=LungSettings, kw_only=True)
 
     def __post_init__(self) -> None:
         require_bilirubin(self.bilirubin_mg_per_dl)

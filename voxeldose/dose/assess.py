@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, quantify
-from voxeldose.dose.assumptions import assumptions_of
+from voxeldose.dose.assumptions import assumptions_of, image_doubts
 from voxeldose.dose.calibration import calibration_region, shown_by
 from voxeldose.dose.density import density_on_grid
 from voxeldose.dose.engines.local import LocalDeposition
@@ -67,6 +67,7 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
     quantified = quantify(case)
     assumptions = [*assumptions_of(case, engine), *quantified.assumptions]
     warnings = [*(case.registration.doubts() if case.registration is not None else ()), *quantified.warnings]
+    warnings += [doubt for image in (case.activity, case.ct) if image is not None for doubt in image_doubts(image)]
     if case.administration.administered_mbq is not None:
         warnings += unit_doubts(case.administration.net_mbq)
 

@@ -107,7 +107,6 @@ class Uncertainty:
     probabilities: tuple[Probability, ...]
     assumptions: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
-    seconds: float
 
 
 @dataclass(frozen=True, eq=False)

@@ -74,8 +74,9 @@ def find_lungs(case: Case, image: str, held_mbq: float | None) -> LungAnswer:
     for found in (by_convention, by_mass):
         made += [r for r in found.warnings if r.code not in SAID_BY_RUN] if found is not None else []
     if measured is not None:
-        made += [_compared(measured, case, image), *measured.warnings]
-        made += [r for r in measured.assumptions if r.code == "lung-counts-scaled"]
+        rests_on = (*WARNINGS, "dome-margin-missing", "dome-margin", "lung-counts-scaled")
+        found_by = (*measured.warnings, *measured.assumptions)
+        made += [_compared(measured, case, image), *(r for r in found_by if r.code in rests_on)]
     return LungAnswer(
         LungFindings(given.lung_shunt_fraction, by_convention, by_mass, measured),
         masses,

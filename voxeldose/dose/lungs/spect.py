@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.assumptions import image_doubts
 from voxeldose.dose.lungs.shunt import FIELD_OF_VIEW, Counts, shunt_by_spect
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.resample import onto, roi_onto
@@ -141,8 +142,9 @@ def spect_shunt(
             f"Counts of lung ({in_lung:.6g}) and liver ({in_liver:.6g}) must not be negative. Check image and regions."
         )
         raise QuantityError(msg, code="value-out-of-range")
+    doubts = image_doubts(image)
     assumptions = (
-        *image.remarks,
+        *(note for note in image.remarks if note not in doubts),
         *(n for r in rois for n in r.remarks),
         *_assumptions(regions, livers, seen, settings.dome_margin_mm),
     )
@@ -159,7 +161,7 @@ def spect_shunt(
             "whole_lung_volume_ml": settings.volume_ml,
         },
         distinct(assumptions),
-        tuple(_warnings(voxels, settings)),
+        (*doubts, *_warnings(voxels, settings)),
     )
 
 

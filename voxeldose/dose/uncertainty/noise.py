@@ -13,6 +13,7 @@ from voxeldose.dose.engines.threads import processors
 from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto, roi_onto
+from voxeldose.geometry.smoothing import FWHM_PER_SIGMA
 from voxeldose.model.case import Administered
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
 from voxeldose.model.grid import voxels_met
@@ -52,7 +53,7 @@ class NoiseField:
         kernel, kernel_remarks = _point_spread(result, engine)
         grid = _noise_grid(result, spread, names, kernel.reach_mm)
         activity = onto(result.activity, grid).bq_per_ml
-        sigma = spread.noise_fwhm_mm / math.sqrt(8 * math.log(2))
+        sigma = spread.noise_fwhm_mm / FWHM_PER_SIGMA
         clean = np.clip(gaussian_filter(activity, [sigma / s for s in grid.spacing_mm], mode="constant"), 0, None)
         reference, where = _reference_concentration(result)
         fraction, remarks = spread.noise_fraction, list[Remark]()

@@ -77,8 +77,8 @@ def test_earlier_treatments_add_and_lower_what_is_allowed():
     assert above.sentence == "53.9 Gy to the lungs (1 kg by convention) with earlier treatments exceed 50 Gy."
     assert not coded("lung-dose-above-limit", later.warnings)
     (above,) = coded("lung-dose-above-limit", lung_dose(9000, 0.08, Y90).warnings)
-    assert above.numbers == {"lung_gy": pytest.approx(3 * first.gy), "limit_gy": 30.0}
-    assert above.sentence == "35.6 Gy exceed the 30 Gy of one treatment."
+    assert above.numbers == {"lung_gy": pytest.approx(3 * first.gy), "limit_gy": 30.0, "lung_mass_g": 1000.0}
+    assert above.sentence == "35.6 Gy to the lungs (1 kg by convention) exceed the 30 Gy of one treatment."
     assert first.allowed_mbq == pytest.approx(3000 * 30 / first.gy)
     assert later.allowed_mbq == pytest.approx(3000 * 8 / first.gy)
     assert lung_dose(1, 0.1, Y90, earlier_gy=(60.0,)).allowed_mbq == 0

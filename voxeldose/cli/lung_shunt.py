@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from voxeldose.model.lungs import LungSettings
     from voxeldose.planning.answers.lungs import LungQuestion, LungShuntAnswer
     from voxeldose.planning.planar_shunt import LabelImages, PlanarViews
 
@@ -36,14 +35,6 @@ class LungFlags:
     lung_mass_g: float | None
     earlier_gy: tuple[float, ...]
     constants: str | None
-
-    def question_of_case(self, known: LungSettings, constants: str) -> tuple[LungQuestion, LungSettings]:
-        """The question with what the case knows of its lungs where no flag says it; a mass from here scales in place of its volume."""
-        if self.lung_mass_g is not None:
-            known = replace(known, mass_g=None, volume_ml=None)
-        mass_g = known.mass_g if self.lung_mass_g is None else self.lung_mass_g
-        asked = replace(self.question(constants), lung_mass_g=mass_g, earlier_gy=self.earlier_gy or known.earlier_gy)
-        return asked, replace(known, mass_g=None)
 
     def question(self, constants: str | None = None) -> LungQuestion:
         """The same as the question of an answer; ``constants`` are a case's, where no flag names any."""
@@ -172,7 +163,7 @@ def planar(files: PlanarFiles, lungs: LungFlags, as_json: bool, **counts: float 
     else:
         views = _views(counts)
     shunt = planar_shunt(views.lung, views.liver, views.background)
-    _print_shunt(answer_lung_shunt(shunt, lungs.question()), as_json=as_json)
+    _print_shunt(answer_lung_shunt(shunt, lungs.question()), lungs, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -240,7 +231,7 @@ def spect(case: Path | None, flags: SpectFlags, lungs: LungFlags, quiet: bool, a
             answer = answer_lung_shunt_of_files(
                 SpectFiles(**files), lungs.question(), lungs=settings, progress=report_progress
             )
-    _print_shunt(answer, as_json=as_json)
+    _print_shunt(answer, lungs, as_json=as_json)
 
 
 def _of_case(case: Path, lungs: LungFlags, flags: SpectFlags, quiet: bool) -> LungShuntAnswer:
@@ -256,11 +247,9 @@ def _of_case(case: Path, lungs: LungFlags, flags: SpectFlags, quiet: bool) -> Lu
         report_progress("counting")
         density = hu_to_density(opened.ct) if opened.ct is not None else None
         image = LungImage(opened.activity, opened.rois, density, opened.administration)
-        question, settings = lungs.question_of_case(opened.lungs, config.dose.constants)
-        if flags.lung_volume_ml is not None:
-            settings = replace(settings, volume_ml=flags.lung_volume_ml)
-        if flags.dome_margin_mm is not None:
-            settings = replace(settings, dome_margin_mm=flags.dome_margin_mm)
+        question, settings = lungs.question(config.dose.constants).of_case(
+            opened.lungs, volume_ml=flags.lung_volume_ml, dome_margin_mm=flags.dome_margin_mm
+        )
         return answer_lung_shunt_of_image(image, question, lungs=settings)
 
 
@@ -277,8 +266,8 @@ def dose(fraction: float, lungs: LungFlags, as_json: bool) -> None:
     print_answer(answer_lung_dose(fraction, lungs.question()), as_json=as_json)
 
 
-def _print_shunt(answer: LungShuntAnswer, *, as_json: bool) -> None:
-    if answer.dose is None and answer.question.earlier_gy:
+def _print_shunt(answer: LungShuntAnswer, lungs: LungFlags, *, as_json: bool) -> None:
+    if answer.dose is None and lungs.earlier_gy:
         msg = "--earlier-gy needs --activity-mbq, the activity whose lung dose it is added to."
         raise click.UsageError(msg)
     print_answer(answer, as_json=as_json)

@@ -96,7 +96,7 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
     regions = regions_on(case.rois, on_grid.dose.grid)
     without_density = require_density_in(regions.rois, case, on_grid.density)
     shown = image_kind(case)
-    lungs = find_lungs(case, shown.text, run.held_mbq)
+    lungs = find_lungs(case, shown.nuclide or "nuclide not stated", run.held_mbq)
     measured, shared = _measure_regions(run, on_grid, regions, lungs.mass_g)
     overlaps = metrics.overlaps([r for r in regions.rois if r.name in case.rois], on_grid.dose.grid.voxel_volume_ml)
     ratios, against = _tumor_to_normal(measured, regions.rois, on_grid)

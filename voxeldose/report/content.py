@@ -205,15 +205,12 @@ def lung_rows(result: Assessment) -> list[tuple[str, str]]:
     if lungs is None:
         return []
     rows = []
-    for dose in (lungs.dose, lungs.dose_by_mass):
-        for limit in dose.limits if dose is not None else ():
-            verdict = "kept" if limit.met else "EXCEEDED"
-            rows.append(
-                (
-                    f"{number(dose.mass.grams)} g ({dose.mass.source}), {limit.name}",
-                    f"{number(limit.value_gy)} of {limit.limit_gy:g} Gy, {verdict}",
-                )
-            )
+    for dose in [d for d in (lungs.dose, lungs.dose_by_mass) if d is not None]:
+        limits = [
+            f"{number(one.value_gy)} of {one.limit_gy:g} Gy {one.name}, {'kept' if one.met else 'EXCEEDED'}"
+            for one in dose.limits
+        ]
+        rows.append((f"In {number(dose.mass.grams)} g ({dose.mass.source})", "; ".join(limits)))
     if lungs.shunt_fraction is not None:
         rows.append(("Lung shunt fraction stated", f"{percent(lungs.shunt_fraction)} %"))
     if lungs.measured is not None:

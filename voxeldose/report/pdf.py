@@ -309,7 +309,7 @@ def _side_by_side(groups: list[Group]) -> list[Any]:
         ]
         cells.append([head, table(inner, [33, half - 37])])
     if len(cells) % 2:
-        cells.append([""])
+        cells.append([paragraph("")])
     pairs = [cells[n : n + 2] for n in range(0, len(cells), 2)]
     bare = [("LINEBELOW", (0, 0), (-1, -1), 0, "#ffffff"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]
     return [table([pair], [half, half], style=bare) for pair in pairs]

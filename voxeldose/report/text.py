@@ -108,11 +108,13 @@ def _lung_lines(lungs: Mapping[str, Any] | None) -> list[str]:
     if lungs["measured_shunt_fraction"] is not None:
         cut = ", lungs cut by the image" if lungs["measured_is_cut"] else ""
         parts.append(f"shunt in this image {100 * lungs['measured_shunt_fraction']:.1f} %{cut}")
-    limits = [
-        f"  {row['name']}: {row['value_gy']:.1f} of {row['limit_gy']:g} Gy ({row['mass_source']}), {'kept' if row['met'] else 'EXCEEDED'}"
-        for row in lungs["limits"]
-    ]
-    return [f"Lungs: {'; '.join(parts)}", *limits] if parts else []
+    limits: dict[str, list[str]] = {}
+    for row in lungs["limits"]:
+        verdict = "kept" if row["met"] else "EXCEEDED"
+        words = f"{row['name']} {row['value_gy']:.1f} of {row['limit_gy']:g} Gy, {verdict}"
+        limits.setdefault(row["mass_source"], []).append(words)
+    rows = [f"  {source}: {'; '.join(words)}" for source, words in limits.items()]
+    return [f"Lungs: {'; '.join(parts)}", *rows] if parts else []
 
 
 def _lung_dose(lungs: Mapping[str, Any], dose: str, mass: str) -> str:

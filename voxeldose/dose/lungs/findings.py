@@ -68,8 +68,10 @@ def find_lungs(case: Case, image: str, held_mbq: float | None) -> LungAnswer:
     masses, mass, unknown = _masses(density, lungs)
     if case.lungs.mass_g is not None:
         mass = LungMass(case.lungs.mass_g, "given by the user")
-    by_convention, by_mass = _doses(case, mass, held_mbq)
     measured, not_measured = _measured(case, density, lungs)
+    if measured is not None and measured.inputs["lung_at_edge"] and mass is not None and case.lungs.mass_g is None:
+        mass = LungMass(mass.grams, f"{mass.source}, cut by the image")
+    by_convention, by_mass = _doses(case, mass, held_mbq)
     made: list[Remark] = [*unknown, *not_measured]
     for found in (by_convention, by_mass):
         made += [r for r in found.warnings if r.code not in SAID_BY_RUN] if found is not None else []
@@ -147,7 +149,7 @@ def _compared(measured: LungShunt, case: Case, image: str) -> Remark:
     against = "none is stated" if stated is None else f"the case states {100 * stated:.1f} %"
     numbers: Numbers = {"measured_fraction": measured.fraction, "lung_shunt_fraction": stated}
     sentence = (
-        f"In the {image}, lungs over lungs and liver are {100 * measured.fraction:.1f} %; {against}. Blur, breathing and scatter "
+        f"In this image ({image}), lungs over lungs and liver are {100 * measured.fraction:.1f} %; {against}. Blur, breathing and scatter "
         "carry counts of the liver into the lungs."
     )
     return Remark("lung-shunt-measured", numbers, sentence)

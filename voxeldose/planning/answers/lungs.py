@@ -64,6 +64,20 @@ class LungQuestion:
         """With the set of constants."""
         return y90_constants(self.constants or "ddep")
 
+    def of_case(
+        self, known: LungSettings, *, volume_ml: float | None = None, dome_margin_mm: float | None = None
+    ) -> tuple[LungQuestion, LungSettings]:
+        """The question and what is known of whole lungs, with the case's values where none is given here.
+
+        A mass or a volume given here scales lungs that are cut in place of what the case says.
+        """
+        asked = replace(self, earlier_gy=self.earlier_gy or known.earlier_gy)
+        is_given = self.lung_mass_g is not None or volume_ml is not None
+        if not is_given:
+            asked, volume_ml = replace(asked, lung_mass_g=known.mass_g), known.volume_ml
+        margin = known.dome_margin_mm if dome_margin_mm is None else dome_margin_mm
+        return asked, LungSettings(volume_ml=volume_ml, dome_margin_mm=margin)
+
     def mass(self, measured: LungMass | None) -> LungMass | None:
         """The mass that is given, or the one measured."""
         return measured if self.lung_mass_g is None else LungMass(self.lung_mass_g, "given by the user")

@@ -160,7 +160,7 @@ def _measure_regions(
     for region in regions.rois:
         if not on_grid.is_known_in(region):
             alone[region.name] = replace(alone[region.name], mass_g=lungs_g.get(region.name, math.nan))
-    held_by, shared = held_by_perfused(alone, run.held_mbq)
+    held_by, shared = held_by_perfused(alone, run.held_mbq, run.quantified.territories)
     even_gy = single_compartments_gy(alone, held_by, case.administration.radionuclide.gy_kg_per_gbq)
     return {name: replace(m, single_compartment_gy=even_gy.get(name)) for name, m in alone.items()}, shared
 
@@ -182,6 +182,7 @@ def _totals(run: Run, on_grid: DoseOnGrid) -> Totals:
         outside_region_fraction=shown.outside_fraction,
         liver_of_field_fraction=shown.liver_of_field_fraction,
         held_mbq=run.held_mbq,
+        territories=run.quantified.territories,
     )
 
 

@@ -20,6 +20,7 @@ from voxeldose.jobs import settings
 from voxeldose.jobs.align import AlignedImages, align
 from voxeldose.jobs.dicom_export import DicomSource, dicom_source, require_dicom_for, structure_set_of_case
 from voxeldose.model.case import Case
+from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import RoiSet
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def _build_case(
     """The images and regions where they lie, with all that the case file sets."""
     activity, ct = images.activity, images.ct
     derived = [_plan_derivation(table, scan) for table in config.derived]
-    rois = derive(sum(images.rois, RoiSet()), derived, activity)
+    rois = _infused(derive(sum(images.rois, RoiSet()), derived, activity), given)
     return Case(
         activity,
         rois,
@@ -122,6 +123,20 @@ def _build_case(
         bilirubin_mg_per_dl=config.case.bilirubin_mg_per_dl,
         lungs=settings.build_lungs(config.lungs),
     )
+
+
+def _infused(rois: RoiSet, given: Administration) -> RoiSet:
+    """The regions, of which segments that a territory names count as perfused, for they were infused."""
+    names = {territory.roi for territory in given.territories}
+    changed = []
+    for roi in rois:
+        if roi.name in names and roi.role == "segment":
+            sentence = f"ROI {roi.name} is a segment that was infused as a territory, so it counts as perfused."
+            remark = Remark("segment-infused", {"roi": roi.name}, sentence)
+            changed.append(replace(roi, role="perfused", remarks=(*roi.remarks, remark)))
+        else:
+            changed.append(roi)
+    return RoiSet(tuple(changed), rois.grid)
 
 
 def _plan_derivation(table: DerivedTable, scan: Scan) -> Derivation:

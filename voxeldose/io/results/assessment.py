@@ -56,7 +56,7 @@ def _parts(result: Assessment) -> dict[str, Any]:
         "rois": rois,
         "tumor_to_normal_ratio": result.tumor_to_normal_ratio,
         "tumor_to_normal": [asdict(t) for t in result.tumor_to_normal],
-        "totals": asdict(result.totals),
+        "totals": _totals(result),
         "thresholds": [asdict(t) for t in result.thresholds],
         "overlaps": [asdict(o) for o in result.overlaps],
         "constants": {
@@ -82,6 +82,12 @@ def _parts(result: Assessment) -> dict[str, Any]:
         "assumptions": remark_rows(record.assumptions),
         "warnings": remark_rows(record.warnings),
     }
+
+
+def _totals(result: Assessment) -> dict[str, Any]:
+    """Sums; what each territory got only where there are territories."""
+    totals = asdict(result.totals)
+    return totals if totals["territories"] else {key: v for key, v in totals.items() if key != "territories"}
 
 
 def _method(result: Assessment) -> dict[str, Any]:

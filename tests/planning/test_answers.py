@@ -11,6 +11,7 @@ from small_study import run
 from voxeldose.dose.assess import assess
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.lungs import counted_shunt
+from voxeldose.dose.segmentectomy import SegmentectomyFacts, TumorCoverage
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.results.assessment import plain
 from voxeldose.model.administration import Administration
@@ -43,7 +44,6 @@ from voxeldose.planning.answers.vials import (
     product_of,
 )
 from voxeldose.planning.planar_shunt import Views, planar_shunt
-from voxeldose.planning.segmentectomy import SegmentectomyFacts, TumorCoverage
 from voxeldose.planning.territories import Territory, Tumor
 
 CALIBRATED, AT = datetime(2024, 5, 5, 12, tzinfo=UTC), datetime(2024, 5, 8, 10, tzinfo=UTC)

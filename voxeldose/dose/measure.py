@@ -17,6 +17,7 @@ from voxeldose.dose.density import require_density_in
 from voxeldose.dose.limits import thresholds_met
 from voxeldose.dose.lungs.findings import find_lungs
 from voxeldose.dose.regions import perfused_normal, regions_on
+from voxeldose.geometry.contours import axial_diameter_mm
 from voxeldose.model.assessment import Assessment, Overlap, RunRecord, Totals
 from voxeldose.model.radionuclide import JOULE_PER_MEV
 from voxeldose.model.remarks import Numbers, Remark, distinct
@@ -162,7 +163,11 @@ def _measure_regions(
             alone[region.name] = replace(alone[region.name], mass_g=lungs_g.get(region.name, math.nan))
     held_by, shared = held_by_perfused(alone, run.held_mbq, run.quantified.territories)
     even_gy = single_compartments_gy(alone, held_by, case.administration.radionuclide.gy_kg_per_gbq)
-    return {name: replace(m, single_compartment_gy=even_gy.get(name)) for name, m in alone.items()}, shared
+    diameter_mm = {r.name: axial_diameter_mm(r) for r in case.rois if r.role == "tumor"}
+    return {
+        name: replace(m, single_compartment_gy=even_gy.get(name), axial_diameter_mm=diameter_mm.get(name))
+        for name, m in alone.items()
+    }, shared
 
 
 def _totals(run: Run, on_grid: DoseOnGrid) -> Totals:

@@ -18,6 +18,7 @@ from .best_value import BestValue as BestValue
 from .best_value import best_pooled_ratio as best_pooled_ratio
 from .best_value import best_value as best_value
 from .best_value import numbers_in as numbers_in
+from .card import CardRow as CardRow
 from .case import Absolute as Absolute
 from .case import Administered as Administered
 from .case import Case as Case
@@ -34,6 +35,7 @@ from .lungs import LungMass as LungMass
 from .lungs import LungSettings as LungSettings
 from .lungs import LungShunt as LungShunt
 from .metric import Metric as Metric
+from .patient import Patient as Patient
 from .radionuclide import TC99M as TC99M
 from .radionuclide import Y90 as Y90
 from .radionuclide import Radionuclide as Radionuclide

@@ -8,10 +8,6 @@ from .plan import Lungs as Lungs
 from .plan import Plan as Plan
 from .planar_shunt import Views as Views
 from .planar_shunt import planar_shunt as planar_shunt
-from .segmentectomy import CardRow as CardRow
-from .segmentectomy import SegmentectomyFacts as SegmentectomyFacts
-from .segmentectomy import TumorCoverage as TumorCoverage
-from .segmentectomy import segmentectomy_card as segmentectomy_card
 from .territories import CompartmentDose as CompartmentDose
 from .territories import Territory as Territory
 from .territories import Tumor as Tumor

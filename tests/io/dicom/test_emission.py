@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from remarks import coded
-from voxeldose.planning.lungs.spect import spect_shunt
 
 import voxeldose as vd
+from voxeldose.dose.lungs.spect import spect_shunt
 from voxeldose.io.case_draft import draft_case
 from voxeldose.io.dicom.planar import read_planar_views
 from voxeldose.io.images import read_activity

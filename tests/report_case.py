@@ -7,6 +7,7 @@ from functools import cache
 import numpy as np
 
 from voxeldose.dose.assess import assess
+from voxeldose.dose.limits import with_best_values
 from voxeldose.model.administration import Administration
 from voxeldose.model.assessment import Distribution, RoiUncertainty, Term, Uncertainty
 from voxeldose.model.case import Case
@@ -106,4 +107,4 @@ def recovered(found, factor=1.25, method="field"):
     one = Recovered(
         method, {"lesion": lesion}, facts if field else {}, found.dose, (), (), 1.0, residual if field else None
     )
-    return replace(found, recovered=one)
+    return with_best_values(replace(found, recovered=one))

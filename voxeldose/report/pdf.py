@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from voxeldose.report.card import card_parts
 from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
 from voxeldose.report.headline import best, ratios
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET, SOFT
@@ -24,9 +25,11 @@ from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.wording import measure, number, percent, sentences, shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from voxeldose.model.assessment import Assessment
+    from voxeldose.model.card import CardRow
     from voxeldose.report.content import Group, Intervals, ThresholdRow
     from voxeldose.report.headline import Best
     from voxeldose.report.pictures import Pictures
@@ -37,7 +40,9 @@ __all__ = ["write_pdf"]
 _REGIONS_PER_TABLE = 5
 
 
-def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None = None) -> None:
+def write_pdf(
+    result: Assessment, path: str | Path, *, pictures: Pictures | None = None, card: Sequence[CardRow] = ()
+) -> None:
     """Write the report as a PDF: answers, thresholds and warnings; images and DVH; all numbers; method and assumptions.
 
     Parameters
@@ -48,6 +53,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         The file to write; what is there is replaced.
     pictures : Pictures, optional
         Those of ``draw_pictures(result)``, where they are drawn already.
+    card : sequence of CardRow
+        The radiation segmentectomy card of the same run, which is shown where it has rows.
 
     Raises
     ------
@@ -63,6 +70,7 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         *_images(result, drawn),
         *recovery_parts(result, drawn.recovery),
         *_numbers(result, spread),
+        *card_parts(card),
         *_words(result, spread),
     ]
     footer = Footer(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from voxeldose.geometry.outline import Outline
 from voxeldose.model.volume import Volume
 from voxeldose.report.images import figure_file
 from voxeldose.report.palette import GRID
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from voxeldose.model.arrays import Doubles, Integers
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.grid import Grid
-    from voxeldose.model.recovered import RecoveredRoi
     from voxeldose.model.roi import Roi
 
 __all__ = ["RecoveryPictures", "draw_recovery", "plot_recovered_dvh", "plot_residual"]
@@ -29,8 +27,6 @@ _DPI = 110
 _MARK_GY = 400.0
 #: Around the tumor that the residual is shown at, mm; residuals beyond so many standard deviations have the last colour.
 _AROUND_MM, _MOST_SD = 45.0, 4.0
-#: Space that an outline may move in, mm.
-_ROOM_MM = 12.0
 
 
 class RecoveryPictures(NamedTuple):
@@ -95,8 +91,7 @@ def plot_residual(result: Assessment) -> Figure | None:
     if found is None or found.residual is None:
         return None
     residual = found.residual
-    tumors = {n: r for n, r in found.rois.items() if r.role == "tumor"}
-    name = max(tumors, key=lambda n: result.rois[n].volume_ml)
+    name = max(residual.moved.names(), key=lambda n: result.rois[n].volume_ml)
     grid = residual.image.grid
     focus = np.round(grid.indices(_middle(result.regions[name]))).astype(int)
     k = int(np.clip(focus[0], 0, grid.shape[0] - 1))
@@ -113,8 +108,8 @@ def plot_residual(result: Assessment) -> Figure | None:
         is_score = n == len(panels)
         low, high, colours = (-_MOST_SD, _MOST_SD, "RdBu_r") if is_score else (0.0, top, "inferno")
         drawn = axes.imshow(values, cmap=colours, vmin=low, vmax=high, aspect=j / i, interpolation="nearest")
-        for other, roi in tumors.items():
-            _draw_outlines(axes, result.regions[other], roi, points, "#000" if is_score else "#fff")
+        for roi in residual.moved:
+            _draw_outlines(axes, result.regions[roi.name], roi, points, "#000" if is_score else "#fff")
         axes.set_title(title, fontsize=9)
         axes.set_axis_off()
         figure.colorbar(drawn, ax=axes, shrink=0.8, label="standard deviations" if is_score else "MBq/mL")
@@ -143,14 +138,10 @@ def _points_of(grid: Grid, k: int, part: tuple[slice, slice]) -> Doubles:
     return np.asarray(grid.points_lps_mm(np.stack([np.full_like(j, k), j, i], axis=-1)))
 
 
-def _draw_outlines(axes: Axes, region: Roi, roi: RecoveredRoi, points_lps_mm: Doubles, colour: str) -> None:
+def _draw_outlines(axes: Axes, drawn: Roi, moved: Roi, points_lps_mm: Doubles, colour: str) -> None:
     """Draw a region as drawn, dashed, and as moved, solid, in a slice."""
-    room = [int(np.ceil(_ROOM_MM / s)) for s in region.grid.spacing_mm]
-    wider = region.grid.window([-r for r in room], [n + 2 * r for n, r in zip(region.grid.shape, room, strict=True)])
-    occupancy = region.on_window(wider)
-    shift_kji = wider.directions.T @ np.array(roi.shift_lps_mm)
-    moved = Outline.of(occupancy, wider.spacing_mm).moved(roi.growth_mm, shift_kji)
-    for values, dash, width in ((occupancy, "--", 1.0), (moved, "-", 1.4)):
-        inside = Volume(values, wider).sampled_at(points_lps_mm)
+    for roi, dash, width in ((drawn, "--", 1.0), (moved, "-", 1.4)):
+        wider = roi.grid.window([-1, -1, -1], [n + 2 for n in roi.grid.shape])
+        inside = Volume(roi.on_window(wider), wider).sampled_at(points_lps_mm)
         if inside.min() < 0.5 <= inside.max():
             axes.contour(inside, levels=[0.5], colors=colour, linestyles=dash, linewidths=width)

@@ -22,7 +22,8 @@ from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.tissue import default_sets, linear_quadratic_set
 
 if TYPE_CHECKING:
-    from voxeldose.io.config.case import AdministrationTable, CaseFile, RecoveryTable, UncertaintyTable
+    from voxeldose.io.config.case import AdministrationTable, CaseFile
+    from voxeldose.io.config.uncertainty import RecoveryTable, UncertaintyTable
     from voxeldose.model.grid import Grid
     from voxeldose.model.limits import Limit
     from voxeldose.model.roi import RoiSet

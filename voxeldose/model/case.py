@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.reported import Reported
 from voxeldose.model.tissue import default_sets
 
 if TYPE_CHECKING:
@@ -94,6 +95,8 @@ class Case:
         To compare the results with; the published ones shipped with voxeldose without it.
     bilirubin_mg_per_dl : float, optional
         Total, of the patient; decides limits that depend on it.
+    reported : Reported
+        What a report states besides what is computed: facts on the user's word, how the images were acquired.
     """
 
     activity: ActivityMap | CountMap
@@ -109,6 +112,7 @@ class Case:
     registration: Registration | None = field(default=None, kw_only=True)
     limits: tuple[Limit, ...] | None = field(default=None, kw_only=True)
     bilirubin_mg_per_dl: float | None = field(default=None, kw_only=True)
+    reported: Reported = field(default_factory=Reported, kw_only=True)
 
     def __post_init__(self) -> None:
         require_bilirubin(self.bilirubin_mg_per_dl)

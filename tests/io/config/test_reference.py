@@ -44,8 +44,10 @@ def test_every_example_is_a_value_that_the_case_file_takes(key):
         tables = tables.setdefault(name, {})
     if key.table.startswith("[["):
         tables.setdefault(last, [{"name": "x", "role": "other"}] if last == "derived" else [{}])[0][key.name] = value
-    else:
+    elif key.table:
         tables.setdefault(last, {})[key.name] = value
+    else:
+        tables[key.name] = value
     table_from(CaseFile, case, "example")
 
 

@@ -35,7 +35,7 @@ BY_VARIABLE = {
 #: Files that pass on a code made elsewhere.
 PASSED_ON = {
     "dose/plausibility.py": "the code of its rule",
-    "io/dicom/rtstruct.py": "what the contours of a region say, with its name",
+    "io/dicom/structures.py": "what the contours of a region say, with its name",
     "io/results/content.py": "remarks of results, read back",
 }
 
@@ -44,6 +44,7 @@ SHARED = {
     "goal-missed": "a plan, of compartments or of voxels, keeps a limit and so does not reach its goal",
     "lung-shunt-missing": "no lung shunt fraction was given, so 0 is taken",
     "microspheres-fixed": "no activity moves; of assessments and of plans, in the same sentence",
+    "slices-nearly-even": "slices of an image, or of a segmentation, lie near even places",
     "unit-of-length-assumed": "the NIfTI of an image or of regions states no unit of length",
 }
 

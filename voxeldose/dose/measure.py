@@ -93,7 +93,7 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
     regions = regions_on(case.rois, on_grid.dose.grid)
     without_density = require_density_in(regions.rois, case, on_grid.density)
     alone = {r.name: on_grid.measure(r, regions.outside_fraction[r.name], case) for r in regions.rois}
-    held_by, shared = held_by_perfused(alone, run.held_mbq)
+    held_by, shared = held_by_perfused(alone, run.held_mbq, run.quantified.territories)
     even_gy = single_compartments_gy(alone, held_by, given.radionuclide.gy_kg_per_gbq)
     measured = {name: replace(m, single_compartment_gy=even_gy.get(name)) for name, m in alone.items()}
     overlaps = metrics.overlaps([r for r in regions.rois if r.name in case.rois], on_grid.dose.grid.voxel_volume_ml)
@@ -163,6 +163,7 @@ def _totals(run: Run, on_grid: DoseOnGrid) -> Totals:
         outside_region_fraction=shown.outside_fraction,
         liver_of_field_fraction=shown.liver_of_field_fraction,
         held_mbq=run.held_mbq,
+        territories=run.quantified.territories,
     )
 
 

@@ -22,6 +22,7 @@ from voxeldose.jobs import settings
 from voxeldose.jobs.align import AlignedImages, align
 from voxeldose.jobs.dicom_export import DicomSource, dicom_source, require_dicom_for, structure_set_of_case
 from voxeldose.model.case import Case
+from voxeldose.model.remarks import Remark
 from voxeldose.model.reported import Reported
 from voxeldose.model.roi import RoiSet
 
@@ -68,7 +69,11 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         options = CtOptions(config.ct.uneven)
         ct = load_ct_image(config.ct.path, series_uid=config.ct.series_uid, options=options, scan=scan)
     report_progress("reading regions")
-    rois = tuple(read_rois([Path(p) for p in table.paths], table.names, scan=scan) for table in config.rois)
+    shown = [image.series for image in (activity, ct) if image is not None and image.series is not None]
+    rois = tuple(
+        read_rois([Path(p) for p in table.paths], table.names, scan=scan, images=shown, progress=report_progress)
+        for table in config.rois
+    )
     drawn_on = tuple(table.drawn_on for table in config.rois)
     images, registration = AlignedImages(activity.volume, ct.volume if ct is not None else None, rois, drawn_on), None
     if config.registration is not None:
@@ -101,7 +106,7 @@ def _build_case(
     """The images and regions where they lie, with all that the case file sets."""
     activity, ct = images.activity, images.ct
     derived = [_plan_derivation(table, scan) for table in config.derived]
-    rois = derive(sum(images.rois, RoiSet()), derived, activity)
+    rois = _infused(derive(sum(images.rois, RoiSet()), derived, activity), given)
     return Case(
         activity,
         rois,
@@ -124,6 +129,20 @@ def _reported(config: CaseFile, activity: ImageRead[ActivityMap | CountMap], ct:
     series = (activity.series, ct.series if ct is not None else None)
     image, of_ct = (acquisition_of(one) if one is not None else None for one in series)
     return Reported(build_stated(config.report), image, of_ct, Path(config.protocol).name if config.protocol else "")
+
+
+def _infused(rois: RoiSet, given: Administration) -> RoiSet:
+    """The regions, of which segments that a territory names count as perfused, for they were infused."""
+    names = {territory.roi for territory in given.territories}
+    changed = []
+    for roi in rois:
+        if roi.name in names and roi.role == "segment":
+            sentence = f"ROI {roi.name} is a segment that was infused as a territory, so it counts as perfused."
+            remark = Remark("segment-infused", {"roi": roi.name}, sentence)
+            changed.append(replace(roi, role="perfused", remarks=(*roi.remarks, remark)))
+        else:
+            changed.append(roi)
+    return RoiSet(tuple(changed), rois.grid)
 
 
 def _plan_derivation(table: DerivedTable, scan: Scan) -> Derivation:

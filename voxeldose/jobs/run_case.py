@@ -186,7 +186,7 @@ def predict_case(
         If anything in the case cannot be used.
     """
     given, remarks = config.administration, list[Remark]()
-    if given.administered_mbq is None:
+    if given.administered_mbq is None and not given.territory:
         unit = {"administered_mbq": UNIT_MBQ, "residual_mbq": 0.0, "at": None, "assayed_at": None, "residual_at": None}
         given = given.model_copy(update=unit)
         sentence = f"The case gives no administered activity; the map was made for {UNIT_MBQ:g} MBq and scaled."

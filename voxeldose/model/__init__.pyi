@@ -1,5 +1,6 @@
 from .administration import Administration as Administration
 from .administration import administration_from_assays as administration_from_assays
+from .administration import administration_of as administration_of
 from .assessment import Assessment as Assessment
 from .assessment import Distribution as Distribution
 from .assessment import Overlap as Overlap
@@ -45,6 +46,8 @@ from .roi import Roi as Roi
 from .roi import RoiSet as RoiSet
 from .roles import ROLES as ROLES
 from .roles import RoiCode as RoiCode
+from .territory import TerritoryActivity as TerritoryActivity
+from .territory import TreatedTerritory as TreatedTerritory
 from .tissue import Complication as Complication
 from .tissue import Control as Control
 from .tissue import Radiobiology as Radiobiology

@@ -213,6 +213,8 @@ def _chosen(
     coefficient: float | None,
 ) -> BestValue:
     """Recovered, else corrected, else the image's own with its interval."""
+    if metric == TUMOR_TO_NORMAL and image is None:  # not reached, or no normal liver: then no method has one
+        return BestValue(None, None, None, "image", None)
     if recovered is not None and recovered.value is not None:
         return BestValue(recovered.value, recovered.low, recovered.high, "recovered", image)
     corrected = ends.get(CORRECTED_MEAN)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
+from voxeldose.report.headline import best, ratios
 from voxeldose.report.images import data_uri
 from voxeldose.report.plots import draw_pictures, liver_frame, roi_styles, rois_with_role, slice_focus
 from voxeldose.report.reporting_items import reporting_items
@@ -74,6 +76,8 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
         spread=spread,
         columns=COLUMNS,
         measure=measure,
+        best=partial(best, result),
+        ratios=ratios(result),
         facts=facts(result),
         items=reporting_items(result, spread),
         planes={name: data_uri(png, "png") for name, png in drawn.planes.items()},

@@ -8,9 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
+from voxeldose.io.config.administration import AdministrationTable
 from voxeldose.io.config.protocol import check_protocol, lay_over
 from voxeldose.io.config.report import ReportTable  # noqa: TC001 - pydantic needs it at run time
-from voxeldose.io.config.toml import Fraction, NotNegative, Positive, read_toml, table_from, table_from_json
+from voxeldose.io.config.toml import NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
 from voxeldose.io.config.uncertainty import UncertaintyTable  # noqa: TC001 - pydantic needs it at run time
 from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
@@ -140,27 +141,6 @@ class RegistrationTable(_Table):
     """What is moved: the activity (default with a CT) to the CT, the CT to the activity, or regions (default without a CT)."""
     image: str | None = None
     """Image of the moving frame that the search looks at, such as the CT of the PET/CT; the moving image itself without it."""
-
-
-class AdministrationTable(_Table):
-    """``[administration]``."""
-
-    radionuclide: Literal["Y-90"] = "Y-90"
-    """Of the microspheres."""
-    device: Literal["glass", "resin"] | None = None
-    """Kind of microspheres; decides the published limits compared."""
-    administered_mbq: Positive | None = None
-    """Activity in the vial in MBq, decayed to the infusion (or as of `assayed_at`). Example: `1850.0`."""
-    residual_mbq: NotNegative = 0.0
-    """Activity left in vial and tubing in MBq, at the infusion (or as of `residual_at`). Example: `12.0`."""
-    at: datetime | None = None
-    """Instant of the infusion, with its zone. Example: `2024-05-02T10:15:00Z`."""
-    assayed_at: datetime | None = None
-    """When `administered_mbq` was measured, if not at the infusion."""
-    residual_at: datetime | None = None
-    """When `residual_mbq` was measured, if not at the infusion."""
-    lung_shunt_fraction: Fraction | None = None
-    """Fraction of the net activity that went to the lungs, 0 to 1 (not percent). Example: `0.04`."""
 
 
 class DoseTable(_Table):

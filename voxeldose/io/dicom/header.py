@@ -187,6 +187,8 @@ def _values(header: Dataset, key: str) -> list[Any]:
     value = header.get(key)
     if value is None or value == "":
         return []
+    if isinstance(value, bytes):  # a text that is too long for its VR in an explicit file has UN (PS3.5 6.2.2)
+        return value.decode("ascii", "replace").strip(" \0").split("\\")
     return list(value) if isinstance(value, MultiValue | list) else [value]
 
 

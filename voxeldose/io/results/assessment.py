@@ -56,7 +56,7 @@ def _parts(result: Assessment) -> dict[str, Any]:
         "rois": rois,
         "tumor_to_normal_ratio": result.tumor_to_normal_ratio,
         "tumor_to_normal": [asdict(t) for t in result.tumor_to_normal],
-        "totals": asdict(result.totals),
+        "totals": _totals(result),
         "thresholds": [asdict(t) for t in result.thresholds],
         "overlaps": [asdict(o) for o in result.overlaps],
         "constants": {
@@ -95,6 +95,12 @@ def _reported(reported: Reported) -> dict[str, Any]:
 
     sides = {"stated": reported.stated, "image": reported.image, "ct": reported.ct}
     return {key: plain_facts(facts) for key, facts in sides.items()} | {"protocol": reported.protocol or None}
+
+
+def _totals(result: Assessment) -> dict[str, Any]:
+    """Sums; what each territory got only where there are territories."""
+    totals = asdict(result.totals)
+    return totals if totals["territories"] else {key: v for key, v in totals.items() if key != "territories"}
 
 
 def _method(result: Assessment) -> dict[str, Any]:

@@ -124,8 +124,7 @@ def test_what_belongs_to_one_case_is_refused_in_a_protocol(write, site):
 def test_keys_of_one_case_are_keys():
     known = {f"{key.table.strip('[]')}.{key.name}".lstrip(".") for key in case_keys()}
     tables = {key.table.strip("[]") for key in case_keys()}
-    later = {"patient", "administration.territory"}
-    assert not [key for key in OF_ONE_CASE if key not in known | tables | later]
+    assert not [key for key in OF_ONE_CASE if key not in known | tables]
 
 
 def test_the_flag_takes_the_place_of_the_protocol_that_the_case_names(write, tmp_path):

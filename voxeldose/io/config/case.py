@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from voxeldose.io.config.administration import AdministrationTable
+from voxeldose.io.config.patient import PatientTable  # noqa: TC001 - pydantic needs it at run time
 from voxeldose.io.config.protocol import check_protocol, lay_over
 from voxeldose.io.config.report import ReportTable  # noqa: TC001 - pydantic needs it at run time
 from voxeldose.io.config.toml import NotNegative, Positive, read_toml, table_from, table_from_json
@@ -220,7 +221,7 @@ class ResolutionTable(_Table):
 
 
 #: Tables that came later, and are written into manifests only where a case has them.
-_LATER = ("resolution", "report", "protocol")
+_LATER = ("resolution", "patient", "report", "protocol")
 
 
 class CaseFile(_Table):
@@ -252,6 +253,8 @@ class CaseFile(_Table):
     """The scanner's resolution, to recover the dose that blur and noise hid; nothing is recovered without the table."""
     output: OutputTable = OutputTable()
     """What is written besides the usual results."""
+    patient: PatientTable | None = None
+    """Facts about the patient for the radiation segmentectomy card; nothing is known without the table."""
     report: ReportTable | None = None
     """Facts for the record that no image can say; nothing is computed from them."""
 

@@ -15,6 +15,7 @@ from voxeldose.io.config.report import ReportTable  # noqa: TC001 - pydantic nee
 from voxeldose.io.config.toml import NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
 from voxeldose.io.config.uncertainty import UncertaintyTable  # noqa: TC001 - pydantic needs it at run time
+from voxeldose.io.raster import RASTER_SUFFIXES, data_files
 from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
 from voxeldose.model.roles import Role  # noqa: TC001 - pydantic needs it at run time
 
@@ -370,7 +371,12 @@ def _as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
+def _data_behind(path: Path) -> tuple[Path, ...]:
+    """The files of values that an image's header points to."""
+    return data_files(path) if path.name.casefold().endswith(RASTER_SUFFIXES) else ()
+
+
 def _files(path: Path) -> list[Path]:
     if path.is_file():
-        return [path]
+        return [path, *(file for file in _data_behind(path) if file.is_file())]
     return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))

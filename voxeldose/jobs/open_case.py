@@ -50,8 +50,10 @@ class Opened:
     dicom: DicomSource
 
 
-def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Opened:
+def open_case(config: CaseFile, *, is_calibrated: bool = True, progress: Callable[[str], None] | None = None) -> Opened:
     """Read every file that a case names.
+
+    ``is_calibrated`` asks for what makes activity of the image; without it ratios of the image can be formed, but no dose.
 
     Raises
     ------
@@ -83,6 +85,8 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
     dicom = dicom_source(activity, ct, registration=registration, structure_set=structures)
     require_dicom_for(config.output, dicom)
     case = replace(_build_case(config, given, images, registration, scan), reported=_reported(config, activity, ct))
+    if is_calibrated:
+        case = replace(case, calibration=settings.choose_calibration(config))
     return Opened(case, engine_named(config.dose.engine), input_files(config), dicom)
 
 
@@ -113,7 +117,6 @@ def _build_case(
         rois,
         given,
         ct=ct,
-        calibration=settings.choose_calibration(config),
         density=settings.build_density(config, ct),
         dose_grid=settings.choose_dose_grid(config, ct, rois, activity.grid),
         image_nuclide=config.activity.image_nuclide,
@@ -123,6 +126,7 @@ def _build_case(
         limits=settings.choose_limits(config),
         bilirubin_mg_per_dl=patient.bilirubin_mg_per_dl,
         patient=patient,
+        lungs=settings.build_lungs(config.lungs),
     )
 
 

@@ -15,6 +15,7 @@ from voxeldose.dose.compartment import held_by_perfused, single_compartments_gy
 from voxeldose.dose.density import require_density_in
 from voxeldose.dose.limits import thresholds_met
 from voxeldose.dose.regions import perfused_normal, regions_on
+from voxeldose.geometry.contours import axial_diameter_mm
 from voxeldose.model.assessment import Assessment, Overlap, RunRecord, Totals
 from voxeldose.model.radionuclide import JOULE_PER_MEV
 from voxeldose.model.remarks import Numbers, Remark
@@ -95,7 +96,11 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
     alone = {r.name: on_grid.measure(r, regions.outside_fraction[r.name], case) for r in regions.rois}
     held_by, shared = held_by_perfused(alone, run.held_mbq, run.quantified.territories)
     even_gy = single_compartments_gy(alone, held_by, given.radionuclide.gy_kg_per_gbq)
-    measured = {name: replace(m, single_compartment_gy=even_gy.get(name)) for name, m in alone.items()}
+    diameter_mm = {r.name: axial_diameter_mm(r) for r in case.rois if r.role == "tumor"}
+    measured = {
+        name: replace(m, single_compartment_gy=even_gy.get(name), axial_diameter_mm=diameter_mm.get(name))
+        for name, m in alone.items()
+    }
     overlaps = metrics.overlaps([r for r in regions.rois if r.name in case.rois], on_grid.dose.grid.voxel_volume_ml)
     ratios, against = _tumor_to_normal(measured, regions.rois, on_grid)
     assumptions = (*run.assumptions, *_energy_missing(totals), *regions.assumptions, *shared, *against)

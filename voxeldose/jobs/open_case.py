@@ -104,6 +104,7 @@ def _build_case(
     activity, ct = images.activity, images.ct
     derived = [_plan_derivation(table, scan) for table in config.derived]
     rois = _infused(derive(sum(images.rois, RoiSet()), derived, activity), given)
+    patient = settings.choose_patient(config)
     return Case(
         activity,
         rois,
@@ -117,7 +118,8 @@ def _build_case(
         id=config.case.id,
         registration=registration,
         limits=settings.choose_limits(config),
-        bilirubin_mg_per_dl=config.case.bilirubin_mg_per_dl,
+        bilirubin_mg_per_dl=patient.bilirubin_mg_per_dl,
+        patient=patient,
     )
 
 

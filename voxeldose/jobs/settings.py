@@ -19,6 +19,7 @@ from voxeldose.model.administration import Administration, Assay, administration
 from voxeldose.model.case import Absolute, Administered
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
 from voxeldose.model.memory import require_memory
+from voxeldose.model.patient import Patient
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.territory import TreatedTerritory
 from voxeldose.model.tissue import default_sets, linear_quadratic_set
@@ -39,6 +40,7 @@ __all__ = [
     "choose_calibration",
     "choose_dose_grid",
     "choose_limits",
+    "choose_patient",
     "choose_tissues",
     "input_uncertainties",
 ]
@@ -153,6 +155,23 @@ def choose_limits(config: CaseFile) -> tuple[Limit, ...] | None:
         return None
     own, with_published = read_limits(Path(config.dose.thresholds))
     return merged(published_limits() if with_published else (), own)
+
+
+def choose_patient(config: CaseFile) -> Patient:
+    """What the case states of the patient; bilirubin may stand in ``[case]`` as well.
+
+    Raises
+    ------
+    InputError
+        If the two tables give different ones.
+    """
+    table = config.patient.model_dump() if config.patient is not None else {}
+    older = config.case.bilirubin_mg_per_dl
+    newer = table.get("bilirubin_mg_per_dl")
+    if older is not None and newer is not None and older != newer:
+        msg = f"case.bilirubin_mg_per_dl = {older:g} and patient.bilirubin_mg_per_dl = {newer:g} contradict each other; keep one."
+        raise InputError(msg, code="keys-contradict", key="patient.bilirubin_mg_per_dl")
+    return Patient(**table | {"bilirubin_mg_per_dl": older if newer is None else newer})
 
 
 def choose_tissues(config: CaseFile) -> dict[str, Radiobiology]:

@@ -138,6 +138,7 @@ class RoiNumbers:
     outside_fraction: float
     eubed_gy: float | None = None
     single_compartment_gy: float | None = None
+    axial_diameter_mm: float | None = None
 
 
 @dataclass(frozen=True, eq=False)

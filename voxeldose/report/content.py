@@ -34,6 +34,7 @@ _SIZE, _DOSE, _COVER, _MORE = "Size and activity", "Absorbed dose", "Volume with
 _STATED = (
     Column("Volume", "mL", "volume_ml", _SIZE),
     Column("Mass", "g", "mass_g", _SIZE),
+    Column("Longest axial diameter", "mm", "axial_diameter_mm", _SIZE),
     Column("Activity at infusion", "MBq", "activity_mbq", _SIZE),
     Column("Mean", "Gy", "mean_dose_gy", _DOSE),
     Column("Mean by single compartment", "Gy", "single_compartment_gy", _DOSE),

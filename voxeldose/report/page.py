@@ -25,7 +25,10 @@ from voxeldose.report.viewer import ISODOSES_GY, colour_maps, viewer_data
 from voxeldose.report.wording import measure, number, percent, sentences
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from voxeldose.model.assessment import Assessment
+    from voxeldose.model.card import CardRow
     from voxeldose.report.plots import Pictures
 
 __all__ = ["write_report"]
@@ -36,7 +39,9 @@ _SCRIPTS = ("state.js", "planes.js", "dvh.js", "regions.js", "start.js")
 CURVE_POINTS, MAX_CARDS = 500, 6
 
 
-def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | None = None) -> None:
+def write_report(
+    result: Assessment, path: str | Path, *, pictures: Pictures | None = None, card: Sequence[CardRow] = ()
+) -> None:
     """Write one self-contained HTML file.
 
     Parameters
@@ -47,6 +52,8 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
         The file to write; what is there is replaced.
     pictures : Pictures, optional
         Those of ``draw_pictures(result)``, where they are drawn already.
+    card : sequence of CardRow
+        The radiation segmentectomy card of the same run, which is shown where it has rows.
 
     Raises
     ------
@@ -60,6 +67,7 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
     largest = sorted(tumors, key=lambda name: -tumors[name].volume_ml)[:MAX_CARDS]
     page = page_template("report.html.j2", number=number, percent=percent).render(
         result=result,
+        card=card,
         record=result.record,
         warnings=sentences(result.record.warnings),
         assumptions=sentences(result.record.assumptions),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from voxeldose.report.card import card_parts
 from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
 from voxeldose.report.headline import best, ratios
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET, SOFT
@@ -22,9 +23,11 @@ from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.wording import measure, number, percent, sentences, shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from voxeldose.model.assessment import Assessment
+    from voxeldose.model.card import CardRow
     from voxeldose.report.content import Group, Intervals, ThresholdRow
     from voxeldose.report.headline import Best
     from voxeldose.report.plots import Pictures
@@ -35,7 +38,9 @@ __all__ = ["write_pdf"]
 _REGIONS_PER_TABLE = 5
 
 
-def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None = None) -> None:
+def write_pdf(
+    result: Assessment, path: str | Path, *, pictures: Pictures | None = None, card: Sequence[CardRow] = ()
+) -> None:
     """Write the report as a PDF: answers, thresholds and warnings; images and DVH; all numbers; method and assumptions.
 
     Parameters
@@ -46,6 +51,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         The file to write; what is there is replaced.
     pictures : Pictures, optional
         Those of ``draw_pictures(result)``, where they are drawn already.
+    card : sequence of CardRow
+        The radiation segmentectomy card of the same run, which is shown where it has rows.
 
     Raises
     ------
@@ -60,6 +67,7 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         *_histograms(result, drawn),
         *_images(result, drawn),
         *_numbers(result, spread),
+        *card_parts(card),
         *_words(result, spread),
     ]
     footer = Footer(

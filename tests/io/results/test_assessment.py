@@ -36,6 +36,7 @@ ROI_KEYS = {
     "eud_gy",
     "eubed_gy",
     "single_compartment_gy",
+    "axial_diameter_mm",
     "mean_dose_local_gy",
 }
 TOP_KEYS = {

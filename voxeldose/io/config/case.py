@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
 from voxeldose.io.config.administration import AdministrationTable
+from voxeldose.io.config.patient import PatientTable  # noqa: TC001 - pydantic needs it at run time
 from voxeldose.io.config.toml import NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
 from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
@@ -301,12 +302,15 @@ class CaseFile(_Table):
     """The scanner's resolution, to recover the dose that blur and noise hid; nothing is recovered without the table."""
     output: OutputTable = OutputTable()
     """What is written besides the usual results."""
+    patient: PatientTable | None = None
+    """Facts about the patient for the radiation segmentectomy card; nothing is known without the table."""
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A case without [resolution] is written as it was before there was such a table."""
+        """A case without [resolution] or [patient] is written as it was before there were such tables."""
         content: dict[str, Any] = handler(self)
-        return {key: value for key, value in content.items() if key != "resolution" or value is not None}
+        newer = ("resolution", "patient")
+        return {key: value for key, value in content.items() if key not in newer or value is not None}
 
 
 def read_case_file(path: str | Path) -> CaseFile:

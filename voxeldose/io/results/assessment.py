@@ -51,6 +51,7 @@ def _parts(result: Assessment) -> dict[str, Any]:
         "kind": result.kind,
         "kind_text": result.kind_text,
         "case": {"id": result.case.id},
+        "patient": result.case.patient.facts() or None,
         "rois": rois,
         "tumor_to_normal_ratio": result.tumor_to_normal_ratio,
         "tumor_to_normal": [asdict(t) for t in result.tumor_to_normal],
@@ -213,6 +214,7 @@ _MEANINGS = {
         "Gy",
         "of a perfused region: K A (1 - LSF) / m, the mean dose if the activity that goes there spread evenly",
     ),
+    "axial_diameter_mm": ("mm", "of a tumor: longest diameter of its outline in one slice of the file it was drawn in"),
     "mean_dose_local_gy": ("Gy", "mean dose of the same region by local deposition"),
 }
 

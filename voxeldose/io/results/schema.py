@@ -39,6 +39,7 @@ def assessment_schema() -> dict[str, Any]:
             "kind": {"enum": ["predicted", "delivered", None]},
             "kind_text": _TEXT,
             "case": _object({"id": _TEXT}),
+            "patient": {"type": ["object", "null"]},
             "rois": {"type": "object", "additionalProperties": _roi()},
             "tumor_to_normal_ratio": _NUMBER,
             "tumor_to_normal": _list(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxeldose.dose.limits import compare_means, published_limits
 from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
-from voxeldose.model.case import require_bilirubin
+from voxeldose.model.patient import require_bilirubin
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
 from voxeldose.planning.answers.settings import Compartments, PartitionGoals, PlanSetting

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment, Threshold
     from voxeldose.model.territory import TerritoryActivity
 
-__all__ = ["COLUMNS", "Column", "Group", "Intervals", "ThresholdRow", "facts", "intervals", "threshold_rows"]
+__all__ = [
+    "COLUMNS",
+    "Column",
+    "Group",
+    "Intervals",
+    "ThresholdRow",
+    "facts",
+    "intervals",
+    "lung_rows",
+    "threshold_rows",
+]
 
 
 class Column(NamedTuple):
@@ -165,6 +175,7 @@ def facts(result: Assessment) -> list[Group]:
     return [
         Group("Calibration check", _calibration(result)),
         Group("Administration", [*_administration(result), *_territories(result)]),
+        *([Group("Lungs", [*lung_rows(result)])] if result.lungs is not None else []),
         Group("Constants", _constants(result)),
         Group("Grids, in slice × row × column", grids),
         Group("Method", _method(result)),
@@ -190,6 +201,26 @@ def _calibration(result: Assessment) -> list[tuple[str, str | None]]:
         ("Energy emitted, J", number(totals.energy_emitted_j)),
         ("Energy in the dose map, J", number(totals.energy_j)),
     ]
+
+
+def lung_rows(result: Assessment) -> list[tuple[str, str]]:
+    """The lungs' dose by the shunt fraction in each mass, against both limits, and the fraction that the image shows."""
+    lungs = result.lungs
+    if lungs is None:
+        return []
+    rows = []
+    for dose in [d for d in (lungs.dose, lungs.dose_by_mass) if d is not None]:
+        limits = [
+            f"{number(one.value_gy)} of {one.limit_gy:g} Gy {one.name}, {'kept' if one.met else 'EXCEEDED'}"
+            for one in dose.limits
+        ]
+        rows.append((f"In {number(dose.mass.grams)} g ({dose.mass.source})", "; ".join(limits)))
+    if lungs.shunt_fraction is not None:
+        rows.append(("Lung shunt fraction stated", f"{percent(lungs.shunt_fraction)} %"))
+    if lungs.measured is not None:
+        cut = ", lungs cut by the image" if lungs.measured.inputs["lung_at_edge"] else ""
+        rows.append(("Lung shunt fraction in this image", f"{percent(lungs.measured.fraction)} %{cut}"))
+    return rows
 
 
 def _administration(result: Assessment) -> list[tuple[str, str | None]]:

@@ -12,6 +12,7 @@ from voxeldose.io.config.administration import AdministrationTable
 from voxeldose.io.config.patient import PatientTable  # noqa: TC001 - pydantic needs it at run time
 from voxeldose.io.config.toml import NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
+from voxeldose.io.raster import RASTER_SUFFIXES, data_files
 from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
 from voxeldose.model.roles import Role  # noqa: TC001 - pydantic needs it at run time
 
@@ -138,6 +139,19 @@ class RegistrationTable(_Table):
     """What is moved: the activity (default with a CT) to the CT, the CT to the activity, or regions (default without a CT)."""
     image: str | None = None
     """Image of the moving frame that the search looks at, such as the CT of the PET/CT; the moving image itself without it."""
+
+
+class LungsTable(_Table):
+    """``[lungs]``: what is known of them besides the shunt fraction."""
+
+    earlier_gy: list[NotNegative] = Field(default=[])
+    """Lung doses of earlier treatments in Gy; they add up for the cumulative limit. Example: `[3.2]`."""
+    mass_g: Positive | None = None
+    """Mass of both lungs, whole, in g, for their dose beside the conventional 1000 g; counts of lungs that the image cuts are scaled to it where a CT is given. Example: `850.0`."""
+    volume_ml: Positive | None = None
+    """Volume of both lungs, whole, in mL: counts of lungs that the image cuts are scaled to it. Example: `4500.0`."""
+    dome_margin_mm: NotNegative = 0.0
+    """Lung this near to the liver is left out of a measured shunt fraction. Example: `15.0`."""
 
 
 class DoseTable(_Table):
@@ -292,6 +306,8 @@ class CaseFile(_Table):
     """A rigid motion between images."""
     administration: AdministrationTable = AdministrationTable()
     """What was given."""
+    lungs: LungsTable = LungsTable()
+    """The lungs: earlier doses, and whole lungs where an image cuts them."""
     dose: DoseTable = DoseTable()
     """How dose is computed."""
     radiobiology: RadiobiologyTable = RadiobiologyTable()
@@ -397,7 +413,12 @@ def _as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
+def _data_behind(path: Path) -> tuple[Path, ...]:
+    """The files of values that an image's header points to."""
+    return data_files(path) if path.name.casefold().endswith(RASTER_SUFFIXES) else ()
+
+
 def _files(path: Path) -> list[Path]:
     if path.is_file():
-        return [path]
+        return [path, *(file for file in _data_behind(path) if file.is_file())]
     return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -107,7 +108,7 @@ def read_structures(
     codes = _codes(header)
     structures = []
     for roi, stack in placed:
-        thickness = _thickness(roi, images.slice_mm(header, stack.normal), of_set)
+        thickness = _thickness(roi, images, images.slice_mm(header, stack.normal), of_set)
         try:
             region = _region(roi, stack, thickness, pixel_mm, codes.get(roi.number, ()))
         except (GeometryError, QuantityError) as error:
@@ -115,6 +116,7 @@ def read_structures(
                 raise
             set_aside.append(_refused(roi, error, path))
             continue
+        region = replace(region, remarks=(*images.user_remarks(f"ROI {roi.name}"), *region.remarks))
         structures.append(Structure(roi.number, roi.name, region))
     if not structures and not set_aside:
         msg = f"{path}: no ROI here has closed planar contours."
@@ -194,8 +196,10 @@ def _closed_loop(contour: Dataset, name: str, path: Path) -> Doubles | None:
     return points.reshape(-1, 3) if points.size >= 9 else None
 
 
-def _thickness(roi: _Drawn, series_mm: float | None, set_mm: float | None) -> SlabThickness | None:
-    """What is known of a ROI's slices: stated first, then the images, then the other ROIs."""
+def _thickness(roi: _Drawn, images: CitedImages, series_mm: float | None, set_mm: float | None) -> SlabThickness | None:
+    """What is known of a ROI's slices: the user's word, what the contours state, the images, the other ROIs."""
+    if images.user_mm is not None:
+        return SlabThickness(images.user_mm, "user")
     if roi.slab_mm is not None:
         return SlabThickness(roi.slab_mm, "contours")
     if series_mm is not None:
@@ -222,7 +226,7 @@ def _region(
 def _refused(roi: _Drawn, error: GeometryError | QuantityError, path: Path) -> SetAside:
     way_out = "Correct it in the contouring system, or leave it out of the export."
     if error.code in ("contours-in-one-plane", "contours-thickness-unknown"):
-        way_out = "Give the images that it was drawn on, or export it with Contour Slab Thickness (3006,0044)."
+        way_out = "Give the images that it cites, or slice_mm in [[rois]], or export it with Contour Slab Thickness (3006,0044)."
     msg = f"{path}: ROI {roi.name}: {error} {way_out}"
     return SetAside((roi.name, str(roi.number)), roi.name, InputError(msg, code=error.code, roi=roi.name))
 

@@ -61,7 +61,7 @@ def test_a_segmentation_keeps_every_volume(write_series, tmp_path, orientation, 
     vd.write_seg(vd.RoiSet((roi,)), tmp_path / "s.dcm", reference=folder, fractional=fractional)
     (back,) = vd.read_seg(tmp_path / "s.dcm")
     assert back.volume_ml == pytest.approx(roi.volume_ml, rel=2e-3 if fractional else 1e-5)
-    assert {r.code for r in back.remarks} <= {"role-from-name"}
+    assert {r.code for r in back.remarks} <= {"role-from-name", "seg-slices-left-out"}
     np.testing.assert_allclose(np.sort(back.grid.corners(), axis=0), np.sort(roi.grid.corners(), axis=0), atol=2e-3)
 
 

@@ -35,6 +35,9 @@ __all__ = ["Structure", "StructureFile", "read_structures"]
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _OPEN = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
 
+#: No point of a patient lies further from the origin; it is none where it does, or is no number.
+_FURTHEST_MM = 1e5
+
 _NO_IMAGES = CitedImages()
 
 
@@ -186,7 +189,7 @@ def _closed_loop(contour: Dataset, name: str, path: Path) -> Doubles | None:
     except InputError:
         points = np.empty(0)
     whole = points.size % 3 == 0 and points.size > 0 and (stated is None or points.size == 3 * int(stated))
-    if not whole or kind not in _CLOSED or not np.isfinite(points).all():
+    if not whole or kind not in _CLOSED or not (np.abs(points) < _FURTHEST_MM).all():
         msg = (
             f"{path}: a contour of ROI {name} is broken: Contour Geometric Type (3006,0042) is "
             f"{kind or 'missing'}, Number of Contour Points (3006,0046) {contour.get('NumberOfContourPoints')}, and Contour "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,23 +15,25 @@ from voxeldose.dose.activity import count_decays, image_kind
 from voxeldose.dose.compartment import held_by_perfused, single_compartments_gy
 from voxeldose.dose.density import require_density_in
 from voxeldose.dose.limits import thresholds_met
+from voxeldose.dose.lungs.findings import find_lungs
 from voxeldose.dose.regions import perfused_normal, regions_on
 from voxeldose.geometry.contours import axial_diameter_mm
 from voxeldose.model.assessment import Assessment, Overlap, RunRecord, Totals
 from voxeldose.model.radionuclide import JOULE_PER_MEV
-from voxeldose.model.remarks import Numbers, Remark
+from voxeldose.model.remarks import Numbers, Remark, distinct
 from voxeldose.model.volume import DensityMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from voxeldose.dose.activity import Quantified
+    from voxeldose.dose.regions import RegionsOnGrid
     from voxeldose.model.assessment import RoiMetrics, TumorToNormal
     from voxeldose.model.case import Case
     from voxeldose.model.roi import Roi, RoiSet
     from voxeldose.model.volume import DecayMap, DoseMap
 
-__all__ = ["ENERGY_MISSING", "DoseOnGrid", "Run", "Watch", "distinct", "measure"]
+__all__ = ["ENERGY_MISSING", "DoseOnGrid", "Run", "Watch", "measure"]
 
 #: Code of the remark on energy that is not in the dose map.
 ENERGY_MISSING = "energy-missing"
@@ -93,25 +96,27 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
     totals = _totals(run, on_grid)
     regions = regions_on(case.rois, on_grid.dose.grid)
     without_density = require_density_in(regions.rois, case, on_grid.density)
-    alone = {r.name: on_grid.measure(r, regions.outside_fraction[r.name], case) for r in regions.rois}
-    held_by, shared = held_by_perfused(alone, run.held_mbq, run.quantified.territories)
-    even_gy = single_compartments_gy(alone, held_by, given.radionuclide.gy_kg_per_gbq)
-    diameter_mm = {r.name: axial_diameter_mm(r) for r in case.rois if r.role == "tumor"}
-    measured = {
-        name: replace(m, single_compartment_gy=even_gy.get(name), axial_diameter_mm=diameter_mm.get(name))
-        for name, m in alone.items()
-    }
+    shown = image_kind(case)
+    lungs = find_lungs(case, shown.nuclide or "nuclide not stated", run.held_mbq)
+    measured, shared = _measure_regions(run, on_grid, regions, lungs.mass_g)
     overlaps = metrics.overlaps([r for r in regions.rois if r.name in case.rois], on_grid.dose.grid.voxel_volume_ml)
     ratios, against = _tumor_to_normal(measured, regions.rois, on_grid)
-    assumptions = (*run.assumptions, *_energy_missing(totals), *regions.assumptions, *shared, *against)
+    assumptions = (
+        *run.assumptions,
+        *_energy_missing(totals),
+        *regions.assumptions,
+        *shared,
+        *against,
+        *lungs.assumptions,
+    )
     warnings = (
         *run.warnings,
         *regions.warnings,
         *without_density,
         *(_lung_without_dose(r.name, on_grid.density) for r in regions.rois if not on_grid.is_known_in(r)),
         *_overlap_warnings(regions.rois, overlaps),
+        *lungs.warnings,
     )
-    shown = image_kind(case)
     return Assessment(
         case=case,
         activity=run.quantified.activity,
@@ -143,12 +148,26 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
         tumor_to_normal=ratios,
         kind=shown.kind,
         kind_text=shown.text,
+        lungs=lungs.findings,
     )
 
 
-def distinct(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
-    """Each remark once, in order: a volume and its regions may come from one file."""
-    return tuple({(remark.code, remark.sentence): remark for remark in remarks}.values())
+def _measure_regions(
+    run: Run, on_grid: DoseOnGrid, regions: RegionsOnGrid, lungs_g: Mapping[str, float]
+) -> tuple[dict[str, RoiMetrics], tuple[Remark, ...]]:
+    """The numbers of every region; lungs in a medium as dense as liver have the mass of the CT, or none."""
+    case = run.case
+    alone = {r.name: on_grid.measure(r, regions.outside_fraction[r.name], case) for r in regions.rois}
+    for region in regions.rois:
+        if not on_grid.is_known_in(region):
+            alone[region.name] = replace(alone[region.name], mass_g=lungs_g.get(region.name, math.nan))
+    held_by, shared = held_by_perfused(alone, run.held_mbq, run.quantified.territories)
+    even_gy = single_compartments_gy(alone, held_by, case.administration.radionuclide.gy_kg_per_gbq)
+    diameter_mm = {r.name: axial_diameter_mm(r) for r in case.rois if r.role == "tumor"}
+    return {
+        name: replace(m, single_compartment_gy=even_gy.get(name), axial_diameter_mm=diameter_mm.get(name))
+        for name, m in alone.items()
+    }, shared
 
 
 def _totals(run: Run, on_grid: DoseOnGrid) -> Totals:

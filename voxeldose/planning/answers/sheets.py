@@ -10,12 +10,13 @@ from voxeldose.errors import QuantityError
 from voxeldose.io.results.assessment import write_json
 from voxeldose.io.results.content import remark_rows
 from voxeldose.io.results.new_folder import new_folder
+from voxeldose.model.remarks import distinct
 from voxeldose.planning.answers.facts import constants_facts
 from voxeldose.planning.answers.plans import answer_mird, answer_partition, answer_voxels_at
 from voxeldose.planning.answers.settings import compartments_of_image
 from voxeldose.planning.answers.vials import VialQuestion, answer_vial, product_of
 from voxeldose.planning.from_assessment import tumor_ml
-from voxeldose.planning.plan import Lungs, once
+from voxeldose.planning.plan import Lungs
 from voxeldose.report.plan import write_plan_page, write_plan_pdf
 
 if TYPE_CHECKING:
@@ -113,8 +114,8 @@ class PlanSheet:
             "sources": list(
                 dict.fromkeys(s for a in self.answers.values() for s in (*a.plan.sources, plan.radionuclide.source))
             ),
-            "assumptions": remark_rows(once([r for a in self.answers.values() for r in a.plan.assumptions])),
-            "warnings": remark_rows(once([r for a in self.answers.values() for r in a.plan.warnings])),
+            "assumptions": remark_rows(distinct([r for a in self.answers.values() for r in a.plan.assumptions])),
+            "warnings": remark_rows(distinct([r for a in self.answers.values() for r in a.plan.warnings])),
         }
 
     def _thresholds(self) -> list[dict[str, Any]]:

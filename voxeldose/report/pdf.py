@@ -18,7 +18,9 @@ from voxeldose.report.pdf_layout import (
     table,
     write_document,
 )
-from voxeldose.report.plots import draw_pictures, roi_styles, rois_with_role, slice_focus
+from voxeldose.report.pictures import draw_pictures
+from voxeldose.report.plots import roi_styles, rois_with_role, slice_focus
+from voxeldose.report.recovery_pdf import recovery_parts
 from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.wording import measure, number, percent, sentences, shortened
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from voxeldose.model.card import CardRow
     from voxeldose.report.content import Group, Intervals, ThresholdRow
     from voxeldose.report.headline import Best
-    from voxeldose.report.plots import Pictures
+    from voxeldose.report.pictures import Pictures
 
 __all__ = ["write_pdf"]
 
@@ -66,6 +68,7 @@ def write_pdf(
         *_answers(result, spread),
         *_histograms(result, drawn),
         *_images(result, drawn),
+        *recovery_parts(result, drawn.recovery),
         *_numbers(result, spread),
         *card_parts(card),
         *_words(result, spread),

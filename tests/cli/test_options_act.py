@@ -356,7 +356,15 @@ def test_a_flag_of_assess_changes_the_case_and_is_refused_where_it_could_not_act
 
 
 def test_every_flag_of_assess_is_walked():
-    own = {"case", "out", "overwrite", "as_json", "quiet", "labels"}
+    own = {
+        "case",
+        "out",
+        "overwrite",
+        "as_json",
+        "quiet",
+        "labels",
+        "protocol",
+    }  # a protocol's keys lie under the case's
     assert {p.name for p in main.commands["assess"].params} == set(ASSESS) | own
 
 

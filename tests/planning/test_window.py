@@ -69,7 +69,7 @@ def test_a_dose_needs_a_mass_and_a_device_its_calibrations():
     ):
         with pytest.raises(QuantityError, check=refusal(code)):
             answer_window(question, setting)
-    with pytest.raises(QuantityError, check=refusal("device-missing")):
+    with pytest.raises(QuantityError, check=refusal("device-unknown")):
         answer_window(WindowQuestion(MONDAY, activity_mbq=1500), PlanSetting())
     with pytest.raises(QuantityError, match="not percent", check=refusal("value-out-of-range")):
         answer_window(WindowQuestion(MONDAY, activity_mbq=1500, calibrations=(SUNDAY,), residual_fraction=2), setting)
@@ -78,7 +78,7 @@ def test_a_dose_needs_a_mass_and_a_device_its_calibrations():
 def test_a_product_without_sizes_is_refused(tmp_path):
     path = tmp_path / "site.toml"
     path.write_text('[glass]\ncalibration_weekdays = ["sunday"]\n')
-    with pytest.raises(QuantityError, check=refusal("vial-sizes-missing")):
+    with pytest.raises(QuantityError, check=refusal("vial-sizes-unknown")):
         answer_window(WindowQuestion(MONDAY, activity_mbq=1500), PlanSetting(device="glass"), path)
 
 

@@ -156,14 +156,14 @@ def answer_window(question: WindowQuestion, setting: PlanSetting, product_file: 
     """
     if setting.microspheres is None:
         msg = "The device is needed (--device glass or resin, or the case's), which decides vials and spheres."
-        raise QuantityError(msg, code="device-missing")
+        raise QuantityError(msg, code="device-unknown")
     target, remarks = _target(question, setting)
     product = product_of(setting.microspheres, product_file)
     instants = hours_of(question.first, question.days, question.hours)
     calibrations = question.calibrations or _calendar(setting.microspheres, product_file, instants)
     if product is None or not product.vials_gbq:
         msg = f"The sizes of {setting.microspheres} vials are not known; give them in a product file (--product)."
-        raise QuantityError(msg, code="vial-sizes-missing")
+        raise QuantityError(msg, code="vial-sizes-unknown")
     rows = plan_window(target, instants, calibrations, product, setting.radionuclide)
     if question.residual_fraction == 0:
         remarks.append(RESIDUAL_MISSING)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from voxeldose.model.assessment import RoiMetrics
@@ -240,10 +241,10 @@ def _territories(result: Assessment) -> list[tuple[str, str | None]]:
 
 
 def _of_territory(one: TerritoryActivity) -> str:
-    at = f", infused {one.at}" if one.at else ""
+    at = f"; infused {datetime.fromisoformat(one.at).isoformat(' ', 'minutes')}" if one.at else ""
     return (
-        f"{number(one.administered_mbq)} MBq in the vial, {number(one.net_mbq)} net{at}; {number(one.held_mbq)} in the liver, "
-        f"{number(one.lung_mbq)} in the lungs; part of the image over part of the activities {number(one.share_ratio)}"
+        f"{number(one.administered_mbq)} MBq in the vial, {number(one.net_mbq)} net: {number(one.held_mbq)} in the liver, "
+        f"{number(one.lung_mbq)} in the lungs{at}. Its part of the image over its part of the activities: {number(one.share_ratio)}"
     )
 
 

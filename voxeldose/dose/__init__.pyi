@@ -15,7 +15,6 @@ from .engines.rays.transport import RayTransport as RayTransport
 from .engines.voxelise import voxelise as voxelise
 from .limits import published_limits as published_limits
 from .metrics import roi_metrics as roi_metrics
-from .metrics import tumor_to_normal_of as tumor_to_normal_of
 from .plausibility import judge as judge
 from .plausibility import published_rules as published_rules
 from .plausibility import rules_with as rules_with
@@ -31,6 +30,7 @@ from .recovery.options import Resolution as Resolution
 from .recovery.run import recover as recover
 from .statistics import RegionDose as RegionDose
 from .statistics import doses_in_regions as doses_in_regions
+from .tumor_to_normal import tumor_to_normal_of as tumor_to_normal_of
 from .uncertainty.inputs import Condition as Condition
 from .uncertainty.inputs import Spread as Spread
 from .uncertainty.mean_dose import MeanDoseSpread as MeanDoseSpread

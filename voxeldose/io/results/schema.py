@@ -38,6 +38,7 @@ def assessment_schema() -> dict[str, Any]:
             "case": _object({"id": _TEXT}),
             "rois": {"type": "object", "additionalProperties": _roi()},
             "tumor_to_normal_ratio": _NUMBER,
+            "tumor_to_normal_region": _MAYBE_TEXT,
             "tumor_to_normal": _list(
                 {
                     "roi": _TEXT,
@@ -45,6 +46,7 @@ def assessment_schema() -> dict[str, Any]:
                     "by_dose": _NUMBER,
                     "normal": _TEXT,
                     "normal_volume_ml": _NUMBER,
+                    "reached": {"type": "boolean"},
                 }
             ),
             "totals": _object(dict.fromkeys(_TOTALS, _NUMBER)),
@@ -99,6 +101,7 @@ def _roi() -> dict[str, Any]:
     }
     rest = {
         "role": {"enum": list(ROLES)},
+        "reached": {"type": ["boolean", "null"]},
         "outside_grid_fraction": _NUMBER,
         "source_name": _MAYBE_TEXT,
         "codes": {"type": "array"},

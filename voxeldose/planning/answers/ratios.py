@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from voxeldose.dose.metrics import tumor_to_normal_of
+from voxeldose.dose.tumor_to_normal import tumor_to_normal_of
 from voxeldose.errors import InputError
 from voxeldose.io.results.content import remark_rows, remarks_of
 from voxeldose.model.remarks import Remark

@@ -194,6 +194,53 @@ def test_compartments_from_a_case(case):
     assert "role 'perfused'" in refused("plan", "mird", case, "--dose-gy", 60)
 
 
+def test_partition_shows_what_it_used_and_takes_ratios_in_place_of_the_images(case):
+    own = asked("partition", case, "--activity-mbq", 900)
+    other = asked("partition", case, "--activity-mbq", 900, "--tn", 2)
+    tumor, normal = own["compartments"]
+    volume = {"lesion_1": 120 * GRID.voxel_volume_ml, "normal liver": (14 * 16 * 20 - 120) * GRID.voxel_volume_ml}
+    for row in (tumor, normal):
+        assert row["volume_ml"] == pytest.approx(volume[row["name"]], rel=1e-6)
+        assert row["mass_g"] == pytest.approx(1.04 * volume[row["name"]], rel=1e-6)
+    assert tumor["tumor_to_normal"] == pytest.approx(5, rel=1e-6)
+    masses = {name: 1.04 * ml / 1000 for name, ml in volume.items()}
+    held = 49.38305 * 0.9 * 0.96
+    assert other["compartments"][0]["tumor_to_normal"] == 2
+    assert other["normal_gy"] == pytest.approx(held / (masses["normal liver"] + 2 * masses["lesion_1"]), rel=1e-6)
+    assert other["tumor_gy"] == pytest.approx([2 * other["normal_gy"]])
+    for found in (own, other):  # the mean weighted by mass does not depend on how the activity is shared
+        assert found["perfused_gy"] == pytest.approx(held / sum(masses.values()), rel=1e-6)
+    (said,) = [a for a in other["assumptions"] if a["code"] == "ratios-given"]
+    assert said["numbers"] == {"lesion_1": 2}
+    text = run("plan", "partition", case, "--activity-mbq", 900, "--tn", 2).stdout
+    assert "perfused volume (weighted by mass)" in text
+    assert "as many ratios" in refused("plan", "partition", case, "--activity-mbq", 900, "--tn", 2, "--tn", 3)
+
+
+def test_a_mass_of_the_lungs_or_a_bilirubin_that_decides_nothing_is_refused(case):
+    bare = case.with_name("bare.toml")
+    bare.write_text(case.read_text().replace("lung_shunt_fraction = 0.04\n", ""))
+    assert "without a lung shunt" in refused("plan", "mird", bare, "--roi", "liver", "--dose-gy", 60, "--lung-g", 900)
+    assert "none of the limits" in refused("plan", "mird", "--mass-g", 200, "--dose-gy", 9, "--bilirubin-mg-per-dl", 1)
+    resin = (*PARTITION, "--activity-mbq", 2600, "--device", "resin", "--bilirubin-mg-per-dl", 1.6)
+    assert "none of the limits" in refused("plan", *resin)
+    lungs = case.with_name("lungs.toml")
+    lungs.write_text(
+        case.read_text().replace('"lesion_1", role = "tumor"', '"lungs", role = "lung"') + 'density = "d.nii.gz"\n'
+    )
+    write_nifti(Volume(np.full(GRID.shape, 0.3, np.float32), GRID), case.with_name("d.nii.gz"))
+    words = ("plan", "voxel", lungs, "--goal", "liver.mean=60", "--lung-g", 900)
+    assert "that of lungs in the dose map" in refused(*words)
+
+
+def test_the_vial_gives_the_lungs_dose_where_their_shunt_is_known(case):
+    found = asked(*VIAL, "--lung-shunt", 0.05, "--vial-gbq", 2)
+    assert found["lung_gy"] == pytest.approx(49.38305 * 1.7 * 0.05)
+    assert found["vial_lung_gy"] == pytest.approx(49.38305 * 2 * 0.05)
+    assert "Lungs of 1000 g: 4.20 Gy" in run("plan", *VIAL, "--lung-shunt", 0.05).stdout
+    assert asked(*VIAL)["lung_gy"] is None
+
+
 def test_the_vial():
     found = asked(*VIAL, "--calibrated-at", "2024-04-28T16:00:00Z", "--residual-fraction", 0.01, "--device", "glass")
     hours = (datetime(2024, 5, 2, 10, 15, tzinfo=UTC) - datetime(2024, 4, 28, 16, tzinfo=UTC)).total_seconds() / 3600
@@ -301,7 +348,7 @@ def test_worked_example_20_from_numbers_alone():
 )
 def test_numbers_that_look_like_another_unit_are_warned_of(words, said):
     assert any(said in warning["message"] for warning in asked(*words)["warnings"])
-    assert asked("mird", "--mass-g", 200, "--dose-gy", 400, "--lung-g", 800)["warnings"] == []
+    assert asked("mird", "--mass-g", 200, "--dose-gy", 400, "--lung-shunt", 0.05, "--lung-g", 800)["warnings"] == []
 
 
 def test_vial_and_body_surface_take_what_the_case_knows(case):

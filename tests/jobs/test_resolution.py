@@ -90,9 +90,22 @@ def test_the_numbers_of_the_image_stay_as_they_were(plain, recovered):
     assert "resolution" not in before
     for name, roi in before["rois"].items():
         assert {k: v for k, v in after["rois"][name].items() if k != "recovered"} == roi
-    assert {k: after[k] for k in ("totals", "thresholds", "tumor_to_normal")} == {
-        k: before[k] for k in ("totals", "thresholds", "tumor_to_normal")
+    assert {k: after[k] for k in ("totals", "tumor_to_normal", "tumor_to_normal_ratio")} == {
+        k: before[k] for k in ("totals", "tumor_to_normal", "tumor_to_normal_ratio")
     }
+
+
+def test_limits_are_compared_with_the_recovered_value_and_the_images_own_stands_beside_it(plain, recovered):
+    before, after = plain[0]["thresholds"], recovered[0]["thresholds"]
+    assert len(before) == len(after) > 1
+    kinds = set()
+    for one, best in zip(before, after, strict=True):
+        assert (one["roi"], one["limit"]) == (best["roi"], best["limit"])
+        assert best["image_value"] == one["value"]
+        found = recovered[0]["rois"][best["roi"]]["recovered"][best["metric"]]["value"]
+        assert best["value"] == found
+        kinds.add(best["kind"])
+    assert kinds == {"recovered"}
 
 
 def test_a_case_without_the_table_is_written_as_before(tmp_path):
@@ -151,18 +164,67 @@ def test_another_engine_is_refused_and_nothing_is_written(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_plan_says_that_it_does_not_use_the_table(tmp_path):
+def test_a_plan_recovers_what_its_image_predicts(tmp_path):
     path = write_study(tmp_path, CASE + RBV)
-    codes = [a.code for a in predict_case(read_case_file(path)).record.warnings]
-    assert "resolution-not-used" in codes
+    result = predict_case(read_case_file(path))
+    assert result.recovered.rois["lesion"].best.mean_dose_gy.value > result.rois["lesion"].mean_dose_gy
+    assert not coded("resolution-not-used", result.record.warnings)
+    plain = predict_case(read_case_file(write_study(tmp_path / "plain")))
+    assert plain.recovered is None
+    assert not coded("resolution-not-used", plain.record.warnings)
 
 
-def test_a_question_about_a_case_says_that_it_does_not_use_the_table(tmp_path):
+def test_a_question_about_each_voxel_says_that_it_does_not_use_the_table(tmp_path):
     path = write_study(tmp_path, CASE + RBV)
-    found = coded("resolution-not-used", assess_case(read_case_file(path)).record.warnings)
+    result = assess_case(read_case_file(path), recovers=False)
+    found = coded("resolution-not-used", result.record.warnings)
     assert [remark.sentence for remark in found] == [
         "[resolution] is not used here: the numbers are those of the blurred image."
     ]
-    assert not coded(
-        "resolution-not-used", assess_case(read_case_file(write_study(tmp_path / "plain"))).record.warnings
-    )
+    assert result.recovered is None
+    assert assess_case(read_case_file(path)).recovered is not None
+    answer = run("radiobiology", path, "--roi", "lesion", "--json")
+    assert answer.exit_code == 0, answer.output
+    assert "resolution-not-used" in answer.stdout
+
+
+def test_a_plan_by_voxels_reaches_its_goal_in_the_recovered_numbers(tmp_path):
+    path = write_study(tmp_path, CASE + RBV)
+    predicted = predict_case(read_case_file(path))
+    answer = run("plan", "voxel", path, "--goal", "lesion.mean=400", "--json")
+    assert answer.exit_code == 0, answer.output
+    plan = json.loads(answer.stdout)
+    mean = predicted.recovered.rois["lesion"].best.mean_dose_gy.value
+    assert plan["activity_mbq"] == pytest.approx(400.0 / mean * 60.0, rel=1e-6)
+    assert plan["tumor_gy"] == [pytest.approx(400.0)]
+    assert "plan-recovered" in [remark["code"] for remark in plan["assumptions"]]
+    (limit,) = [row for row in plan["thresholds"] if row["limit"] == 205.0]
+    assert (limit["value"], limit["kind"]) == (pytest.approx(400.0, rel=1e-5), "recovered")
+    blurred = run("plan", "voxel", write_study(tmp_path / "plain"), "--goal", "lesion.mean=400", "--json")
+    assert json.loads(blurred.stdout)["activity_mbq"] > plan["activity_mbq"]
+
+
+def test_a_plan_by_partition_takes_the_recovered_ratio(tmp_path):
+    path = write_study(tmp_path, CASE + RBV)
+    ratio = predict_case(read_case_file(path)).recovered.rois["lesion"].best.tumor_to_normal.value
+    answer = run("plan", "partition", path, "--tumor-gy", "205", "--json")
+    assert answer.exit_code == 0, answer.output
+    plan = json.loads(answer.stdout)
+    assert plan["inputs"]["territories"][0]["tumors"][0]["ratio"] == pytest.approx(ratio, rel=1e-9)
+    assert "tumor-to-normal-recovered" in [remark["code"] for remark in plan["assumptions"]]
+
+
+def test_a_plan_by_mass_alone_recovers_nothing(tmp_path):
+    text = CASE.replace('role = "liver"', 'role = "perfused"') + RBV
+    answer = run("plan", "mird", write_study(tmp_path, text), "--dose-gy", "400")
+    assert answer.exit_code == 0, answer.output
+    assert "recovering resolution" not in answer.stderr
+
+
+def test_effects_of_results_are_those_of_the_image_and_say_so(recovered, tmp_path):
+    answer = run("radiobiology", "--results", recovered[2], "--roi", "lesion", "--json")
+    assert answer.exit_code == 0, answer.output
+    assert "effects-of-blurred-image" in [remark["code"] for remark in json.loads(answer.stdout)["warnings"]]
+    assess(tmp_path, "")
+    answer = run("radiobiology", "--results", tmp_path / "out", "--roi", "lesion", "--json")
+    assert "effects-of-blurred-image" not in answer.stdout

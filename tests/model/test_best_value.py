@@ -9,7 +9,7 @@ from report_case import make_result, uncertain
 
 from voxeldose.io.results.assessment import assessment_dict
 from voxeldose.model.assessment import Distribution
-from voxeldose.model.best_value import BestValue, best_pooled_ratio, best_value, best_value_in
+from voxeldose.model.best_value import BestValue, best_pooled_ratio, best_value, numbers_in
 from voxeldose.model.recovered import Estimate, Recovered, RecoveredMetrics, RecoveredRoi
 
 NUMBERS = ("mean_dose_gy", "d95_gy", "v400_fraction", "bed_gy", "volume_ml", "tumor_to_normal", "activity_mbq")
@@ -88,7 +88,7 @@ def test_results_that_are_read_back_give_the_same_values(kind):
     content = assessment_dict(result)
     for roi in ("lesion", "normal_liver"):
         for metric in NUMBERS:
-            assert best_value_in(content, roi, metric) == best_value(result, roi, metric)
+            assert best_value(numbers_in(content), roi, metric) == best_value(result, roi, metric)
     assert best_value(result, "lesion", "mean_dose_gy").kind == kind
 
 
@@ -96,7 +96,7 @@ def test_an_unknown_region_is_no_silent_nothing():
     with pytest.raises(KeyError):
         best_value(make_result(), "lesions", "mean_dose_gy")
     with pytest.raises(KeyError):
-        best_value_in(assessment_dict(make_result()), "lesions", "mean_dose_gy")
+        best_value(numbers_in(assessment_dict(make_result())), "lesions", "mean_dose_gy")
 
 
 def two_lesions(first, second):

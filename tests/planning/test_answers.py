@@ -41,9 +41,9 @@ from voxeldose.planning.answers.vials import (
     answer_vial,
     product_of,
 )
-from voxeldose.planning.compartments import Territory, Tumor
 from voxeldose.planning.lungs import Views, counted_shunt, planar_shunt
 from voxeldose.planning.segmentectomy import SegmentectomyFacts, TumorCoverage
+from voxeldose.planning.territories import Territory, Tumor
 
 CALIBRATED, AT = datetime(2024, 5, 5, 12, tzinfo=UTC), datetime(2024, 5, 8, 10, tzinfo=UTC)
 LIVER = Territory((Tumor("tumor_1", 200, 5),), 1300, 0.08, "liver")
@@ -129,6 +129,8 @@ def test_remarks_of_answers_are_objects(words):
     [
         (lambda: answer_mird(PlanSetting(), dose_gy=400), "mass-missing"),
         (lambda: answer_voxels(PlanSetting(), ["lesion.mean=400"]), "assessment-missing"),
+        (lambda: answer_mird(PlanSetting(lung_mass_g=900), mass_g=200, dose_gy=400), "lung-mass-unused"),
+        (lambda: answer_mird(PlanSetting(bilirubin_mg_per_dl=1), mass_g=200, dose_gy=400), "bilirubin-unused"),
         (lambda: answer_body_surface(1.7, 70), "tumor-part-missing"),
         (lambda: answer_vial(VialQuestion(1700), PlanSetting()), "infusion-missing"),
         (lambda: answer_lung_dose(0.1, LungQuestion()), "activity-missing"),

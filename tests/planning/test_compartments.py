@@ -5,8 +5,9 @@ from remarks import coded, refusal
 
 from voxeldose.errors import QuantityError
 from voxeldose.model.radionuclide import Y90, Y90_SETS
-from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
+from voxeldose.planning.compartments import plan_mird, plan_partition, plan_partition_for
 from voxeldose.planning.plan import Lungs, with_other_constants
+from voxeldose.planning.territories import Territory, Tumor
 
 grams = st.floats(1, 3000)
 ratios = st.floats(0.2, 30)

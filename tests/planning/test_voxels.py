@@ -16,6 +16,7 @@ from voxeldose.model.administration import Administration
 from voxeldose.model.case import Case
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import TC99M, Y90
+from voxeldose.model.recovered import Estimate, Recovered, RecoveredDvh, RecoveredMetrics, RecoveredRoi
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import CountMap
 from voxeldose.planning.from_assessment import perfused_mass_g, territory_of
@@ -251,3 +252,77 @@ def test_without_a_perfused_region_all_normal_liver_is_taken_and_its_bias_is_tol
     (normal,) = coded("normal-liver-whole", territory_of(whole).assumptions)
     assert normal.numbers == {"roi": "normal_liver"}
     assert "T/N comes out too high: give the perfused region" in normal.sentence
+
+
+def with_recovery(result, dvh=None, **numbers):
+    """The predicted map with these recovered numbers of one tumor."""
+    metrics = RecoveredMetrics(**{name: Estimate(value, 0.9 * value, 1.1 * value) for name, value in numbers.items()})
+    rois = {"a.b": RecoveredRoi("tumor", metrics, metrics, 1.0, dvh=dvh)}
+    return replace(result, recovered=Recovered("field", rois, {}, result.dose, (), (), 0.0))
+
+
+#: Even from 0 to 800 Gy: 1 - d/800 of the volume gets d or more.
+EVEN = RecoveredDvh((0.0, 800.0), (1.0, 0.0), (1.0, 0.0), (1.0, 0.0))
+
+
+@pytest.mark.parametrize(
+    ("wish", "factor"),
+    [
+        (Wish("a.b", "mean", 400.0), 400.0 / 250.0),
+        (Wish("a.b", "D95", 100.0), 100.0 / 60.0),
+        (Wish("a.b", "D60", 400.0), 400.0 / 320.0),  # 60 % of an even DVH to 800 Gy get 320 Gy
+        (Wish("a.b", "V400", 0.75), 400.0 / 200.0),  # and 75 % get 200 Gy
+        (Wish("a.b", "V205", 0.0), 0.0),
+    ],
+)
+def test_goals_are_about_recovered_numbers_where_there_are_any(predicted, wish, factor):
+    result = with_recovery(predicted, EVEN, mean_dose_gy=250.0, d95_gy=60.0)
+    plan = plan_voxels(result, [wish])
+    net = predicted.case.administration.net_mbq
+    assert plan.activity_mbq == pytest.approx(factor * net, rel=2e-6)
+    assert plan.tumor_gy["a.b"] == pytest.approx(250.0 * factor, rel=2e-6)
+    assert plan.tumor_gy["small"] == pytest.approx(predicted.rois["small"].mean_dose_gy * factor, rel=2e-6)
+    assert plan.bounds[0].value == pytest.approx(wish.wanted, rel=2e-6)
+    assert [r.numbers["rois"] for r in coded("plan-recovered", plan.assumptions)] == ["a.b"]
+
+
+def test_a_limit_on_coverage_keeps_the_recovered_dvh_below_it(predicted):
+    result = with_recovery(predicted, EVEN, mean_dose_gy=250.0)
+    plan = plan_voxels(result, [], [Wish("a.b", "V400", 0.25)])
+    assert plan.activity_mbq == pytest.approx(400.0 / 600.0 * predicted.case.administration.net_mbq, rel=2e-6)
+    assert EVEN.scaled(plan.activity_mbq / predicted.case.administration.net_mbq).coverage(400.0) <= 0.25
+    with pytest.raises(QuantityError, match="No activity reaches"):
+        plan_voxels(result, [], [Wish("a.b", "V400", 1.0)])
+
+
+def test_single_voxels_and_withheld_histograms_are_the_images_own(predicted):
+    result = with_recovery(predicted, EVEN, mean_dose_gy=250.0)
+    assert plan_voxels(result, [Wish("a.b", "max", 900.0)]).activity_mbq == pytest.approx(
+        plan_voxels(predicted, [Wish("a.b", "max", 900.0)]).activity_mbq
+    )
+    withheld = with_recovery(predicted, None, mean_dose_gy=250.0)
+    assert plan_voxels(withheld, [Wish("a.b", "V400", 0.5)]).activity_mbq == pytest.approx(
+        plan_voxels(predicted, [Wish("a.b", "V400", 0.5)]).activity_mbq
+    )
+    assert not coded("plan-recovered", plan_voxels(predicted, [Wish("a.b", "mean", 400.0)]).assumptions)
+
+
+def test_the_partition_model_takes_a_recovered_ratio_and_says_so(predicted):
+    rois = RoiSet(tuple(r for r in ROIS if r.name != "right"))
+    predicted = what_if(predicted, rois=rois)
+    result = with_recovery(predicted, mean_dose_gy=250.0, tumor_to_normal=9.0)
+    found, before = territory_of(result), territory_of(predicted)
+    assert {t.name: t.ratio for t in found.territory.tumors}["a.b"] == 9.0
+    (remark,) = coded("tumor-to-normal-recovered", found.assumptions)
+    assert "a.b 9" in remark.sentence
+    assert not coded("tumor-to-normal-recovered", before.assumptions)
+
+
+def test_another_activity_scales_recovered_numbers_and_another_region_drops_them(predicted):
+    result = with_recovery(predicted, EVEN, mean_dose_gy=150.0)
+    twice = what_if(result, activity_factor=2.0)
+    assert twice.recovered.rois["a.b"].best.mean_dose_gy.value == pytest.approx(300.0)
+    (limit,) = [t for t in twice.thresholds if t.roi == "a.b" and t.limit == 205.0]
+    assert (limit.value, limit.kind, limit.met) == (pytest.approx(300.0), "recovered", True)
+    assert what_if(result, rois=predicted.case.rois).recovered is None
+    assert what_if(result, activity_factor=0.0).recovered is None

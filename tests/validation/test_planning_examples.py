@@ -11,8 +11,9 @@ import pytest
 from voxeldose.model.administration import Assay, administration_from_assays
 from voxeldose.model.radionuclide import Y90, Y90_LEGACY, Y90_VENDOR, Radionuclide
 from voxeldose.planning.body_surface import plan_body_surface
-from voxeldose.planning.compartments import Territory, Tumor, plan_mird, plan_partition, plan_partition_for
+from voxeldose.planning.compartments import plan_mird, plan_partition, plan_partition_for
 from voxeldose.planning.plan import Lungs
+from voxeldose.planning.territories import Territory, Tumor
 from voxeldose.planning.vials import CURIE_BQ, Product, bq_per_sphere_at, fraction_delivered, plan_vial
 
 AT = datetime(2024, 5, 2, 13, 30, tzinfo=UTC)

@@ -90,10 +90,12 @@ def assess(case: Path | None, out: Path | None, overwrite: bool, as_json: bool, 
         msg = "give --out, the folder for the results."
         raise click.UsageError(msg)
     from voxeldose.io.config.case import case_file_from, read_case_tables
-    from voxeldose.io.config.flags import with_flags
+    from voxeldose.io.config.flags import idle_flag, with_flags
 
     tables = with_flags(read_case_tables(case) if case else {}, flags)
     config = case_file_from(tables, str(case or "command line"))
+    if idle := idle_flag(flags, config):
+        raise click.UsageError(idle)
     folder = out or (case.with_name(f"{case.stem}-results") if case else Path())
     with progress(quiet) as report_progress:
         report_progress("loading libraries")

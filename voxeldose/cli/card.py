@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from voxeldose.cli.case_input import content_of
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import DEVICE, PATH, Instant, json_option
 from voxeldose.cli.terminal import print_answer
 
@@ -39,6 +40,9 @@ __all__ = ["card"]
 )
 @click.option("--device", type=DEVICE, help="If not from the case.")
 @json_option
+@refuse_idle(
+    Idle("at", without="sphere_bq_at_calibration calibrated_at", why="the infusion is for the activity per sphere"),
+)
 def card(
     source: Path | None,
     sphere_bq_at_calibration: float | None,

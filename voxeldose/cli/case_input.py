@@ -24,23 +24,23 @@ def read_case(case: Path, flags: Mapping[str, Any]) -> CaseFile:
     return case_file_from(with_flags(read_case_tables(case), flags), str(case))
 
 
-def predict_with_flags(case: Path, flags: Mapping[str, Any], *, quiet: bool) -> Assessment:
-    """The dose that the case's image predicts, with flags in place of its keys."""
+def predict_with_flags(case: Path, flags: Mapping[str, Any], *, quiet: bool, recovers: bool = True) -> Assessment:
+    """The dose that the case's image predicts, with flags in place of its keys; blur taken out where the case says how."""
     config = read_case(case, flags)
     with progress(quiet) as report_progress:
         report_progress("loading libraries")
         from voxeldose.jobs.run_case import predict_case
 
-        return predict_case(config, progress=report_progress)
+        return predict_case(config, recovers=recovers, progress=report_progress)
 
 
-def assess_case(config: CaseFile, *, quiet: bool) -> Assessment:
-    """The case assessed, nothing written."""
+def assess_case(config: CaseFile, *, quiet: bool, recovers: bool = True) -> Assessment:
+    """The case assessed, nothing written; blur taken out where the case says how."""
     with progress(quiet) as report_progress:
         report_progress("loading libraries")
         from voxeldose.jobs.run_case import assess_case as assess_now
 
-        return assess_now(config, progress=report_progress)
+        return assess_now(config, recovers=recovers, progress=report_progress)
 
 
 def content_of(source: Path, *, quiet: bool, is_relative: bool = False) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import PATH, as_record
 from voxeldose.cli.terminal import print_lines
 
@@ -62,6 +63,9 @@ class CohortFlags:
 @click.option("--identifiers", is_flag=True, help="Show labels in the report; label unlabelled cases by their path.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @as_record(CohortFlags, "flags")
+@refuse_idle(
+    Idle("workers memory_gb scheduler resume fail_fast", beside="plan_only", why="nothing is computed"),
+)
 def cohort(source: Path, out: Path | None, flags: CohortFlags) -> None:
     """Assess many cases: one table, one folder of results.
 

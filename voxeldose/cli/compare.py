@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import PATH, progress
 from voxeldose.cli.terminal import print_json, print_lines, print_warnings
 
@@ -36,6 +37,10 @@ __all__ = ["compare"]
 @click.option("--overwrite", is_flag=True, help="Replace an earlier comparison.")
 @click.option("--json", "as_json", is_flag=True, help="Print comparison.json instead of the table.")
 @click.option("--quiet", is_flag=True, help="No progress and no table.")
+@refuse_idle(
+    Idle("gamma_percent gamma_mm gamma_local gamma_cutoff_percent", beside="add", why="a sum has no gamma index"),
+    Idle("overwrite", without="out", why="nothing is written"),
+)
 def compare(
     results: tuple[Path, ...],
     out: Path | None,

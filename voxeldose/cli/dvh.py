@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import PATH, Number, json_option
 from voxeldose.cli.terminal import print_answer
 
@@ -29,6 +30,7 @@ __all__ = ["dvh"]
 @click.option("--out", type=PATH, help="Folder for dvh.json, rois.csv and dvh.csv.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier folder.")
 @json_option
+@refuse_idle(Idle("overwrite", without="out", why="nothing is written"))
 def dvh(
     dose: Path, regions: tuple[Path, ...], out: Path | None, *, overwrite: bool, as_json: bool, **asked: Any
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import PATH, as_record, json_option, progress
 from voxeldose.cli.terminal import print_answer
 
@@ -47,6 +48,9 @@ class _Options:
 @json_option
 @click.option("--quiet", is_flag=True, help="No progress and no table.")
 @as_record(_Options, "options")
+@refuse_idle(
+    Idle("modalities labels overwrite", beside="list_only", why="every series is listed and none is fetched"),
+)
 def fetch(options: _Options, as_json: bool, quiet: bool) -> None:
     """A study from an image archive (PACS), whole by the archive's own count, into a folder per series.
 

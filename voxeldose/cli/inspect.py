@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import PATH, progress
 from voxeldose.cli.terminal import print_json, print_lines
 
@@ -17,6 +18,7 @@ __all__ = ["inspect"]
 @click.option("--case-file", type=PATH, help="Write the case file that would assess what is found.")
 @click.option("--overwrite", is_flag=True, help="Replace an earlier --case-file.")
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
+@refuse_idle(Idle("overwrite", without="case_file", why="nothing is written"))
 def inspect(path: Path, case_file: Path | None, overwrite: bool, as_json: bool) -> None:
     """What is in a folder or file, and what voxeldose would do with it or why it would refuse.
 

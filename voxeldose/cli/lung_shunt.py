@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from voxeldose.cli.case_input import read_case
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import CONSTANTS, PATH, as_record, json_option, progress
 from voxeldose.cli.terminal import print_answer
 
@@ -56,6 +57,13 @@ def _lung_options(command: Callable[..., None]) -> Callable[..., None]:
     ):
         command = option(command)
     return command
+
+
+#: What only the lungs' dose uses.
+_DOSE_ALONE = (
+    Idle("lung_mass_g", without="activity_mbq", why="a mass is for the lungs' dose"),
+    Idle("constants", without="activity_mbq", why="constants are for the lungs' dose"),
+)
 
 
 def _views(counts: Mapping[str, float | None]) -> PlanarViews:
@@ -128,6 +136,20 @@ class PlanarFiles:
 @click.option("--energy-window", type=int, help="Which one, counted from 1, where a file holds several.")
 @_lung_options
 @as_record(PlanarFiles, "files")
+@refuse_idle(
+    Idle("rois posterior_rois mirrored labels energy_window", without="images", why="they say how images are counted"),
+    Idle(
+        "background_anterior background_posterior lung_pixels liver_pixels background_pixels",
+        beside="images",
+        why="regions of the label image decide",
+    ),
+    Idle(
+        "lung_pixels liver_pixels background_pixels",
+        without="background_anterior background_posterior",
+        why="sizes of regions are for the background",
+    ),
+    *_DOSE_ALONE,
+)
 def planar(files: PlanarFiles, lungs: LungFlags, as_json: bool, **counts: float | None) -> None:
     """From the counts of anterior and posterior views, or from the views themselves."""
     from voxeldose.planning.answers.lungs import answer_lung_shunt
@@ -168,6 +190,7 @@ class SpectFlags:
 @click.option("--quiet", is_flag=True, help="No progress.")
 @_lung_options
 @as_record(SpectFlags, "flags")
+@refuse_idle(*(replace(rule, without=f"{rule.without} case") for rule in _DOSE_ALONE))
 def spect(case: Path | None, flags: SpectFlags, lungs: LungFlags, quiet: bool, as_json: bool, **files: Any) -> None:
     """From a reconstructed image of a CASE or of files, or from its counts; both lungs must lie in its field of view."""
     from voxeldose.planning.answers.lungs import answer_lung_shunt

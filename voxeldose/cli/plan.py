@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import PATH, json_option, require_one_of
+from voxeldose.cli.partition import partition
 from voxeldose.cli.plan_flags import PlanFlags, plan_options
 from voxeldose.cli.terminal import print_answer
 from voxeldose.cli.vial import delivered, vial
@@ -32,81 +34,17 @@ def plan() -> None:
 @click.option("--dose-gy", type=float, help="Wanted mean dose of the perfused volume.")
 @click.option("--activity-mbq", type=float, help="Or the activity whose dose is asked for.")
 @plan_options
-def mird(
-    case: Path | None,
-    mass_g: float | None,
-    roi: str | None,
-    dose_gy: float | None,
-    activity_mbq: float | None,
-    as_json: bool,
-    flags: PlanFlags,
-) -> None:
+@refuse_idle(
+    Idle("roi", without="case", why="it names a region of the case"),
+    Idle("lung_g", without="lung_shunt case", why="the lungs' dose needs a lung shunt fraction"),
+)
+def mird(case: Path | None, flags: PlanFlags, *, as_json: bool, **asked: Any) -> None:
     """Single compartment: A = D m / (K (1 - LSF))."""
-    require_one_of(("--dose-gy", dose_gy), ("--activity-mbq", activity_mbq))
-    require_one_of(("CASE", case), ("--mass-g", mass_g))
+    require_one_of(("--dose-gy", asked["dose_gy"]), ("--activity-mbq", asked["activity_mbq"]))
+    require_one_of(("CASE", case), ("--mass-g", asked["mass_g"]))
     from voxeldose.planning.answers.plans import answer_mird
 
-    answer = answer_mird(
-        flags.setting(case, quiet=as_json), mass_g=mass_g, roi=roi, dose_gy=dose_gy, activity_mbq=activity_mbq
-    )
-    print_answer(answer, as_json=as_json)
-
-
-@plan.command(short_help="Partition model: tumors, normal liver, lungs; inverse.")
-@click.argument("case", required=False, type=PATH)
-@click.option("--tumor-g", type=float, multiple=True, help="Mass of a tumor; may be repeated.")
-@click.option("--tn", type=float, multiple=True, help="T/N of each tumor in that order; one for all.")
-@click.option("--normal-g", type=float, help="Normal liver that is perfused.")
-@click.option("--unperfused-g", type=float, help="Normal liver that is not, for the mean of all of it.")
-@click.option("--territories", type=PATH, help="TOML file with several territories and tumors, instead of the masses.")
-@click.option("--activity-mbq", type=float, help="The activity whose doses are asked for.")
-@click.option("--tumor-gy", type=float, help="Or the goal: mean dose that every tumor is to reach.")
-@click.option("--normal-limit-gy", type=float, help="Limit for the mean of all normal liver.")
-@click.option("--lung-limit-gy", type=float, help="Limit for the mean of the lungs.")
-@plan_options
-def partition(
-    case: Path | None,
-    tumor_g: tuple[float, ...],
-    tn: tuple[float, ...],
-    normal_g: float | None,
-    unperfused_g: float | None,
-    territories: Path | None,
-    activity_mbq: float | None,
-    tumor_gy: float | None,
-    normal_limit_gy: float | None,
-    lung_limit_gy: float | None,
-    as_json: bool,
-    flags: PlanFlags,
-) -> None:
-    """Partition model: tumors, normal liver and lungs, forward and inverse."""
-    by_masses = normal_g is not None or bool(tumor_g)
-    require_one_of(("CASE", case), ("--territories", territories), ("--normal-g or --tumor-g", by_masses or None))
-    from voxeldose.planning.answers import settings
-    from voxeldose.planning.answers.plans import answer_partition
-
-    setting = flags.setting(case, quiet=as_json)
-    if case is not None:
-        compartments = settings.compartments_of_image(setting, unperfused_g)
-    elif territories is not None:
-        compartments = settings.compartments_of_file(territories, setting, unperfused_g)
-    else:
-        if len(tn) not in (len(tumor_g), 1) or (tn and not tumor_g):
-            msg = f"{len(tumor_g)} tumors (--tumor-g) need as many ratios (--tn), or one for all; found {len(tn)}."
-            raise click.UsageError(msg)
-        compartments = settings.compartments_of_masses(
-            tumor_g, tn, normal_g or 0.0, setting, unperfused_g=unperfused_g or 0.0
-        )
-    goals = settings.PartitionGoals(tumor_gy, normal_limit_gy, lung_limit_gy)
-    is_inverse = goals != settings.PartitionGoals()
-    if is_inverse and activity_mbq is not None:
-        msg = "give --activity-mbq, or a goal and limits."
-        raise click.UsageError(msg)
-    activities = (activity_mbq,) if activity_mbq is not None else compartments.activities_mbq
-    if not is_inverse and sum(a is not None for a in activities) < len(compartments.territories):
-        msg = "give an activity for every territory (--activity-mbq, or activity_mbq in the file), or --tumor-gy."
-        raise click.UsageError(msg)
-    answer = answer_partition(compartments, setting, goals=goals if is_inverse else None, activity_mbq=activity_mbq)
-    print_answer(answer, as_json=as_json)
+    print_answer(answer_mird(flags.setting(case, quiet=as_json, recovers=False), **asked), as_json=as_json)
 
 
 @plan.command(short_help="Scale the dose map of a pre-treatment SPECT to a goal.")
@@ -150,10 +88,11 @@ def bsa(case: Path | None, height_m: float, weight_kg: float, tumor_part: float 
     require_one_of(("CASE", case), ("--tumor-part", tumor_part))
     from voxeldose.planning.answers.plans import answer_body_surface
 
-    result = PlanFlags().setting(case, quiet=as_json).assessment
+    result = PlanFlags().setting(case, quiet=as_json, recovers=False).assessment
     answer = answer_body_surface(height_m, weight_kg, tumor_part=tumor_part, assessment=result)
     print_answer(answer, as_json=as_json)
 
 
+plan.add_command(partition)
 plan.add_command(vial)
 plan.add_command(delivered)

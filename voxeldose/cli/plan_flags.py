@@ -30,13 +30,16 @@ class PlanFlags:
     bilirubin_mg_per_dl: float | None = None
     thresholds: Path | None = None
 
-    def setting(self, case: Path | None, *, quiet: bool) -> PlanSetting:
-        """The constants, lungs and limits of a plan; with a case what its image predicts, these flags in place of its keys."""
+    def setting(self, case: Path | None, *, quiet: bool, recovers: bool = True) -> PlanSetting:
+        """The constants, lungs and limits of a plan; with a case what its image predicts, these flags in place of its keys.
+
+        Without ``recovers`` only masses and volumes are wanted, which the image's blur does not change.
+        """
         from voxeldose.planning.answers.settings import PlanSetting, site_limits
 
         flags = {name: value for name, value in vars(self).items() if name != "lung_g"}
         return PlanSetting(
-            assessment=predict_with_flags(case, flags, quiet=quiet) if case is not None else None,
+            assessment=predict_with_flags(case, flags, quiet=quiet, recovers=recovers) if case is not None else None,
             constants=self.constants,
             lung_shunt_fraction=self.lung_shunt,
             lung_mass_g=self.lung_g,

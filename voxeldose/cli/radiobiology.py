@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from voxeldose.cli.case_input import assess_case, read_case
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import CONSTANTS, DEVICE, PATH, as_record, json_option
 from voxeldose.cli.terminal import print_answer
 from voxeldose.model.roles import ROLES
@@ -39,7 +40,8 @@ class RegionFlags:
 
         roi = self.roi or ""
         if self.case is not None:
-            result = assess_case(read_case(self.case, {"constants": self.constants}), quiet=quiet)
+            config = read_case(self.case, {"constants": self.constants})
+            result = assess_case(config, quiet=quiet, recovers=False)  # the question is about each voxel
             return region_of_assessment(result, roi)
         if self.results is not None:
             return region_of_results(self.results, roi, set_name=set_name, constants=self.constants)
@@ -100,6 +102,17 @@ def _misuse(region: RegionFlags, asked: RadiobiologyQuestion) -> str | None:
 @click.option("--list", "as_list", is_flag=True, help="Show every parameter set with its source.")
 @json_option
 @as_record(RegionFlags, "region")
+@refuse_idle(
+    Idle(
+        "case dose_gy volume_ml role device results roi set_name geud_a earlier_gy control slope clonogens complication td50_gy "
+        "m source constants",
+        beside="as_list",
+        why="every set is listed",
+    ),
+    Idle("device", without="control complication", why="it is checked against the spheres that a curve was found with"),
+    Idle("source", without="slope clonogens td50_gy m", why="it is for numbers of your own"),
+    Idle("slope", without="control", why="it is the slope of a control curve"),
+)
 def radiobiology(region: RegionFlags, as_list: bool, as_json: bool, **asked: Any) -> None:
     """BED, EUD, EUBED, gEUD, control and complication probability, with named parameter sets.
 

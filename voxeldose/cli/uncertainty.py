@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import PATH, json_option
 from voxeldose.cli.terminal import print_answer
 
@@ -47,6 +48,12 @@ def uncertainty() -> None:
 @click.option("--energy", type=float, help="Relative, of energy per decay and kernel (default 0.007).")
 @click.option("--timing-h", type=float, default=0.0, help="Of the time between infusion and image.")
 @json_option
+@refuse_idle(
+    Idle("voxel_mm contour_fwhm_mm", beside="diameter_sd_mm", why="the diameter's uncertainty is given"),
+    Idle("recovery_b_sd_ml recovery_c_sd", without="recovery_b_ml recovery_c", why="there is no recovery curve"),
+    Idle("recovery_correlation", without="recovery_b_sd_ml", why="b and c have no uncertainty"),
+    Idle("recovery_correlation", without="recovery_c_sd", why="b and c have no uncertainty"),
+)
 def mean(as_json: bool, **numbers: Any) -> None:
     """Standard uncertainty of one region's mean dose by the EANM guidance, correlations kept."""
     from voxeldose.planning.answers.mean_dose import MeanDoseQuestion, answer_mean_dose
@@ -76,6 +83,7 @@ def mean(as_json: bool, **numbers: Any) -> None:
 )
 @click.option("--roi", "rois", multiple=True, help="Spheres among the ROIs of the run (default: every tumor).")
 @json_option
+@refuse_idle(Idle("true_mbq_per_ml true_sd_fraction rois", without="results", why="spheres hold their own recovery"))
 def recovery(
     sphere: tuple[tuple[float, float, float], ...],
     results: Path | None,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import CONSTANTS, DEVICE, PATH, Instant, json_option
 from voxeldose.cli.plan_flags import PlanFlags
 from voxeldose.cli.terminal import print_answer
@@ -41,9 +42,14 @@ __all__ = ["delivered", "vial"]
 @click.option("--tumor-ml", type=float, help="Volume of the tumors, for spheres per mL; the case's without it.")
 @click.option("--product", "file", type=PATH, help="TOML file with your supplier's vials and spheres.")
 @click.option("--device", type=DEVICE, help="Decides vials and spheres; the case's without it.")
-@click.option("--lung-shunt", type=float, help="Checked alone: the activity wanted counts the lungs' part.")
+@click.option(
+    "--lung-shunt", type=float, help="Lung shunt fraction, 0 to 1: the lungs' dose, which the activity wanted counts."
+)
 @click.option("--constants", type=CONSTANTS, help="Set of Y-90 constants (default ddep, or the case's).")
 @json_option
+@refuse_idle(
+    Idle("tumor_ml", without="device sphere_bq case", why="spheres per mL need the activity per sphere"),
+)
 def vial(
     case: Path | None,
     sizes: tuple[float, ...],
@@ -62,7 +68,7 @@ def vial(
 
     question = VialQuestion(**wanted)
     Lungs(lung_shunt)  # refused before a case is read
-    setting = PlanFlags(lung_shunt, constants=constants, device=device).setting(case, quiet=as_json)
+    setting = PlanFlags(lung_shunt, constants=constants, device=device).setting(case, quiet=as_json, recovers=False)
     known = setting.assessment is not None and setting.assessment.case.administration.at is not None
     if question.at is None and not known:
         msg = "--at is needed, the infusion with its zone" + (": the case does not say it." if case else ".")
@@ -84,6 +90,7 @@ def vial(
 @click.option("--lung-shunt", type=float, help="Lung shunt fraction, 0 to 1.")
 @click.option("--constants", type=CONSTANTS, help="Set of Y-90 constants (default ddep).")
 @json_option
+@refuse_idle(Idle("residual_at", without="residual_mbq", why="there is no residual"))
 def delivered(lung_shunt: float | None, constants: str | None, as_json: bool, **assays: Any) -> None:
     """Activity that entered the patient, at the infusion, from the assays of vial and residual."""
     from voxeldose.planning.answers.vials import Assays, answer_delivered

@@ -13,6 +13,7 @@ from voxeldose.dose.assumptions import assumptions_of
 from voxeldose.dose.density import density_on_grid
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.named import default_engine
+from voxeldose.dose.limits import with_best_values
 from voxeldose.dose.measure import ENERGY_MISSING, DoseOnGrid, Run, Watch, distinct, measure
 from voxeldose.dose.plausibility import judge, published_rules
 from voxeldose.errors import QuantityError
@@ -111,7 +112,7 @@ def what_if(
     Returns
     -------
     Assessment
-        With the change as an assumption. Its calibration is that of ``result``, changed; no longer the administered
+        With the change as an assumption; recovered numbers scale with the whole image and are left out of any other change. Its calibration is that of ``result``, changed; no longer the administered
         activity.
 
     Raises
@@ -158,7 +159,10 @@ def what_if(
     if held is not None:
         held *= activity.total() / result.activity.total()
     run = Run(case, record.engine, record.kernel, quantified, (*kept, changed), warnings, held)
-    return _judged(measure(run, on_grid, watch))
+    found = _judged(measure(run, on_grid, watch))
+    if result.recovered is None or territory is not None or rois is not None or activity_factor == 0:
+        return found
+    return with_best_values(replace(found, recovered=result.recovered.scaled(activity_factor)))
 
 
 def _judged(result: Assessment) -> Assessment:

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING
 
 from voxeldose.dose.liver_parts import PERFUSED
 from voxeldose.model.assessment import Threshold
+from voxeldose.model.best_value import best_value
 from voxeldose.model.limits import Limit, meets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from voxeldose.model.assessment import RoiMetrics
+    from voxeldose.model.assessment import Assessment, RoiMetrics
 
-__all__ = ["compare_means", "differences", "merged", "published_limits", "thresholds_met"]
+__all__ = ["compare_means", "differences", "merged", "published_limits", "thresholds_met", "with_best_values"]
 
 #: The dose model of a limit on ``K A / m``.
 SINGLE_COMPARTMENT = "single compartment"
@@ -84,10 +85,29 @@ def thresholds_met(
             same, how = _same_quantity(limit, roi, engine)
             value = getattr(roi, same.metric)
             if value is not None and math.isfinite(value):
-                compared.append(
-                    _compare(same, name, float(value), differences(limit, how, image, is_perfused=name == PERFUSED))
-                )
+                one = _compare(same, name, float(value), differences(limit, how, image, is_perfused=name == PERFUSED))
+                compared.append(replace(one, image_value=one.value))
     return tuple(compared)
+
+
+def with_best_values(result: Assessment) -> Assessment:
+    """A result whose thresholds compare the best values that it knows by now, recovered or corrected, with their limits.
+
+    Where that is not the image's own value, ``differs`` says so.
+    """
+    return replace(result, thresholds=tuple(_by_best_value(result, one) for one in result.thresholds))
+
+
+def _by_best_value(result: Assessment, threshold: Threshold) -> Threshold:
+    best = best_value(result, threshold.roi, threshold.metric)
+    if threshold.sense is None or not best.is_better or best.value is None or best.image is None:
+        return threshold
+    met, of_image = (meets(value, threshold.sense, threshold.limit) for value in (best.value, best.image))
+    image = f"{best.image:.4g} Gy" if threshold.metric.endswith("_gy") else f"{100 * best.image:.1f} %"
+    verdict = "" if met == of_image else f", which would {'' if of_image else 'not '}meet the limit"
+    words = f"Here it is {best.words}; the image's own is {image}{verdict}."
+    differs = " ".join(filter(None, (threshold.differs, words)))
+    return replace(threshold, value=best.value, met=met, differs=differs, kind=best.kind, image_value=best.image)
 
 
 def _compared_regions(limit: Limit, metrics: Mapping[str, RoiMetrics]) -> dict[str, RoiMetrics]:

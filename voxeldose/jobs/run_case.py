@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxeldose.dose.assess import assess
-from voxeldose.dose.recovery.run import recover, with_recovered
+from voxeldose.dose.recovery.into_result import with_recovered
+from voxeldose.dose.recovery.run import recover
 from voxeldose.dose.uncertainty import with_uncertainty
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results.assessment import assessment_dict, write_json, write_tables
@@ -123,8 +124,19 @@ def _write_reports(result: Assessment, folder: Path) -> None:
     write_pdf(result, folder / "report.pdf", pictures=pictures)
 
 
-def assess_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Assessment:
-    """A case assessed for what is asked of it next; nothing is written, and ``[uncertainty]`` and ``[resolution]`` are left out.
+def assess_case(
+    config: CaseFile, *, recovers: bool = True, progress: Callable[[str], None] | None = None
+) -> Assessment:
+    """A case assessed for what is asked of it next; nothing is written, and ``[uncertainty]`` is left out.
+
+    Parameters
+    ----------
+    config : CaseFile
+        Checked; paths absolute.
+    recovers : bool
+        Whether ``[resolution]`` is followed; a question about each voxel, or about masses alone, cannot use it, and the result says so.
+    progress : callable, optional
+        Called with a few words before each step.
 
     Raises
     ------
@@ -133,18 +145,23 @@ def assess_case(config: CaseFile, *, progress: Callable[[str], None] | None = No
     """
     opened = open_case(config, progress=progress)
     result = assess(opened.case, opened.engine, progress=progress)
-    if config.resolution is None or config.resolution.method == "none":
+    resolution = build_resolution(config)
+    if resolution is None:
         return result
+    if recovers:
+        return with_recovered(result, recover(result, resolution, engine=opened.engine, progress=progress))
     sentence = "[resolution] is not used here: the numbers are those of the blurred image."
     warnings = (*result.record.warnings, Remark("resolution-not-used", {}, sentence))
     return replace(result, record=replace(result.record, warnings=warnings))
 
 
-def predict_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Assessment:
+def predict_case(
+    config: CaseFile, *, recovers: bool = True, progress: Callable[[str], None] | None = None
+) -> Assessment:
     """The dose of a pre-treatment image, for planning; nothing is written.
 
     The image is scaled to the case's activity whatever its calibration says, or to 1000 MBq where the case gives none: a plan
-    scales it anyway.
+    scales it anyway. With ``recovers`` a ``[resolution]`` is followed, as by :func:`assess_case`.
 
     Raises
     ------
@@ -161,5 +178,6 @@ def predict_case(config: CaseFile, *, progress: Callable[[str], None] | None = N
         sentence = "For planning the image is relative: calibration by administered activity, not absolute."
         remarks.append(Remark("plan-image-relative", {}, sentence))
     dose = config.dose.model_copy(update={"calibration": "administered"})
-    result = assess_case(config.model_copy(update={"administration": given, "dose": dose}), progress=progress)
+    config = config.model_copy(update={"administration": given, "dose": dose})
+    result = assess_case(config, recovers=recovers, progress=progress)
     return replace(result, record=replace(result.record, assumptions=(*remarks, *result.record.assumptions)))

@@ -16,7 +16,7 @@ from .assessment import Uncertainty as Uncertainty
 from .best_value import BestValue as BestValue
 from .best_value import best_pooled_ratio as best_pooled_ratio
 from .best_value import best_value as best_value
-from .best_value import best_value_in as best_value_in
+from .best_value import numbers_in as numbers_in
 from .case import Absolute as Absolute
 from .case import Administered as Administered
 from .case import Case as Case
@@ -35,6 +35,7 @@ from .radionuclide import known_radionuclide as known_radionuclide
 from .radionuclide import y90_constants as y90_constants
 from .recovered import Estimate as Estimate
 from .recovered import Recovered as Recovered
+from .recovered import RecoveredDvh as RecoveredDvh
 from .recovered import RecoveredMetrics as RecoveredMetrics
 from .recovered import RecoveredNumbers as RecoveredNumbers
 from .recovered import RecoveredRoi as RecoveredRoi

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from voxeldose.model.best_value import ValueKind
     from voxeldose.model.case import Case
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.image_kind import Kind
@@ -63,7 +64,7 @@ class Term:
 
 @dataclass(frozen=True)
 class Probability:
-    """Confidence that a condition holds, with the standard error of so many samples."""
+    """Confidence that a condition holds, with the standard error of so many samples; ``value`` is the run's best, ``kind`` says which."""
 
     roi: str
     metric: str
@@ -73,6 +74,7 @@ class Probability:
     probability: float
     standard_error: float
     source: str
+    kind: ValueKind = "image"
 
 
 @dataclass(frozen=True)
@@ -180,8 +182,9 @@ class TumorToNormal:
 class Threshold:
     """A limit and the value of this run.
 
-    ``sense`` is how the value should lie to the limit (``None`` in older results, which do not say it). ``method`` is how the
-    limit was derived; ``differs`` says where this run's value was found another way, and is empty where the two are the same
+    ``value`` is the run's best one (:func:`voxeldose.model.best_value.best_value`), ``kind`` says which, and ``image_value`` is the
+    image's own. ``sense`` is how the value should lie to the limit (``None`` in older results, which do not say it). ``method`` is how
+    the limit was derived; ``differs`` says where this run's value was found another way, and is empty where the two are the same
     quantity.
     """
 
@@ -195,6 +198,8 @@ class Threshold:
     method: str
     differs: str = ""
     sense: Sense | None = None
+    kind: ValueKind = "image"
+    image_value: float | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from voxeldose.model.recovered import Estimate, RecoveredMetrics
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from voxeldose.model.assessment import RoiNumbers, TumorToNormal, Uncertainty
     from voxeldose.model.recovered import RecoveredNumbers
 
-__all__ = ["BestValue", "ValueKind", "best_pooled_ratio", "best_value", "best_value_in", "kind_words"]
+__all__ = ["CORRECTED_MEAN", "BestValue", "HasNumbers", "ValueKind", "best_pooled_ratio", "best_value", "numbers_in"]
 
 ValueKind = Literal["recovered", "corrected", "image"]
 
@@ -32,7 +33,7 @@ PROPORTIONAL = ("activity_mbq", TUMOR_TO_NORMAL)
 #: What recovery gives that is no better value of a run's number: an outline is where it was drawn.
 NOT_BETTER = ("volume_ml",)
 
-_WORDS = {"recovered": "resolution recovered", "corrected": "corrected by recovery curve", "image": "as in the image"}
+_WORDS = {"recovered": "resolution recovered", "corrected": "corrected by recovery curve", "image": ""}
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,11 @@ class BestValue:
     image: float | None
 
     @property
+    def words(self) -> str:
+        """What it is, for people; empty for the image's own."""
+        return _WORDS[self.kind]
+
+    @property
     def is_better(self) -> bool:
         """Whether it is not just the image's own."""
         return self.kind != "image"
@@ -67,13 +73,20 @@ class HasNumbers(Protocol):
     """An assessment, computed or read back."""
 
     @property
-    def rois(self) -> Mapping[str, RoiNumbers]: ...
+    def rois(self) -> Mapping[str, RoiNumbers]:
+        """Region to its numbers."""
+
     @property
-    def tumor_to_normal(self) -> Sequence[TumorToNormal]: ...
+    def tumor_to_normal(self) -> Sequence[TumorToNormal]:
+        """Of each tumor and of all pooled."""
+
     @property
-    def uncertainty(self) -> Uncertainty | None: ...
+    def uncertainty(self) -> Uncertainty | None:
+        """Where it was asked for."""
+
     @property
-    def recovered(self) -> RecoveredNumbers | None: ...
+    def recovered(self) -> RecoveredNumbers | None:
+        """Where it was asked for."""
 
 
 def best_value(result: HasNumbers, roi: str, metric: str) -> BestValue:
@@ -82,7 +95,7 @@ def best_value(result: HasNumbers, roi: str, metric: str) -> BestValue:
     Parameters
     ----------
     result : Assessment or StoredAssessment
-        The run.
+        The run; ``assessment.json`` by :func:`numbers_in`.
     roi : str
         Name of the region.
     metric : str
@@ -105,25 +118,46 @@ def best_value(result: HasNumbers, roi: str, metric: str) -> BestValue:
     return _chosen(metric, image, estimate, ends, known.recovery_coefficient if known is not None else None)
 
 
-def best_value_in(content: Mapping[str, Any], roi: str, metric: str) -> BestValue:
-    """The same from ``assessment.json``, as :func:`best_value` finds it in the run.
+def numbers_in(content: Mapping[str, Any]) -> HasNumbers:
+    """What ``assessment.json`` holds, in the shape that :func:`best_value` reads.
 
     Raises
     ------
     KeyError
-        If there is no such region, or it lacks the number.
+        If it has no regions.
     """
-    row = content["rois"][roi]
-    image = (
-        next((t["by_concentration"] for t in content.get("tumor_to_normal", ()) if t["roi"] == roi), None)
-        if metric == TUMOR_TO_NORMAL
-        else row[metric]
+    spread = content.get("uncertainty")
+    rois = {name: SimpleNamespace(**row) for name, row in content["rois"].items()}
+    return _Content(
+        rois,
+        tuple(SimpleNamespace(**row) for row in content.get("tumor_to_normal", ())),
+        SimpleNamespace(rois={name: _spread_in(row) for name, row in spread["rois"].items()}) if spread else None,
+        _recovered_in(content["rois"]),
     )
-    found = (row.get("recovered") or {}).get(metric) if metric in _recoverable() else None
-    estimate = Estimate(found["value"], found["low"], found["high"]) if found is not None else None
-    known = ((content.get("uncertainty") or {}).get("rois") or {}).get(roi) or {}
-    ends = {key: _Spread(d["value"], d["q025"], d["q975"]) for key, d in (known.get("metrics") or {}).items()}
-    return _chosen(metric, image, estimate, ends, known.get("recovery_coefficient"))
+
+
+def _spread_in(row: Mapping[str, Any]) -> SimpleNamespace:
+    metrics = {key: SimpleNamespace(**one) for key, one in row["metrics"].items()}
+    return SimpleNamespace(metrics=metrics, recovery_coefficient=row["recovery_coefficient"])
+
+
+def _recovered_in(rois: Mapping[str, Any]) -> SimpleNamespace | None:
+    found = {name: row["recovered"] for name, row in rois.items() if row.get("recovered")}
+    best = {
+        name: RecoveredMetrics(**{key: Estimate(**row[key]) for key in RecoveredMetrics.names() if key in row})
+        for name, row in found.items()
+    }
+    return SimpleNamespace(rois={name: SimpleNamespace(best=one) for name, one in best.items()}) if found else None
+
+
+@dataclass(frozen=True)
+class _Content:
+    """Numbers of ``assessment.json`` by the names of the assessment."""
+
+    rois: Mapping[str, Any]
+    tumor_to_normal: Sequence[Any]
+    uncertainty: Any
+    recovered: Any
 
 
 def best_pooled_ratio(result: HasNumbers, tumors: Sequence[str], image: float | None) -> BestValue:
@@ -148,11 +182,6 @@ def best_pooled_ratio(result: HasNumbers, tumors: Sequence[str], image: float | 
         return BestValue(one.value, one.low, one.high, one.kind, image)
     total = sum(ml for _, ml in known)
     return BestValue(sum((one.value or 0.0) * ml for one, ml in known) / total, None, None, kinds.pop(), image)
-
-
-def kind_words(kind: ValueKind) -> str:
-    """What a value is, for people."""
-    return _WORDS[kind]
 
 
 class _Spread(NamedTuple):

@@ -1,7 +1,5 @@
 from . import answers as answers
 from .body_surface import plan_body_surface as plan_body_surface
-from .compartments import Territory as Territory
-from .compartments import Tumor as Tumor
 from .compartments import plan_mird as plan_mird
 from .compartments import plan_partition as plan_partition
 from .compartments import plan_partition_for as plan_partition_for
@@ -22,6 +20,9 @@ from .segmentectomy import CardRow as CardRow
 from .segmentectomy import SegmentectomyFacts as SegmentectomyFacts
 from .segmentectomy import TumorCoverage as TumorCoverage
 from .segmentectomy import segmentectomy_card as segmentectomy_card
+from .territories import CompartmentDose as CompartmentDose
+from .territories import Territory as Territory
+from .territories import Tumor as Tumor
 from .vials import Product as Product
 from .vials import VialOption as VialOption
 from .vials import VialPlan as VialPlan

@@ -11,25 +11,25 @@ territories the doses are averaged by mass. All energy is taken to stay in its c
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from voxeldose.dose.compartment import compartment_gy
 from voxeldose.errors import QuantityError
-from voxeldose.model.administration import require_above_zero, require_activity, require_shunt, unit_doubts
+from voxeldose.model.administration import require_above_zero, require_activity, unit_doubts
 from voxeldose.model.limits import meets
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.plan import TRAPPED, Bound, Lungs, Plan, lung_dose_gy
+from voxeldose.planning.territories import doses_of_compartments, mean_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from voxeldose.model.radionuclide import Radionuclide
+    from voxeldose.planning.territories import CompartmentDose, Territory
 
 __all__ = [
-    "Territory",
-    "Tumor",
     "plan_mird",
     "plan_partition",
     "plan_partition_for",
@@ -42,73 +42,6 @@ PARTITION_SOURCE = (
 
 #: Names of what a plan by the partition model can be asked for.
 TUMOR_GOAL, NORMAL_LIMIT, LUNG_LIMIT = "tumor goal", "normal liver limit", "lung limit"
-
-
-@dataclass(frozen=True)
-class Tumor:
-    """A tumor, or the part of one that a territory reaches.
-
-    ``ratio`` is its activity per gram over that of normal liver in the same territory (T/N). The same name in two territories is
-    one tumor.
-    """
-
-    name: str
-    mass_g: float
-    ratio: float
-
-    def __post_init__(self) -> None:
-        require_above_zero(self.mass_g, f"mass of {self.name}", "g")
-        require_above_zero(self.ratio, f"T/N of {self.name}", "")
-
-
-@dataclass(frozen=True)
-class Territory:
-    """What one infusion reaches.
-
-    Parameters
-    ----------
-    tumors : tuple of Tumor
-        None at all is allowed: normal liver alone.
-    normal_g : float
-        Normal liver that is perfused.
-    lung_shunt_fraction : float, optional
-        Of this infusion.
-    name : str
-        For results.
-    """
-
-    tumors: tuple[Tumor, ...]
-    normal_g: float
-    lung_shunt_fraction: float | None = None
-    name: str = "territory"
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.normal_g) and self.normal_g >= 0):
-            msg = f"Mass of normal liver in {self.name} must be 0 g or more, found {self.normal_g}."
-            raise QuantityError(msg, code="value-out-of-range")
-        if not self.tumors and self.normal_g == 0:
-            msg = f"{self.name} has no mass: no tumor and no normal liver. Give at least one."
-            raise QuantityError(msg, code="mass-missing")
-        names = [t.name for t in self.tumors]
-        if len(set(names)) < len(names):
-            msg = f"{self.name} names a tumor twice ({', '.join(names)}); give each its own name."
-            raise QuantityError(msg, code="name-twice")
-        require_shunt(self.lung_shunt_fraction)
-
-    @property
-    def weighted_g(self) -> float:
-        """``Σ r m``: the mass of normal liver that would hold the same activity."""
-        return self.normal_g + sum(t.ratio * t.mass_g for t in self.tumors)
-
-    @property
-    def perfused_g(self) -> float:
-        """All mass that the infusion reaches."""
-        return self.normal_g + sum(t.mass_g for t in self.tumors)
-
-    @property
-    def held_fraction(self) -> float:
-        """What does not go to the lungs."""
-        return 1 - (self.lung_shunt_fraction or 0.0)
 
 
 def plan_mird(
@@ -209,27 +142,22 @@ def plan_partition(
     lungs = Lungs(_common_shunt(territories), lung_g)
     activities = [require_activity(a) for a in activities_mbq]
     k = radionuclide.gy_kg_per_gbq
-    gray_gram: dict[str, float] = {}
-    gram: dict[str, float] = {}
-    normal_gray_gram = perfused_gray_gram = 0.0
-    for territory, activity in zip(territories, activities, strict=True):
-        base_gy = compartment_gy(k, activity, territory.weighted_g, part=territory.held_fraction)
-        for tumor in territory.tumors:
-            gray_gram[tumor.name] = gray_gram.get(tumor.name, 0.0) + base_gy * tumor.ratio * tumor.mass_g
-            gram[tumor.name] = gram.get(tumor.name, 0.0) + tumor.mass_g
-        normal_gray_gram += base_gy * territory.normal_g
-        perfused_gray_gram += base_gy * territory.weighted_g
-    normal_g = sum(t.normal_g for t in territories)
+    parts = doses_of_compartments(territories, activities, radionuclide)
+    tumor_gy = {
+        name: mean_of([p for p in parts if p.tumor == name])
+        for name in dict.fromkeys(p.tumor for p in parts if p.tumor)
+    }
+    normal = [p for p in parts if p.tumor is None]
     shunts = [(a, t.lung_shunt_fraction) for a, t in zip(activities, territories, strict=True)]
     return Plan(
         sum(activities),
         radionuclide,
         "D_N = K A (1 - LSF) / (Σ r m_T + m_N); D_T = r D_N; D_L = K A LSF / m_L",
         (PARTITION_SOURCE,),
-        {name: gray_gram[name] / gram[name] for name in gram},
-        normal_gy=normal_gray_gram / normal_g if normal_g else None,
-        whole_normal_gy=normal_gray_gram / (normal_g + unperfused_g) if normal_g + unperfused_g else None,
-        perfused_gy=perfused_gray_gram / sum(t.perfused_g for t in territories),
+        tumor_gy,
+        normal_gy=mean_of(normal) if normal else None,
+        whole_normal_gy=_whole_normal_gy(normal, unperfused_g),
+        perfused_gy=mean_of(parts),
         lung_gy=lung_dose_gy(k, shunts, lungs.grams),
         territories_mbq=_by_name(territories, activities),
         assumptions=(
@@ -243,6 +171,14 @@ def plan_partition(
         ),
         warnings=unit_doubts(sum(activities), [g for t in territories for g in (t.normal_g, *_grams(t))], lungs.mass_g),
     )
+
+
+def _whole_normal_gy(normal: Sequence[CompartmentDose], unperfused_g: float) -> float | None:
+    """Mean of all normal liver, of which ``unperfused_g`` gets nothing."""
+    perfused_g = sum(p.mass_g for p in normal)
+    if not perfused_g:
+        return 0.0 if unperfused_g else None
+    return mean_of(normal) * perfused_g / (perfused_g + unperfused_g)
 
 
 def _grams(territory: Territory) -> list[float]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.best_value import best_value
 from voxeldose.model.remarks import Remark
-from voxeldose.planning.compartments import Territory, Tumor
+from voxeldose.planning.territories import Territory, Tumor
 
 if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment
@@ -87,16 +88,36 @@ def territory_of(result: Assessment, lung_shunt_fraction: float | None = None) -
             f"{mbq:.3g} MBq of normal liver. Give liver or normal_liver as a region."
         )
         raise QuantityError(msg, code="region-missing", role="normal_liver")
-    parts = tuple(
-        Tumor(
-            name, result.rois[name].mass_g, result.rois[name].activity_mbq / result.rois[name].mass_g / (mbq / mass_g)
-        )
-        for name in tumors
-    )
+    ratios = {name: _ratio(result, name, mbq / mass_g) for name in tumors}
+    parts = tuple(Tumor(name, result.rois[name].mass_g, one.value) for name, one in ratios.items())
+    better = [
+        f"{name} {one.value:.3g} (in the image {one.image:.3g})" for name, one in ratios.items() if one.is_recovered
+    ]
+    remarks = [normal]
+    if better:
+        sentence = f"T/N is resolution recovered: {'; '.join(better)}."
+        remarks.append(Remark("tumor-to-normal-recovered", {"rois": ", ".join(tumors)}, sentence))
     unperfused_g = max(normal_liver_g - mass_g, 0.0) if perfused else 0.0
     territory = Territory(parts, mass_g, lung_shunt_fraction, perfused[0] if perfused else "liver")
     masses = Remark("mass-by-density", {}, "Masses are volumes of the regions times the run's density.")
-    return ImageTerritory(territory, unperfused_g, (normal, masses))
+    return ImageTerritory(territory, unperfused_g, (*remarks, masses))
+
+
+class _Ratio(NamedTuple):
+    """T/N of a tumor: the best one, the image's own, and whether they are from different methods."""
+
+    value: float
+    image: float
+    is_recovered: bool
+
+
+def _ratio(result: Assessment, name: str, normal_mbq_per_g: float) -> _Ratio:
+    """Activity per gram over that of normal liver; the recovered ratio, which has the same normal liver, where there is one."""
+    image = result.rois[name].activity_mbq / result.rois[name].mass_g / normal_mbq_per_g
+    best = best_value(result, name, "tumor_to_normal")
+    if best.kind == "recovered" and best.value is not None:
+        return _Ratio(best.value, image, True)
+    return _Ratio(image, image, False)
 
 
 def tumor_ml(result: Assessment) -> float:

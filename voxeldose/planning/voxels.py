@@ -13,16 +13,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.best_value import best_value
 from voxeldose.model.limits import TOLERANCE
 from voxeldose.model.metric import Metric
+from voxeldose.model.recovered import RecoveredMetrics
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.plan import LUNG_MASS_G, Bound, Lungs, Plan, lung_dose_gy, once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from voxeldose.model.assessment import Assessment, RoiMetrics
+    from voxeldose.model.assessment import Assessment
     from voxeldose.model.dvh import Dvh
+    from voxeldose.model.recovered import RecoveredDvh
 
 __all__ = ["Wish", "plan_voxels"]
 
@@ -162,7 +165,8 @@ def plan_voxels(
         if b.kind == "goal" and not b.met
     ]
     lung_remarks = [target.remark for _, _, target in asked if target.remark is not None]
-    means = {name: m.mean_dose_gy * factor for name, m in result.rois.items()}
+    means = {name: _Numbers(result, name).gy(Metric("mean")) * factor for name in result.rois}
+    recovered = [name for name in result.rois if best_value(result, name, "mean_dose_gy").kind == "recovered"]
     return Plan(
         factor * given.net_mbq,
         given.radionuclide,
@@ -175,7 +179,7 @@ def plan_voxels(
         lung_gy=_lungs_gy(result, means, lungs, factor),
         bounds=bounds,
         binding=binding,
-        assumptions=once([ONE_FACTOR, *lung_remarks, *result.record.assumptions]),
+        assumptions=once([ONE_FACTOR, *lung_remarks, *_recovered_remarks(recovered), *result.record.assumptions]),
         warnings=(*missed, *result.record.warnings),
     )
 
@@ -216,9 +220,60 @@ def _targets(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> list[_T
     targets = []
     for name in known:
         one = replace(wish, roi=name)
-        factor = _factor(one, kind, result.rois[name].dvh)
-        targets.append(_Target(str(one), factor, _value(one, result.rois[name]), remark))
+        numbers = _Numbers(result, name)
+        targets.append(_Target(str(one), _factor(one, kind, numbers), _value(one, numbers), remark))
     return targets
+
+
+@dataclass(frozen=True, eq=False)
+class _Numbers:
+    """The numbers of one region that wishes are about: recovered where the run has them, but for single voxels."""
+
+    result: Assessment
+    name: str
+
+    @property
+    def image(self) -> Dvh:
+        """Of the image as it is."""
+        return self.result.rois[self.name].dvh
+
+    @property
+    def recovered(self) -> RecoveredDvh | None:
+        """Its recovered DVH."""
+        found = self.result.recovered.rois.get(self.name) if self.result.recovered is not None else None
+        return found.dvh if found is not None else None
+
+    def gy(self, metric: Metric) -> float:
+        """A dose in the map as it is."""
+        if metric.kind in ("min", "max"):
+            return self.image.range_gy[metric.kind == "max"]
+        if metric.kind == "mean" or metric.key in RecoveredMetrics.names():
+            best = best_value(self.result, self.name, metric.key).value
+            return math.nan if best is None else best
+        return (self.recovered or self.image).dose_to_fraction_gy(metric.number / 100)
+
+    def coverage(self, dose_gy: float) -> float:
+        """The part of the volume that gets this dose or more."""
+        return (self.recovered or self.image).coverage(dose_gy)
+
+    def dose_reached_gy(self, fraction: float) -> float:
+        """The dose that so much of the volume gets or more."""
+        return (self.recovered or self.image).dose_to_fraction_gy(fraction)
+
+    def first_dose_beyond_gy(self, fraction: float) -> float | None:
+        """The highest dose that more than so much of the volume gets; ``None`` if none does."""
+        if self.recovered is not None:
+            return self.recovered.dose_to_fraction_gy(fraction) if fraction < 1 else None
+        first = int(np.searchsorted(self.image.volume_ml, fraction * self.image.total_ml * (1 + 1e-9), side="right"))
+        return float(self.image.dose_gy[first]) if first < self.image.dose_gy.size else None
+
+
+def _recovered_remarks(rois: list[str]) -> list[Remark]:
+    if not rois:
+        return []
+    names = ", ".join(rois)
+    sentence = f"Doses of {names} are resolution recovered, and coverages are read from the recovered DVH; single voxels are the image's."
+    return [Remark("plan-recovered", {"rois": names}, sentence)]
 
 
 def _shunted(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> _Target:
@@ -246,12 +301,12 @@ def _shunted(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> _Target
     return _Target(str(wish), wish.wanted / at_one if at_one else math.inf, lambda s: at_one * s, remark)
 
 
-def _factor(wish: Wish, kind: str, dvh: Dvh) -> float:
+def _factor(wish: Wish, kind: str, numbers: _Numbers) -> float:
     """By how much the map has to grow for a goal, or may for a limit."""
     metric = wish.number
     if metric.is_fraction:
-        return _factor_of_coverage(wish, kind, dvh, metric.number)
-    now = _dose_now(dvh, metric)
+        return _factor_of_coverage(wish, kind, numbers, metric.number)
+    now = numbers.gy(metric)
     if now <= 0:
         if kind == "limit":
             return math.inf
@@ -260,33 +315,25 @@ def _factor(wish: Wish, kind: str, dvh: Dvh) -> float:
     return wish.wanted / now
 
 
-def _factor_of_coverage(wish: Wish, kind: str, dvh: Dvh, dose_gy: float) -> float:
+def _factor_of_coverage(wish: Wish, kind: str, numbers: _Numbers, dose_gy: float) -> float:
     if kind == "goal":
         if wish.wanted == 0:
             return 0.0
-        reached = dvh.dose_to_fraction_gy(wish.wanted)
+        reached = numbers.dose_reached_gy(wish.wanted)
         if reached <= 0:
             msg = f"{wish}: {wish.wanted:.0%} of {wish.roi} never get a dose; voxels at 0 Gy or below stay there."
             raise QuantityError(msg, code="goal-unreachable", roi=wish.roi)
         return dose_gy / reached
     # the first dose whose coverage is above the limit must stay below dose_gy
-    first = int(np.searchsorted(dvh.volume_ml, wish.wanted * dvh.total_ml * (1 + 1e-9), side="right"))
-    if first >= dvh.dose_gy.size or dvh.dose_gy[first] <= 0:
-        return math.inf
-    return dose_gy / float(dvh.dose_gy[first]) * (1 - STEP)
+    first = numbers.first_dose_beyond_gy(wish.wanted)
+    return math.inf if first is None or first <= 0 else dose_gy / first * (1 - STEP)
 
 
-def _dose_now(dvh: Dvh, metric: Metric) -> float:
-    if metric.kind == "d":
-        return dvh.dose_to_fraction_gy(metric.number / 100)
-    return dvh.mean_gy if metric.kind == "mean" else dvh.range_gy[metric.kind == "max"]
-
-
-def _value(wish: Wish, roi: RoiMetrics) -> Callable[[float], float]:
+def _value(wish: Wish, numbers: _Numbers) -> Callable[[float], float]:
     metric = wish.number
     if metric.is_fraction:
-        return lambda s: roi.dvh.coverage(metric.number / s) if s > 0 else 0.0
-    return lambda s: _dose_now(roi.dvh, metric) * s
+        return lambda s: numbers.coverage(metric.number / s) if s > 0 else 0.0
+    return lambda s: numbers.gy(metric) * s
 
 
 def _only(result: Assessment, means: dict[str, float], role: str) -> float | None:

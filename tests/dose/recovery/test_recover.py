@@ -133,3 +133,45 @@ def test_another_seed_changes_numbers_by_less_than_their_interval(scan, found):
 def test_the_same_seed_gives_the_same_numbers(scan):
     options = resolution(outlines="fixed", draws=4, fwhm_sd_fraction=0.0)
     assert recover(scan, options).rois == recover(scan, options).rois
+
+
+def test_the_dvh_agrees_with_the_numbers_and_its_band_holds_it(truth, found):
+    for name in ("t", "normal_liver"):
+        roi = found.rois[name]
+        curve = roi.dvh
+        assert (curve.dose_gy[0], curve.fraction[0]) == (0.0, 1.0)
+        fraction, low, high = (np.array(row) for row in (curve.fraction, curve.low_fraction, curve.high_fraction))
+        assert (np.diff(fraction) <= 0).all()
+        assert (np.diff(high) <= 0).all()
+        assert ((low <= fraction) & (fraction <= high)).all()
+        assert curve.coverage(205.0) == pytest.approx(roi.best.v205_fraction.value, abs=0.004)
+        assert curve.coverage(400.0) == pytest.approx(roi.best.v400_fraction.value, abs=0.004)
+        assert curve.dose_to_fraction_gy(0.7) == pytest.approx(roi.best.d70_gy.value, rel=0.02)
+        area = np.trapezoid(fraction, curve.dose_gy)
+        assert area == pytest.approx(roi.best.mean_dose_gy.value, rel=0.01)
+    band = found.rois["t"].dvh.estimate(400.0)
+    assert band.low <= truth.numbers["t"]["v400_fraction"] <= band.high
+
+
+def test_the_residual_is_what_noise_explains(scan, found):
+    residual = found.residual
+    measured = np.isfinite(residual.deviation.values)
+    scores = ((residual.image.values - residual.predicted.values) / residual.deviation.values)[measured]
+    assert np.mean(np.square(scores)) == pytest.approx(found.facts["chi_square_per_voxel"], rel=0.35)
+    whole = scan.activity
+    first = whole.grid.first_voxel_of(residual.image.grid)
+    inside = np.clip(first, 0, None)
+    own = residual.image.values[tuple(slice(i - f, None) for i, f in zip(inside, first, strict=True))]
+    part = whole.bq_per_ml[tuple(slice(i, i + n) for i, n in zip(inside, own.shape, strict=True))]
+    np.testing.assert_allclose(own[tuple(slice(0, n) for n in part.shape)], part, rtol=1e-5, atol=1.0)
+
+
+def test_with_twice_the_activity_doses_double_and_coverage_is_read_from_the_dvh(found):
+    tumor, twice = found.rois["t"], found.scaled(2.0).rois["t"]
+    assert twice.best.mean_dose_gy.value == pytest.approx(2 * tumor.best.mean_dose_gy.value)
+    assert twice.best.d95_gy.high == pytest.approx(2 * tumor.best.d95_gy.high)
+    assert twice.best.v400_fraction.value == pytest.approx(tumor.dvh.coverage(200.0))
+    assert twice.best.activity_mbq.value == pytest.approx(2 * tumor.best.activity_mbq.value)
+    assert twice.best.tumor_to_normal == tumor.best.tumor_to_normal
+    assert twice.best.volume_ml == tumor.best.volume_ml
+    assert found.scaled(2.0).dose.gy.max() == pytest.approx(2 * found.dose.gy.max())

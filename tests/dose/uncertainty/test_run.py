@@ -446,3 +446,23 @@ def test_noise_in_an_uneven_medium_is_carried_as_in_an_even_one_and_that_is_stat
         assert len(carried) == kernels
         assert all("whatever the engine of the dose" in remark.sentence for remark in carried)
     assert not coded("noise-density-uniform", uncertain(**spread).assumptions)
+
+
+def test_a_recovery_curve_rules_limits_and_probabilities_of_means_and_of_nothing_else():
+    curve = Recovery(3.0, 0.9)
+    asked = tuple(
+        Condition("lesion", metric, at_least=True, limit=limit)
+        for metric, limit in (("mean_dose_gy", 1.0), ("d95_gy", 1.0))
+    )
+    spread = Spread(samples=20, calibration_fraction=0.05, recovery=curve, conditions=asked)
+    result = with_uncertainty(PLAIN, DPK, spread)
+    mean = result.uncertainty.rois["lesion"].metrics["mean_dose_recovered_gy"]
+    of_mean, of_d95 = (p for p in result.uncertainty.probabilities if p.source == "asked for")
+    assert (of_mean.value, of_mean.kind) == (mean.value, "corrected")
+    assert (of_d95.value, of_d95.kind) == (PLAIN.rois["lesion"].d95_gy, "image")
+    assert coded("recovery-of-means-only", result.record.warnings)
+    assert not coded("recovery-missing", result.record.warnings)
+    assert not coded("recovery-of-means-only", with_uncertainty(PLAIN, DPK, Spread(samples=20)).record.warnings)
+    near = Condition("lesion", "mean_dose_gy", at_least=True, limit=mean.value)
+    (middle,) = with_uncertainty(PLAIN, DPK, replace(spread, conditions=(near,))).uncertainty.probabilities[:1]
+    assert middle.probability == pytest.approx(0.5, abs=0.15)

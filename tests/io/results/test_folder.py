@@ -190,6 +190,8 @@ def test_recovered_numbers_and_their_map_are_read_back(written_with_recovery):
         computed = result.recovered.rois[name]
         assert roi.best == computed.best
         assert roi.as_drawn == computed.as_drawn
+        assert roi.dvh == computed.dvh
+        assert roi.dvh.fraction[0] == 1
         assert (roi.role, roi.mean_dose_rbv_gy, roi.shift_lps_mm) == (
             computed.role,
             computed.mean_dose_rbv_gy,

@@ -28,6 +28,8 @@ __all__ = ["CentreDose", "PointDvh", "dose_at", "low_discrepancy"]
 
 #: Voxels kept around the points when their spline is made, so that the cut does not reach them.
 _SPLINE_ROOM = 6
+#: Points that hold a DVH.
+QUANTILES = 257
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,6 +127,10 @@ class PointDvh:
     def coverage(self, dose_gy: float) -> float:
         """``Vd``: the fraction of the volume with at least this dose."""
         return 1 - float(np.searchsorted(self.gy, with_tolerance(dose_gy, "at least"), side="left")) / self.gy.size
+
+    def quantiles_gy(self) -> Doubles:
+        """Doses at evenly spaced parts of the volume, from the lowest to the highest, rising."""
+        return np.quantile(self.gy, np.linspace(0, 1, QUANTILES))
 
     def numbers(self) -> dict[str, float]:
         """The metrics that are recovered, by their names in results."""

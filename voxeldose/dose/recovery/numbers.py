@@ -36,10 +36,14 @@ GROWTH_MM = 6.0
 
 @dataclass(frozen=True, eq=False)
 class InOutlines:
-    """Numbers of one region by name, in the outline of the draw and as drawn."""
+    """Numbers of one region by name, in the outline of the draw and as drawn; its DVH in the outline of the draw.
+
+    ``quantiles_gy`` are doses at evenly spaced parts of the volume, rising.
+    """
 
     best: dict[str, float]
     as_drawn: dict[str, float]
+    quantiles_gy: Doubles
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,12 +116,14 @@ class Gauge:
 
     def measure(self, draw: Draw, dose: Floats) -> dict[str, InOutlines]:
         """Numbers of every lesion, and of the normal liver under an empty name."""
-        liver = self._normal(draw, dose)
-        found = {} if liver is None else {"": InOutlines(liver, liver)}
+        liver, of_liver = self._normal(draw, dose) or (None, None)
+        found = {} if liver is None or of_liver is None else {"": InOutlines(liver, liver, of_liver.quantiles_gy())}
         for name in self.anatomy.lesions:
-            both = []
+            both, curves = [], []
             for motion in (draw.motion(name), AT_REST):
-                numbers = PointDvh.of(dose_at(dose, self._points[name].inside(motion, self._spacing))).numbers()
+                dvh = PointDvh.of(dose_at(dose, self._points[name].inside(motion, self._spacing)))
+                curves.append(dvh)
+                numbers = dvh.numbers()
                 numbers |= self._contents(name, motion, draw)
                 known = liver is not None and min(liver["mean_dose_gy"], liver["activity_mbq"]) > 0
                 if known and liver is not None and numbers["volume_ml"] > 0:
@@ -125,7 +131,7 @@ class Gauge:
                     numbers["tumor_to_normal"] = numbers["activity_mbq"] / numbers["volume_ml"] / per_ml
                     numbers["tumor_to_normal_by_dose"] = numbers["mean_dose_gy"] / liver["mean_dose_gy"]
                 both.append(numbers)
-            found[name] = InOutlines(*both)
+            found[name] = InOutlines(both[0], both[1], curves[0].quantiles_gy())
         return found
 
     def _contents(self, name: str, motion: Motion, draw: Draw) -> dict[str, float]:
@@ -147,8 +153,8 @@ class Gauge:
         ml = self.scan.fine.voxel_ml
         return {"activity_mbq": total * ml * self.scan.reference_bq_per_ml / 1e6, "volume_ml": volume * ml}
 
-    def _normal(self, draw: Draw, dose: Floats) -> dict[str, float] | None:
-        """Numbers of the liver outside all lesions."""
+    def _normal(self, draw: Draw, dose: Floats) -> tuple[dict[str, float], PointDvh] | None:
+        """Numbers and DVH of the liver outside all lesions."""
         index = self._liver_points
         if self._liver is None or index is None:
             return None
@@ -159,9 +165,9 @@ class Gauge:
             outside &= region.distance_at(index - shift) > motion.growth_mm
         if not outside.any():
             return None
-        numbers = PointDvh.of(dose_at(dose, index[:, outside])).numbers()
+        dvh = PointDvh.of(dose_at(dose, index[:, outside]))
         parts = [draw.held[name] for name in self._normal_parts]
-        return numbers | self._in_units(sum(p[0] for p in parts), sum(p[1] for p in parts))
+        return dvh.numbers() | self._in_units(sum(p[0] for p in parts), sum(p[1] for p in parts)), dvh
 
     @property
     def _normal_parts(self) -> list[str]:

@@ -179,6 +179,6 @@ def _wider(fit: Fit, resolution: Resolution, random: np.random.Generator) -> Fit
     return fit_stage(start, random, steps=SIDE_STEPS)
 
 
-def spread_of(values: Doubles) -> float:
-    """Standard deviation of draws that come in pairs."""
-    return float(np.std(values, ddof=1)) if values.size > 1 else 0.0
+def spread_of(values: Doubles) -> Doubles:
+    """Standard deviation over draws, the rows of ``values``."""
+    return np.asarray(np.std(values, axis=0, ddof=1)) if len(values) > 1 else np.zeros(values.shape[1:])

@@ -8,9 +8,9 @@ import numpy as np
 
 from voxeldose.dose.recovery.checks import withheld_dvhs
 from voxeldose.dose.recovery.posterior import spread_of
-from voxeldose.model.recovered import Estimate, Recovered, RecoveredMetrics, RecoveredRoi
+from voxeldose.model.recovered import Estimate, Recovered, RecoveredDvh, RecoveredMetrics, RecoveredRoi, Residual
 from voxeldose.model.remarks import Remark
-from voxeldose.model.volume import DoseMap
+from voxeldose.model.volume import DoseMap, Volume
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from voxeldose.dose.recovery.options import Resolution
     from voxeldose.dose.recovery.posterior import Posterior
     from voxeldose.dose.recovery.run import Prepared
-    from voxeldose.model.arrays import Floats
+    from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.assessment import Assessment
 
-__all__ = ["collect", "of_comparator"]
+__all__ = ["collect", "half_of_interval", "of_comparator"]
 
 #: Numbers that a lesion too small for the resolution does not get.
 OF_DVH = ("d95_gy", "d70_gy", "d50_gy", "v205_fraction", "v400_fraction")
@@ -30,6 +30,8 @@ OF_DVH = ("d95_gy", "d70_gy", "d50_gy", "v205_fraction", "v400_fraction")
 NUMERICAL = 0.005
 #: Mean doses of field and comparator that differ by more are worth a word.
 DISAGREE = 0.05
+#: Points of a DVH.
+CURVE_POINTS = 301
 #: Half of a 95 % interval in standard deviations: Student's t for as many degrees of freedom as pairs of draws.
 NORMAL = 1.96
 
@@ -65,6 +67,7 @@ def collect(
             shift_lps_mm=_towards_lps(ready, motion.shift_mm) if motion else (0.0, 0.0, 0.0),
             growth_mm=motion.growth_mm if motion else 0.0,
             cold_core_ml=float(core.sum(dtype=np.float64)) * ready.scan.fine.voxel_ml if core is not None else 0.0,
+            dvh=None if key in withheld else _dvh(posterior, key),
         )
         warnings += _disagreement(name, drawn, rbv) if key else []
     facts: dict[str, object] = {
@@ -87,7 +90,17 @@ def collect(
         tuple(_outline_remarks(resolution)),
         tuple(warnings),
         0.0,
+        _residual(posterior),
     )
+
+
+def _residual(posterior: Posterior) -> Residual:
+    """Image, prediction and noise of the fit's box, in Bq/mL."""
+    fit = posterior.fit
+    scan, unit = fit.model.scan, np.float32(fit.model.scan.reference_bq_per_ml)
+    deviation = np.where(scan.measured, fit.linear.unit_deviation * np.float32(fit.state.noise_level), np.inf)
+    rows = (scan.image, fit.linear.predicted, deviation.astype(np.float32))
+    return Residual(*(Volume(values * unit, scan.grid) for values in rows))
 
 
 def of_comparator(
@@ -104,7 +117,8 @@ def of_comparator(
         values = {n: Estimate(v) for n, v in both.best.items() if not (key in withheld and n in OF_DVH)}
         metrics = RecoveredMetrics(**values)
         role = "tumor" if key else "normal_liver"
-        rois[key or _normal_name(result)] = RecoveredRoi(role, metrics, metrics, both.best["mean_dose_gy"])
+        dvh = None if key in withheld else _dvh_of_comparator(both)
+        rois[key or _normal_name(result)] = RecoveredRoi(role, metrics, metrics, both.best["mean_dose_gy"], dvh=dvh)
     words = (
         "Region-based voxelwise correction: means are right, but texture inside a region stays blurred, so that its D70 and D95 come out "
         "high; outlines are taken as exact and there is no interval."
@@ -122,26 +136,66 @@ def _metrics(
     for name in RecoveredMetrics.names():
         if name not in pick(posterior.numbers[0][key]) or (withheld and name in OF_DVH):
             continue
-        values = np.array([pick(d[key])[name] for d in posterior.numbers])
-        variance = spread_of(values) ** 2
-        if posterior.weaker and posterior.stronger:
-            weak, strong = (
-                float(np.mean([pick(d[key])[name] for d in some])) for some in (posterior.weaker, posterior.stronger)
-            )
-            variance += ((strong - weak) / 2) ** 2
-        if posterior.wider:
-            wide = float(np.mean([pick(d[key])[name] for d in posterior.wider]))
-            variance += (wide - float(values[: len(posterior.wider)].mean())) ** 2
-        centre = float(values.mean())
-        variance += (NUMERICAL * (1.0 if name.endswith("_fraction") else centre)) ** 2
-        half = _quantile(values.size // 2) * float(np.sqrt(variance))
-        top = 1.0 if name.endswith("_fraction") else np.inf
-        found[name] = Estimate(centre, max(centre - half, 0.0), min(centre + half, top))
+
+        def of(both: InOutlines, name: str = name) -> Doubles:
+            return np.array([pick(both)[name]])
+
+        (value,), (low,), (high,) = _interval(posterior, key, of, is_fraction=name.endswith("_fraction"))
+        found[name] = Estimate(float(value), float(low), float(high))
     return RecoveredMetrics(**found)
 
 
-def _quantile(pairs: int) -> float:
-    """Student's t at 97.5 %, for a spread known from so many pairs (Cornish-Fisher, 1 % from five pairs on)."""
+def _interval(
+    posterior: Posterior, key: str, of: Callable[[InOutlines], Doubles], *, is_fraction: bool
+) -> tuple[Doubles, Doubles, Doubles]:
+    """Means over draws of numbers of one region, (n,), and the ends of their 95 % intervals."""
+
+    def rows(draws: list[dict[str, InOutlines]]) -> Doubles:
+        return np.array([of(draw[key]) for draw in draws])
+
+    values = rows(posterior.numbers)
+    centre = values.mean(axis=0)
+    variance = spread_of(values) ** 2
+    if posterior.weaker and posterior.stronger:
+        variance += ((rows(posterior.stronger).mean(axis=0) - rows(posterior.weaker).mean(axis=0)) / 2) ** 2
+    if posterior.wider:
+        variance += (rows(posterior.wider).mean(axis=0) - values[: len(posterior.wider)].mean(axis=0)) ** 2
+    variance += (NUMERICAL * (1.0 if is_fraction else centre)) ** 2
+    half = half_of_interval(len(values) // 2) * np.sqrt(variance)
+    return centre, np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0 if is_fraction else np.inf)
+
+
+def _dvh(posterior: Posterior, key: str) -> RecoveredDvh:
+    """Mean over draws of the cumulative DVH of one region with its band; neither rises with the dose."""
+    highest = max(float(draw[key].quantiles_gy[-1]) for draw in posterior.numbers)
+    doses = _curve_doses(highest)
+    curves = _interval(posterior, key, lambda both: _coverages(both.quantiles_gy, doses), is_fraction=True)
+    middle, low = (np.minimum.accumulate(curve) for curve in curves[:2])
+    high = np.maximum.accumulate(curves[2][::-1])[::-1]
+    low[0] = high[0] = middle[0] = 1.0
+    return RecoveredDvh(*(tuple(np.round(row, 6).tolist()) for row in (doses, middle, low, high)))
+
+
+def _dvh_of_comparator(both: InOutlines) -> RecoveredDvh:
+    doses = _curve_doses(float(both.quantiles_gy[-1]))
+    return RecoveredDvh(*(tuple(np.round(row, 6).tolist()) for row in (doses, _coverages(both.quantiles_gy, doses))))
+
+
+def _curve_doses(highest_gy: float) -> Doubles:
+    """Doses of a curve, in even steps from 0 to a little beyond the highest."""
+    return np.linspace(0.0, 1.02 * max(highest_gy, 1e-3), CURVE_POINTS)
+
+
+def _coverages(quantiles_gy: Doubles, doses_gy: Doubles) -> Doubles:
+    """Part of the volume that receives at least each dose; doses below 0, by noise, count as 0."""
+    ranks = np.linspace(0, 1, quantiles_gy.size)
+    found = 1 - np.interp(doses_gy, quantiles_gy, ranks, left=0.0, right=1.0)
+    found[0] = 1.0
+    return np.asarray(found)
+
+
+def half_of_interval(pairs: int) -> float:
+    """Half of a 95 % interval in standard deviations known from so many pairs: Student's t (Cornish-Fisher, 1 % from five pairs on)."""
     z, v = NORMAL, max(pairs, 2)
     return z + (z**3 + z) / (4 * v) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * v**2)
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.recovered import Recovered
 
-__all__ = ["Prepared", "prepare", "recover", "with_recovered"]
+__all__ = ["Prepared", "prepare", "recover"]
 
 #: A tissue counts as the reference if it is at least so large, mL.
 LEAST_REFERENCE_ML = 5.0
@@ -205,21 +205,3 @@ def _assumptions(ready: Prepared, resolution: Resolution) -> list[Remark]:
         )
         remarks.append(Remark("perfused-part-found", {"contrast": ready.contrast}, words))
     return remarks
-
-
-def with_recovered(result: Assessment, found: Recovered | None) -> Assessment:
-    """A result with its recovered numbers; what was assumed for them and what to doubt stands with the run's own."""
-    if found is None:
-        return result
-    words = (
-        "Tables, curves, thresholds and dose.nii.gz are of the image as it is; recovered numbers stand next to them as "
-        '"recovered", and their mean dose in dose_recovered.nii.gz, whose own DVH is narrower than the numbers.'
-    )
-    both = Remark("recovered-numbers-beside", {"method": found.method}, words)
-    record = replace(
-        result.record,
-        assumptions=(*result.record.assumptions, *found.assumptions, both),
-        warnings=(*result.record.warnings, *found.warnings),
-        timings_s={**result.record.timings_s, "recovering resolution": round(found.seconds, 4)},
-    )
-    return replace(result, record=record, recovered=found)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.limits import with_best_values
 from voxeldose.dose.uncertainty.budget import budget, scale_terms
 from voxeldose.dose.uncertainty.inputs import Condition
 from voxeldose.dose.uncertainty.noise import NoiseField
@@ -16,6 +17,7 @@ from voxeldose.dose.uncertainty.region import MetricList, MovingRegion
 from voxeldose.dose.uncertainty.region_response import NoiseSamples, RegionResponse, ScaleErrors
 from voxeldose.errors import QuantityError
 from voxeldose.model.assessment import Distribution, Probability, RoiUncertainty, Uncertainty
+from voxeldose.model.best_value import CORRECTED_MEAN
 from voxeldose.model.limits import with_tolerance
 from voxeldose.model.metric import Metric
 from voxeldose.model.remarks import Remark
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from voxeldose.dose.uncertainty.inputs import Spread
     from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.assessment import Assessment, Term
+    from voxeldose.model.best_value import ValueKind
     from voxeldose.model.limits import Sense
 
 
@@ -103,7 +106,7 @@ def with_uncertainty(
         assumptions=(*result.record.assumptions, *uncertainty.assumptions),
         warnings=(*result.record.warnings, *uncertainty.warnings),
     )
-    return replace(result, uncertainty=uncertainty, record=record)
+    return with_best_values(replace(result, uncertainty=uncertainty, record=record))
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,13 +136,15 @@ class _Estimate:
         for one in conditions:
             if one.roi != name or one.metric not in self.metrics:
                 continue
-            metric = self.metrics[one.metric]
+            is_corrected = one.metric == "mean_dose_gy" and CORRECTED_MEAN in self.metrics
+            metric = self.metrics[CORRECTED_MEAN if is_corrected else one.metric]
             sense: Sense = "at least" if one.at_least else "below"
             below = metric.confidence.below(with_tolerance(one.limit, sense))
             p = 1 - below if one.at_least else below
             near = (p * samples + 1) / (samples + 2)  # so that 0 and 1 are not certain either (Laplace)
             error = math.sqrt(near * (1 - near) / samples)
-            rows.append(Probability(name, one.metric, sense, one.limit, metric.value, p, error, one.source))
+            kind: ValueKind = "corrected" if is_corrected else "image"
+            rows.append(Probability(name, one.metric, sense, one.limit, metric.value, p, error, one.source, kind))
         return rows
 
 
@@ -153,12 +158,12 @@ def _estimate(
     recovery = float(scale.recovery.at(reported.volume_ml)) if scale.recovery else None
     if recovery is not None:
         recovered = reported.mean_dose_gy / recovery
-        metrics["mean_dose_recovered_gy"] = _Metric(recovered, response.recovered_confidence(recovered))
+        metrics[CORRECTED_MEAN] = _Metric(recovered, response.recovered_confidence(recovered))
     roi = RoiUncertainty(
         metrics={n: one.distribution() for n, one in metrics.items()},
         contour_sd_mm=region.contour_sd_mm,
         recovery_coefficient=recovery,
-        budget_of="mean_dose_recovered_gy" if recovery is not None else "mean_dose_gy",
+        budget_of=CORRECTED_MEAN if recovery is not None else "mean_dose_gy",
         budget=terms,
         budget_sd_gy=math.sqrt(sum(t.sd_gy**2 for t in terms)),
         dominant=terms[0].name if terms else "nothing",
@@ -275,6 +280,12 @@ def _collect_warnings(result: Assessment, spread: Spread) -> list[Remark]:
     if spread.recovery is None and any(m.role == "tumor" for m in result.rois.values()):
         sentence = "No recovery curve: partial volume makes tumors' doses too low, and that is in no interval here."
         remarks.append(Remark("recovery-missing", {}, sentence))
+    if spread.recovery is not None:
+        sentence = (
+            "A recovery curve corrects means alone: D95, coverage and all else of a tumor's DVH are those of the blurred image, and "
+            "partial volume is in none of their intervals."
+        )
+        remarks.append(Remark("recovery-of-means-only", {}, sentence))
     small = [name for name, m in result.rois.items() if m.volume_ml < SMALL_ML]
     if spread.contour_mm + spread.contour_fwhm_mm == 0 and small:
         sentence = "Outlines are taken as exact, though some regions are small; their doses depend on them most."

@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxeldose.io.arrays import SUFFIXES
 from voxeldose.io.config.labels import read_labels_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-__all__ = ["with_flags"]
+    from voxeldose.io.config.case import CaseFile
+
+__all__ = ["idle_flag", "with_flags"]
 
 
 def _absolute(path: Any) -> str:
@@ -85,3 +88,38 @@ def with_flags(tables: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
         files = [p for path in paths for p in ([path] if isinstance(path, str) else path)]
         changed["rois"] = [{"path": files, "labels": read_labels_file(given["labels"])}]
     return changed
+
+
+def _is_dicom(config: CaseFile) -> bool:
+    return not config.activity.path.casefold().endswith(SUFFIXES)
+
+
+#: Flag -> whether it acts in a case, and what it needs.
+_NEEDS: dict[str, tuple[Callable[[CaseFile], object], str]] = {
+    "weight_kg": (lambda c: c.activity.undo_suv, "--undo-suv"),
+    "energy_window": (_is_dicom, "a DICOM SPECT"),
+    "slice_spacing_mm": (_is_dicom, "a DICOM SPECT"),
+    "hu_table": (lambda c: c.dose.density == "ct", "--density ct"),
+    "calibration_region": (lambda c: c.dose.calibration == "administered", "--calibration administered"),
+    "residual_mbq": (lambda c: c.administration.administered_mbq, "--administered-mbq"),
+    "residual_at": (lambda c: c.administration.residual_mbq, "--residual-mbq"),
+    "dose_bits": (_is_dicom, "a DICOM image"),
+    "rtstruct_holes": (lambda c: c.output.rtstruct, "--rtstruct"),
+}
+
+
+def idle_flag(flags: Mapping[str, Any], config: CaseFile) -> str | None:
+    """What to tell of a flag that was given and does nothing in this case; ``None`` where every flag acts.
+
+    Parameters
+    ----------
+    flags : mapping
+        As in :func:`with_flags`.
+    config : CaseFile
+        With the flags in place of its keys.
+    """
+    given = [flag for flag, value in flags.items() if value not in (None, ())]
+    idle = next((flag for flag in given if flag in _NEEDS and not _NEEDS[flag][0](config)), None)
+    if idle is None:
+        return None
+    return f"--{idle.replace('_', '-')} does nothing without {_NEEDS[idle][1]}; leave it out."

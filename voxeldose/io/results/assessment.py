@@ -128,6 +128,7 @@ def _recovered(result: Assessment, name: str) -> dict[str, Any]:
         "shift_lps_mm": list(roi.shift_lps_mm),
         "growth_mm": roi.growth_mm,
         "cold_core_ml": roi.cold_core_ml,
+        "dvh": asdict(roi.dvh) if roi.dvh is not None else None,
     }
     return {"recovered": asdict(roi.best) | others}
 

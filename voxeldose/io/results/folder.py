@@ -39,7 +39,7 @@ from voxeldose.model.display import html_of_assessment, summary_of_assessment
 from voxeldose.model.exchange import frame_of_rois
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import y90_constants
-from voxeldose.model.recovered import Estimate, RecoveredMetrics, RecoveredNumbers, RecoveredRoi
+from voxeldose.model.recovered import Estimate, RecoveredDvh, RecoveredMetrics, RecoveredNumbers, RecoveredRoi
 from voxeldose.model.roi import RoiSet
 from voxeldose.model.roles import RoiCode
 from voxeldose.model.tissue import Radiobiology
@@ -297,7 +297,9 @@ def _recovered_roi(row: Mapping[str, Any]) -> RecoveredRoi:
     found = row["recovered"]
     x, y, z = found["shift_lps_mm"]
     best, drawn = (_recovered_metrics(one) for one in (found, found["as_drawn"]))
-    return _read(RecoveredRoi, found, role=row["role"], best=best, as_drawn=drawn, shift_lps_mm=(x, y, z))
+    curves = found.get("dvh")
+    dvh = RecoveredDvh(**{key: tuple(values) for key, values in curves.items()}) if curves else None
+    return _read(RecoveredRoi, found, role=row["role"], best=best, as_drawn=drawn, shift_lps_mm=(x, y, z), dvh=dvh)
 
 
 def _recovered_metrics(row: Mapping[str, Any]) -> RecoveredMetrics:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args
 
 from voxeldose.io.results.assessment import SCHEMA, columns
+from voxeldose.model.best_value import ValueKind
 from voxeldose.model.recovered import RecoveredMetrics
 from voxeldose.model.roles import ROLES
 
@@ -52,7 +53,8 @@ def assessment_schema() -> dict[str, Any]:
             "totals": _object(dict.fromkeys(_TOTALS, _NUMBER)),
             "thresholds": _list(
                 dict.fromkeys(("name", "roi", "metric", "source", "method", "differs"), _TEXT)
-                | {"limit": _NUMBER, "value": _NUMBER, "met": {"type": "boolean"}, "sense": _MAYBE_TEXT}
+                | {"sense": _MAYBE_TEXT, "kind": {"enum": list(get_args(ValueKind))}, "image_value": _NUMBER}
+                | {"limit": _NUMBER, "value": _NUMBER, "met": {"type": "boolean"}}
             ),
             "overlaps": _list({"first": _TEXT, "second": _TEXT, "volume_ml": _NUMBER}),
             "constants": _object(
@@ -115,7 +117,10 @@ def _recovered() -> dict[str, Any]:
     interval = _object(dict.fromkeys(("value", "low", "high"), _NUMBER))
     numbers = dict.fromkeys(RecoveredMetrics.names(), interval)
     others = dict.fromkeys(("mean_dose_rbv_gy", "growth_mm", "cold_core_ml"), _NUMBER)
-    return _object(numbers | {"as_drawn": _object(numbers)} | others | {"shift_lps_mm": {"type": "array"}})
+    curve = _object({key: {"type": "array"} for key in ("dose_gy", "fraction", "low_fraction", "high_fraction")})
+    dvh = {**curve, "type": ["object", "null"]}
+    rest = {"as_drawn": _object(numbers), "shift_lps_mm": {"type": "array"}, "dvh": dvh}
+    return _object(numbers | others | rest)
 
 
 def _remarks() -> dict[str, Any]:

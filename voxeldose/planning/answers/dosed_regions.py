@@ -28,6 +28,14 @@ NOT_STATED = Remark(
     "These results (schema 1) do not state their parameter set; the one named is taken to be theirs.",
 )
 
+OF_IMAGE = Remark(
+    "effects-of-blurred-image",
+    {},
+    "Effects are those of the doses of the image as it is, voxel by voxel; resolution recovery does not enter them.",
+)
+#: Code of a run's own remark that it left ``[resolution]`` out.
+NOT_RECOVERED = "resolution-not-used"
+
 _RUN_NUMBERS = ("mean_dose_gy", "bed_gy", "eud_gy", "eubed_gy")
 
 
@@ -105,7 +113,8 @@ def region_of_assessment(result: Assessment, roi: str) -> Region:
     filled = metrics.dvh.occupancy > 0
     dose, volume = (values[filled].astype(float) for values in (metrics.dvh.voxel_gy, metrics.dvh.occupancy))
     given = result.case.administration
-    return Region(given.radionuclide, metrics.role, given.device, {}, dose, volume)
+    blurred = tuple(w for w in result.record.warnings if w.code == NOT_RECOVERED)
+    return Region(given.radionuclide, metrics.role, given.device, {}, dose, volume, warnings=blurred)
 
 
 def region_of_results(path: Path, roi: str, *, set_name: str | None = None, constants: str | None = None) -> Region:
@@ -134,11 +143,11 @@ def region_of_results(path: Path, roi: str, *, set_name: str | None = None, cons
     if constants not in (None, used_constants):
         msg = f"{path}: the run used the constants {used_constants}, not {constants}; give the CASE to change them."
         raise InputError(msg, code="constants-differ", used=used_constants, asked=constants)
-    warnings: tuple[Remark, ...] = ()
+    warnings: tuple[Remark, ...] = (OF_IMAGE,) if row.get("recovered") else ()
     if set_name is not None:
         linear_quadratic_set(set_name).require_role(row["role"])
         if sets is None:
-            warnings = (NOT_STATED,)
+            warnings = (*warnings, NOT_STATED)
         elif (used := sets.get(row["role"])) != set_name:
             msg = (
                 f"{path}: the run used {f'the set {used}' if used else 'no set'} for this region, not {set_name}; name it in "

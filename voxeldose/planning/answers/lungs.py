@@ -199,7 +199,7 @@ def _dose_facts(dose: LungDose, question: LungQuestion) -> dict[str, Any]:
         "allowed_mbq": dose.allowed_mbq,
         "lung_dose_formula": dose.formula,
         "formula": dose.formula,
-        "limits": [asdict(limit) for limit in dose.limits],
+        "limits": [asdict(limit) | {"met": limit.met} for limit in dose.limits],
         "inputs": {
             "activity_mbq": question.activity_mbq,
             "lung_mass_g": question.lung_mass_g,

@@ -6,7 +6,7 @@ import math
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from voxeldose.dose.limits import compare_means
+from voxeldose.dose.limits import compare_means, published_limits
 from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
 from voxeldose.model.case import require_bilirubin
@@ -17,8 +17,9 @@ from voxeldose.planning.body_surface import plan_body_surface
 from voxeldose.planning.compartments import plan_mird, plan_partition, plan_partition_for
 from voxeldose.planning.from_assessment import perfused_mass_g, tumor_part_of
 from voxeldose.planning.plan import LUNG_MASS_G, Lungs, Plan, with_other_constants
+from voxeldose.planning.territories import doses_of_compartments
 from voxeldose.planning.voxels import Wish, plan_voxels
-from voxeldose.report.text import table_lines
+from voxeldose.report.text import format_number, table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment, Threshold
 
 __all__ = [
+    "CompartmentRow",
     "PlanAnswer",
     "answer_body_surface",
     "answer_mird",
@@ -35,12 +37,36 @@ __all__ = [
 
 
 @dataclass(frozen=True)
+class CompartmentRow:
+    """What the partition model took of one compartment, and its mean dose; ``volume_ml`` where an image gives it."""
+
+    territory: str
+    name: str
+    mass_g: float
+    volume_ml: float | None
+    tumor_to_normal: float
+    mean_gy: float
+
+    def cells(self) -> dict[str, str]:
+        """The row as text."""
+        return {
+            "compartment": self.name,
+            "territory": self.territory,
+            "mass g": f"{self.mass_g:.1f}",
+            "volume mL": format_number(self.volume_ml),
+            "T/N": f"{self.tumor_to_normal:.2f}",
+            "mean Gy": f"{self.mean_gy:.2f}",
+        }
+
+
+@dataclass(frozen=True)
 class PlanAnswer:
-    """A plan, the published limits that its doses compare with, and what it was asked from."""
+    """A plan, the published limits that its doses compare with, and what it was asked from; compartments by partition only."""
 
     plan: Plan
     thresholds: tuple[Threshold, ...]
     inputs: Mapping[str, object]
+    compartments: tuple[CompartmentRow, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """The content that ``--json`` prints."""
@@ -58,6 +84,7 @@ class PlanAnswer:
             "goals_met": all(b.met for b in plan.bounds) if plan.bounds else None,
             "bounds": [vars(b) | {"met": b.met} for b in plan.bounds],
             "territories_mbq": plan.territories_mbq,
+            "compartments": [asdict(c) for c in self.compartments],
             "formula": plan.formula,
             "constants": constants_facts(plan.radionuclide),
             "spread": with_other_constants(plan),
@@ -74,6 +101,8 @@ class PlanAnswer:
         if plan.territories_mbq and len(plan.territories_mbq) > 1:
             text.append("  " + "; ".join(f"{name} {mbq:.1f} MBq" for name, mbq in plan.territories_mbq.items()))
         text += table_lines([{"mean dose": name, "Gy": f"{gy:.2f}"} for name, gy in _doses(plan) if gy is not None])
+        if self.compartments:
+            text += ["", *table_lines([c.cells() for c in self.compartments])]
         if plan.bounds:
             text += ["", *table_lines(_bound_rows(plan))]
         if self.thresholds:
@@ -98,7 +127,7 @@ def _doses(plan: Plan) -> list[tuple[str, float | None]]:
     doses.append(("normal liver", plan.normal_gy))
     if plan.whole_normal_gy is not None and plan.whole_normal_gy != plan.normal_gy:
         doses.append(("all normal liver", plan.whole_normal_gy))
-    return [*doses, ("perfused volume", plan.perfused_gy), ("lungs", plan.lung_gy)]
+    return [*doses, ("perfused volume (weighted by mass)", plan.perfused_gy), ("lungs", plan.lung_gy)]
 
 
 def _bound_rows(plan: Plan) -> list[dict[str, str]]:
@@ -170,6 +199,7 @@ def answer_mird(
         lungs=Lungs(setting.shunt_fraction, setting.lung_mass_g),
     )
     inputs = {"mass_g": mass_g, "dose_gy": dose_gy, "activity_mbq": activity_mbq}
+    _require_lung_mass_used(plan, setting, "single compartment")
     return _answer(_assuming(plan, assumptions), inputs, setting, "single compartment")
 
 
@@ -214,7 +244,24 @@ def answer_partition(
         **wanted,
     }
     plan = _assuming(plan, compartments.assumptions)
-    return _answer(plan, inputs, replace(setting, lung_mass_g=lung_g), "partition")
+    rows = _compartment_rows(plan, compartments)
+    _require_lung_mass_used(plan, setting, "partition")
+    return replace(_answer(plan, inputs, replace(setting, lung_mass_g=lung_g), "partition"), compartments=rows)
+
+
+def _compartment_rows(plan: Plan, compartments: Compartments) -> tuple[CompartmentRow, ...]:
+    activities = [(plan.territories_mbq or {})[t.name] for t in compartments.territories]
+    return tuple(
+        CompartmentRow(
+            part.territory,
+            part.tumor or "normal liver",
+            part.mass_g,
+            compartments.volumes_ml.get(part.tumor or ""),
+            part.ratio,
+            part.mean_gy,
+        )
+        for part in doses_of_compartments(compartments.territories, activities, plan.radionuclide)
+    )
 
 
 def answer_voxels(setting: PlanSetting, goals: Sequence[str], limits: Sequence[str] = ()) -> PlanAnswer:
@@ -237,6 +284,7 @@ def answer_voxels(setting: PlanSetting, goals: Sequence[str], limits: Sequence[s
         [Wish.parse(text) for text in limits],
         lungs=Lungs(setting.lung_shunt_fraction, setting.lung_mass_g),
     )
+    _require_lung_mass_used(plan, setting, "voxel")
     planned = what_if(result, activity_factor=plan.activity_mbq / result.case.administration.net_mbq)
     inputs = {"goals": list(goals), "limits": list(limits)}
     return _answer(plan, inputs, replace(setting, assessment=planned), "voxel")
@@ -284,7 +332,43 @@ def _answer(plan: Plan, inputs: Mapping[str, object], setting: PlanSetting, meth
         "lung_g": setting.lung_mass_g or LUNG_MASS_G,
         "device": setting.microspheres,
     }
-    return PlanAnswer(plan, _thresholds(plan, setting, method), {**inputs, **shared})
+    thresholds = _thresholds(plan, setting, method)
+    _require_bilirubin_used(thresholds, setting)
+    return PlanAnswer(plan, thresholds, {**inputs, **shared})
+
+
+def _require_lung_mass_used(plan: Plan, setting: PlanSetting, method: str) -> None:
+    """Refuse a mass of the lungs that no dose comes from."""
+    if setting.lung_mass_g is None:
+        return
+    mass = f"A mass of the lungs ({setting.lung_mass_g:g} g)"
+    if plan.lung_gy is None:
+        msg = f"{mass} gives no dose without a lung shunt fraction; give it, or leave the mass out."
+        raise QuantityError(msg, code="lung-mass-unused", lung_mass_g=setting.lung_mass_g)
+    if method == "voxel" and setting.assessment is not None:
+        rois = setting.assessment.rois.items()
+        mapped = [name for name, m in rois if m.role == "lung" and math.isfinite(m.mean_dose_gy)]
+        if len(mapped) == 1:
+            msg = f"{mass} does nothing: the lungs' dose is that of {mapped[0]} in the dose map. Leave it out."
+            raise QuantityError(msg, code="lung-mass-unused", lung_mass_g=setting.lung_mass_g)
+
+
+def _require_bilirubin_used(thresholds: Sequence[Threshold], setting: PlanSetting) -> None:
+    """Refuse a bilirubin that decides none of the limits compared."""
+    if setting.bilirubin_mg_per_dl is None:
+        return
+    limits = (
+        setting.assessment.case.limits if setting.assessment is not None else setting.limits
+    ) or published_limits()
+    by_bilirubin = {
+        r.name for r in limits if (r.bilirubin_above_mg_per_dl, r.bilirubin_below_mg_per_dl) != (None, None)
+    }
+    if not any(t.name.startswith(f"{name} (") for t in thresholds for name in by_bilirubin):
+        msg = (
+            f"Bilirubin ({setting.bilirubin_mg_per_dl:g} mg/dL) decides none of the limits compared here: published ones that "
+            "depend on it are for the mean of normal liver with glass microspheres. Leave it out, or name the device."
+        )
+        raise QuantityError(msg, code="bilirubin-unused", bilirubin_mg_per_dl=setting.bilirubin_mg_per_dl)
 
 
 def _thresholds(plan: Plan, setting: PlanSetting, method: str | None) -> tuple[Threshold, ...]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
 from voxeldose.model.radionuclide import y90_constants
-from voxeldose.planning.compartments import Territory, Tumor
+from voxeldose.model.remarks import Remark
 from voxeldose.planning.from_assessment import territory_of
+from voxeldose.planning.territories import Territory, Tumor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.limits import Limit
     from voxeldose.model.radionuclide import Radionuclide
-    from voxeldose.model.remarks import Remark
 
 __all__ = [
     "Compartments",
@@ -84,7 +84,8 @@ class PlanSetting:
 class Compartments:
     """Territories of the partition model.
 
-    ``activities_mbq`` are those known of each, ``unperfused_g`` is normal liver that no infusion reaches.
+    ``activities_mbq`` are those known of each, ``unperfused_g`` is normal liver that no infusion reaches, ``volumes_ml`` are those of
+    the tumors by their names, and of normal liver by an empty one, where an image gives them.
     """
 
     territories: tuple[Territory, ...]
@@ -92,6 +93,7 @@ class Compartments:
     lung_mass_g: float | None = None
     unperfused_g: float = 0.0
     assumptions: tuple[Remark, ...] = ()
+    volumes_ml: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,20 +105,63 @@ class PartitionGoals:
     lung_limit_gy: float | None = None
 
 
-def compartments_of_image(setting: PlanSetting, unperfused_g: float | None = None) -> Compartments:
+def compartments_of_image(
+    setting: PlanSetting, unperfused_g: float | None = None, ratios: Sequence[float] = ()
+) -> Compartments:
     """The one territory that the assessment's image shows.
+
+    Parameters
+    ----------
+    setting : PlanSetting
+        With the assessment.
+    unperfused_g : float, optional
+        Normal liver that the infusion does not reach, in place of the image's.
+    ratios : sequence of float
+        T/N of each tumor in the order of the image's, or one for all, in place of the image's own.
 
     Raises
     ------
     QuantityError
-        If the setting has no assessment, or its regions do not give a territory.
+        If the setting has no assessment, its regions do not give a territory, or there are not as many ratios as tumors.
     """
     if setting.assessment is None:
         msg = "An assessment is needed, of the image that shows the territory."
         raise QuantityError(msg, code="assessment-missing")
     found = territory_of(setting.assessment, setting.shunt_fraction)
+    territory, assumptions = found.territory, found.assumptions
+    if ratios:
+        territory = replace(territory, tumors=_with_ratios(territory.tumors, ratios))
+        pairs = ", ".join(f"{t.name} {t.ratio:g}" for t in territory.tumors)
+        sentence = f"T/N is as given ({pairs}); the image's own is not used."
+        assumptions = (*assumptions, Remark("ratios-given", {t.name: t.ratio for t in territory.tumors}, sentence))
     rest_g = found.unperfused_g if unperfused_g is None else unperfused_g
-    return Compartments((found.territory,), (None,), setting.lung_mass_g, rest_g, found.assumptions)
+    volumes_ml = {t.name: setting.assessment.rois[t.name].volume_ml for t in territory.tumors}
+    volumes_ml[""] = _normal_ml(setting.assessment, territory, sum(volumes_ml.values()))
+    return Compartments((territory,), (None,), setting.lung_mass_g, rest_g, assumptions, volumes_ml)
+
+
+def _normal_ml(result: Assessment, territory: Territory, tumors_ml: float) -> float:
+    """Volume of the territory's normal liver: its perfused region without the tumors, or all normal liver."""
+    perfused = result.rois.get(territory.name)
+    if perfused is not None and perfused.role == "perfused":
+        return perfused.volume_ml - tumors_ml
+    return sum(roi.volume_ml for roi in result.rois.values() if roi.role == "normal_liver")
+
+
+def _with_ratios(tumors: Sequence[Tumor], ratios: Sequence[float]) -> tuple[Tumor, ...]:
+    """The tumors with these T/N; one may stand for all.
+
+    Raises
+    ------
+    QuantityError
+        If there are not as many ratios as tumors.
+    """
+    if len(ratios) not in (len(tumors), 1) or not tumors:
+        named = f" ({', '.join(t.name for t in tumors)})" if tumors else ""
+        msg = f"{len(tumors)} tumors{named} need as many ratios, or one for all; found {len(ratios)}."
+        raise QuantityError(msg, code="values-contradict")
+    each = list(ratios) if len(ratios) == len(tumors) else [ratios[0]] * len(tumors)
+    return tuple(replace(t, ratio=ratio) for t, ratio in zip(tumors, each, strict=True))
 
 
 def compartments_of_masses(
@@ -134,11 +179,9 @@ def compartments_of_masses(
     QuantityError
         If there are not as many ratios as tumors, or a number is impossible.
     """
-    if len(ratios) not in (len(tumor_g), 1) or (ratios and not tumor_g):
-        msg = f"{len(tumor_g)} tumors need as many ratios, or one for all; found {len(ratios)}."
-        raise QuantityError(msg, code="values-contradict")
-    each = [ratios[0]] * len(tumor_g) if len(ratios) == 1 else ratios
-    tumors = tuple(Tumor(f"tumor_{n}", mass, tn) for n, (mass, tn) in enumerate(zip(tumor_g, each, strict=True), 1))
+    tumors = tuple(Tumor(f"tumor_{n}", mass, 1.0) for n, mass in enumerate(tumor_g, 1))
+    if tumors or ratios:
+        tumors = _with_ratios(tumors, ratios)
     territory = Territory(tumors, normal_g, setting.lung_shunt_fraction, "liver")
     return Compartments((territory,), (None,), setting.lung_mass_g, unperfused_g)
 

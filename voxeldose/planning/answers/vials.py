@@ -12,7 +12,7 @@ from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
 from voxeldose.planning.from_assessment import tumor_ml as tumor_ml_of
-from voxeldose.planning.plan import Lungs
+from voxeldose.planning.plan import Lungs, lung_dose_gy
 from voxeldose.planning.vials import RESIDUAL_MISSING, Product, plan_vial
 from voxeldose.report.text import format_number, table_lines
 
@@ -104,11 +104,17 @@ def product_of(device: str | None, file: Path | None = None, own: OwnVials | Non
 
 @dataclass(frozen=True)
 class VialAnswer:
-    """The vial, every option, and what it was asked from."""
+    """The vial, every option, what it was asked from, and the lungs whose dose follows from the shunt fraction."""
 
     plan: VialPlan
     device: str | None
     inputs: Mapping[str, object]
+    lungs: Lungs
+
+    def lung_gy(self, activity_mbq: float) -> float | None:
+        """Lung dose of an activity in the patient; ``None`` without a shunt fraction."""
+        k = self.plan.radionuclide.gy_kg_per_gbq
+        return lung_dose_gy(k, [(activity_mbq, self.lungs.shunt_fraction)], self.lungs.grams)
 
     def as_dict(self) -> dict[str, Any]:
         """The content that ``--json`` prints."""
@@ -129,6 +135,8 @@ class VialAnswer:
             "spheres_in_vial": chosen.spheres,
             "spheres_per_ml": plan.spheres_per_ml,
             "options": [_option_facts(o) for o in plan.options],
+            "lung_gy": self.lung_gy(plan.activity_mbq),
+            "vial_lung_gy": self.lung_gy(chosen.net_mbq),
             "device": self.device,
             "inputs": dict(self.inputs),
             "formula": plan.formula,
@@ -160,6 +168,11 @@ class VialAnswer:
         if plan.spheres is not None:
             per_ml = f", {plan.spheres_per_ml:.0f} per mL of tumor" if plan.spheres_per_ml else ""
             text.append(f"{plan.spheres:.4g} spheres carry it at {chosen.bq_per_sphere:.1f} Bq each{per_ml}.")
+        lung_gy, vial_lung_gy = self.lung_gy(plan.activity_mbq), self.lung_gy(chosen.net_mbq)
+        if lung_gy is not None and vial_lung_gy is not None:
+            text.append(
+                f"Lungs of {self.lungs.grams:g} g: {lung_gy:.2f} Gy of the wanted activity, {vial_lung_gy:.2f} Gy of the whole vial."
+            )
         text += formula_lines(plan.formula, plan.radionuclide)
         return [*text, *basis_lines(plan.sources, plan.assumptions)]
 
@@ -197,14 +210,15 @@ def answer_vial(question: VialQuestion, setting: PlanSetting, product: Product |
     QuantityError
         If the infusion is not known, or no vial can be used.
     """
-    lungs = Lungs(setting.lung_shunt_fraction)
+    lungs = Lungs(setting.shunt_fraction, setting.lung_mass_g)
     filled, assumptions = question, list[Remark]()
     if setting.assessment is not None:
         filled, assumptions = _with_case(question, setting.assessment)
     if filled.at is None:
         msg = "The infusion is needed, with its zone: neither the question nor a case says it."
         raise QuantityError(msg, code="infusion-missing")
-    if lungs.shunt_fraction is not None:
+    if lungs.shunt_fraction:
+        assumptions += lungs.remarks()
         sentence = "The activity wanted is all that enters the patient, so the lung shunt changes no vial."
         assumptions.append(Remark("lung-shunt-not-in-vial", {"lung_shunt_fraction": lungs.shunt_fraction}, sentence))
     plan = plan_vial(
@@ -227,7 +241,8 @@ def answer_vial(question: VialQuestion, setting: PlanSetting, product: Product |
         "device": setting.microspheres,
         "lung_shunt_fraction": lungs.shunt_fraction,
     }
-    return VialAnswer(replace(plan, assumptions=(*assumptions, *plan.assumptions)), setting.microspheres, inputs)
+    plan = replace(plan, assumptions=(*assumptions, *plan.assumptions))
+    return VialAnswer(plan, setting.microspheres, inputs, lungs)
 
 
 def _with_case(question: VialQuestion, assessment: Assessment) -> tuple[VialQuestion, list[Remark]]:

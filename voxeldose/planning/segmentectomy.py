@@ -152,7 +152,7 @@ def facts_of(content: Mapping[str, Any], given: SegmentectomyFacts | None = None
         "tumors": tuple(
             TumorCoverage(name, roi["v400_fraction"], roi["d95_gy"])
             for name, roi in rois.items()
-            if roi["role"] == "tumor" and roi["d95_gy"] is not None
+            if roi["role"] == "tumor" and roi["d95_gy"] is not None and roi.get("reached") is not False
         ),
         "tumor_to_normal": ratio if ratio is not None and ratio > 0 else None,
         "device": content["administration"]["device"],

@@ -17,6 +17,7 @@ from voxeldose.errors import InputError
 from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
 from voxeldose.report.images import data_uri
 from voxeldose.report.plots import draw_pictures, liver_frame, roi_styles, rois_with_role, slice_focus
+from voxeldose.report.ratios import ratios_of
 from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.templates import page_template, text_of
 from voxeldose.report.viewer import ISODOSES_GY, colour_maps, viewer_data
@@ -68,6 +69,7 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
         perfused=rois_with_role(result, "perfused"),
         normals=rois_with_role(result, "normal_liver"),
         lungs=rois_with_role(result, "lung"),
+        ratios=ratios_of(result),
         thresholds=threshold_rows(result),
         focus=slice_focus(result),
         styles=roi_styles(result),

@@ -22,11 +22,12 @@ from voxeldose.report.pdf_layout import (
     table,
 )
 from voxeldose.report.plots import draw_pictures, roi_styles, rois_with_role, slice_focus
+from voxeldose.report.ratios import ratios_of
 from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.wording import measure, number, percent, sentences, shortened
 
 if TYPE_CHECKING:
-    from voxeldose.model.assessment import Assessment
+    from voxeldose.model.assessment import Assessment, RoiMetrics
     from voxeldose.report.content import Group, Intervals, ThresholdRow
     from voxeldose.report.plots import Pictures
 
@@ -138,9 +139,13 @@ def _chosen_regions(result: Assessment, spread: Intervals | None) -> list[Any]:
     for name, roi in chosen:
         mean = f"<b>{number(roi.mean_dose_gy)}</b>{_interval(spread, name, 'mean_dose_gy', 'Gy')}"
         numbers = [number(roi.volume_ml), mean, number(roi.d95_gy), number(roi.d70_gy), percent(roi.v400_fraction)]
-        label = f"{_plain(name)} <font color='{QUIET}'>{roi.role.replace('_', ' ')}</font>"
+        label = f"{_plain(name)} <font color='{QUIET}'>{_role(roi)}</font>"
         rows.append([paragraph(label, 9), *(paragraph(n, 9, align=2) for n in numbers)])
     return [table(rows, [68, 22, 28, 20, 20, 20], repeat=1), *_single_compartments(result)]
+
+
+def _role(roi: RoiMetrics) -> str:
+    return f"{roi.role.replace('_', ' ')}{', not reached' if roi.reached is False else ''}"
 
 
 def _single_compartments(result: Assessment) -> list[Any]:
@@ -159,9 +164,9 @@ def _single_compartments(result: Assessment) -> list[Any]:
 def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
     from reportlab.platypus import Spacer
 
-    recovered = percent(result.totals.recovered_fraction)
+    recovered, ratios = percent(result.totals.recovered_fraction), ratios_of(result)
     text = (
-        f"T/N ratio <b>{number(result.tumor_to_normal_ratio)}</b> (activity per gram, tumors over normal liver).  "
+        f"{escape(ratios.line) if ratios is not None else 'T/N needs tumor and normal liver'}.  "
         f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>."
     )
     parts = [Spacer(1, 5), paragraph(text, 9)]
@@ -263,7 +268,7 @@ def _region_table(result: Assessment, names: list[str], spread: Intervals | None
     styles = roi_styles(result)
     head = [paragraph("", 8)]
     for name in names:
-        role = result.rois[name].role.replace("_", " ")
+        role = _role(result.rois[name])
         line = f"<font color='{styles[name][0]}'>■</font> <b>{_plain(name)}</b><br/><font color='{QUIET}'>{role}</font>"
         head.append(paragraph(line, 8, align=2))
     rows = [head]

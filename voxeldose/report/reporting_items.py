@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from voxeldose.model.volume import ActivityMap
 from voxeldose.report.content import Group
+from voxeldose.report.ratios import ratios_of
 from voxeldose.report.wording import fact, number, percent, times
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _regions(result: Assessment) -> list[tuple[str, str | None]]:
 
 
 def _dose(result: Assessment, spread: Intervals | None) -> list[tuple[str, str | None]]:
-    record, ratio = result.record, result.tumor_to_normal_ratio
+    record, ratios = result.record, ratios_of(result)
     half_life, k = number(record.constants.half_life_h), number(record.constants.gy_kg_per_gbq)
     means = "; ".join(
         f"{n} {number(m.mean_dose_gy)} Gy" for n, m in result.rois.items() if math.isfinite(m.mean_dose_gy)
@@ -104,7 +105,7 @@ def _dose(result: Assessment, spread: Intervals | None) -> list[tuple[str, str |
         ("Time-integrated activity", "permanent trapping, A T½/ln 2"),
         ("Constants", f"T½ {half_life} h, K {k} Gy kg/GBq"),
         ("Mean absorbed doses", means or None),
-        ("T/N ratio", None if ratio is None else number(ratio)),
+        ("T/N ratio", None if ratios is None else ratios.line),
         ("Dose-volume histograms", "in this report" if result.rois else None),
         ("Uncertainty", None if spread is None else spread.text),
     ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from voxeldose.report.ratios import ratio_words
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -65,18 +67,22 @@ def format_number(value: float | None, form: str = ".1f", factor: float = 1.0) -
 def assessment_lines(content: Mapping[str, Any]) -> list[str]:
     """The regions of an assessment, and a line of totals."""
     rows = [
-        {"ROI": name, "role": roi["role"]}
+        {"ROI": name, "role": "tumor, not reached" if roi.get("reached") is False else roi["role"]}
         | {title: format_number(roi[key], factor=factor) for title, key, factor in _COLUMNS}
         for name, roi in content["rois"].items()
     ]
     totals = content["totals"]
-    parts = [
-        f"T/N {format_number(content['tumor_to_normal_ratio'], '.2f')}",
-        f"{totals['activity_mbq']:.0f} MBq in the image at infusion",
-    ]
+    parts = [f"{totals['activity_mbq']:.0f} MBq in the image at infusion"]
     if totals["recovered_fraction"] is not None:
         parts.append(f"image/administered {totals['recovered_fraction']:.3f}")
-    return [f"Absorbed dose, {content['kind_text']}", *table_lines(rows), *_perfused_lines(content), "; ".join(parts)]
+    ratios = ratio_words(content.get("tumor_to_normal", ()), content["rois"], content.get("tumor_to_normal_region"))
+    return [
+        f"Absorbed dose, {content['kind_text']}",
+        *table_lines(rows),
+        *_perfused_lines(content),
+        *([ratios.line] if ratios is not None else []),
+        "; ".join(parts),
+    ]
 
 
 def _perfused_lines(content: Mapping[str, Any]) -> list[str]:

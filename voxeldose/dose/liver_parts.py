@@ -185,16 +185,15 @@ class _Making:
 
     def _part_inside(self, name: str, whole: Floats) -> float:
         """Part of a region's volume that lies in another."""
-        part = self.on[name]
-        inside = shared_occupancy(part.occupancy, whole[self.frame.slices_of(part.grid)])
-        return float(inside.sum(dtype=np.float64) / part.occupancy.sum(dtype=np.float64))
+        near = _around(self.on[name].grid)
+        inside = shared_occupancy(self.on[name].on_window(near), self.frame.cut(whole, near))
+        return float(inside.sum(dtype=np.float64) / self.on[name].occupancy.sum(dtype=np.float64))
 
     def _border_on(self, name: str, whole: Floats, others: list[str]) -> float:
         """Part of the voxels around a region, those of others apart, that another fills by half; 0 where there are none."""
         from scipy.ndimage import binary_dilation
 
-        part = self.on[name].grid
-        near = part.window([-1, -1, -1], [n + 2 for n in part.shape])
+        near = _around(self.on[name].grid)
         filled = self.on[name].on_window(near) >= 0.5
         ring = binary_dilation(filled) & ~filled
         for other in others:
@@ -225,6 +224,11 @@ class _Making:
         self.made.append(Roi(name, role, occupancy, self.frame))
         self.assumptions.append(Remark(code, {"roi": name}, f"{name} is {words}."))
         return True
+
+
+def _around(part: Grid) -> Grid:
+    """A window with one voxel more to every side."""
+    return part.window([-1, -1, -1], [n + 2 for n in part.shape])
 
 
 def _frame_of(rois: RoiSet) -> Grid:

@@ -124,7 +124,8 @@ def overlaps(drawn: RoiSet, on_grid: RoiSet) -> tuple[Overlap, ...]:
             a, b = first, second
             if not are_one_lattice(first.grid, second.grid):
                 a, b = on_grid[first.name], on_grid[second.name]
-            shared = shared_occupancy(a.occupancy, b.on_window(a.grid))
+            near = a.grid.window([-1, -1, -1], [n + 2 for n in a.grid.shape])  # with what lies around: slopes need it
+            shared = shared_occupancy(a.on_window(near), b.on_window(near))
             volume_ml = float(shared.sum(dtype=np.float64)) * a.grid.voxel_volume_ml
             if volume_ml > LEAST_SHARED_ML:
                 pairs.append(Overlap(first.name, second.name, volume_ml))

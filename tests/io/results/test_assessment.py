@@ -36,6 +36,8 @@ ROI_KEYS = {
     "eud_gy",
     "eubed_gy",
     "single_compartment_gy",
+    "perfused_fraction",
+    "reached",
     "mean_dose_local_gy",
 }
 TOP_KEYS = {

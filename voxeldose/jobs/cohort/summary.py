@@ -99,7 +99,11 @@ def find_outliers(values: list[float]) -> list[bool]:
 def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> Line:
     content, task = facts["assessment"], facts["task"]
     rois = content["rois"]
-    tumors = {n: r for n, r in rois.items() if r["role"] == "tumor" and r["mean_dose_gy"] is not None}
+    tumors = {
+        n: r
+        for n, r in rois.items()
+        if r["role"] == "tumor" and r["mean_dose_gy"] is not None and r.get("reached") is not False
+    }
     keys = ("mean_dose_gy", "v205_fraction", "v400_fraction", "mass_g")
     normal = [r["mean_dose_gy"] for r in rois.values() if r["role"] == "normal_liver" and r["mean_dose_gy"] is not None]
     return Line(

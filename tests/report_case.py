@@ -66,5 +66,5 @@ def uncertain(found):
         dominant="outline",
         dvh_band={},
     )
-    one = Uncertainty(500, 1, {}, {"lesion": lesion}, probabilities=(), assumptions=(), warnings=(), seconds=0.0)
+    one = Uncertainty(500, 1, {}, {"lesion": lesion}, probabilities=(), assumptions=(), warnings=())
     return replace(found, uncertainty=one)

@@ -14,6 +14,7 @@ KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 #: Files whose remarks get their code from a variable, and the codes that it can hold.
 BY_VARIABLE = {
+    "dose/liver_parts.py": {"liver-part-derived", "normal-liver-derived"},
     "dose/measure.py": {"energy-missing"},
     "dose/density.py": {"density-gap", "density-of-air"},
     "io/dicom/decay.py": {
@@ -35,7 +36,7 @@ BY_VARIABLE = {
 #: Files that pass on a code made elsewhere.
 PASSED_ON = {
     "dose/plausibility.py": "the code of its rule",
-    "io/dicom/rtstruct.py": "what the contours of a region say, with its name",
+    "io/dicom/structures.py": "what the contours of a region say, with its name",
     "io/results/content.py": "remarks of results, read back",
 }
 
@@ -44,11 +45,13 @@ SHARED = {
     "goal-missed": "a plan, of compartments or of voxels, keeps a limit and so does not reach its goal",
     "lung-shunt-missing": "no lung shunt fraction was given, so 0 is taken",
     "microspheres-fixed": "no activity moves; of assessments and of plans, in the same sentence",
+    "slices-nearly-even": "slices of an image, or of a segmentation, lie near even places",
     "unit-of-length-assumed": "the NIfTI of an image or of regions states no unit of length",
 }
 
 #: Codes of remarks that are codes of refusals too: the same fact, where one can go on and where one cannot.
 ALSO_REFUSED = {
+    "activity-outside-region": "a part of the activity outside can be accepted, much of it only by the user",
     "constants-differ": "two sets of constants meet: doses can still be compared, one number cannot be of both",
     "contours-in-one-plane": "the thickness of a region is that of others in its set, or not known",
     "lung-shunt-missing": "0 can be taken, but not where a limit of the lungs is to be kept",

@@ -177,6 +177,64 @@ CASES = {
 }
 
 
+def without_liver(study, *more):
+    """The study with its lesion alone labelled."""
+    labels = {"2": LABELS["2"]}
+    (study / "labels.json").write_text(json.dumps(labels))
+    return by_flags(study, "--at", "2024-05-02T10:15:00Z", "--measured-at", "2024-05-03T06:15:00Z", *more)
+
+
+def test_a_lesion_alone_does_not_get_all_of_the_activity_unless_the_user_says_where_it_lies(study):
+    refused(without_liver(study), "lesion (tumor)", "--calibration-region", '"image"', out=study / "out")
+    image = json.loads(without_liver(study, "--calibration-region", "image", "--json", "--quiet").stdout)
+    whole = json.loads(run("assess", study / "case.toml", "--residual-mbq", 0, "--lung-shunt", 0, "--json").stdout)
+    # all counts of this image lie in the liver: both calibrations are one
+    dose = whole["rois"]["lesion"]["mean_dose_gy"]
+    assert image["rois"]["lesion"]["mean_dose_gy"] == pytest.approx(dose, rel=1e-6)
+    assert image["totals"]["calibration_region"] == "the whole image"
+    named = without_liver(study, "--calibration-region", "lesion", "--json", "--overwrite")
+    assert named.exit_code == 0, named.output
+    found = json.loads(named.stdout)
+    outside = found["totals"]["outside_region_mbq"]
+    assert outside == pytest.approx(60 * (1 / image["rois"]["lesion"]["activity_mbq"] * 60 - 1), rel=1e-4)
+    assert "activity-outside-region" in {w["code"] for w in found["warnings"]}
+
+
+def test_totals_of_the_calibration_are_the_same_in_every_place(study):
+    text = (study / "case.toml").read_text().replace("[[rois]]", '[dose]\ncalibration_region = "lesion"\n[[rois]]')
+    (study / "case.toml").write_text(text)
+    result = run("assess", study / "case.toml")
+    assert result.exit_code == 0, result.output
+    out = study / "case-results"
+    totals = json.loads((out / "assessment.json").read_text())["totals"]
+    assert totals["calibration_region"] == "ROI lesion"
+    assert totals["calibration_region_mbq"] == pytest.approx(59 * 0.96, rel=1e-6)
+    assert totals["outside_region_mbq"] == pytest.approx(totals["activity_mbq"] - 59 * 0.96, rel=1e-5)
+    assert totals["outside_region_fraction"] == pytest.approx(totals["outside_region_mbq"] / 59, rel=1e-6)
+    assert totals["liver_of_field_fraction"] == pytest.approx(1, rel=1e-6)
+    inside, outside = (f"{totals[key]:.0f} MBq" for key in ("calibration_region_mbq", "outside_region_mbq"))
+    assert f"Calibration region: ROI lesion; {inside} in it, {outside} outside" in result.stdout
+    assert "liver/field of view 1.000" in result.stdout
+    assert f"{outside}, {100 * totals['outside_region_fraction']:.0f} % of the net activity" in result.stderr
+    assert "Liver / field of view 100" in (out / "report.html").read_text()
+
+
+def test_much_activity_outside_the_liver_is_accepted_by_key_and_by_flag(study):
+    values = np.full(GRID.shape, 4e4, np.float32)
+    values[2:10, 2:12, 3:13] = 1e5
+    write_nifti(Volume(values, GRID), study / "pet.nii.gz")
+    text = (study / "case.toml").read_text()
+    small = text.replace('2 = { name = "lesion", role = "tumor" }', '2 = { name = "liver", role = "liver" }')
+    small = small.replace('1 = { name = "liver", role = "liver" }, ', "")
+    (study / "case.toml").write_text(small)
+    refused(run("assess", study / "case.toml"), "--allow-activity-outside", out=study / "case-results")
+    by_flag = run("assess", study / "case.toml", "--allow-activity-outside", "--json", "--quiet")
+    assert by_flag.exit_code == 0, by_flag.output
+    (study / "case.toml").write_text(small.replace("[[rois]]", "[dose]\nallow_activity_outside = true\n[[rois]]"))
+    by_key = run("assess", study / "case.toml", "--json", "--quiet", "--overwrite")
+    assert json.loads(by_key.stdout)["totals"] == json.loads(by_flag.stdout)["totals"]
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_wrong_input_ends_with_one_message_and_no_results(study, name):
     changes, words = CASES[name]

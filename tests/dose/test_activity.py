@@ -63,13 +63,86 @@ def test_a_named_region_rules_without_margin():
     assert activity_in(found, (slice(6, 9),)) == pytest.approx(1800 * 0.96, rel=1e-6)
 
 
-def test_without_liver_or_tumor_the_whole_image_is_the_region():
-    found = quantify(case(rois=RoiSet((liver(role="lung", name="lung"),))))
-    assert coded("calibration", found.assumptions)[0].numbers == {
-        "calibration": "administered",
-        "region": "the whole image",
-    }
+@pytest.mark.parametrize("role", ["tumor", "segment", "lung", "other"])
+def test_without_liver_or_perfused_region_nothing_says_where_the_activity_was_infused(role):
+    # tumor alone: it would get all of the activity, and four times its dose
+    part = liver((slice(6, 9), slice(6, 10), slice(6, 16)), role, "part")
+    with pytest.raises(QuantityError, check=refusal("calibration-region-missing")) as refused:
+        quantify(case(rois=RoiSet((part,))))
+    for way_out in (f"part ({role})", "perfused volume", "--calibration-region", 'calibration_region = "image"'):
+        assert way_out in str(refused.value)
+    stored = quantify(case(rois=RoiSet((part,)), calibration=Absolute()))
+    assert stored.shown.region == "the whole image"
+    assert stored.shown.liver_of_field_fraction is None
+
+
+@pytest.mark.parametrize("role", ["liver", "normal_liver", "perfused"])
+def test_with_liver_or_perfused_region_the_tumor_joins_it(role):
+    tumor = liver((slice(6, 8), slice(6, 14), slice(6, 16)), "tumor", "lesion")
+    rest = liver((slice(8, 12), slice(6, 14), slice(6, 16)), role, "rest")
+    found = quantify(case(rois=RoiSet((tumor, rest))))
+    assert found.shown.region == "the union of lesion, rest, grown by 10 mm"
+    assert activity_in(found, (slice(6, 8),)) == pytest.approx(1800 * 0.96 / 3, rel=1e-6)
+
+
+def test_the_whole_image_holds_the_activity_where_that_is_asked_for():
+    rois = RoiSet((liver((slice(6, 8), slice(6, 14), slice(6, 16)), "tumor", "lesion"),))
+    found = quantify(case(rois=rois, calibration=Administered("image")))
     assert activity_in(found) == pytest.approx(1800 * 0.96, rel=1e-6)
+    assert activity_in(found, (slice(6, 8),)) == pytest.approx(1800 * 0.96 / 3, rel=1e-6)
+    assert coded("calibration", found.assumptions)[0].numbers["region"] == "the whole image"
+    assert found.shown.outside_mbq == 0.0
+    assert not coded("activity-outside-region", found.warnings)
+
+
+@pytest.mark.parametrize("calibration", [Administered("image"), Absolute("image")])
+def test_an_roi_named_image_is_not_taken_for_the_image_nor_the_other_way_round(calibration):
+    rois = RoiSet((liver(), liver(role="other", name="image")))
+    with pytest.raises(QuantityError, match="Give the ROI another name", check=refusal("calibration-region-ambiguous")):
+        quantify(case(rois=rois, calibration=calibration))
+
+
+def elsewhere(mbq_outside_per_net):
+    """1728 MBq in the liver (1800 net, shunt 4 %) and a part of the net activity far from it."""
+    values = image(1728e6 / (6 * 8 * 10 * GRID.voxel_volume_ml), at=INFUSION, radionuclide=Y90).values.copy()
+    values[18, 20:22, 20:25] = 1800e6 * mbq_outside_per_net / 10 / GRID.voxel_volume_ml
+    return ActivityMap(values, GRID, at=INFUSION, radionuclide=Y90)
+
+
+@pytest.mark.parametrize("calibration", [Administered(), Absolute()])
+@pytest.mark.parametrize(("part", "warned"), [(0.0, False), (0.1, False), (0.101, True), (0.3, True)])
+def test_activity_outside_the_region_is_stated_and_warned_of_above_a_tenth_of_the_net(calibration, part, warned):
+    found = quantify(case(elsewhere(part), calibration=calibration))
+    assert found.shown.region == "the union of liver, grown by 10 mm"
+    assert found.shown.region_mbq == pytest.approx(1728, rel=1e-5)
+    assert found.shown.outside_mbq == pytest.approx(1800 * part, rel=1e-4, abs=0.01)
+    assert found.shown.outside_fraction == pytest.approx(part, rel=1e-4, abs=1e-5)
+    assert found.shown.liver_of_field_fraction == pytest.approx(1728 / (1728 + 1800 * part), rel=1e-5)
+    remarks = coded("activity-outside-region", found.warnings)
+    assert bool(remarks) == warned
+    if warned:
+        assert f"{1800 * part:.0f} MBq, {100 * part:.0f} % of the net activity, lie outside" in remarks[0].sentence
+        assert "1728 MBq inside it (the lung shunt fraction stands for 72 MBq of them)" in remarks[0].sentence
+        assert remarks[0].numbers["outside_mbq"] == pytest.approx(1800 * part, rel=1e-4)
+
+
+def test_more_than_three_tenths_outside_are_refused_unless_asked_for():
+    activity = elsewhere(0.31)
+    with pytest.raises(QuantityError, match=r"558 MBq, 31 %", check=refusal("activity-outside-region")) as refused:
+        quantify(case(activity))
+    for way_out in ("calibration_region = ROI", '"image"', "--allow-activity-outside"):
+        assert way_out in str(refused.value)
+    for calibration in (Administered(outside_allowed=True), Administered("liver"), Absolute()):
+        found = quantify(case(activity, calibration=calibration))
+        assert coded("activity-outside-region", found.warnings)
+        assert found.shown.outside_fraction == pytest.approx(0.31, rel=1e-4)
+
+
+def test_without_an_administered_activity_what_lies_outside_is_stated_in_mbq_alone():
+    found = quantify(case(elsewhere(0.5), given=Administration(Y90, None, INFUSION), calibration=Absolute()))
+    assert found.shown.outside_mbq == pytest.approx(900, rel=1e-4)
+    assert found.shown.outside_fraction is None
+    assert not coded("activity-outside-region", found.warnings)
 
 
 def test_absolute_calibration_keeps_bq_per_ml_and_decays_over_midnight_by_dates():
@@ -109,7 +182,7 @@ def test_a_plausible_ratio_is_stated_with_its_region():
     (recovered,) = coded("activity-recovered", found.assumptions)
     assert recovered.numbers["recovered_fraction"] == pytest.approx(0.9, rel=1e-5)
     assert recovered.sentence == (
-        f"The image shows 0.9 of the net administered activity less lung shunt in {recovered.numbers['region']}."
+        f"The image shows 90 % of the net administered activity less lung shunt in {recovered.numbers['region']}."
     )
 
 

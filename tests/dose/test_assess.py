@@ -12,7 +12,7 @@ from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.rays.transport import RayTransport
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.model.administration import Administration
-from voxeldose.model.case import Absolute, Case
+from voxeldose.model.case import Absolute, Administered, Case
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV, TC99M, Y90, Y90_VENDOR
@@ -132,7 +132,8 @@ def test_worked_example_22_self_calibration():
     occupancy[5, 5, 5] = 1
     one = Roi("voxel", "other", occupancy, grid)
     image = ActivityMap(values, grid, at=AT, radionuclide=Y90)
-    whole = Case(image, RoiSet((one,)), Administration(Y90, 2000.0, AT), density=1.05)
+    given = Administration(Y90, 2000.0, AT)
+    whole = Case(image, RoiSet((one,)), given, density=1.05, calibration=Administered("image"))
     found = assess(whole, LocalDeposition()).rois["voxel"]
     assert found.activity_mbq * 1000 == pytest.approx(48.39, abs=0.005)  # kBq
     assert found.mean_dose_gy == pytest.approx(26.35, abs=0.005)
@@ -170,7 +171,7 @@ def test_dose_on_another_grid_gives_the_same_means(grid):
 def test_dose_inside_a_smaller_grid_counts_activity_just_outside_it():
     part = GRID.window((9, 9, 10), (5, 5, 6))
     whole = assess(case())
-    small = assess(case((TUMOR,), dose_grid=part))
+    small = assess(case((TUMOR,), dose_grid=part, calibration=Administered("lesion")))
     scale = small.activity.bq_per_ml.max() / whole.activity.bq_per_ml.max()
     np.testing.assert_allclose(small.dose.gy, whole.dose.window(part).gy * scale, rtol=1e-5)
 
@@ -300,7 +301,8 @@ def test_energy_deposited_and_lost_add_up():
 
 
 def test_energy_on_a_smaller_grid_is_that_of_the_dose_map():
-    result = assess(case((TUMOR,), dose_grid=GRID.window((9, 9, 10), (5, 5, 6))))
+    part = GRID.window((9, 9, 10), (5, 5, 6))
+    result = assess(case((TUMOR,), dose_grid=part, calibration=Administered("lesion")))
     kg = GRID.voxel_volume_ml * 1.04e-3
     assert result.totals.energy_j == pytest.approx(float(result.dose.gy.sum(dtype=float)) * kg, rel=1e-6)
     assert result.totals.energy_j < result.totals.energy_emitted_j

@@ -10,7 +10,7 @@ from voxeldose.dose.comparison import (
     dose_sum,
     gamma_index,
     registration_of,
-    require_same_rois,
+    shared_rois,
     sums_in_rois,
 )
 from voxeldose.dose.radiobiology import bed_gy
@@ -199,10 +199,11 @@ def test_a_transform_that_is_not_rigid_is_refused(change):
         registration_of(grid_of(), grid_of(), matrix)
 
 
-def test_regions_that_only_one_result_has_are_named():
-    require_same_rois(["a", "b"], ["b", "a"])
-    with pytest.raises(QuantityError, match=r"first has c.*second d, e.*--roi", check=refusal("rois-differ")):
-        require_same_rois(["a", "c"], ["a", "d", "e"])
+def test_regions_in_common_are_found_by_name_and_the_others_named():
+    shared = shared_rois(["a", "c", "b"], ["d", "b", "a", "e"])
+    assert (shared.both, shared.only_first, shared.only_second) == (("b", "a"), ("c",), ("d", "e"))
+    with pytest.raises(QuantityError, match=r"first has c.*second d, e", check=refusal("rois-differ")):
+        shared_rois(["c"], ["d", "e"])
 
 
 # --- sums ---

@@ -58,6 +58,7 @@ def test_every_file_is_written_and_holds_post_less_pre(folders):
         "comparison.json",
         "comparison.csv",
         "comparison.html",
+        "comparison.pdf",
         "dose_difference.nii.gz",
     }
     assert json.loads((out / "comparison.json").read_text("utf-8")) == content
@@ -118,13 +119,32 @@ def test_the_page_opens_offline_and_names_its_registration(folders):
     page = (folders / "out" / "comparison.html").read_text("utf-8")
     assert "Registration: none: not both state a frame of reference" in page
     assert "lesion" in page
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:image/png;base64,") == 4  # pre, post, their difference, and DVHs
     assert "http://" not in page
     assert "https://" not in page
 
 
-def test_other_names_are_listed_and_refused_unless_chosen(folders):
-    refused(run("compare", folders / "pre", folders / "other"), "lesion", "spot", "--roi")
+def test_regions_in_common_are_compared_and_the_others_listed(folders):
+    found = compare_folders([folders / n for n in ("pre", "other")], folders / "out", ComparisonOptions())
+    assert list(found.content["rois"]) == ["liver", "normal_liver"]
+    assert found.content["not_compared"] == {"pre": ["lesion"], "post": ["spot"]}
+    (remark,) = coded("rois-not-shared", found.warnings)
+    assert remark.numbers == {"only_first": "lesion", "only_second": "spot"}
+    assert "lesion (pre), spot (post)" in (folders / "out" / "comparison.html").read_text("utf-8")
+    assert not coded(
+        "rois-not-shared", compare_folders([folders / n for n in ("pre", "post")], None, ComparisonOptions()).warnings
+    )
+
+
+def test_results_without_a_region_in_common_are_refused(folders):
+    keep = {"pre": "liver", "other": "spot"}
+    for name, roi in keep.items():
+        edited(folders / name, lambda c, roi=roi: c.update(rois={roi: c["rois"][roi]}))
+    with pytest.raises(QuantityError, check=refusal("rois-differ")):
+        compare_folders([folders / n for n in keep], None, ComparisonOptions())
+
+
+def test_a_region_of_one_result_alone_cannot_be_chosen(folders):
     content = compare(folders, "--roi", "liver", second="other")
     assert list(content["rois"]) == ["liver"]
     assert any("net activities differ" in w for w in content["warnings"])

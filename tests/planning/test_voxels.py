@@ -13,7 +13,7 @@ from voxeldose.dose.assess import assess, what_if
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import Administration
-from voxeldose.model.case import Case
+from voxeldose.model.case import Administered, Case
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import TC99M, Y90
 from voxeldose.model.recovered import Estimate, Recovered, RecoveredDvh, RecoveredMetrics, RecoveredRoi
@@ -149,7 +149,8 @@ def test_lungs_without_a_dose_map_take_shunt_and_mass_and_the_plan_says_so(predi
 def test_lungs_with_a_dose_map_take_that():
     counts = np.ones(GRID.shape, np.float32)
     image = CountMap(counts, GRID, at=AT, radionuclide=TC99M)
-    result = assess(Case(image, RoiSet(ROIS), Administration(Y90, 1000.0, AT), density=0.3), LocalDeposition())
+    given_, everywhere = Administration(Y90, 1000.0, AT), Administered("image")
+    result = assess(Case(image, RoiSet(ROIS), given_, density=0.3, calibration=everywhere), LocalDeposition())
     plan = plan_voxels(result, [], [Wish("lung", "mean", 30.0)])
     assert at(result, plan).rois["lungs"].mean_dose_gy == pytest.approx(30, rel=1e-6)
     (mapped,) = coded("lung-dose-by-map", plan.assumptions)

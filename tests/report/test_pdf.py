@@ -1,26 +1,10 @@
-import re
-import zlib
-
 import pytest
+from pdf_text import words
 from report_case import make_result, uncertain
 
 from voxeldose.errors import InputError
 from voxeldose.report import draw_pictures, write_pdf
-
-
-def words(path):
-    """The text of a PDF as drawn, and its number of pages; ASCII keeps its codes in embedded fonts."""
-    content = path.read_bytes()
-    drawn = []
-    for stream in re.split(rb"stream\r?\n", content)[1:]:
-        try:
-            page = zlib.decompressobj().decompress(stream, 500_000)
-        except zlib.error:  # a stream that is not packed
-            continue
-        for line in page.splitlines() if b" Tj" in page else []:
-            pieces = re.findall(rb"\((.*?)(?<!\\)\) Tj", line)
-            drawn += [re.sub(rb"\\(.)", rb"\1", piece).decode("latin-1") for piece in pieces]
-    return " ".join(drawn), len(re.findall(rb"/Type /Page\b(?!s)", content))
+from voxeldose.report.wording import number, percent
 
 
 def test_the_pdf_holds_answers_thresholds_method_and_assumptions(tmp_path):
@@ -72,3 +56,14 @@ def test_an_unwritable_place_is_refused(tmp_path):
     with pytest.raises(InputError) as refusal:
         write_pdf(make_result(), tmp_path / "no" / "report.pdf")
     assert refusal.value.code == "file-not-written"
+
+
+def test_the_pdf_names_the_calibration_region_and_what_lies_outside(tmp_path):
+    result = make_result()
+    write_pdf(result, tmp_path / "report.pdf")
+    text, _ = words(tmp_path / "report.pdf")
+    totals = result.totals
+    assert totals.calibration_region.startswith("the union of")
+    assert f"Calibration region: {totals.calibration_region}" in text
+    assert f"{number(totals.calibration_region_mbq)} MBq in it" in text
+    assert f"Liver over field of view  {percent(totals.liver_of_field_fraction)} %" in text

@@ -47,7 +47,10 @@ __all__ = ["assess"]
 @click.option("--hu-table", type=PATH, help="CSV of HU and g/mL, for --density ct.")
 @click.option("--lung-shunt", type=float, help="Lung shunt fraction, 0 to 1.")
 @click.option("--calibration", type=click.Choice(["administered", "absolute"]), help="How image numbers become MBq.")
-@click.option("--calibration-region", help="ROI that holds the net activity less the lung shunt.")
+@click.option("--calibration-region", help="ROI that holds the net activity less the lung shunt; image: all of it.")
+@click.option(
+    "--allow-activity-outside", is_flag=True, default=None, help="Accept over 30 % of the activity outside that region."
+)
 @click.option("--engine", type=click.Choice(["dpk", "local", "density"]), help="Dose engine (default dpk).")
 @click.option("--grid", type=DoseGrid(), help="Where dose is wanted: activity (default), ct, rois, or a spacing in mm.")
 @click.option("--density-g-per-ml", type=float, help="Uniform density (default 1.04).")

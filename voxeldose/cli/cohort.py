@@ -51,8 +51,8 @@ class CohortFlags:
 )
 @click.option(
     "--scheduler",
-    help="Address of your Dask scheduler (tcp://host:8786) or its file (.json); local for Dask on this machine, processes for none "
-    "of Dask. Default: local where Dask is installed.",
+    help="Address of your Dask scheduler (tcp://host:8786) or its file (.json); local for Dask on this machine, processes "
+    "(which open no port) for none of Dask. Default: processes.",
 )
 @click.option(
     "--resume", is_flag=True, help="Go on with the cohort in --out; complete cases are checked, not computed."

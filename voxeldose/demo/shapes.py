@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from voxeldose.geometry.smoothing import FWHM_PER_SIGMA
 from voxeldose.model.arrays import Floats
 
 if TYPE_CHECKING:
@@ -75,5 +76,5 @@ def blurred(values: Floats, grid: Grid, fwhm_mm: float) -> Floats:
     """Values after a Gaussian blur of that full width at half maximum; nothing lies outside the grid."""
     from scipy.ndimage import gaussian_filter
 
-    to_sigma = fwhm_mm / math.sqrt(8 * math.log(2))
+    to_sigma = fwhm_mm / FWHM_PER_SIGMA
     return np.asarray(gaussian_filter(values, [to_sigma / s for s in grid.spacing_mm], mode="constant"), np.float32)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.dose.regions import reference_region
+from voxeldose.dose.calibration import Shown, calibration_region, outside_remarks, shown_by
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto
 from voxeldose.model.administration import ADMINISTRATIONS_APART_S, Administration
@@ -21,7 +21,7 @@ from voxeldose.model.volume import ActivityMap, CountMap, DecayMap
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from voxeldose.model.arrays import Floats
+    from voxeldose.dose.calibration import CalibrationRegion
     from voxeldose.model.case import Case
     from voxeldose.model.grid import Grid
     from voxeldose.model.radionuclide import Radionuclide
@@ -51,6 +51,7 @@ class Quantified:
 
     activity: ActivityMap
     recovered_fraction: float | None
+    shown: Shown
     calibration: str
     assumptions: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
@@ -114,7 +115,8 @@ def quantify(case: Case) -> Quantified:
     Raises
     ------
     QuantityError
-        If nothing was counted, an instant is missing or impossible, or counts are to be taken as Bq/mL.
+        If nothing was counted, an instant is missing or impossible, counts are to be taken as Bq/mL, it is not known where the
+        activity was infused, or too much of it would lie elsewhere.
     """
     image, given = case.activity, case.administration
     image.require_finite()
@@ -125,54 +127,58 @@ def quantify(case: Case) -> Quantified:
     _require_scan_after_infusion(case, imaged)
     assumptions = [*_negative_voxels(image), *_nuclide_remarks(imaged, case), *_scanner_administration(case)]
     as_stored, why_not = _absolute_at_infusion(case, imaged)
+    region = calibration_region(case.rois, image.grid, case.calibration)
+    recovered = _recovered(as_stored, region, given) if as_stored is not None else None
     if isinstance(case.calibration, Absolute):
         if as_stored is None:
             msg = f'Absolute calibration is not possible: {why_not} Use calibration = "administered".'
             raise QuantityError(msg, code="calibration-impossible")
-        region, where = reference_region(case.rois, image.grid)
-        recovered = _recovered(as_stored, region, given)
-        return _compare_with_administered(as_stored, recovered, ABSOLUTE, where, assumptions)
-    region, where = reference_region(case.rois, image.grid, case.calibration.region)
-    in_region = float((image.values * region).sum(dtype=np.float64)) if region is not None else image.total()
-    if in_region <= 0:
-        msg = f"The calibration region ({where}) holds no activity ({in_region:g}), so the image cannot be scaled."
-        raise QuantityError(msg, code="activity-none", region=where)
-    scale = given.liver_mbq * 1e6 / (in_region * image.grid.voxel_volume_ml)
-    scaled = ActivityMap(
+        activity, calibration = as_stored, ABSOLUTE
+    else:
+        activity, calibration = _scaled(image, region, given), ADMINISTERED
+        if as_stored is None:
+            sentence = f"The image's own activity cannot be compared with the administered one: {why_not}"
+            assumptions.append(Remark("activity-not-comparable", {}, sentence))
+    shown = shown_by(activity, region, case)
+    compared, warnings = _compare_with_administered(recovered, region.words)
+    text = f"{calibration}: {CALIBRATIONS[calibration]}"
+    numbers = {"calibration": calibration, "region": region.words}
+    stated = Remark("calibration", numbers, f"Calibration {text}; calibration region: {region.words}.")
+    warnings += outside_remarks(shown, region, case)
+    return Quantified(activity, recovered, shown, text, (*assumptions, *compared, stated), tuple(warnings))
+
+
+def _scaled(image: Volume, region: CalibrationRegion, given: Administration) -> ActivityMap:
+    """The image scaled so that the region holds the net activity less the lung shunt."""
+    inside = region.total_of(image.values)
+    if inside <= 0:
+        msg = f"The calibration region ({region.words}) holds no activity ({inside:g}), so the image cannot be scaled."
+        raise QuantityError(msg, code="activity-none", region=region.words)
+    scale = given.liver_mbq * 1e6 / (inside * image.grid.voxel_volume_ml)
+    return ActivityMap(
         image.values * np.float32(scale),
         image.grid,
         at=given.at,
         radionuclide=given.radionuclide,
         remarks=image.remarks,
     )
-    recovered = _recovered(as_stored, region, given) if as_stored is not None else None
-    if as_stored is None:
-        sentence = f"The image's own activity cannot be compared with the administered one: {why_not}"
-        assumptions.append(Remark("activity-not-comparable", {}, sentence))
-    return _compare_with_administered(scaled, recovered, ADMINISTERED, where, assumptions)
 
 
-def _compare_with_administered(
-    activity: ActivityMap, recovered: float | None, calibration: str, where: str, assumptions: list[Remark]
-) -> Quantified:
-    """The activity with what was assumed, and a warning where the image shows much more or less than was administered."""
-    compared, warnings = [], []
-    numbers: Numbers
-    if recovered is not None:
-        low, high = RECOVERY_LIMITS
-        numbers = {"recovered_fraction": recovered, "region": where}
-        shows = f"The image shows {recovered:.3g} of the net administered activity less lung shunt in {where}"
-        if is_within(recovered, low, high):
-            compared.append(Remark("activity-recovered", numbers, f"{shows}."))
-        else:
-            sentence = (
-                f"{shows}, outside {low}-{high}: check nuclide, units, decay reference, residual and field of view."
-            )
-            warnings.append(Remark("activity-recovered-implausibly", numbers, sentence))
-    text = f"{calibration}: {CALIBRATIONS[calibration]}"
-    numbers = {"calibration": calibration, "region": where}
-    stated = Remark("calibration", numbers, f"Calibration {text}; calibration region: {where}.")
-    return Quantified(activity, recovered, text, (*assumptions, *compared, stated), tuple(warnings))
+def _compare_with_administered(recovered: float | None, where: str) -> tuple[list[Remark], list[Remark]]:
+    """What the image shows of the administered activity, and a warning where that is much more or less than all."""
+    if recovered is None:
+        return [], []
+    low, high = RECOVERY_LIMITS
+    numbers: Numbers = {"recovered_fraction": recovered, "region": where}
+    shows = f"The image shows {_percent(recovered)} of the net administered activity less lung shunt in {where}"
+    if is_within(recovered, low, high):
+        return [Remark("activity-recovered", numbers, f"{shows}.")], []
+    sentence = f"{shows}, outside {100 * low:g} to {100 * high:g} %: check nuclide, units, decay reference, residual and field of view."
+    return [], [Remark("activity-recovered-implausibly", numbers, sentence)]
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %" if abs(fraction) >= 0.1 else f"{100 * fraction:.2g} %"
 
 
 def _negative_voxels(image: Volume) -> list[Remark]:
@@ -296,12 +302,10 @@ def _absolute_at_infusion(case: Case, imaged: str | None) -> tuple[ActivityMap |
     return decay_to(image, given.at, given.radionuclide), ""
 
 
-def _recovered(activity: ActivityMap, region: Floats | None, given: Administration) -> float | None:
+def _recovered(activity: ActivityMap, region: CalibrationRegion, given: Administration) -> float | None:
     if given.administered_mbq is None:
         return None
-    values = activity.bq_per_ml if region is None else activity.bq_per_ml * region
-    found = float(values.sum(dtype=np.float64)) * activity.grid.voxel_volume_ml / 1e6
-    return found / given.liver_mbq
+    return region.total_of(activity.bq_per_ml) * activity.grid.voxel_volume_ml / 1e6 / given.liver_mbq
 
 
 def decays_on_grid(case: Case, emitted: DecayMap) -> tuple[DecayMap, tuple[Remark, ...]]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, quantify
-from voxeldose.dose.assumptions import assumptions_of
+from voxeldose.dose.assumptions import assumptions_of, image_doubts
+from voxeldose.dose.calibration import calibration_region, shown_by
 from voxeldose.dose.density import density_on_grid
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.named import default_engine
@@ -65,6 +66,7 @@ def assess(case: Case, engine: Engine | None = None, *, progress: Callable[[str]
     quantified = quantify(case)
     assumptions = [*assumptions_of(case, engine), *quantified.assumptions]
     warnings = [*(case.registration.doubts() if case.registration is not None else ()), *quantified.warnings]
+    warnings += [doubt for image in (case.activity, case.ct) if image is not None for doubt in image_doubts(image)]
     if case.administration.administered_mbq is not None:
         warnings += unit_doubts(case.administration.net_mbq)
 
@@ -152,7 +154,9 @@ def what_if(
     )
     again = {ENERGY_MISSING, *(rule.code for rule in published_rules())}  # asked again of the changed dose
     kept = [a for a in record.assumptions if a.code not in again]
-    quantified = Quantified(activity, result.totals.recovered_fraction, record.calibration, (), ())
+    region = calibration_region(result.case.rois, activity.grid, result.case.calibration)
+    shown = shown_by(activity, region, result.case)
+    quantified = Quantified(activity, result.totals.recovered_fraction, shown, record.calibration, (), ())
     warnings = tuple(w for w in record.warnings if w.code not in again) if rois is None else ()
     # the dose is still that run's, whatever engine came along
     held = result.totals.held_mbq

@@ -12,14 +12,25 @@ if TYPE_CHECKING:
     from voxeldose.dose.engines.base import Engine
     from voxeldose.model.administration import Administration
     from voxeldose.model.case import Case
+    from voxeldose.model.volume import Volume
 
-__all__ = ["assumptions_of"]
+__all__ = ["assumptions_of", "image_doubts"]
+
+#: Remarks on an image that are warnings of a run, whatever its calibration and the units of its image.
+_DOUBTS = ("attenuation-uncorrected", "image-described-as-map", "series-may-be-incomplete")
+
+
+def image_doubts(volume: Volume) -> tuple[Remark, ...]:
+    """Remarks on an image that warn: it may not be what it is used as."""
+    return tuple(remark for remark in volume.remarks if remark.code in _DOUBTS)
 
 
 def assumptions_of(case: Case, engine: Engine) -> list[Remark]:
     """Every assumption of a case and its engine, in the order of a run; what the steps themselves assume comes later."""
     image = case.activity
-    remarks = [*image.remarks, *(case.ct.remarks if case.ct else ()), *(n for r in case.rois for n in r.remarks)]
+    images = (image, case.ct) if case.ct is not None else (image,)
+    remarks = [note for one in images for note in one.remarks if note not in image_doubts(one)]
+    remarks += [note for roi in case.rois for note in roi.remarks]
     if isinstance(case.density, DensityMap):
         remarks += case.density.remarks
     if case.registration is not None:

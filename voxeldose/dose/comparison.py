@@ -40,7 +40,7 @@ __all__ = [
     "dose_sum",
     "gamma_index",
     "registration_of",
-    "require_same_rois",
+    "shared_rois",
     "sums_in_rois",
 ]
 
@@ -157,23 +157,33 @@ def _require_rigid(matrix: Doubles) -> None:
         raise GeometryError(msg, code="transform-not-rigid")
 
 
-def require_same_rois(first: Iterable[str], second: Iterable[str]) -> None:
-    """Refuse two results whose regions do not have the same names.
+@dataclass(frozen=True)
+class SharedRois:
+    """Names of regions: those of both results in the second's order, and those of only one."""
+
+    both: tuple[str, ...]
+    only_first: tuple[str, ...]
+    only_second: tuple[str, ...]
+
+
+def shared_rois(first: Iterable[str], second: Iterable[str]) -> SharedRois:
+    """The regions that two results have in common, by name, and the others.
 
     Raises
     ------
     QuantityError
-        Lists what only one of them has.
+        If they have none in common.
     """
-    one, other = list(dict.fromkeys(first)), list(dict.fromkeys(second))
-    alone, only = [n for n in one if n not in other], [n for n in other if n not in one]
-    if alone or only:
+    one, other = dict.fromkeys(first), dict.fromkeys(second)
+    both = tuple(n for n in other if n in one)
+    only_first, only_second = tuple(n for n in one if n not in other), tuple(n for n in other if n not in one)
+    if not both:
         msg = (
-            "The results do not have the same ROIs: only the first has "
-            f"{', '.join(alone) or 'none'}, only the second {', '.join(only) or 'none'}. Name those to compare (--roi NAME, "
-            "repeatable), or assess both with the same names."
+            f"The results have no ROI in common: the first has {', '.join(only_first) or 'none'}, the second "
+            f"{', '.join(only_second) or 'none'}. Assess both with the same names."
         )
-        raise QuantityError(msg, code="rois-differ", only_first=tuple(alone), only_second=tuple(only))
+        raise QuantityError(msg, code="rois-differ", only_first=only_first, only_second=only_second)
+    return SharedRois(both, only_first, only_second)
 
 
 def gamma_index(

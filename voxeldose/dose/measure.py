@@ -167,7 +167,7 @@ def _measure_rois(
 def _totals(run: Run, on_grid: DoseOnGrid) -> Totals:
     given = run.case.administration
     nuclide = given.radionuclide
-    activity = run.quantified.activity
+    activity, shown = run.quantified.activity, run.quantified.shown
     return Totals(
         activity_mbq=activity.total_mbq(),
         administered_mbq=given.administered_mbq,
@@ -175,6 +175,11 @@ def _totals(run: Run, on_grid: DoseOnGrid) -> Totals:
         recovered_fraction=run.quantified.recovered_fraction,
         energy_j=on_grid.energy_j(),
         energy_emitted_j=count_decays(activity, nuclide).total() * nuclide.energy_mev * JOULE_PER_MEV,
+        calibration_region=shown.region,
+        calibration_region_mbq=shown.region_mbq,
+        outside_region_mbq=shown.outside_mbq,
+        outside_region_fraction=shown.outside_fraction,
+        liver_of_field_fraction=shown.liver_of_field_fraction,
         held_mbq=run.held_mbq,
     )
 

@@ -253,7 +253,8 @@ def _activity(result: Assessment, liver: _Liver | None) -> Iterator[Fact]:
     weights = union([occupancy_onto(r, grid) for r in livers])
     in_liver = float((weights * bq).sum(dtype=np.float64)) * share
     lungs = sum(m.activity_mbq for m in result.rois.values() if m.role == "lung") / total
-    yield Fact("liver_of_field_fraction", in_liver)
+    if result.totals.liver_of_field_fraction is not None:
+        yield Fact("liver_of_field_fraction", result.totals.liver_of_field_fraction)
     yield Fact("elsewhere_fraction", 1 - in_liver - lungs)
     perfused = result.regions.with_role("perfused")
     if perfused and in_liver > 0:

@@ -1,8 +1,7 @@
-"""Regions on the dose grid, their overlaps, and the region that calibrates the image."""
+"""Regions on the dose grid, with the parts of the liver that a report needs, and their overlaps."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,29 +11,22 @@ from voxeldose.dose.liver_parts import liver_parts
 from voxeldose.geometry.overlap import shared_occupancy
 from voxeldose.geometry.resample import are_one_lattice, occupancy_onto, roi_onto
 from voxeldose.model.assessment import Overlap
-from voxeldose.model.grid import bounding_box
 from voxeldose.model.remarks import Remark
-from voxeldose.model.roi import RoiSet, union
-from voxeldose.model.roles import LIVER_ROLES
+from voxeldose.model.roi import RoiSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi
 
-__all__ = ["RegionsOnGrid", "overlaps", "reference_region", "regions_on"]
+__all__ = ["RegionsOnGrid", "overlaps", "regions_on"]
 
 #: A region with more than this part outside the dose grid gets a warning.
 OUTSIDE_WARNING = 0.01
 
 #: Less volume that two regions share is rounding.
 LEAST_SHARED_ML = 0.01
-
-#: By how much the default calibration region is larger than its ROIs: the blur of the scanner and breathing carry
-#: activity across their edges.
-REGION_MARGIN_MM = 10.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,40 +122,3 @@ def overlaps(drawn: RoiSet, on_grid: RoiSet) -> tuple[Overlap, ...]:
             if volume_ml > LEAST_SHARED_ML:
                 pairs.append(Overlap(first.name, second.name, volume_ml))
     return tuple(pairs)
-
-
-def reference_region(rois: RoiSet, grid: Grid, region: str | None = None) -> tuple[Floats | None, str]:
-    """Weights of the calibration region on ``grid`` (``None`` for the whole image) and its description.
-
-    ``region`` names an ROI; without it the union of all that lie in the liver, grown by 10 mm, or the whole image.
-    """
-    if region is not None:
-        roi, _ = roi_onto(liver_parts(rois).rois[region], grid)
-        return roi.on_window(grid), f"ROI {region}"
-    chosen = rois.with_role(*LIVER_ROLES)
-    if not chosen:
-        return None, "the whole image"
-    merged = union([roi_onto(roi, grid)[0].on_window(grid) for roi in chosen])
-    names = ", ".join(chosen.names())
-    return _grow(merged, grid), f"the union of {names}, grown by {REGION_MARGIN_MM:g} mm"
-
-
-def _grow(occupancy: Floats, grid: Grid) -> Floats:
-    """1 in every voxel whose centre lies within the margin of the centre of an occupied voxel, 0 elsewhere.
-
-    Only the box around the region is searched, so large images cost no more than small ones.
-    """
-    from scipy.ndimage import distance_transform_edt
-
-    filled = occupancy > 0
-    result = np.zeros(grid.shape, np.float32)
-    inner = bounding_box(filled)
-    if inner is None:
-        return result
-    reaches = [math.ceil(REGION_MARGIN_MM / step) for step in grid.spacing_mm]
-    box = tuple(
-        slice(max(0, part.start - reach), min(n, part.stop + reach))
-        for part, reach, n in zip(inner, reaches, grid.shape, strict=True)
-    )
-    result[box] = distance_transform_edt(~filled[box], sampling=grid.spacing_mm) <= REGION_MARGIN_MM
-    return result

@@ -9,28 +9,42 @@ import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.keyholes import Polygon, keyholed
+from voxeldose.geometry.loops import edges_of, repeated_loops, united_shapes
+from voxeldose.geometry.slabs import choose_distance, slabs_of
 from voxeldose.model.grid import Grid
 from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from voxeldose.geometry.slabs import SlabThickness
     from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.roi import Roi
 
-__all__ = ["CONTOUR_LEVEL", "PIXEL_MM", "Rasterised", "contours_of", "from_contours", "has_holes", "outlines_of"]
+__all__ = [
+    "CONTOUR_LEVEL",
+    "PIXEL_MM",
+    "ContourStack",
+    "Rasterised",
+    "contours_of",
+    "from_contours",
+    "has_holes",
+    "outlines_of",
+    "rasterise",
+    "stack_contours",
+]
 
 #: Contours run where the occupancy, linear between voxel centres, crosses this.
 CONTOUR_LEVEL = 0.5
 #: Vertices of a contour may leave its plane by this; contours nearer than SAME_PLANE_MM lie in one plane.
 PLANAR_MM = 0.2
 SAME_PLANE_MM = 0.1
+#: A contour of less area is a point or a line, such as a slip of the hand.
+NO_AREA_MM2 = 1e-6
 #: Pixel of rasterised contours: a 256th of the region's width within these limits; lines probed in each.
 PIXEL_MM = (0.2, 1.0)
 LINES_PER_PIXEL = 8
-#: A gap of more than this many usual distances of planes stays empty.
-GAP = 1.5
-#: More voxels than this are refused, where the caller chooses the pixel.
+#: More voxels than this are refused where the caller chooses the pixel, and else make the pixels larger.
 MOST_VOXELS = 100_000_000
 
 
@@ -42,60 +56,120 @@ class Rasterised(NamedTuple):
     remarks: tuple[Remark, ...]
 
 
+class ContourStack(NamedTuple):
+    """Closed contours by their planes, each contour once: normal, heights in mm along it, rising, and how many repeat."""
+
+    normal: Doubles
+    heights: list[float]
+    planes: list[list[Doubles]]
+    repeated: int
+
+
+def stack_contours(contours: Sequence[Doubles]) -> ContourStack:
+    """Closed contours (n, 3), in LPS millimetres, by their planes.
+
+    Raises
+    ------
+    GeometryError
+        If contours are not planar and parallel, or enclose nothing.
+    """
+    loops = [c for c in (np.asarray(c, np.float64) for c in contours) if len(c) >= 3]
+    normal, loops = _common_normal(loops)
+    along = [c @ normal for c in loops]
+    if max(float(np.ptp(a)) for a in along) > PLANAR_MM:
+        msg = "contours are not planar, or lie in planes that are not parallel."
+        raise GeometryError(msg, code="contours-not-planar")
+    heights: list[float] = []
+    planes: list[list[Doubles]] = []
+    middles = np.array([float(a.mean()) for a in along])
+    for n in np.argsort(middles, kind="stable"):
+        if not heights or middles[n] - heights[-1] >= SAME_PLANE_MM:
+            heights.append(float(middles[n]))
+            planes.append([])
+        planes[-1].append(loops[n])
+    repeated = 0
+    for n, plane in enumerate(planes):
+        again = repeated_loops(plane) if len(plane) > 1 else []
+        repeated += len(again)
+        planes[n] = [c for m, c in enumerate(plane) if m not in again]
+    return ContourStack(normal, heights, planes, repeated)
+
+
 def from_contours(
     contours: Sequence[Doubles],
     *,
-    thickness_mm: float | None = None,
+    thickness: SlabThickness | None = None,
     frame_uid: str | None = None,
     pixel_mm: float | None = None,
+    exclusive: bool = False,
 ) -> Rasterised:
     """Occupancy of closed planar contours, on a grid of its own in their planes.
 
-    All contours of a plane count together by the even-odd rule: holes, islands in holes and keyholes come out right.
-    Each plane stands for a slab that reaches half way to its neighbours, and at the ends as far out as half the usual
-    distance of planes. A gap of more than 1.5 usual distances stays empty beyond half a usual distance.
+    Contours of a plane that lie in one another count by the even-odd rule: holes, islands in holes and keyholes come out
+    right. Contours that overlap in part are united, and one that is there again counts once; remarks say so.
+
+    Each plane stands for a slab that reaches half way to its neighbours, and at the ends as far out as half the thickness of
+    a slice (:func:`voxeldose.geometry.slabs.choose_distance`). A gap of more than 1.5 slices stays empty.
 
     Parameters
     ----------
     contours : sequence of ndarray, (n, 3)
         Vertices in LPS millimetres; planes may be oblique.
-    thickness_mm : float, optional
-        Distance of planes for a region drawn in one plane only.
+    thickness : SlabThickness, optional
+        What is known of the thickness of a slice; without it even planes must show it.
     frame_uid : str, optional
         Frame of reference of the points.
     pixel_mm : float, optional
         In-plane size of the grid's voxels; a 256th of the region's width, but 0.2 to 1.0 mm, without it.
+    exclusive : bool
+        Whether all contours of a plane count by the even-odd rule, those that overlap too (CLOSEDPLANAR_XOR).
 
     Raises
     ------
     GeometryError
-        If contours are not planar and parallel, enclose nothing, or one plane alone has no thickness.
+        If contours are not planar and parallel, enclose nothing, or nothing says how thick a slice is.
     QuantityError
         If ``pixel_mm`` is not above zero, or makes too many voxels.
     """
-    loops = [c for c in (np.asarray(c, np.float64) for c in contours) if len(c) >= 3]
-    normal = _common_normal(loops)
-    along = [c @ normal for c in loops]
-    if max(float(np.ptp(a)) for a in along) > PLANAR_MM:
-        msg = "contours are not planar, or lie in planes that are not parallel."
-        raise GeometryError(msg, code="contours-not-planar")
-    heights = np.array([float(a.mean()) for a in along])
-    planes = _planes(heights)
-    loops, heights, repeated = _once(loops, heights)
-    distance, remarks = _distance_of(planes, thickness_mm)
-    if repeated:
-        sentence = f"{repeated} contours are in the file twice and are used once"
-        remarks = (Remark("contours-twice", {"contours": repeated}, sentence), *remarks)
-    pixels = _pixels_around(loops, normal, pixel_mm)
-    slabs = _slabs(planes, distance)
-    _require_not_too_many(slabs.slices, pixels)
-    occupancy = np.zeros((slabs.slices, *pixels.shape))
-    for height, start, stop in zip(planes, slabs.starts, slabs.stops, strict=True):
-        covered = pixels.covered([c for c, h in zip(loops, heights, strict=True) if abs(h - height) < SAME_PLANE_MM])
+    return rasterise(
+        stack_contours(contours), thickness=thickness, frame_uid=frame_uid, pixel_mm=pixel_mm, exclusive=exclusive
+    )
+
+
+def rasterise(
+    stack: ContourStack,
+    *,
+    thickness: SlabThickness | None = None,
+    frame_uid: str | None = None,
+    pixel_mm: float | None = None,
+    exclusive: bool = False,
+) -> Rasterised:
+    """:func:`from_contours` of contours that lie by their planes already."""
+    distance, remarks = choose_distance(stack.heights, thickness)
+    slabs = slabs_of(stack.heights, distance)
+    pixels = _pixels_around([c for plane in stack.planes for c in plane], stack.normal, pixel_mm, slabs.slices)
+    _require_not_too_many(slabs.slices, pixels, pixel_mm)
+    occupancy = np.zeros((slabs.slices, *pixels.shape), np.float32)
+    overlaps = 0
+    for loops, start, stop in zip(stack.planes, slabs.starts, slabs.stops, strict=True):
+        covered, overlapping = pixels.covered(loops, exclusive=exclusive)
+        overlaps += overlapping
         for k in range(max(0, int(start)), min(slabs.slices, int(np.ceil(stop)))):
             occupancy[k] += covered * max(0.0, min(stop, k + 1) - max(start, k))
     grid = pixels.grid(slabs.slices, slabs.bottom, distance, frame_uid)
-    return Rasterised(np.minimum(occupancy, 1).astype(np.float32), grid, remarks)
+    return Rasterised(np.minimum(occupancy, 1, out=occupancy), grid, (*_remarks_of(stack.repeated, overlaps), *remarks))
+
+
+def _remarks_of(repeated: int, overlaps: int) -> tuple[Remark, ...]:
+    """What was assumed of contours that meet."""
+    remarks: list[Remark] = []
+    if repeated:
+        sentence = f"{repeated} contours are in the file twice and are used once"
+        remarks.append(Remark("contours-twice", {"contours": repeated}, sentence))
+    if overlaps:
+        sentence = f"{overlaps} pairs of contours overlap in part; they are united"
+        remarks.append(Remark("contours-overlap", {"pairs": overlaps}, sentence))
+    return tuple(remarks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,15 +183,18 @@ class _Pixels:
     size_mm: float
     shape: tuple[int, int]
 
-    def covered(self, loops: Sequence[Doubles]) -> Doubles:
-        """The part of each pixel that the contours of one plane enclose."""
-        from voxeldose._compiled.contours import fill
+    def covered(self, loops: Sequence[Doubles], *, exclusive: bool) -> tuple[Doubles, int]:
+        """The part of each pixel that the contours of one plane enclose, and how many pairs of them overlap in part."""
+        from voxeldose._compiled.contours import fill, fill_united
 
         flat = [(np.stack([c @ self.across, c @ self.other], axis=-1) - self.origin) / self.size_mm for c in loops]
-        edges = np.concatenate([np.hstack([c, np.roll(c, -1, axis=0)]) for c in flat])
         covered = np.zeros(self.shape)
-        fill(np.ascontiguousarray(edges), LINES_PER_PIXEL, covered)
-        return covered
+        if exclusive or len(flat) == 1:
+            fill(edges_of(flat), LINES_PER_PIXEL, covered)
+            return covered, 0
+        shapes = united_shapes(flat, self.size_mm)
+        fill_united(shapes.edges, shapes.starts, LINES_PER_PIXEL, covered)
+        return covered, shapes.overlaps
 
     def grid(self, count: int, bottom: float, distance: float, frame_uid: str | None) -> Grid:
         """The grid of ``count`` slices, ``distance`` mm thick, from the height ``bottom`` up."""
@@ -127,46 +204,28 @@ class _Pixels:
         return Grid.from_axes(shape, spacing, point, directions=axes, frame_uid=frame_uid)
 
 
-class _Slabs(NamedTuple):
-    """Slices of one thickness from ``bottom`` up, and what of them each plane stands for, counted in slices."""
-
-    slices: int
-    bottom: float
-    starts: list[float]
-    stops: list[float]
-
-
-def _common_normal(loops: Sequence[Doubles]) -> Doubles:
-    """The unit normal of the largest contour, its largest component positive."""
-    normals = [np.cross(c, np.roll(c, -1, axis=0)).sum(axis=0) for c in loops]  # twice the area, by Newell
+def _common_normal(loops: Sequence[Doubles]) -> tuple[Doubles, list[Doubles]]:
+    """The unit normal of the largest contour, its largest component positive; and the contours that enclose area."""
+    normals = [
+        np.cross(c, np.roll(c, -1, axis=0)).sum(axis=0) / 2 for c in loops
+    ]  # of the length of the area, by Newell
     sizes = [float(np.linalg.norm(n)) for n in normals]
-    if not loops or max(sizes) == 0:
+    if not loops or max(sizes) <= NO_AREA_MM2:
         msg = "contours enclose no area."
         raise GeometryError(msg, code="contours-without-area")
     normal = normals[int(np.argmax(sizes))] / max(sizes)
-    return np.asarray(normal * np.sign(normal[np.argmax(np.abs(normal))]))
+    kept = [c for c, size in zip(loops, sizes, strict=True) if size > NO_AREA_MM2 or not _is_line(c)]
+    return np.asarray(normal * np.sign(normal[np.argmax(np.abs(normal))])), kept
 
 
-def _distance_of(planes: Sequence[float], thickness_mm: float | None) -> tuple[float, tuple[Remark, ...]]:
-    """The usual distance of planes in mm, with what is assumed of it and of wider gaps."""
-    if len(planes) == 1 and thickness_mm is None:
-        msg = "drawn in one plane only, so its thickness is not known."
-        raise GeometryError(msg, code="contours-in-one-plane")
-    if len(planes) == 1 and thickness_mm is not None:
-        sentence = (
-            f"drawn in one plane; taken to be {thickness_mm:.2f} mm thick, the distance of planes in the structure set"
-        )
-        return thickness_mm, (Remark("contours-in-one-plane", {"thickness_mm": thickness_mm}, sentence),)
-    gaps = np.diff(planes)
-    usual, widest = float(np.median(gaps)), float(gaps.max())
-    if widest <= GAP * usual:
-        return usual, ()
-    sentence = f"planes are up to {widest:.1f} mm apart where most are {usual:.1f} mm; the gap stays empty"
-    return usual, (Remark("contours-gap", {"widest_mm": widest, "usual_mm": usual}, sentence),)
+def _is_line(loop: Doubles) -> bool:
+    """Whether a contour runs to and fro on one line; one that crosses itself may enclose parts that cancel out."""
+    across = np.linalg.svd(loop - loop.mean(axis=0), compute_uv=False)[1]
+    return bool(across**2 <= NO_AREA_MM2)
 
 
-def _pixels_around(loops: Sequence[Doubles], normal: Doubles, pixel_mm: float | None) -> _Pixels:
-    """Pixels that hold all contours with a margin; of a size that fits the region where none is wanted."""
+def _pixels_around(loops: Sequence[Doubles], normal: Doubles, pixel_mm: float | None, slices: int) -> _Pixels:
+    """Pixels that hold all contours with a margin; of a size that fits the region and memory where none is wanted."""
     axis = np.eye(3)[int(np.argmin(np.abs(normal)))]
     across = axis - (axis @ normal) * normal
     across /= np.linalg.norm(across)
@@ -177,49 +236,26 @@ def _pixels_around(loops: Sequence[Doubles], normal: Doubles, pixel_mm: float | 
     if pixel_mm is not None and not (np.isfinite(pixel_mm) and pixel_mm > 0):
         msg = f"pixel_mm must be above 0, found {pixel_mm:g}."
         raise QuantityError(msg, code="value-out-of-range", pixel_mm=pixel_mm)
-    pixel = float(np.clip(size.max() / 256, *PIXEL_MM)) if pixel_mm is None else float(pixel_mm)
+    if pixel_mm is None:
+        coarsest = float(np.sqrt(size[0] * size[1] * slices / MOST_VOXELS))
+        pixel = max(float(np.clip(size.max() / 256, *PIXEL_MM)), coarsest * 1.01)
+    else:
+        pixel = float(pixel_mm)
     ni, nj = (int(n) for n in np.ceil(size / pixel).astype(int) + 2)
     return _Pixels(normal, across, other, low - pixel / 2, pixel, (nj, ni))
 
 
-def _slabs(planes: Sequence[float], distance: float) -> _Slabs:
-    """What each plane stands for: half way to its neighbours, but not into gaps."""
-    half = distance / 2
-    reach_up = [min(g / 2, half) if g > GAP * distance else g / 2 for g in np.diff(planes)] + [half]
-    reach_down = [half, *reach_up[:-1]]
-    bottom = planes[0] - half
-    count = max(1, int(np.ceil((planes[-1] + half - bottom) / distance - 1e-6)))
-    starts = [(h - down - bottom) / distance for h, down in zip(planes, reach_down, strict=True)]
-    stops = [(h + up - bottom) / distance for h, up in zip(planes, reach_up, strict=True)]
-    return _Slabs(count, bottom, starts, stops)
-
-
-def _require_not_too_many(count: int, pixels: _Pixels) -> None:
+def _require_not_too_many(count: int, pixels: _Pixels, pixel_mm: float | None) -> None:
     voxels = count * pixels.shape[0] * pixels.shape[1]
-    if pixels.size_mm < PIXEL_MM[0] and voxels > MOST_VOXELS:
-        msg = (
-            f"pixel_mm = {pixels.size_mm:g} makes {voxels:.2g} voxels of a region, more than {MOST_VOXELS:.0e}; use a larger "
-            "one."
-        )
-        raise QuantityError(msg, code="value-out-of-range", pixel_mm=pixels.size_mm)
-
-
-def _once(loops: list[Doubles], heights: Doubles) -> tuple[list[Doubles], Doubles, int]:
-    """Every contour once: by the even-odd rule two equal ones would enclose nothing. And how many were repeated."""
-    seen: dict[tuple[int, bytes], int] = {}
-    for n, loop in enumerate(loops):
-        seen.setdefault((len(loop), np.round(loop, 3).tobytes()), n)
-    kept = sorted(seen.values())
-    return [loops[n] for n in kept], heights[kept], len(loops) - len(kept)
-
-
-def _planes(heights: Doubles) -> list[float]:
-    """Distinct heights, rising."""
-    planes: list[float] = []
-    for height in np.sort(heights):
-        if not planes or height - planes[-1] >= SAME_PLANE_MM:
-            planes.append(float(height))
-    return planes
+    if voxels <= MOST_VOXELS:
+        return
+    if pixel_mm is None:
+        msg = f"contours reach over {count} slices, too far for one region in a patient."
+        raise GeometryError(msg, code="contours-too-far", slices=count)
+    msg = (
+        f"pixel_mm = {pixel_mm:g} makes {voxels:.2g} voxels of a region, more than {MOST_VOXELS:.0e}; use a larger one."
+    )
+    raise QuantityError(msg, code="value-out-of-range", pixel_mm=pixel_mm)
 
 
 def contours_of(roi: Roi) -> list[Doubles]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from voxeldose.errors import GeometryError, QuantityError
-from voxeldose.model.rigid import Registration, rigid_matrix
+from voxeldose.model.rigid import ALIKE, Registration, rigid_matrix
 from voxeldose.model.roi import RoiSet
 from voxeldose.model.volume import CtImage, Volume
 
@@ -102,7 +102,7 @@ def find_rigid(moving: Volume, fixed: Volume) -> RigidFound:
     with _one_thread():
         motion = _search(moving, fixed)
     before, after = similarity(moving, fixed, None), similarity(moving, fixed, motion)
-    if after is None or (before is not None and after < before - 1e-3):
+    if after is None or (before is not None and after < before - ALIKE):
         msg = (
             "The search for a registration did not make the images more alike. Register them elsewhere and give the transform "
             "with [registration] path."

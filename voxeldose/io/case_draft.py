@@ -25,6 +25,10 @@ _CHOICES = {
     "activity.image_nuclide": '"Y-90"',
     "ct.uneven": '"resample"',
 }
+#: Codes of refusals of series that are no image of activity, whatever their modality says.
+_NO_EMISSION = ("image-not-emission", "image-is-projection")
+#: Remarks that put an image behind others of its kind, the worst highest.
+_BEHIND = {"image-described-as-map": 4, "attenuation-uncorrected": 2, "image-derived": 1}
 
 
 def draft_case(found: Sequence[FoundSeries], folder: Path) -> str:
@@ -40,10 +44,11 @@ def draft_case(found: Sequence[FoundSeries], folder: Path) -> str:
     Returns
     -------
     str
-        TOML. The activity is the Y-90 PET if there is one, else another PET, else a SPECT, else a file without units; what
-        else could be meant stands below it as a comment.
+        TOML. The activity is the Y-90 PET if there is one, else another PET, else a SPECT, else a file without units; of
+        several, one that was corrected for attenuation goes before one that was not, and an original before a derived one.
+        What else could be meant stands below it as a comment; maps of attenuation and projections never do.
     """
-    activities = sorted((s for s in found if _emission_rank(s) is not None), key=lambda s: _emission_rank(s) or 0)
+    activities = sorted((s for s in found if _emission_rank(s) is not None), key=lambda s: _emission_rank(s) or (0, 0))
     cts = sorted((s for s in found if s.kind == "CT"), key=lambda s: not s.uses)
     regions = [s for s in found if s.uses == ("rois",)]
     uids = Counter(s.path for s in found)
@@ -61,13 +66,16 @@ def draft_case(found: Sequence[FoundSeries], folder: Path) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _emission_rank(series: FoundSeries) -> int | None:
-    """Order in which images stand for the activity; ``None`` for what is none."""
+def _emission_rank(series: FoundSeries) -> tuple[int, int] | None:
+    """Order in which images stand for the activity, by kind and then by corrections; ``None`` for what is none."""
+    if series.refusal is not None and series.refusal.code in _NO_EMISSION:
+        return None
+    corrections = sum(_BEHIND.get(remark.code, 0) for remark in series.remarks)
     if series.kind == "PT":
-        return (0 if series.nuclide == "Y-90" else 1) if series.uses else 3
+        return (0 if series.nuclide == "Y-90" else 1) if series.uses else 3, corrections
     if series.kind == "NM":
-        return 2 if series.uses else 4
-    return 5 if "activity" in series.uses else None
+        return 2 if series.uses else 4, corrections
+    return (5, corrections) if "activity" in series.uses else None
 
 
 def _image(table: str, rows: Sequence[FoundSeries], folder: Path, uids: Counter[str]) -> list[str]:

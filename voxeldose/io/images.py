@@ -12,6 +12,7 @@ from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.arrays import SUFFIXES, read_array
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.ct import ct_image
+from voxeldose.io.dicom.emission import require_emission
 from voxeldose.io.dicom.files import find_series, only_series
 from voxeldose.io.dicom.nuclide import nuclide_of
 from voxeldose.io.dicom.options import CtOptions, PetOptions, SpectOptions
@@ -232,6 +233,7 @@ def load_activity(
         )
         raise InputError(msg, code="quantity-missing", modality=modality, keys=("activity.quantity",))
     series = only_series(path, (), series_uid, scan=scan)
+    require_emission(series.first, str(series.folder))
     nuclide = nuclide_of(series.first)
     typed = _as_quantity(dicom_volume(series), quantity, measured_at, nuclide, f"The {modality} image")
     return ImageRead(typed, series)

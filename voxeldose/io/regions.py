@@ -7,29 +7,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
 from voxeldose.geometry.resample import roi_onto
-from voxeldose.io.arrays import SUFFIXES, read_array, stem
+from voxeldose.io.arrays import SUFFIXES, stem
 from voxeldose.io.damage import refusing_damage
+from voxeldose.io.dicom.cited import CitedImages
 from voxeldose.io.dicom.files import find_series
-from voxeldose.io.dicom.rtstruct import read_structures
-from voxeldose.io.dicom.seg import read_segments
-from voxeldose.model.grid import bounding_box
+from voxeldose.io.dicom.segments import read_segments
+from voxeldose.io.dicom.structures import read_structures
+from voxeldose.io.found_regions import FileRegion, FoundRegions, SetAside, label_key, remarks_of_parts
+from voxeldose.io.label_files import regions_in_file
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.roles import ROLES, role_from_codes, role_from_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
-    import numpy.typing as npt
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.dicom.files import Scan
+    from voxeldose.io.dicom.files import Scan, Series
     from voxeldose.model.grid import Grid
 
     Labels = Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]] | Mapping[int | str, tuple[str, str]]
@@ -37,19 +36,16 @@ if TYPE_CHECKING:
 __all__ = ["read_labels", "read_rois", "read_rtstruct", "read_seg"]
 
 
+#: Why a file in a folder of masks may be none; one that is damaged is refused, unless others are asked for by name.
+_NO_MASKS = (
+    "dimensions-not-three",
+    "labels-not-whole",
+    "mask-with-several-labels",
+    "regions-missing",
+    "value-not-finite",
+)
 #: A part of a region's volume outside a grid that is no more than rounding.
 OUTSIDE = 1e-3
-
-
-@dataclass(frozen=True, eq=False)
-class _FileRegion:
-    """One region as it stands in a file: the keys it may be called by, the region, and the file's whole grid."""
-
-    keys: tuple[str, ...]
-    own_name: str | None
-    roi: Roi
-    whole: Grid
-    role: str | None = None
 
 
 @refusing_damage
@@ -78,19 +74,44 @@ def read_labels(path: str | Path, labels: Labels | None = None) -> RoiSet:
 
 
 @refusing_damage
-def read_seg(path: str | Path, labels: Labels | None = None) -> RoiSet:
-    """Regions of a DICOM SEG; ``labels`` as in :func:`read_labels`, by segment number or label."""
-    return _name_regions(_in_seg(Path(path)), [Path(path)], labels)
+def read_seg(path: str | Path, labels: Labels | None = None, *, reference: str | Path | None = None) -> RoiSet:
+    """Regions of a DICOM SEG.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    labels : mapping, optional
+        As in :func:`read_labels`, by segment number or label.
+    reference : path, optional
+        Folder of the series that it cites: its slices say how far apart those of the SEG are, where the file does not.
+
+    Raises
+    ------
+    InputError
+        If it is no SEG, cannot be decoded, contradicts itself, or nothing says how thick a slice is.
+    """
+    return _name_regions(_in_seg(Path(path), _cited(reference)), [Path(path)], labels)
+
+
+def _cited(reference: str | Path | None) -> CitedImages:
+    return CitedImages(() if reference is None else tuple(s for s in find_series(Path(reference)) if "Rows" in s.first))
 
 
 @refusing_damage
 def read_rtstruct(
-    path: str | Path, labels: Labels | None = None, *, grid: Grid | None = None, pixel_mm: float | None = None
+    path: str | Path,
+    labels: Labels | None = None,
+    *,
+    grid: Grid | None = None,
+    pixel_mm: float | None = None,
+    reference: str | Path | None = None,
 ) -> RoiSet:
     """Regions of an RTSTRUCT; ``labels`` as in :func:`read_labels`, by ROI number or name.
 
-    Each region is rasterised on a grid of its own in the planes of its contours, by the even-odd rule over all contours
-    of a plane, with exact coverage of border pixels; no image is needed.
+    Each region is rasterised on a grid of its own in the planes of its contours: nested contours by the even-odd rule, those
+    that overlap united, with exact coverage of border pixels. No image is needed but where too few planes show how thick a
+    slice is.
 
     Parameters
     ----------
@@ -105,6 +126,8 @@ def read_rtstruct(
     pixel_mm : float, optional
         In-plane size of the raster's voxels. Without it a 256th of the region's width, but at least 0.2 and at most 1.0 mm.
         Across the planes the raster has the distance of the planes.
+    reference : path, optional
+        Folder of the series that it cites: its slices say how thick those of the contours are, where the file does not.
 
     Raises
     ------
@@ -115,13 +138,46 @@ def read_rtstruct(
     QuantityError
         If ``pixel_mm`` is not above zero, or makes too many voxels.
     """
-    rois = _name_regions(_in_rtstruct(Path(path), pixel_mm=pixel_mm), [Path(path)], labels)
+    rois = _name_regions(_in_rtstruct(Path(path), _cited(reference), pixel_mm=pixel_mm), [Path(path)], labels)
     return rois if grid is None else RoiSet(tuple(_on_grid(roi, grid) for roi in rois), grid)
 
 
-def read_rois(paths: list[Path], labels: Labels | None = None, *, scan: Scan = find_series) -> RoiSet:
-    """Regions of several files, with one mapping for all of them; ``scan`` lists the DICOM series at a path."""
-    return _name_regions([region for path in paths for region in _regions(path, scan)], paths, labels)
+@dataclass(frozen=True, eq=False)
+class _Source:
+    """How regions are read: what lists the DICOM series at a path, image series that may be cited, who hears of progress."""
+
+    scan: Scan = find_series
+    images: tuple[Series, ...] = ()
+    progress: Callable[[str], None] | None = None
+
+
+def read_rois(
+    paths: list[Path],
+    labels: Labels | None = None,
+    *,
+    scan: Scan = find_series,
+    images: Sequence[Series] = (),
+    progress: Callable[[str], None] | None = None,
+) -> RoiSet:
+    """Regions of several files, with one mapping for all of them.
+
+    Parameters
+    ----------
+    paths : list of Path
+        Files and folders.
+    labels : mapping, optional
+        As in :func:`read_labels`.
+    scan : callable
+        Lists the DICOM series at a path.
+    images : sequence of Series
+        Image series that a SEG or RTSTRUCT may cite, and whose slices say how thick its own are.
+    progress : callable, optional
+        Called with a few words while a large SEG is read.
+    """
+    source = _Source(scan, tuple(images), progress)
+    found = [_regions(path, source, is_named=labels is not None) for path in paths]
+    together = FoundRegions([r for f in found for r in f.regions], [p for f in found for p in f.set_aside])
+    return _name_regions(together, paths, labels)
 
 
 def _on_grid(roi: Roi, grid: Grid) -> Roi:
@@ -135,44 +191,95 @@ def _on_grid(roi: Roi, grid: Grid) -> Roi:
     )
 
 
-def _name_regions(regions: list[_FileRegion], paths: list[Path], labels: Labels | None) -> RoiSet:
+def _name_regions(found: FoundRegions, paths: list[Path], labels: Labels | None) -> RoiSet:
     """Regions with the user's names and roles, or the file's, on the file's grid if all have the same."""
-    if not regions:
-        msg = f"{', '.join(str(p) for p in paths) or 'no file'}: no region that is not empty is here."
-        raise InputError(msg, code="regions-missing")
+    regions = found.regions
+    wanted = None if labels is None else {label_key(key): value for key, value in labels.items()}
+    _require_found(found, paths, wanted)
     grid = regions[0].whole if all(r.whole.matches(regions[0].whole) for r in regions) else None
-    if labels is None:
-        return RoiSet(tuple(_named_by_file(r, paths) for r in regions), grid)
-    wanted = {str(key): value for key, value in labels.items()}
-    used: set[str] = set()
-    rois = []
+    aside = remarks_of_parts(found.set_aside)
+    if wanted is None:
+        rois = [_named_by_file(region, paths) for region in _told_apart(regions)]
+        rois[0] = replace(rois[0], remarks=(*rois[0].remarks, *aside))
+        return RoiSet(tuple(rois), grid)
+    _require_distinct(regions, wanted)
+    rois, left = [], []
     for region in regions:
-        key = next((k for k in region.keys if k in wanted), None)
+        key = next((k for k in _keys(region) if k in wanted), None)
         if key is None:
+            left.append(region.keys[0])
             continue
-        used.add(key)
         name, role = wanted[key]
         if role not in ROLES:
             msg = f"The label {key!r} has the unknown role {role!r}; roles are {', '.join(ROLES)}."
             raise InputError(msg, code="role-unknown", role=role)
         rois.append(replace(region.roi, name=name, role=role))
-    missing = [k for k in wanted if k not in used]
-    if missing:
-        there = ", ".join(sorted({k for r in regions for k in r.keys}))
-        files = ", ".join(p.name for p in paths)
-        msg = f"{files}: no label {', '.join(missing)} here; there are {there or 'none'}."
-        raise InputError(msg, code="label-missing", labels=tuple(missing))
-    left = [r.keys[0] for r in regions if not set(r.keys) & used]
     if left and rois:
         unused = ", ".join(left)
-        remark = Remark(
-            "labels-unused", {"labels": unused}, f"Labels without a name in the case are not used: {unused}."
-        )
-        rois[0] = replace(rois[0], remarks=(*rois[0].remarks, remark))
+        sentence = f"Labels without a name in the case are not used: {unused}."
+        aside = (Remark("labels-unused", {"labels": unused}, sentence), *aside)
+    if rois:
+        rois[0] = replace(rois[0], remarks=(*rois[0].remarks, *aside))
     return RoiSet(tuple(rois), grid)
 
 
-def _named_by_file(region: _FileRegion, paths: list[Path]) -> Roi:
+def _keys(part: FileRegion | SetAside) -> tuple[str, ...]:
+    return tuple(label_key(k) for k in part.keys)
+
+
+def _require_found(found: FoundRegions, paths: list[Path], wanted: Mapping[str, tuple[str, str]] | None) -> None:
+    """Refuse what is asked for and not there, or there and no region; and files in which there is none at all."""
+    regions, files = found.regions, ", ".join(p.name for p in paths)
+    there = {k for r in regions for k in _keys(r)}
+    for key in wanted or ():
+        if key not in there:
+            for part in found.set_aside:
+                if key in _keys(part):
+                    raise part.error
+    if not regions:
+        for part in found.set_aside:
+            if part.error.code != "roi-empty":
+                raise part.error
+        msg = f"{', '.join(str(p) for p in paths) or 'no file'}: no region that is not empty is here."
+        raise InputError(msg, code="regions-missing")
+    missing = [k for k in wanted or () if k not in there]
+    if missing:
+        msg = f"{files}: no label {', '.join(missing)} here; there are {', '.join(sorted(there)) or 'none'}."
+        raise InputError(msg, code="label-missing", labels=tuple(missing))
+
+
+def _require_distinct(regions: list[FileRegion], wanted: Mapping[str, tuple[str, str]]) -> None:
+    """Refuse a label that stands for several regions: which one is meant, nobody knows."""
+    for key in wanted:
+        alike = [r for r in regions if next((k for k in _keys(r) if k in wanted), None) == key]
+        if len(alike) > 1:
+            listed = ", ".join(f"{r.file} number {r.keys[-1]}" for r in alike)
+            msg = f"The label {key!r} stands for {len(alike)} regions ({listed}); choose by number, or by the file."
+            raise InputError(msg, code="label-ambiguous", label=key, regions=listed)
+
+
+def _told_apart(regions: list[FileRegion]) -> list[FileRegion]:
+    """Regions of one name in a file with their numbers added, where those differ, and a remark."""
+    names = [label_key(r.own_name) for r in regions if r.own_name is not None]
+    twice = {n for n in names if names.count(n) > 1}
+    told = []
+    for region in regions:
+        alike = [r for r in regions if r.own_name is not None and label_key(r.own_name) == label_key(region.own_name)]
+        if (
+            region.own_name is None
+            or label_key(region.own_name) not in twice
+            or len({r.keys[-1] for r in alike}) < len(alike)
+        ):
+            told.append(region)
+            continue
+        name = f"{region.own_name} ({region.keys[-1]})"
+        sentence = f"{len(alike)} regions of {region.file} are called {region.own_name}; their numbers tell them apart: {name}."
+        remark = Remark("names-told-apart", {"roi": name, "regions": len(alike)}, sentence)
+        told.append(replace(region, own_name=name, roi=replace(region.roi, remarks=(*region.roi.remarks, remark))))
+    return told
+
+
+def _named_by_file(region: FileRegion, paths: list[Path]) -> Roi:
     name, roi = region.own_name, region.roi
     if name is None:
         files = ", ".join(p.name for p in paths)
@@ -198,23 +305,36 @@ def _role_of(name: str, roi: Roi) -> tuple[str, Remark]:
     return role, Remark("role-from-name-against-code", {"roi": name, "role": role, "coded": coded}, sentence)
 
 
-def _regions(path: Path, scan: Scan) -> list[_FileRegion]:
+def _regions(path: Path, source: _Source, *, is_named: bool) -> FoundRegions:
+    """What lies at a path; ``is_named`` where the user names the regions that are wanted."""
     if not path.exists():
         msg = f"{path}: there is no such file or folder."
         raise InputError(msg, code="file-missing")
     if not path.is_dir():
         if path.name.casefold().endswith(SUFFIXES):
-            return _in_file(path, whole_file_is_one=False)
-        return _in_dicom(path, scan)
+            return regions_in_file(path, whole_file_is_one=False)
+        return _in_dicom(path, source)
     files = sorted(p for p in path.iterdir() if p.name.casefold().endswith(SUFFIXES) and not p.name.startswith("."))
     if not files:
-        return _in_dicom(path, scan)
-    return [region for file in files for region in _in_file(file, whole_file_is_one=True)]
+        return _in_dicom(path, source)
+    regions: list[FileRegion] = []
+    set_aside: list[SetAside] = []
+    for file in files:
+        try:
+            found = regions_in_file(file, whole_file_is_one=True)
+        except InputError as error:
+            if not is_named and error.code not in _NO_MASKS:
+                raise
+            set_aside.append(SetAside((stem(file),), stem(file), error))
+            continue
+        regions += found.regions
+        set_aside += found.set_aside
+    return FoundRegions(regions, set_aside)
 
 
-def _in_dicom(path: Path, scan: Scan) -> list[_FileRegion]:
+def _in_dicom(path: Path, source: _Source) -> FoundRegions:
     """Regions of the one SEG or RTSTRUCT in a folder, or of that file."""
-    series = scan(path)
+    series = source.scan(path)
     files = [
         (s.modality, file, header)
         for s in series
@@ -222,141 +342,41 @@ def _in_dicom(path: Path, scan: Scan) -> list[_FileRegion]:
         if s.modality in ("SEG", "RTSTRUCT")
     ]
     if len(files) != 1:
-        listed = "; ".join(str(s) for s in series) or "no DICOM file"
+        listed = ", ".join(f"{file.name} ({modality})" for modality, file, _ in files)
+        listed = listed or "; ".join(str(s) for s in series) or "no DICOM file"
         msg = f"{path}: one SEG or RTSTRUCT, or masks ({', '.join(SUFFIXES)}), are needed, found {listed}. Name the one file."
         raise InputError(msg, code="regions-several" if files else "regions-missing", count=len(files))
     modality, file, header = files[0]
-    return _in_seg(file) if modality == "SEG" else _in_rtstruct(file, header)
+    images = CitedImages((*source.images, *(s for s in series if "Rows" in s.first and s.modality != "SEG")))
+    if modality == "SEG":
+        return _in_seg(file, images, source.progress)
+    return _in_rtstruct(file, images, header=header)
 
 
-def _in_seg(path: Path) -> list[_FileRegion]:
-    return [_FileRegion((s.label, str(s.number)), s.label, s.region, s.whole, s.role) for s in read_segments(path)]
+def _in_seg(path: Path, images: CitedImages, progress: Callable[[str], None] | None = None) -> FoundRegions:
+    segments, empty = read_segments(path, images=images, progress=progress)
+    regions = [FileRegion((s.label, str(s.number)), s.label, s.region, s.whole, s.role, path.name) for s in segments]
+    return FoundRegions(regions, empty)
 
 
-def _in_rtstruct(path: Path, header: Dataset | None = None, *, pixel_mm: float | None = None) -> list[_FileRegion]:
-    structures, empty = read_structures(path, header=header, pixel_mm=pixel_mm)
+def _in_rtstruct(
+    path: Path, images: CitedImages, *, header: Dataset | None = None, pixel_mm: float | None = None
+) -> FoundRegions:
+    found = read_structures(path, header=header, pixel_mm=pixel_mm, images=images)
     remarks: tuple[Remark, ...] = ()
-    if empty:
-        names = ", ".join(empty)
+    if found.without_contours:
+        names = ", ".join(found.without_contours)
         remarks = (
             Remark("roi-without-contours", {"rois": names}, f"ROIs without closed contours are left out: {names}."),
         )
-    return [
-        _FileRegion(
-            (s.name, str(s.number)), s.name, replace(s.region, remarks=s.region.remarks + remarks), s.region.grid
+    regions = [
+        FileRegion(
+            (s.name, str(s.number)),
+            s.name,
+            replace(s.region, remarks=s.region.remarks + remarks),
+            s.region.grid,
+            file=path.name,
         )
-        for s in structures
+        for s in found.structures
     ]
-
-
-class _Mask(NamedTuple):
-    """A part of an array: its box, and its mask or occupancy there."""
-
-    box: tuple[slice, ...]
-    values: npt.NDArray[Any]
-
-    def roi(self, name: str, grid: Grid, remarks: tuple[Remark, ...], source_name: str | None = None) -> Roi:
-        """The part of an array on ``grid`` as a region."""
-        window = grid.window([s.start for s in self.box], self.values.shape)
-        return Roi(
-            name, "other", self.values, window, remarks, source_name=name if source_name is None else source_name
-        )
-
-
-class _SlicerSegment(NamedTuple):
-    """One segment of a 3D Slicer ``.seg.nrrd``."""
-
-    name: str
-    value: int
-    layer: int
-
-
-def _in_file(path: Path, *, whole_file_is_one: bool) -> list[_FileRegion]:
-    values, grid, texts = read_array(path)
-    remarks = (Remark("unit-of-length-assumed", {}, texts["note"]),) if "note" in texts else ()
-    if not np.isfinite(values).all():
-        msg = f"{path}: holds values that are not numbers; labels must be whole numbers."
-        raise InputError(msg, code="value-not-finite")
-    segments = _slicer_segments(texts)
-    if segments:
-        layers = {s.layer: _masks(_layer(values, s.layer)) for s in segments}
-        return [
-            _FileRegion((s.name, str(s.value)), s.name, layers[s.layer][s.value].roi(s.name, grid, remarks), grid)
-            for s in segments
-            if s.value in layers[s.layer]
-        ]
-    if values.ndim != 3:
-        msg = f"{path}: holds {values.shape[-1]} components per voxel but no segment names; one label per voxel is needed."
-        raise InputError(msg, code="dimensions-not-three")
-    if values.dtype.kind == "f" and any(not np.array_equal(part, np.rint(part)) for part in values):
-        return [_fractional(path, values, grid, remarks)]
-    if values.min() < 0:
-        msg = f"{path}: a label is negative ({float(values.min()):g}); labels must be 0 (background) or above."
-        raise InputError(msg, code="labels-not-whole")
-    names = {int(k.removeprefix("label:")): v for k, v in texts.items() if k.startswith("label:") and k[6:].isdigit()}
-    masks = _masks(values)
-    if not masks:
-        msg = f"{path}: every voxel is 0, so the file holds no region."
-        raise InputError(msg, code="regions-missing")
-    first = next(iter(masks))
-    if len(masks) == 1 and (whole_file_is_one or first not in names):
-        roi = masks[first].roi(stem(path), grid, remarks)
-        return [_FileRegion((stem(path), str(first)), stem(path), roi, grid)]
-    if whole_file_is_one:
-        msg = f"{path}: {len(masks)} labels in a folder of masks; give one mask per file, or this file alone."
-        raise InputError(msg, code="mask-with-several-labels")
-    if len(masks) > 1:
-        sentence = f"In {path.name} a voxel has one label: a liver label there does not hold its tumors."
-        remarks = (*remarks, Remark("label-map-without-overlap", {"labels": len(masks)}, sentence))
-    return [
-        _FileRegion(
-            (str(v), names[v]) if v in names else (str(v),),
-            names.get(v),
-            mask.roi(names.get(v, str(v)), grid, remarks, source_name=names.get(v, "")),
-            grid,
-        )
-        for v, mask in masks.items()
-    ]
-
-
-def _fractional(path: Path, values: npt.NDArray[Any], grid: Grid, remarks: tuple[Remark, ...]) -> _FileRegion:
-    """The one region of a map of fractions."""
-    low, high = float(values.min()), float(values.max())
-    if low < 0 or high > 1:
-        msg = f"{path}: values from {low:g} to {high:g} are neither whole labels nor fractions from 0 to 1."
-        raise InputError(msg, code="labels-not-whole")
-    whole = _Mask(tuple(slice(0, n) for n in values.shape), values)
-    return _FileRegion((stem(path), "1"), stem(path), whole.roi(stem(path), grid, remarks), grid)
-
-
-def _masks(values: npt.NDArray[Any]) -> dict[int, _Mask]:
-    """Every label but 0 of a map of whole numbers."""
-    boxes: dict[int, tuple[slice, ...]] = {}
-    for k, part in enumerate(values):  # a slice at a time, so that a large map is not copied
-        for label in np.unique(part):
-            if label == 0:
-                continue
-            in_slice = (slice(k, k + 1), *(bounding_box(part == label) or ()))
-            boxes[int(label)] = _both(boxes.get(int(label), in_slice), in_slice)
-    return {label: _Mask(box, values[box] == label) for label, box in sorted(boxes.items())}
-
-
-def _both(one: tuple[slice, ...], other: tuple[slice, ...]) -> tuple[slice, ...]:
-    """The smallest box that holds two."""
-    return tuple(slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(one, other, strict=True))
-
-
-def _slicer_segments(texts: dict[str, str]) -> list[_SlicerSegment]:
-    """The segments that the header of a file names; none if it is no ``.seg.nrrd``."""
-    segments = []
-    for n in range(len(texts)):
-        value = texts.get(f"Segment{n}_LabelValue")
-        if value is None:
-            break
-        name = texts.get(f"Segment{n}_Name", f"Segment_{n}")
-        segments.append(_SlicerSegment(name, int(value), int(texts.get(f"Segment{n}_Layer", "0"))))
-    return segments
-
-
-def _layer(values: npt.NDArray[Any], layer: int) -> npt.NDArray[Any]:
-    return values if values.ndim == 3 else values[..., layer]
+    return FoundRegions(regions, found.set_aside)

@@ -10,33 +10,34 @@ import numpy as np
 from voxeldose import __version__
 from voxeldose.dose.comparison import (
     GammaCriteria,
+    SharedRois,
     dose_sum,
     gamma_index,
-    registration_of,
-    require_same_rois,
+    shared_rois,
     sums_in_rois,
 )
 from voxeldose.dose.regions import regions_on
 from voxeldose.errors import InputError, QuantityError
-from voxeldose.geometry.resample import moved_onto
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results.assessment import plain, write_json
 from voxeldose.io.results.folder import read_results
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.jobs import compare_content, compare_remarks
+from voxeldose.jobs.compare_pictures import draw_difference
+from voxeldose.jobs.compare_sides import Joining, Placed, Side, place
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import RoiSet
-from voxeldose.report.comparison import MapPanel, plot_curves, plot_maps, write_page
+from voxeldose.report.comparison import Picture, write_page
+from voxeldose.report.comparison_pdf import write_comparison_pdf
+from voxeldose.report.comparison_plots import MapPanel, plot_curves, plot_maps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from matplotlib.figure import Figure
-
     from voxeldose.dose.comparison import SumInRoi
     from voxeldose.io.results.folder import StoredAssessment
-    from voxeldose.model.arrays import Doubles, Matrix
+    from voxeldose.model.arrays import Doubles
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.volume import DoseMap
 
@@ -47,17 +48,13 @@ MARKER = "comparison.json"
 
 
 @dataclass(frozen=True, eq=False)
-class ComparisonOptions:
-    """What is compared and how.
+class ComparisonOptions(Joining):
+    """What is compared and how; registration and resolution as :class:`voxeldose.jobs.compare_sides.Joining` has them.
 
     Parameters
     ----------
     rois : tuple of str
-        Regions to compare; all, which must then be the same, if none.
-    matrices : tuple of ndarray or None
-        For each result but the last: the rigid transform, (4, 4) in LPS millimetres, that takes its points to the last's.
-    same_frame : bool
-        The user states that all lie in one frame of reference.
+        Regions to compare; those that both results have, if none.
     criteria : GammaCriteria
         Of the gamma index.
     add : bool
@@ -65,8 +62,6 @@ class ComparisonOptions:
     """
 
     rois: tuple[str, ...] = ()
-    matrices: tuple[Matrix | None, ...] = ()
-    same_frame: bool = False
     criteria: GammaCriteria = field(default_factory=GammaCriteria)
     add: bool = False
 
@@ -106,8 +101,8 @@ def compare_folders(
     paths : sequence of Path
         Results folders; the grid and the regions of the last one rule (delivered after predicted).
     out : Path, optional
-        Folder for ``comparison.json``, ``comparison.csv``, ``comparison.html`` and ``dose_difference.nii.gz`` (last less
-        first) or ``dose_sum.nii.gz``; nothing is written without it.
+        Folder for ``comparison.json``, ``comparison.csv``, ``comparison.html``, ``comparison.pdf`` and
+        ``dose_difference.nii.gz`` (last less first) or ``dose_sum.nii.gz``; nothing is written without it.
     options : ComparisonOptions
         Regions, registration, criteria.
     overwrite : bool
@@ -139,7 +134,9 @@ def compare_folders(
         description = "sum of absorbed doses in Gy" if options.add else "absorbed dose in Gy, post less pre"
         write_nifti(comparison.dose, folder / name, description=description)
         compare_content.write_csv(comparison.content, folder / "comparison.csv")
-        write_page(comparison.content, part.figures(), folder / "comparison.html")
+        pictures = part.pictures()
+        write_page(comparison.content, pictures, folder / "comparison.html")
+        write_comparison_pdf(comparison.content, pictures, folder / "comparison.pdf")
         write_json(comparison.content, folder / MARKER)
     return comparison
 
@@ -148,30 +145,30 @@ def _compare(
     results: list[StoredAssessment], options: ComparisonOptions, report_progress: Callable[[str], None]
 ) -> tuple[Comparison, _Part]:
     """The whole answer, and the part of it that a sum and a difference do not share."""
-    names = _choose_names(results, options)
-    placed = _place(results, options, report_progress)
+    chosen = _choose_names(results, options)
+    placed = place(results, options, report_progress)
     assumptions = [
         Remark(
             "comparison-interpolated",
             {},
             "Doses are cubic between voxel centres (gamma: linear); where a map does not reach there is no number (NaN).",
-        )
+        ),
+        *placed.remarks,
     ]
-    warnings = compare_remarks.collect_warnings(results, placed.doses, names)
-    regions, region_remark = _regions(placed.last, names)
+    warnings = [
+        *placed.warnings,
+        *compare_remarks.shared_remarks(chosen),
+        *compare_remarks.collect_warnings(results, placed.doses, list(chosen.both)),
+    ]
+    regions, region_remark = _regions(placed.last, chosen.both)
     (warnings if regions is None else assumptions).append(region_remark)
     if options.add:
         part: _Part = _sum(placed, regions)
     else:
         report_progress("computing gamma")
-        part = _difference(placed, names, regions, options)
+        part = _difference(placed, chosen, regions, options)
     assumptions += part.assumptions
     warnings += part.warnings
-    inputs = {
-        "rois": list(options.rois),
-        "same_frame": options.same_frame,
-        "gamma": None if options.add else str(options.criteria),
-    }
     content: dict[str, Any] = {
         "schema": SCHEMA,
         "version": __version__,
@@ -180,45 +177,27 @@ def _compare(
             compare_content.side_row(one, name)
             for one, name in zip(results, _side_names(results, options), strict=True)
         ],
-        "registration": {
-            "kind": placed.registration,
-            "matrices_lps_mm": [m.tolist() if m is not None else None for m in placed.matrices],
-        },
+        "registration": placed.registration,
         **part.content,
-        **compare_content.provenance(results, inputs, add=options.add),
+        **compare_content.provenance(results, _inputs(options), add=options.add),
         "assumptions": [one.sentence for one in assumptions],
         "warnings": [one.sentence for one in warnings],
     }
     return Comparison(plain(content), part.dose, tuple(assumptions), tuple(warnings)), part
 
 
-@dataclass(frozen=True, eq=False)
-class _Placed:
-    """Results and their doses on the grid of the last; ``matrices`` and ``registration`` say how they came there."""
-
-    results: list[StoredAssessment]
-    doses: list[DoseMap]
-    matrices: tuple[Matrix | None, ...]
-    registration: str
-
-    @property
-    def last(self) -> StoredAssessment:
-        return self.results[-1]
+def _inputs(options: ComparisonOptions) -> dict[str, Any]:
+    """What was asked for, as given."""
+    return {
+        "rois": list(options.rois),
+        "same_frame": options.same_frame,
+        "register": options.register,
+        "match_fwhm_mm": options.matching.fwhm_mm if options.matching is not None else None,
+        "gamma": None if options.add else str(options.criteria),
+    }
 
 
-def _place(
-    results: list[StoredAssessment], options: ComparisonOptions, report_progress: Callable[[str], None]
-) -> _Placed:
-    matrices = options.matrices or (None,) * (len(results) - 1)
-    grid = results[-1].dose.grid
-    others = list(zip(results[:-1], matrices, strict=True))
-    kinds = [registration_of(one.dose.grid, grid, m, same_frame=options.same_frame) for one, m in others]
-    report_progress("placing doses on one grid")
-    doses = [moved_onto(one.dose, grid, m) for one, m in others]
-    return _Placed(results, [*doses, results[-1].dose], matrices, "; ".join(dict.fromkeys(kinds)))
-
-
-def _choose_names(results: list[StoredAssessment], options: ComparisonOptions) -> list[str]:
+def _choose_names(results: list[StoredAssessment], options: ComparisonOptions) -> SharedRois:
     """The regions to compare; a sum is made in the last result's."""
     sets = [list(one.content["rois"]) for one in results]
     if options.rois:
@@ -227,29 +206,26 @@ def _choose_names(results: list[StoredAssessment], options: ComparisonOptions) -
             here = "; ".join(f"{one.path.name} has {', '.join(s)}" for one, s in zip(results, sets, strict=True))
             msg = f"ROI {', '.join(lacking)} is not in every result: {here}."
             raise QuantityError(msg, code="roi-unknown", found=tuple(lacking))
-        return list(options.rois)
-    if not options.add:
-        require_same_rois(*sets)
-    return sets[-1]
+        return SharedRois(options.rois, (), ())
+    return SharedRois(tuple(sets[-1]), (), ()) if options.add else shared_rois(*sets)
 
 
 def _side_names(results: list[StoredAssessment], options: ComparisonOptions) -> list[str]:
     return [f"treatment {n}" for n in range(1, len(results) + 1)] if options.add else ["pre", "post"]
 
 
-def _regions(last: StoredAssessment, names: list[str]) -> tuple[RoiSet | None, Remark]:
-    """Regions of the last result on its dose grid, derived normal liver included, and where they are from."""
-    given = last.read_regions()
-    if given.rois is None:
+def _regions(last: Side, names: Sequence[str]) -> tuple[RoiSet | None, Remark]:
+    """Regions of the last result on its dose grid, derived ones included, and where they are from."""
+    if last.rois is None:
         sentence = (
             "The regions of the last result are not there any more (neither the files of its case nor rois.dcm), so there are "
             "no numbers voxel by voxel inside regions."
         )
         return None, Remark("result-regions-missing", {}, sentence)
-    on_grid = regions_on(given.rois, last.dose.grid).rois
-    source = "the case's own ROI files" if given.source == "case" else "rois.dcm"
+    on_grid = regions_on(last.rois, last.dose.grid).rois
+    source = "the case's own ROI files" if last.source == "case" else "rois.dcm"
     sentence = f"Regions on the grid of the last result are from {source}."
-    remark = Remark("regions-source", {"source": given.source}, sentence)
+    remark = Remark("regions-source", {"source": last.source}, sentence)
     return RoiSet(tuple(r for r in on_grid if r.name in names)), remark
 
 
@@ -265,40 +241,39 @@ class _Part(Protocol):
     @property
     def warnings(self) -> list[Remark]: ...
 
-    def figures(self) -> list[tuple[str, Figure]]:
-        """Captions and figures of the page."""
+    def pictures(self) -> list[Picture]:
+        """Pictures of the page."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Sum:
-    placed: _Placed
+    placed: Placed
     rows: Mapping[str, SumInRoi]
     content: dict[str, Any]
     dose: DoseMap
     assumptions: list[Remark]
     warnings: list[Remark]
 
-    def figures(self) -> list[tuple[str, Figure]]:
+    def pictures(self) -> list[Picture]:
         curves = {name: _curve(row.dvh) for name, row in self.rows.items()}
         panels = [MapPanel(f"treatment {n}", dose) for n, dose in enumerate(self.placed.doses, 1)]
+        maps = plot_maps([*panels, MapPanel("sum", self.dose)], _hottest_slice(self.dose))
         return [
-            ("DVHs of the summed dose.", plot_curves([("sum", curves)])),
-            (
-                "Doses and their sum, one slice.",
-                plot_maps([*panels, MapPanel("sum", self.dose)], _hottest_slice(self.dose)),
-            ),
+            Picture.drawn("curves", "DVHs of the summed dose.", plot_curves([("sum", curves)])),
+            Picture.drawn("maps", "Doses and their sum, one slice.", maps),
         ]
 
 
-def _sum(placed: _Placed, regions: RoiSet | None) -> _Sum:
+def _sum(placed: Placed, regions: RoiSet | None) -> _Sum:
     if regions is None:
-        msg = f"{placed.last.path}: doses can only be added in regions, and none can be read. Keep rois.dcm or the ROI files."
+        msg = f"{placed.last.result.path}: doses can only be added in regions, and none can be read. Keep rois.dcm or the ROI files."
         raise InputError(msg, code="result-regions-missing")
     sentence = (
         "BED is computed for each treatment by itself and then summed; no repair and no growth between treatments."
     )
-    rows = sums_in_rois(placed.doses, regions, [one.radionuclide for one in placed.results])
-    contents = [one.content["rois"] for one in placed.results]
+    results = [side.result for side in placed.sides]
+    rows = sums_in_rois(placed.doses, regions, [one.radionuclide for one in results])
+    contents = [one.content["rois"] for one in results]
     unknown = [n for n in rows if any(c.get(n, {"mean_dose_gy": 0})["mean_dose_gy"] is None for c in contents)]
     warnings = [
         Remark(
@@ -309,51 +284,41 @@ def _sum(placed: _Placed, regions: RoiSet | None) -> _Sum:
         for n in unknown
     ]
     rows = {name: row for name, row in rows.items() if name not in unknown}
-    content = {"rois": {name: compare_content.sum_row(row, name, placed.results) for name, row in rows.items()}}
+    content = {"rois": {name: compare_content.sum_row(row, name, results) for name, row in rows.items()}}
     assumptions = [Remark("bed-summed-by-treatment", {}, sentence)]
     return _Sum(placed, rows, content, dose_sum(placed.doses), assumptions, warnings)
 
 
 @dataclass(frozen=True, eq=False)
 class _Difference:
-    placed: _Placed
-    names: list[str]
+    placed: Placed
+    names: Sequence[str]
+    regions: RoiSet | None
     content: dict[str, Any]
     dose: DoseMap
     assumptions: list[Remark]
     warnings: list[Remark]
 
-    def figures(self) -> list[tuple[str, Figure]]:
-        sets = [
-            (title, {n: (one.curves[n].dose_gy, one.curves[n].volume_fraction) for n in self.names if n in one.curves})
-            for title, one in zip(("pre", "post"), self.placed.results, strict=True)
-        ]
-        pre, post = self.placed.doses
-        panels = [
-            MapPanel("pre, on the grid of post", pre),
-            MapPanel("post", post),
-            MapPanel("post less pre", self.dose, is_difference=True),
-        ]
-        return [
-            ("DVHs: dashed before, solid after treatment.", plot_curves(sets)),
-            (
-                "Doses and their difference in the slice of the highest dose after treatment.",
-                plot_maps(panels, _hottest_slice(post)),
-            ),
-        ]
+    def pictures(self) -> list[Picture]:
+        return draw_difference(self.placed, self.names, self.regions, self.dose)
 
 
-def _difference(placed: _Placed, names: list[str], regions: RoiSet | None, options: ComparisonOptions) -> _Difference:
+def _difference(placed: Placed, chosen: SharedRois, regions: RoiSet | None, options: ComparisonOptions) -> _Difference:
     pre, post = placed.doses
-    first, second = placed.results
-    gamma = gamma_index(second.dose, first.dose, options.criteria, placed.matrices[0])
-    content = compare_content.difference_content(first.content, second.content, names, gamma)
+    first, second = placed.sides
+    gamma = gamma_index(second.dose, first.dose, options.criteria)
+    names = list(chosen.both)
+    content = compare_content.difference_content(first.result.content, second.result.content, names, gamma)
+    content["not_compared"] = {"pre": list(chosen.only_first), "post": list(chosen.only_second)}
+    content["matching"] = placed.matching
     for name in names:
         means = content["rois"][name]["metrics"]["mean_dose_gy"]
-        known = None not in (means["pre"], means["post"])
-        content["rois"][name] |= compare_content.voxel_row(name, regions if known else None, pre, post, gamma)
+        known = regions if None not in (means["pre"], means["post"]) else None
+        content["rois"][name] |= compare_content.voxel_row(name, known, pre, post, gamma)
+        if placed.matching is not None:
+            content["rois"][name]["matched"] = compare_content.matched_row(name, known, pre, post)
     difference = post.replaced(post.gy - pre.gy)
-    return _Difference(placed, names, content, difference, [compare_remarks.gamma_remark(gamma)], [])
+    return _Difference(placed, names, regions, content, difference, [compare_remarks.gamma_remark(gamma)], [])
 
 
 def _curve(dvh: Dvh) -> tuple[Doubles, Doubles]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,17 +11,19 @@ import numpy as np
 from voxeldose.dose.comparison import BED_SOURCE, GAMMA_SOURCE
 from voxeldose.dose.metrics import dvh_in
 from voxeldose.io.results.assessment import csv_cell
+from voxeldose.model.best_value import TUMOR_TO_NORMAL, best_value, numbers_in
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
 
     from voxeldose.dose.comparison import GammaMap, SumInRoi
     from voxeldose.io.results.folder import StoredAssessment
-    from voxeldose.model.roi import RoiSet
+    from voxeldose.model.best_value import HasNumbers
+    from voxeldose.model.roi import Roi, RoiSet
     from voxeldose.model.volume import DoseMap
 
-__all__ = ["difference_content", "provenance", "side_row", "sum_row", "voxel_row", "write_csv"]
+__all__ = ["difference_content", "matched_row", "provenance", "side_row", "sum_row", "voxel_row", "write_csv"]
 
 _METRICS = (
     *(
@@ -86,16 +89,22 @@ def difference_content(
     first: dict[str, Any], second: dict[str, Any], names: list[str], gamma: GammaMap
 ) -> dict[str, Any]:
     """Numbers of regions, T/N, activity and gamma of two results."""
+    numbers = numbers_in(first), numbers_in(second)
     return {
         "rois": {
             name: {
                 "role": second["rois"][name]["role"],
                 "metrics": {m: _pair(first["rois"][name].get(m), second["rois"][name].get(m)) for m in _METRICS},
+                "best": {
+                    m: _best_pair(numbers, name, m)
+                    for m in _METRICS
+                    if m in first["rois"][name] and m in second["rois"][name]
+                },
             }
             for name in names
         },
         "tumor_to_normal_ratio": _pair(first["tumor_to_normal_ratio"], second["tumor_to_normal_ratio"]),
-        "tumor_to_normal": _ratios(first.get("tumor_to_normal", ()), second.get("tumor_to_normal", ())),
+        "tumor_to_normal": _ratios(first, second, numbers, names),
         "net_mbq": _pair(first["totals"]["net_mbq"], second["totals"]["net_mbq"]),
         "gamma": {
             "criteria": str(gamma.criteria),
@@ -111,18 +120,45 @@ def difference_content(
     }
 
 
-def _ratios(pre: Sequence[dict[str, Any]], post: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """T/N of every tumor that both results have, and of all pooled, with the normal region of each."""
-    before = {row["roi"]: row for row in pre}
-    return [
-        {
-            "roi": row["roi"],
-            "normal": {"pre": before[row["roi"]]["normal"], "post": row["normal"]},
-            **{key: _pair(before[row["roi"]][key], row[key]) for key in ("by_concentration", "by_dose")},
-        }
-        for row in post
-        if row["roi"] in before
-    ]
+def _ratios(
+    pre: dict[str, Any], post: dict[str, Any], numbers: tuple[HasNumbers, HasNumbers], names: list[str]
+) -> list[dict[str, Any]]:
+    """T/N of every tumor that is compared, as each result has it, with the normal region that it is against."""
+    before, after = ({row["roi"]: row for row in content.get("tumor_to_normal", ())} for content in (pre, post))
+    nothing = dict.fromkeys(("normal", "by_concentration", "by_dose"))
+    rows = []
+    for name in names:
+        if name not in before and name not in after:
+            continue
+        first, second = before.get(name, nothing), after.get(name, nothing)
+        pairs = {key: _pair(first[key], second[key]) for key in ("by_concentration", "by_dose")}
+        best = _best_pair(numbers, name, TUMOR_TO_NORMAL)
+        rows.append({"roi": name, "normal": {"pre": first["normal"], "post": second["normal"]}, "best": best, **pairs})
+    return rows
+
+
+_MATCHED_GY = (100.0, 190.0, 205.0, 400.0, 446.0)
+_MATCHED_PARTS = (0.95, 0.70, 0.50, 0.02)
+
+
+def matched_row(name: str, regions: RoiSet | None, pre: DoseMap, post: DoseMap) -> dict[str, Any] | None:
+    """Numbers of one region of post in both doses, which lie on its grid at one resolution; ``None`` where one does not reach."""
+    if regions is None or name not in regions:
+        return None
+    roi = regions[name]
+    part = post.grid.slices_of(roi.grid)
+    if any(np.isnan(dose.gy[part][roi.occupancy > 0]).any() for dose in (pre, post)):
+        return None
+    first, second = (_numbers(roi, dose) for dose in (pre, post))
+    return {key: _pair(first[key], second[key]) for key in first}
+
+
+def _numbers(roi: Roi, dose: DoseMap) -> dict[str, float]:
+    dvh = dvh_in(roi, dose.replaced(np.nan_to_num(dose.gy)))
+    coverages, doses = dvh.at(_MATCHED_GY, _MATCHED_PARTS)
+    found = {"mean_dose_gy": dvh.mean_gy}
+    found |= {f"d{100 * part:.0f}_gy": gy for part, gy in zip(_MATCHED_PARTS, doses, strict=True)}
+    return found | {f"v{gy:.0f}_fraction": part for gy, part in zip(_MATCHED_GY, coverages, strict=True)}
 
 
 def _pair(pre: float | None, post: float | None) -> dict[str, float | None]:
@@ -135,9 +171,21 @@ def _pair(pre: float | None, post: float | None) -> dict[str, float | None]:
     }
 
 
+def _best_pair(numbers: tuple[HasNumbers, HasNumbers], roi: str, metric: str) -> dict[str, Any]:
+    """The best value of each result with its interval, its kind and the image's own; a ratio only of values of one kind."""
+    first, second = (best_value(one, roi, metric) for one in numbers)
+    alike = first.kind == second.kind and first.value and second.value is not None
+    return {
+        "pre": asdict(first) | {"words": first.words},
+        "post": asdict(second) | {"words": second.words},
+        "ratio": second.value / first.value if alike else None,  # type: ignore[operator]  # both are known, as just seen
+    }
+
+
 def voxel_row(name: str, regions: RoiSet | None, pre: DoseMap, post: DoseMap, gamma: GammaMap) -> dict[str, Any]:
     """Voxel by voxel in a region of post; ``None`` where a map does not reach all of it."""
-    nothing = {"gamma_passed_fraction": None, "pre_in_post_roi_gy": None, "rms_difference_gy": None}
+    keys = ("gamma_passed_fraction", "pre_in_post_roi_gy", "post_in_post_roi_gy", "rms_difference_gy")
+    nothing: dict[str, Any] = dict.fromkeys(keys)
     if regions is None or name not in regions:
         return nothing
     roi = regions[name]
@@ -150,6 +198,7 @@ def voxel_row(name: str, regions: RoiSet | None, pre: DoseMap, post: DoseMap, ga
     return {
         "gamma_passed_fraction": gamma.passed_fraction(roi),
         "pre_in_post_roi_gy": dvh_in(roi, pre.replaced(np.nan_to_num(pre.gy))).mean_gy,
+        "post_in_post_roi_gy": dvh_in(roi, post).mean_gy,
         "rms_difference_gy": square**0.5,
     }
 
@@ -173,6 +222,12 @@ def sum_row(row: SumInRoi, name: str, results: list[StoredAssessment]) -> dict[s
     }
 
 
+def _values_of(best: Mapping[str, Any]) -> dict[str, float | None]:
+    """A pair of best values as a pair of numbers; those of two kinds are not compared."""
+    pair = _pair(best["pre"]["value"], best["post"]["value"])
+    return pair if best["pre"]["kind"] == best["post"]["kind"] else pair | {"difference": None, "ratio": None}
+
+
 def write_csv(content: Mapping[str, Any], path: Path) -> None:
     """Long form: a row per region and quantity."""
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -180,8 +235,19 @@ def write_csv(content: Mapping[str, Any], path: Path) -> None:
         if content["kind"] == "difference":
             rows.writerow(["roi", "metric", "pre", "post", "difference", "ratio"])
             for name, roi in content["rois"].items():
-                for metric, pair in roi["metrics"].items():
+                matched = {f"matched_{metric}": pair for metric, pair in (roi.get("matched") or {}).items()}
+                better = {
+                    f"best_{metric}": _values_of(pair)
+                    for metric, pair in roi["best"].items()
+                    if any(pair[side]["kind"] != "image" for side in ("pre", "post"))
+                }
+                for metric, pair in {**roi["metrics"], **better, **matched}.items():
                     rows.writerow([name, metric, *(csv_cell(pair[k]) for k in ("pre", "post", "difference", "ratio"))])
+            for row in content["tumor_to_normal"]:
+                for key in ("by_concentration", "by_dose"):
+                    pair = row[key]
+                    cells = (csv_cell(pair[k]) for k in ("pre", "post", "difference", "ratio"))
+                    rows.writerow([row["roi"], f"tumor_to_normal_{key}", *cells])
             return
         rows.writerow(["roi", "metric", "sum", *(side["name"] for side in content["results"])])
         for name, roi in content["rois"].items():

@@ -65,7 +65,11 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
         options = CtOptions(config.ct.uneven)
         ct = load_ct_image(config.ct.path, series_uid=config.ct.series_uid, options=options, scan=scan)
     report_progress("reading regions")
-    rois = tuple(read_rois([Path(p) for p in table.paths], table.names, scan=scan) for table in config.rois)
+    shown = [image.series for image in (activity, ct) if image is not None and image.series is not None]
+    rois = tuple(
+        read_rois([Path(p) for p in table.paths], table.names, scan=scan, images=shown, progress=report_progress)
+        for table in config.rois
+    )
     drawn_on = tuple(table.drawn_on for table in config.rois)
     images, registration = AlignedImages(activity.volume, ct.volume if ct is not None else None, rois, drawn_on), None
     if config.registration is not None:

@@ -18,7 +18,7 @@ from voxeldose.io.config.case import case_file_again, input_files
 from voxeldose.io.results.assessment import assessment_dict, write_json
 from voxeldose.io.results.content import numbers_of, read_content
 from voxeldose.io.results.manifest import SCHEMA as RUN_SCHEMA
-from voxeldose.io.results.manifest import digests, read_manifest, sha256, software
+from voxeldose.io.results.manifest import digests, find_with_results, read_manifest, relocate, sha256, software
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.jobs.run_case import run_case
 from voxeldose.model.remarks import Remark
@@ -98,9 +98,9 @@ def replay(
     """
     folder = manifest if manifest.is_dir() else manifest.parent
     was, untouched = read_manifest(manifest)
-    found_there = _find_with_results(was, folder) if moved is None else None
+    found_there = find_with_results(was, folder) if moved is None else None
     if (pair := moved or found_there) is not None:
-        was = _relocate(was, *pair)
+        was = relocate(was, *pair)
     before = case_file_again(was["case"], f"{manifest}, case").model_dump(mode="json")
     config = case_file_again(_change_settings(was["case"], settings or {}), f"{manifest}, case")
     recorded = {str(item["path"]): str(item["sha256"]) for item in was["inputs"]}
@@ -133,29 +133,6 @@ def replay(
         content["sentences"] = [one.sentence for one in remarks]
         write_json(content, partial / "replay.json")
     return Replay(bool(content["identical"]), remarks, content)
-
-
-def _find_with_results(was: dict[str, Any], folder: Path) -> tuple[str, str] | None:
-    """Old and new start of paths, if inputs are gone but lie next to the results as they did; hashes show whether they are the same."""
-    old, new = Path(str(was.get("results", ""))).parent, folder.absolute().parent
-    paths = [Path(str(item["path"])) for item in was["inputs"]]
-    if old == new or all(p.is_file() for p in paths) or not any(p.is_relative_to(old) for p in paths):
-        return None
-    there = all((new / p.relative_to(old)).is_file() for p in paths if p.is_relative_to(old))
-    return (str(old), str(new)) if there else None
-
-
-def _relocate(was: dict[str, Any], old: str, new: str) -> dict[str, Any]:
-    """The manifest with another start of its paths."""
-
-    def change(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {k: change(v) for k, v in value.items()}
-        if isinstance(value, list):
-            return [change(v) for v in value]
-        return new + value[len(old) :] if isinstance(value, str) and value.startswith(old) else value
-
-    return was | {"case": change(was["case"]), "inputs": change(was["inputs"])}
 
 
 def _change_settings(case: dict[str, Any], settings: Mapping[str, str]) -> dict[str, Any]:

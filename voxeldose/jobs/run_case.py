@@ -11,6 +11,7 @@ from voxeldose.dose.assess import assess
 from voxeldose.dose.recovery.into_result import with_recovered
 from voxeldose.dose.recovery.run import recover
 from voxeldose.dose.uncertainty import with_uncertainty
+from voxeldose.io.config.nameless import Nameless
 from voxeldose.io.nifti import write_nifti
 from voxeldose.io.results.assessment import assessment_dict, write_json, write_tables
 from voxeldose.io.results.manifest import manifest_of
@@ -82,6 +83,7 @@ def run_case(
             result = with_recovered(result, found)
         report_progress("writing DICOM")
         result = _write_dicom(result, folder, opened.dicom, config.output)
+        result = _without_names(result, Nameless(config))
         report_progress("writing results")
         _write_results(result, folder, config.output)
         if report:
@@ -100,6 +102,21 @@ def _write_dicom(result: Assessment, folder: Path, source: DicomSource, output: 
     if not warnings:
         return result
     return replace(result, record=replace(result.record, warnings=(*result.record.warnings, *warnings)))
+
+
+def _without_names(result: Assessment, nameless: Nameless) -> Assessment:
+    """Remarks that name files by what they are to the case: results travel further than the case file."""
+    record, uncertainty = result.record, result.uncertainty
+    record = replace(
+        record, assumptions=nameless.remarks(record.assumptions), warnings=nameless.remarks(record.warnings)
+    )
+    if uncertainty is not None:
+        uncertainty = replace(
+            uncertainty,
+            assumptions=nameless.remarks(uncertainty.assumptions),
+            warnings=nameless.remarks(uncertainty.warnings),
+        )
+    return replace(result, record=record, uncertainty=uncertainty)
 
 
 def _write_results(result: Assessment, folder: Path, output: OutputTable) -> None:

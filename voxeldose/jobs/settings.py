@@ -69,14 +69,14 @@ def build_administration(table: AdministrationTable, constants: str) -> Administ
 def choose_calibration(config: CaseFile) -> Administered | Absolute:
     """How the image becomes activity."""
     if config.dose.calibration == "absolute":
-        return Absolute()
+        return Absolute(config.dose.calibration_region)
     if config.administration.administered_mbq is None:
         msg = (
             'administration.administered_mbq is missing: calibration = "administered" scales the image to it. Give it '
             '(--administered-mbq), or use calibration = "absolute" with an image in Bq/mL.'
         )
         raise InputError(msg, code="key-missing", key="administration.administered_mbq")
-    return Administered(config.dose.calibration_region)
+    return Administered(config.dose.calibration_region, config.dose.allow_activity_outside)
 
 
 def build_density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:

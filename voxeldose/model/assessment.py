@@ -106,7 +106,6 @@ class Uncertainty:
     probabilities: tuple[Probability, ...]
     assumptions: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
-    seconds: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +206,10 @@ class Totals:
     """Sums over the whole case.
 
     ``recovered_fraction`` is what ``absolute`` calibration would have found in the calibration region, divided by the
-    net administered activity less the lung shunt: the ratio between the two calibrations. ``held_mbq`` is the net activity less
+    net administered activity less the lung shunt: the ratio between the two calibrations. ``calibration_region`` says what that
+    region is; ``calibration_region_mbq`` and ``outside_region_mbq`` are what the calibrated image shows inside and outside it,
+    ``outside_region_fraction`` the latter over the net activity. ``liver_of_field_fraction`` is the activity in the union of all
+    liver regions grown by 10 mm over that of the whole field of view. ``held_mbq`` is the net activity less
     the lung shunt, by which single compartments are computed.
     """
 
@@ -217,6 +219,11 @@ class Totals:
     recovered_fraction: float | None
     energy_j: float
     energy_emitted_j: float
+    calibration_region: str | None = None
+    calibration_region_mbq: float | None = None
+    outside_region_mbq: float | None = None
+    outside_region_fraction: float | None = None
+    liver_of_field_fraction: float | None = None
     held_mbq: float | None = None
 
 

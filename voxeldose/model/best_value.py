@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from voxeldose.model.assessment import RoiNumbers, TumorToNormal, Uncertainty
     from voxeldose.model.recovered import RecoveredNumbers
 
-__all__ = ["CORRECTED_MEAN", "BestValue", "HasNumbers", "ValueKind", "best_pooled_ratio", "best_value", "numbers_in"]
+__all__ = [
+    "CORRECTED_MEAN",
+    "TUMOR_TO_NORMAL",
+    "BestValue",
+    "HasNumbers",
+    "ValueKind",
+    "best_pooled_ratio",
+    "best_value",
+    "numbers_in",
+]
 
 ValueKind = Literal["recovered", "corrected", "image"]
 

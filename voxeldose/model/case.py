@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from voxeldose.model.tissue import Radiobiology
     from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap
 
-__all__ = ["Absolute", "Administered", "Case", "require_bilirubin"]
+__all__ = ["WHOLE_IMAGE", "Absolute", "Administered", "Case", "require_bilirubin"]
+
+#: In place of an ROI's name: all that the image shows.
+WHOLE_IMAGE = "image"
 
 #: Nobody with more is a candidate for radioembolization, and a usual value in µmol/L is above it.
 HIGHEST_BILIRUBIN = 10.0
@@ -30,16 +33,24 @@ HIGHEST_BILIRUBIN = 10.0
 class Administered:
     """Scale the image so that the activity in a region is the net administered activity less the lung shunt.
 
-    ``region`` names an ROI; without it the region is the union of liver, tumor, segment and perfused ROIs grown by
-    10 mm, and without those the whole image.
+    ``region`` names an ROI, or the whole image by :data:`WHOLE_IMAGE`; without it the region is the union of liver, tumor,
+    segment and perfused ROIs grown by 10 mm, if a liver or a perfused region is among them. ``outside_allowed`` accepts that
+    more than 30 % of the net activity lie outside that union.
     """
 
     region: str | None = None
+    outside_allowed: bool = False
 
 
 @dataclass(frozen=True)
 class Absolute:
-    """Take the image's own Bq/mL, decayed to the infusion."""
+    """Take the image's own Bq/mL, decayed to the infusion.
+
+    ``region`` is compared with the administered activity, as in :class:`Administered`; the whole image where no region is liver
+    or perfused.
+    """
+
+    region: str | None = None
 
 
 def require_bilirubin(mg_per_dl: float | None) -> None:

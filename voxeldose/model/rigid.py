@@ -26,6 +26,9 @@ __all__ = ["Registration", "rigid_matrix"]
 #: characters keep 1e-13, matrices written with four decimals 1e-4.
 RIGID = 1e-3
 
+#: Mutual informations that differ by less are those of images that are equally alike.
+ALIKE = 1e-3
+
 
 def rigid_matrix(values: npt.ArrayLike, what: str) -> Matrix:
     """A 4 x 4 matrix as the rigid motion nearest to it; ``what`` names it in messages.
@@ -115,7 +118,7 @@ class Registration:
 
     def doubts(self) -> tuple[Remark, ...]:
         """A warning if the images are less alike than they were."""
-        if not self.metric or self.metric["after"] >= self.metric["before"]:
+        if not self.metric or self.metric["after"] >= self.metric["before"] - ALIKE:
             return ()
         sentence = (
             f"The registration makes the images less alike ({self.metric['name']} {self.metric['before']:.4f} before, "

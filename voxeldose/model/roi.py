@@ -102,6 +102,11 @@ class Roi:
         """Occupied volume."""
         return float(self.occupancy.sum(dtype=np.float64)) * self.grid.voxel_volume_ml
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was assumed to make it, as sentences."""
+        return tuple(remark.sentence for remark in self.remarks)
+
     def on_window(self, part: Grid) -> Floats:
         """Occupancy on another window of the same lattice, zero where the region does not reach."""
         return self.grid.cut(self.occupancy, part)

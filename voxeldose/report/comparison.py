@@ -1,16 +1,13 @@
-"""The page of a comparison, for people: tables, DVHs overlaid, slices. Draws and computes nothing new."""
+"""A comparison of results, or their sum, for people: what page and PDF both say, and the page."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
-from voxeldose.report.images import figure_uri
-from voxeldose.report.palette import GRID, ROIS
+from voxeldose.report.images import data_uri, figure_file
 from voxeldose.report.templates import page_template
-from voxeldose.report.wording import fact
+from voxeldose.report.wording import fact, measure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -18,72 +15,153 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from voxeldose.model.arrays import Doubles
-    from voxeldose.model.volume import DoseMap
+__all__ = [
+    "Cell",
+    "Picture",
+    "RatioRow",
+    "RegionTable",
+    "comparison_title",
+    "ratio_rows",
+    "region_table",
+    "side_titles",
+    "write_page",
+]
 
-    Curve = tuple[Doubles, Doubles]
-
-__all__ = ["MapPanel", "plot_curves", "plot_maps", "write_page"]
-
-#: A dash for each result, the first one before treatment.
-_DASHES = ("--", "-", ":", "-.")
 _DPI = 130
 
 
+class Column(NamedTuple):
+    """One number of a region: heading, unit (``%`` for fractions), key in ``comparison.json``."""
+
+    label: str
+    unit: str
+    key: str
+
+
+#: What is shown of each region; comparison.csv has all.
+COLUMNS = (
+    Column("Volume", "mL", "volume_ml"),
+    Column("Activity", "MBq", "activity_mbq"),
+    Column("Mean", "Gy", "mean_dose_gy"),
+    Column("Single compartment", "Gy", "single_compartment_gy"),
+    Column("D95", "Gy", "d95_gy"),
+    Column("D70", "Gy", "d70_gy"),
+    Column("D2", "Gy", "d2_gy"),
+    Column("V400", "%", "v400_fraction"),
+    Column("BED", "Gy", "bed_gy"),
+)
+
+
 @dataclass(frozen=True, eq=False)
-class MapPanel:
-    """One map in a row of maps; a difference is coloured around zero."""
+class Picture:
+    """One picture: the group that it stands in, its caption, and the PNG."""
 
-    title: str
-    dose: DoseMap
-    is_difference: bool = False
+    group: str
+    caption: str
+    png: bytes
+
+    @classmethod
+    def drawn(cls, group: str, caption: str, figure: Figure) -> Picture:
+        """From a figure."""
+        return cls(group, caption, figure_file(figure, "png", _DPI))
 
 
-def write_page(content: Mapping[str, Any], figures: Sequence[tuple[str, Figure]], path: Path) -> None:
-    """Write one self-contained HTML file from ``comparison.json`` and captioned figures."""
-    page = page_template("comparison.html.j2", number=fact).render(
-        content=content, figures=[(caption, figure_uri(figure, "png", _DPI)) for caption, figure in figures]
+class Cell(NamedTuple):
+    """A number as text, and what stands small below it: interval, kind, and the image's own value; or nothing."""
+
+    words: str
+    note: str = ""
+
+
+class RatioRow(NamedTuple):
+    """T/N of one tumor in both results, and against what; by concentration the best value."""
+
+    roi: str
+    by_concentration: tuple[Cell, Cell]
+    by_dose: tuple[Cell, Cell]
+    normal: tuple[str, str]
+
+
+class RegionTable(NamedTuple):
+    """Regions with a line for each result and one for their ratio: headings with units, then by region its role and lines."""
+
+    heads: list[tuple[str, str]]
+    regions: list[tuple[str, str, list[tuple[str, list[Cell]]]]]
+
+
+def comparison_title(content: Mapping[str, Any]) -> str:
+    """What the page is about."""
+    return "Dose of several treatments, added" if content["kind"] == "sum" else "Predicted and delivered dose"
+
+
+def side_titles(content: Mapping[str, Any]) -> list[str]:
+    """What each result is called: by its place, and by what it is where the results know."""
+    return [f"{side['name']}, {side['kind']}" if side.get("kind") else side["name"] for side in content["results"]]
+
+
+def ratio_rows(content: Mapping[str, Any]) -> list[RatioRow]:
+    """T/N of each tumor."""
+    return [
+        RatioRow(
+            row["roi"],
+            (_best_cell(row["best"]["pre"], ""), _best_cell(row["best"]["post"], "")),
+            (Cell(fact(row["by_dose"]["pre"])), Cell(fact(row["by_dose"]["post"]))),
+            (row["normal"]["pre"] or "-", row["normal"]["post"] or "-"),
+        )
+        for row in content["tumor_to_normal"]
+    ]
+
+
+def region_table(content: Mapping[str, Any], key: str) -> RegionTable:
+    """The numbers of every region: ``best`` (of each result as it stands) or ``matched`` (at one resolution)."""
+    known = {name: roi for name, roi in content["rois"].items() if roi.get(key)}
+    columns = [c for c in COLUMNS if any(_is_known(roi[key].get(c.key)) for roi in known.values())]
+    cell = _best_cell if key == "best" else _plain_cell
+    regions = []
+    for name, roi in known.items():
+        lines = [
+            (title, [cell(roi[key][c.key][side], c.unit) for c in columns])
+            for title, side in zip(side_titles(content), ("pre", "post"), strict=True)
+        ]
+        lines.append(("post over pre", [Cell(fact(roi[key][c.key]["ratio"])) for c in columns]))
+        regions.append((name, roi["role"].replace("_", " "), lines))
+    return RegionTable([(c.label, c.unit) for c in columns], regions)
+
+
+def _is_known(pair: Mapping[str, Any] | None) -> bool:
+    """Whether a pair of numbers, or of best values, holds any."""
+    sides = [pair[side] for side in ("pre", "post")] if pair is not None else []
+    return any((side.get("value") if isinstance(side, dict) else side) is not None for side in sides)
+
+
+def _plain_cell(value: float | None, unit: str) -> Cell:
+    return Cell(measure(value, unit))
+
+
+def _best_cell(value: Mapping[str, Any], unit: str) -> Cell:
+    """The best value of a number; where it is not the image's own, with its interval and the image's own."""
+    words = measure(value["value"], unit)
+    if value["kind"] == "image":
+        return Cell(words)
+    interval = ""
+    if value["low"] is not None and value["high"] is not None:
+        interval = f"{measure(value['low'], unit)} to {measure(value['high'], unit)}; "
+    return Cell(words, f"{interval}{value['words']}; image {measure(value['image'], unit)}")
+
+
+def write_page(content: Mapping[str, Any], pictures: Sequence[Picture], path: Path) -> None:
+    """Write one self-contained HTML file from ``comparison.json`` and its pictures."""
+    is_difference = content["kind"] == "difference"
+    groups: dict[str, list[tuple[str, str]]] = {}
+    for one in pictures:
+        groups.setdefault(one.group, []).append((one.caption, data_uri(one.png, "png")))
+    page = page_template("comparison.html.j2", number=fact, measure=measure).render(
+        content=content,
+        title=comparison_title(content),
+        sides=side_titles(content),
+        ratios=ratio_rows(content) if is_difference else [],
+        regions=region_table(content, "best") if is_difference else None,
+        matched=region_table(content, "matched") if is_difference and content["matching"] else None,
+        pictures=groups,
     )
     path.write_text(page, "utf-8")
-
-
-def plot_curves(sets: Sequence[tuple[str, Mapping[str, Curve]]]) -> Figure:
-    """Cumulative DVHs of several results: a colour for each region, a dash for each result."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.2, 4.2), layout="constrained")
-    axes = figure.add_subplot()
-    names = list(dict.fromkeys(name for _, curves in sets for name in curves))
-    last = 0.0
-    for n, (title, curves) in enumerate(sets):
-        for name, (doses, fractions) in curves.items():
-            colour = ROIS[names.index(name) % len(ROIS)]
-            axes.plot(
-                doses, 100 * fractions, _DASHES[n % len(_DASHES)], color=colour, linewidth=1.5, label=f"{name}, {title}"
-            )
-            reached = doses[fractions > 0.01]
-            last = max(last, float(reached[-1]) if reached.size else 0.0)
-    axes.set(xlim=(0, 1.1 * last or 1.0), ylim=(0, 102), xlabel="Absorbed dose (Gy)", ylabel="Volume (%)")
-    axes.grid(color=GRID, linewidth=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(fontsize=7, frameon=False, loc="upper right")
-    return figure
-
-
-def plot_maps(panels: Sequence[MapPanel], k: int) -> Figure:
-    """One slice of each map side by side; patient's right at the left."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.4 * len(panels), 3.2), layout="constrained")
-    top = max((float(np.nanmax(one.dose.gy[k])) for one in panels if not one.is_difference), default=1.0)
-    for n, one in enumerate(panels, 1):
-        axes = figure.add_subplot(1, len(panels), n)
-        _, j, i = one.dose.grid.spacing_mm
-        values = one.dose.gy[k]
-        ends = np.nanmax(np.abs(values)) if one.is_difference and np.isfinite(values).any() else top
-        low, colours = (-ends, "RdBu_r") if one.is_difference else (0.0, "inferno")
-        drawn = axes.imshow(values, cmap=colours, vmin=low, vmax=ends or 1.0, aspect=j / i)
-        axes.set_title(one.title, fontsize=9)
-        axes.set_axis_off()
-        figure.colorbar(drawn, ax=axes, shrink=0.8, label="Gy")
-    return figure

@@ -178,6 +178,11 @@ def _calibration(result: Assessment) -> list[tuple[str, str | None]]:
         ("Net activity, MBq", number(totals.net_mbq)),
         ("Activity in the image at infusion, MBq", number(totals.activity_mbq)),
         ("Image over administered, %", recovered),
+        ("Liver over field of view, %", percent(totals.liver_of_field_fraction)),
+        ("Calibration region", totals.calibration_region),
+        ("Activity in the calibration region, MBq", number(totals.calibration_region_mbq)),
+        ("Activity outside the calibration region, MBq", number(totals.outside_region_mbq)),
+        ("Activity outside over net activity, %", percent(totals.outside_region_fraction)),
         ("Energy emitted, J", number(totals.energy_emitted_j)),
         ("Energy in the dose map, J", number(totals.energy_j)),
     ]

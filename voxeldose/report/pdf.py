@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
-from voxeldose.errors import InputError
 from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET, SOFT
 from voxeldose.report.pdf_layout import (
-    MARGIN_MM,
     WIDE_MM,
     Footer,
-    binary_streams,
     heading,
     paragraph,
     picture,
-    register_fonts,
     table,
+    write_document,
 )
 from voxeldose.report.plots import draw_pictures, roi_styles, rois_with_role, slice_focus
 from voxeldose.report.ratios import ratios_of
@@ -27,6 +22,8 @@ from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.wording import measure, number, percent, sentences, shortened
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from voxeldose.model.assessment import Assessment, RoiMetrics
     from voxeldose.report.content import Group, Intervals, ThresholdRow
     from voxeldose.report.plots import Pictures
@@ -54,26 +51,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
     InputError
         If the file cannot be written.
     """
-    from reportlab.lib.pagesizes import A4
-    from reportlab.lib.units import mm
-    from reportlab.platypus import SimpleDocTemplate
-
-    register_fonts()
     title = f"{result.record.constants.name} absorbed dose, {result.kind_text}"
     label = f"{title} {shortened(result.case.id, 60)}".strip()
-    buffer = io.BytesIO()
-    document = SimpleDocTemplate(
-        buffer,
-        pagesize=A4,
-        leftMargin=MARGIN_MM * mm,
-        rightMargin=MARGIN_MM * mm,
-        topMargin=12 * mm,
-        bottomMargin=16 * mm,
-        title=label,
-        author="voxeldose",
-        subject="Absorbed dose after radioembolization",
-        invariant=1,
-    )
     drawn, spread = pictures or draw_pictures(result), intervals(result)
     parts = [
         *_answers(result, spread),
@@ -86,13 +65,7 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         label,
         f"voxeldose {result.record.version}. Research use; not for clinical decisions unless validated locally.",
     )
-    with binary_streams():
-        document.build(parts, onFirstPage=footer, onLaterPages=footer)
-    try:
-        Path(path).write_bytes(buffer.getvalue())
-    except OSError as failure:
-        msg = f"Cannot write the report to {path}: {failure.strerror}. Name a file in a folder that exists."
-        raise InputError(msg, code="file-not-written") from failure
+    write_document(parts, path, title=label, subject="Absorbed dose after radioembolization", footer=footer)
 
 
 def _plain(name: str) -> str:
@@ -164,11 +137,18 @@ def _single_compartments(result: Assessment) -> list[Any]:
 def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
     from reportlab.platypus import Spacer
 
-    recovered, ratios = percent(result.totals.recovered_fraction), ratios_of(result)
+    totals, ratios = result.totals, ratios_of(result)
+    recovered, liver = percent(totals.recovered_fraction), percent(totals.liver_of_field_fraction)
     text = (
         f"{escape(ratios.line) if ratios is not None else 'T/N needs tumor and normal liver'}.  "
-        f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>."
+        f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>.  "
+        f"Liver over field of view <b>{liver}{' %' if liver != '-' else ''}</b>."
     )
+    if totals.calibration_region is not None:
+        text += (
+            f"<br/>Calibration region: {escape(totals.calibration_region)}; {number(totals.calibration_region_mbq)} MBq in it, "
+            f"{number(totals.outside_region_mbq)} MBq outside."
+        )
     parts = [Spacer(1, 5), paragraph(text, 9)]
     return [*parts, paragraph(escape(spread.text), 8, colour=QUIET)] if spread is not None else parts
 

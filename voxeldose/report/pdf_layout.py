@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from voxeldose.errors import InputError
 from voxeldose.report.palette import INK, LINE, QUIET
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 __all__ = [
     "MARGIN_MM",
@@ -21,8 +23,8 @@ __all__ = [
     "heading",
     "paragraph",
     "picture",
-    "register_fonts",
     "table",
+    "write_document",
 ]
 
 MARGIN_MM, WIDE_MM = 16.0, 178.0  # of A4's 210
@@ -58,7 +60,42 @@ class Footer:
         canvas.restoreState()
 
 
-def register_fonts() -> None:
+def write_document(parts: Sequence[Any], path: str | Path, *, title: str, subject: str, footer: Footer) -> None:
+    """Write pages of A4; the same parts give the same bytes.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be written.
+    """
+    from reportlab.lib.pagesizes import A4
+    from reportlab.lib.units import mm
+    from reportlab.platypus import SimpleDocTemplate
+
+    buffer = io.BytesIO()
+    document = SimpleDocTemplate(
+        buffer,
+        pagesize=A4,
+        leftMargin=MARGIN_MM * mm,
+        rightMargin=MARGIN_MM * mm,
+        topMargin=12 * mm,
+        bottomMargin=16 * mm,
+        title=title,
+        author="voxeldose",
+        subject=subject,
+        invariant=1,
+    )
+    with binary_streams():
+        document.build(list(parts), onFirstPage=footer, onLaterPages=footer)
+    try:
+        Path(path).write_bytes(buffer.getvalue())
+    except OSError as failure:
+        msg = f"Cannot write the report to {path}: {failure.strerror}. Name a file in a folder that exists."
+        raise InputError(msg, code="file-not-written") from failure
+
+
+@cache
+def _register_fonts() -> None:
     """DejaVu Sans, which comes with matplotlib: it has the signs that the standard fonts of PDF lack (≥, α, ½)."""
     from matplotlib import get_data_path
     from reportlab.pdfbase import pdfmetrics
@@ -78,6 +115,7 @@ def paragraph(
     from reportlab.lib.styles import ParagraphStyle
     from reportlab.platypus import Paragraph
 
+    _register_fonts()
     font = BOLD if bold else FONT
     style = ParagraphStyle(
         "",
@@ -97,6 +135,7 @@ def heading(words: str) -> Any:
     from reportlab.lib.styles import ParagraphStyle
     from reportlab.platypus import Paragraph
 
+    _register_fonts()
     style = ParagraphStyle(
         "", fontName=BOLD, fontSize=11, leading=14, textColor=INK, spaceBefore=11, spaceAfter=4, keepWithNext=1
     )

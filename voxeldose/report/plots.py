@@ -20,6 +20,8 @@ from voxeldose.report.palette import DASHES, GRID, ROIS
 from voxeldose.report.wording import shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
@@ -27,11 +29,22 @@ if TYPE_CHECKING:
 
     from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.assessment import Assessment, RoiMetrics
-    from voxeldose.model.roi import Roi
+    from voxeldose.model.roi import Roi, RoiSet
+    from voxeldose.model.volume import CtImage, DoseMap
 
 __all__ = [
+    "PLANES",
+    "Focus",
+    "Frame",
+    "Layers",
     "Pictures",
+    "Plane",
+    "dose_colours",
+    "draw_marks",
     "draw_pictures",
+    "draw_plane",
+    "focus_in",
+    "frame_around",
     "liver_frame",
     "plot_dvh",
     "plot_slices",
@@ -43,11 +56,11 @@ __all__ = [
 _DPI = 110
 _EDGE_IN, _GAP_IN, _WIDE_IN, _TALL_IN = 0.08, 0.34, 9.0, 11.5
 _MARGIN_MM = 40.0
-_LOW_HU, _HIGH_HU = -160.0, 240.0  # window 400, level 40
+CT_WINDOW_HU = (-160.0, 240.0)  # window 400, level 40
 _MARK_GY = 400.0
 
 
-class _Plane(NamedTuple):
+class Plane(NamedTuple):
     """A section of the patient, by the LPS axes drawn to the right and upward, in radiological convention."""
 
     name: str
@@ -57,10 +70,11 @@ class _Plane(NamedTuple):
 
     @property
     def through(self) -> int:
+        """The LPS axis that is the same all over the plane."""
         return 3 - self.across - self.up
 
 
-_PLANES = (_Plane("Axial", 0, 1, "RLAP"), _Plane("Coronal", 0, 2, "RLHF"), _Plane("Sagittal", 1, 2, "APHF"))
+PLANES = (Plane("Axial", 0, 1, "RLAP"), Plane("Coronal", 0, 2, "RLHF"), Plane("Sagittal", 1, 2, "APHF"))
 #: Where the letters stand in a panel, and how they are aligned there.
 _PLACES = (
     (0.02, 0.5, "left", "center"),
@@ -68,6 +82,15 @@ _PLACES = (
     (0.5, 0.98, "center", "top"),
     (0.5, 0.02, "center", "bottom"),
 )
+
+
+class Layers(NamedTuple):
+    """What one picture shows: dose over CT, and outlines with their colours and dashes."""
+
+    dose: DoseMap
+    ct: CtImage | None
+    rois: RoiSet
+    styles: Mapping[str, tuple[str, str]]
 
 
 class Focus(NamedTuple):
@@ -136,21 +159,22 @@ def plot_slices(result: Assessment) -> Figure:
     column, row = edge + scale * wide + gap, edge + scale * tall + gap
     size = (column + scale * second + edge, row + scale * deep + gap)
     figure = Figure(figsize=size, dpi=_DPI)
-    colours = _wash(opaque=result.case.ct is None)
+    colours = dose_colours(opaque=result.case.ct is None)
+    layers = Layers(result.dose, result.case.ct, result.case.rois, roi_styles(result))
 
     def cell(left: float, bottom: float, width: float, height: float) -> Axes:
         return figure.add_axes((left / size[0], bottom / size[1], width * scale / size[0], height * scale / size[1]))
 
-    for plane, place in zip(_PLANES, ((edge, row), (edge, edge), (column, edge)), strict=True):
+    for plane, place in zip(PLANES, ((edge, row), (edge, edge), (column, edge)), strict=True):
         axes = cell(*place, box_mm[plane.across], box_mm[plane.up])
-        _draw_plane(axes, result, plane, focus.point_lps_mm, view)
-        _draw_frame(axes, plane, focus.point_lps_mm)
+        draw_plane(axes, layers, plane, focus.point_lps_mm, view)
+        draw_marks(axes, plane, focus.point_lps_mm)
         axes.images[-1].set_cmap(colours)
     _draw_key(cell(column, row, second, deep), result, view, colours)
     return figure
 
 
-def _draw_plane(axes: Axes, result: Assessment, plane: _Plane, point_lps_mm: Doubles, view: Frame) -> None:
+def draw_plane(axes: Axes, layers: Layers, plane: Plane, point_lps_mm: Doubles, view: Frame) -> None:
     """Draw CT, dose and outlines of one plane, in millimetres of the patient; the dose is the last image."""
     ends = [(float(view.low_lps_mm[a]), float(view.high_lps_mm[a])) for a in (plane.across, plane.up)]
     step = float(np.clip((view.high_lps_mm - view.low_lps_mm).max() / 320, 1.0, 1.5))
@@ -160,23 +184,23 @@ def _draw_plane(axes: Axes, result: Assessment, plane: _Plane, point_lps_mm: Dou
     points[..., plane.up] = up[:, None]
     extent = (*ends[0], *ends[1])
     axes.set_facecolor("black")
-    if result.case.ct is not None:
-        hu = result.case.ct.sampled_at(points, outside=-1000.0)
-        axes.imshow(hu, "gray", vmin=_LOW_HU, vmax=_HIGH_HU, extent=extent, origin="lower", interpolation="bilinear")
-    gy = result.dose.sampled_at(points)
+    if layers.ct is not None:
+        hu = layers.ct.sampled_at(points, outside=-1000.0)
+        low, high = CT_WINDOW_HU
+        axes.imshow(hu, "gray", vmin=low, vmax=high, extent=extent, origin="lower", interpolation="bilinear")
+    gy = layers.dose.sampled_at(points)
     axes.imshow(gy, vmin=0, vmax=view.top_gy, extent=extent, origin="lower", interpolation="bilinear")
-    styles = roi_styles(result)
-    for roi in result.case.rois:
-        inside = _cut(roi, points, plane)
+    for roi in layers.rois:
+        inside = _occupancy_on(roi, points, plane)
         if inside is not None:
-            colour, dash = styles[roi.name]
+            colour, dash = layers.styles[roi.name]
             axes.contour(right, up, inside, levels=[0.5], colors="black", linewidths=2.4, alpha=0.7)
             axes.contour(right, up, inside, levels=[0.5], colors=colour, linewidths=1.3, linestyles=dash)
     # LPS y grows to the back, and the front is drawn on top.
     axes.set(xlim=ends[0], ylim=ends[1][::-1] if plane.up == 1 else ends[1], aspect="auto")
 
 
-def _draw_frame(axes: Axes, plane: _Plane, point_lps_mm: Doubles) -> None:
+def draw_marks(axes: Axes, plane: Plane, point_lps_mm: Doubles) -> None:
     """Draw crosshair, letters, scale bar and title of one plane."""
     from matplotlib.patheffects import withStroke
 
@@ -229,7 +253,7 @@ def _legend(axes: Axes, styles: dict[str, tuple[str, str]], place: str, anchor: 
         text.set_text(shortened(name, longest))
 
 
-def _wash(*, opaque: bool) -> Colormap:
+def dose_colours(*, opaque: bool) -> Colormap:
     """Make inferno; over a CT without its black end, and transparent where there is no dose."""
     import matplotlib as mpl
     from matplotlib.colors import ListedColormap
@@ -247,7 +271,7 @@ def _centres(low: float, high: float, step: float) -> Doubles:
     return np.arange(low + half, high, 2 * half)
 
 
-def _cut(roi: Roi, points_lps_mm: Doubles, plane: _Plane) -> Floats | None:
+def _occupancy_on(roi: Roi, points_lps_mm: Doubles, plane: Plane) -> Floats | None:
     """Sample a region's occupancy on a plane; ``None`` where there is nothing to outline."""
     wider = roi.grid.window([-1, -1, -1], [n + 2 for n in roi.grid.shape])
     level, ends = points_lps_mm[0, 0, plane.through], wider.corners()[:, plane.through]
@@ -259,30 +283,38 @@ def _cut(roi: Roi, points_lps_mm: Doubles, plane: _Plane) -> Floats | None:
 
 def slice_focus(result: Assessment) -> Focus:
     """Find the hottest voxel of the tumor with the highest mean dose, or of the dose map."""
-    dose = result.dose
     tumors = rois_with_role(result, "tumor")
     name = max(tumors, key=lambda n: tumors[n].mean_dose_gy) if tumors else None
-    part = dose.grid if name is None else result.regions[name].grid
+    return focus_in(result.dose, result.regions[name] if name is not None else None)
+
+
+def focus_in(dose: DoseMap, roi: Roi | None) -> Focus:
+    """Find the hottest voxel of a region that lies on a window of the dose grid, or of all."""
+    part = dose.grid if roi is None else roi.grid
     gy = dose.grid.cut(dose.gy, part)
-    if name is not None:
-        gy = np.where(result.regions[name].occupancy > 0, gy, -np.inf)
+    if roi is not None:
+        gy = np.where(roi.occupancy > 0, gy, -np.inf)
     index = np.unravel_index(int(gy.argmax()), gy.shape)
-    return Focus(name, part.points_lps_mm(index), float(gy[index]))
+    return Focus(None if roi is None else roi.name, part.points_lps_mm(index), float(gy[index]))
 
 
 def liver_frame(result: Assessment, focus: Focus) -> Frame:
     """Frame the liver's regions with a margin, no larger than the images; the top dose is that tumor's D2."""
     images = (result.dose, result.case.ct) if result.case.ct is not None else (result.dose,)
+    top_gy = focus.dose_gy if focus.roi is None else result.rois[focus.roi].d2_gy
+    return frame_around(images, result.case.rois, focus, top_gy)
+
+
+def frame_around(images: Sequence[DoseMap | CtImage], rois: RoiSet, focus: Focus, top_gy: float) -> Frame:
+    """Frame the liver among regions with a margin, no larger than the images, of which the first is the dose."""
     ends = np.concatenate([image.grid.corners() for image in images])
     # the view is cut to the liver where there is one; a lung or body outline would make it small
-    rois = result.case.rois.with_role(*LIVER_ROLES) or result.case.rois
-    shown = [roi.grid.corners() for roi in rois]
+    shown = [roi.grid.corners() for roi in rois.with_role(*LIVER_ROLES) or rois]
     if not shown:
-        shown = [result.dose.grid.points_lps_mm(np.argwhere(result.dose.gy >= 0.02 * focus.dose_gy))]
+        shown = [images[0].grid.points_lps_mm(np.argwhere(images[0].values >= 0.02 * focus.dose_gy))]
     corners = np.concatenate([focus.point_lps_mm[None], *shown])
     low = np.maximum(ends.min(axis=0), corners.min(axis=0) - _MARGIN_MM)
     high = np.minimum(ends.max(axis=0), corners.max(axis=0) + _MARGIN_MM)
-    top_gy = focus.dose_gy if focus.roi is None else result.rois[focus.roi].d2_gy
     return Frame(low, high, top_gy if top_gy > 0 else 1.0)
 
 

@@ -77,7 +77,9 @@ def _imaging(result: Assessment) -> list[tuple[str, str | None]]:
 def _activity(result: Assessment) -> list[tuple[str, str | None]]:
     return [
         ("Calibration", result.record.calibration),
+        ("Calibration region", result.totals.calibration_region),
         ("Image over administered activity", _percent(result.totals.recovered_fraction)),
+        ("Liver over field of view", _percent(result.totals.liver_of_field_fraction)),
         ("Recovery coefficients", None),
     ]
 

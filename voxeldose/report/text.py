@@ -43,7 +43,13 @@ _RECOVERED = (
     ("V205 %", "v205_fraction", 100),
     ("V400 %", "v400_fraction", 100),
 )
-_COMPARED = (("mean Gy", "mean_dose_gy"), ("D95", "d95_gy"), ("D70", "d70_gy"), ("volume mL", "volume_ml"))
+_COMPARED = (
+    ("mean Gy", "mean_dose_gy", 1),
+    ("D95", "d95_gy", 1),
+    ("D70", "d70_gy", 1),
+    ("V400 %", "v400_fraction", 100),
+    ("volume mL", "volume_ml", 1),
+)
 
 
 def table_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
@@ -76,12 +82,28 @@ def assessment_lines(content: Mapping[str, Any]) -> list[str]:
     if totals["recovered_fraction"] is not None:
         parts.append(f"image/administered {totals['recovered_fraction']:.3f}")
     ratios = ratio_words(content.get("tumor_to_normal", ()), content["rois"], content.get("tumor_to_normal_region"))
+    if totals.get("liver_of_field_fraction") is not None:
+        parts.append(f"liver/field of view {totals['liver_of_field_fraction']:.3f}")
     return [
         f"Absorbed dose, {content['kind_text']}",
         *table_lines(rows),
         *_perfused_lines(content),
         *([ratios.line] if ratios is not None else []),
         "; ".join(parts),
+        *_region_lines(totals),
+    ]
+
+
+def _region_lines(totals: Mapping[str, Any]) -> list[str]:
+    """What the calibration region is, holds, and leaves outside; nothing for results that do not say it."""
+    if totals.get("calibration_region") is None:
+        return []
+    part = totals["outside_region_fraction"]
+    outside = f"{totals['outside_region_mbq']:.0f} MBq outside"
+    if part is not None:
+        outside += f" ({100 * part:.1f} % of the net activity)"
+    return [
+        f"Calibration region: {totals['calibration_region']}; {totals['calibration_region_mbq']:.0f} MBq in it, {outside}"
     ]
 
 
@@ -151,28 +173,38 @@ def uncertainty_lines(content: Mapping[str, Any]) -> list[str]:
 
 
 def comparison_lines(content: Mapping[str, Any]) -> list[str]:
-    """Predicted and delivered dose side by side."""
+    """Predicted and delivered dose side by side: best values, and where those are not the images' own, these as well."""
+    rois, gamma = content["rois"], content["gamma"]
     rows = []
-    for name, roi in content["rois"].items():
-        row = {"ROI": name, "role": roi["role"]}
-        row |= {title: _pair(roi["metrics"][key]) for title, key in _COMPARED}
+    for name, roi in rois.items():
+        pairs = {title: _best_pair(roi["best"][key], factor) for title, key, factor in _COMPARED}
+        row = {"ROI": name, "role": roi["role"], **pairs}
         rows.append(row | {"gamma %": format_number(roi["gamma_passed_fraction"], factor=100)})
-    gamma = content["gamma"]
-    ratios = [
-        f"  {row['roi']}: by concentration {_pair(row['by_concentration'])}, by dose {_pair(row['by_dose'])} "
-        f"({row['normal']['post']})"
-        for row in content["tumor_to_normal"]
+    own = [
+        {"ROI": name, "role": roi["role"]} | {t: _pair(roi["metrics"][key], factor) for t, key, factor in _COMPARED}
+        for name, roi in rois.items()
+        if any(roi["best"][key][side]["kind"] != "image" for _, key, _ in _COMPARED for side in ("pre", "post"))
     ]
+    passed = f"{format_number(gamma['passed_fraction'], factor=100)} % of {gamma['evaluated_voxels']} voxels pass"
     return [
         *(f"{side['name']}: {side['kind_text']}" for side in content["results"] if side["kind_text"]),
         *table_lines(rows),
-        (
-            f"T/N {_pair(content['tumor_to_normal_ratio'])}; gamma {gamma['criteria']}: "
-            f"{format_number(gamma['passed_fraction'], factor=100)} % of {gamma['evaluated_voxels']} voxels pass"
-        ),
-        *ratios,
+        *(["Of these, as in the images:", *table_lines(own)] if own else []),
+        *_matched_lines(content),
+        f"T/N {_pair(content['tumor_to_normal_ratio'])}; gamma {gamma['criteria']}: {passed}",
+        *map(_ratio_line, content["tumor_to_normal"]),
         f"Registration: {content['registration']['kind']}",
     ]
+
+
+def _ratio_line(row: Mapping[str, Any]) -> str:
+    """T/N of one tumor, and against what."""
+    against = " > ".join(dict.fromkeys(one or "-" for one in row["normal"].values()))
+    return f"  {row['roi']}: by concentration {_best_pair(row['best'], 1)}, by dose {_pair(row['by_dose'])} ({against})"
+
+
+def _best_pair(pair: Mapping[str, Any], factor: float) -> str:
+    return _pair({side: pair[side]["value"] for side in ("pre", "post")}, factor)
 
 
 def sum_lines(content: Mapping[str, Any]) -> list[str]:
@@ -186,5 +218,18 @@ def sum_lines(content: Mapping[str, Any]) -> list[str]:
     return [*table_lines(rows), f"Registration: {content['registration']['kind']}"]
 
 
-def _pair(pair: Mapping[str, float | None]) -> str:
-    return f"{format_number(pair['pre'])} > {format_number(pair['post'])}"
+def _pair(pair: Mapping[str, float | None], factor: float = 1.0) -> str:
+    return f"{format_number(pair['pre'], factor=factor)} > {format_number(pair['post'], factor=factor)}"
+
+
+def _matched_lines(content: Mapping[str, Any]) -> list[str]:
+    """Regions of post in both doses at one resolution, where they were matched."""
+    matching = content["matching"]
+    if matching is None:
+        return []
+    rows = []
+    for name, roi in content["rois"].items():
+        if roi["matched"] is not None:
+            pairs = {t: _pair(roi["matched"][key], factor) for t, key, factor in _COMPARED if key in roi["matched"]}
+            rows.append({"ROI": name, "role": roi["role"], **pairs})
+    return ["", f"Regions of post, both doses matched at {matching['fwhm_mm']:g} mm FWHM:", *table_lines(rows), ""]

@@ -351,7 +351,8 @@ def test_what_is_left_out_is_said():
 
 def test_every_remark_of_an_uncertainty_has_a_sentence_that_states_its_numbers():
     random = np.random.default_rng(4)
-    noisy = assess(case(values=2e5 * (1 + 0.15 * random.standard_normal(GRID.shape))))
+    values = 2e5 * (1 + 0.15 * random.standard_normal(GRID.shape))
+    noisy = assess(case(Administered(outside_allowed=True), values))
     curve = Recovery(3.0, 0.9)
     given = {"noise_region": "liver", "noise_fwhm_mm": 5.0, "recovery": curve, "samples": 20}
     found = with_uncertainty(noisy, DPK, replace(QUIET, **given)).uncertainty
@@ -411,7 +412,7 @@ def test_a_condition_on_an_unknown_region_is_refused():
 def test_where_no_region_has_a_dose_there_is_nothing_uncertain():
     plain = case()
     lungs = roi("lungs", "lung", np.s_[20:24, 4:22, 5:25])
-    without = assess(Case(plain.activity, RoiSet((lungs,)), plain.administration), LocalDeposition())
+    without = assess(replace(plain, rois=RoiSet((lungs,)), calibration=Administered("image")), LocalDeposition())
     with pytest.raises(QuantityError, match="No region has a dose", check=refusal("dose-missing")):
         uncertain(without, LocalDeposition(), samples=20)
 

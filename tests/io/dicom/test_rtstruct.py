@@ -8,6 +8,7 @@ from remarks import refusal
 
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.geometry.contours import from_contours
+from voxeldose.geometry.slabs import SlabThickness
 from voxeldose.io.regions import read_labels, read_rtstruct, read_seg
 from voxeldose.model.grid import Grid
 
@@ -82,7 +83,7 @@ def test_a_gap_of_missing_planes_stays_empty_and_is_told():
 def test_one_plane_needs_a_thickness():
     with pytest.raises(GeometryError, match="thickness is not known", check=refusal("contours-in-one-plane")):
         from_contours([circle(20, 0)])
-    occupancy, grid, remarks = from_contours([circle(20, 0)], thickness_mm=2.5)
+    occupancy, grid, remarks = from_contours([circle(20, 0)], thickness=SlabThickness(2.5, "set"))
     assert volume_mm3(occupancy, grid) == pytest.approx(area(20) * 2.5, rel=1e-3)
     assert "2.50 mm" in remarks[0].sentence
 

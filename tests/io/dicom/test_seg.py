@@ -5,7 +5,8 @@ import pytest
 from pydicom import dcmread
 
 from voxeldose.io.dicom.ct import read_ct
-from voxeldose.io.dicom.seg import read_segments, write_seg
+from voxeldose.io.dicom.seg import write_seg
+from voxeldose.io.dicom.segments import read_segments
 from voxeldose.io.dicom.spect import read_spect
 from voxeldose.io.regions import read_labels
 from voxeldose.model.roi import Roi, RoiSet

@@ -143,7 +143,7 @@ def test_an_unknown_administered_activity_is_null():
 
 def test_fractions_are_fractions_and_times_have_a_zone(content):
     for row in content["rois"].values():
-        assert all(0 <= row[key] <= 1 for key in row if key.endswith("_fraction"))
+        assert all(0 <= row[key] <= 1 for key in row if key.endswith("_fraction") and row[key] is not None)
     assert datetime.fromisoformat(content["administration"]["at"]).utcoffset() is not None
 
 

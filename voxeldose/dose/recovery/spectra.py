@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.geometry.smoothing import FWHM_PER_SIGMA
+
 if TYPE_CHECKING:
     from voxeldose.model.arrays import Doubles, Floats
 
 __all__ = ["Lattice", "apply", "block_mean", "spread", "upsample"]
-
-#: Full width at half maximum of a Gaussian in standard deviations.
-FWHM_PER_SIGMA = math.sqrt(8 * math.log(2))
 
 Triple = tuple[float, float, float]
 Shape = tuple[int, int, int]

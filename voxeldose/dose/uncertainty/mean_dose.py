@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
+from voxeldose.geometry.smoothing import FWHM_PER_SIGMA
 
 if TYPE_CHECKING:
     from voxeldose.dose.uncertainty.recovery import Recovery
@@ -46,7 +47,7 @@ def edge_response(diameter_mm: float, fwhm_mm: float, recovery: float) -> float:
     if not (diameter_mm > 0 and fwhm_mm > 0 and recovery > 0):
         msg = f"Diameter, FWHM and recovery must be above 0, found {diameter_mm}, {fwhm_mm} and {recovery}."
         raise QuantityError(msg, code="value-out-of-range")
-    r, sigma = diameter_mm / 2, fwhm_mm / math.sqrt(8 * math.log(2))
+    r, sigma = diameter_mm / 2, fwhm_mm / FWHM_PER_SIGMA
     edge = math.erf(math.sqrt(2) * r / sigma)
     edge -= 2 * sigma / (r * math.sqrt(2 * math.pi)) * (1 - math.exp(-2 * (r / sigma) ** 2))
     return edge / (2 * recovery)

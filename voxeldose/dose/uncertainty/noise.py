@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.calibration import calibration_region
 from voxeldose.dose.engines.threads import processors
 from voxeldose.dose.engines.voxelise import voxelise
-from voxeldose.dose.regions import reference_region
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto, roi_onto
+from voxeldose.geometry.smoothing import FWHM_PER_SIGMA
 from voxeldose.model.case import Administered
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
 from voxeldose.model.grid import voxels_met
@@ -52,7 +53,7 @@ class NoiseField:
         kernel, kernel_remarks = _point_spread(result, engine)
         grid = _noise_grid(result, spread, names, kernel.reach_mm)
         activity = onto(result.activity, grid).bq_per_ml
-        sigma = spread.noise_fwhm_mm / math.sqrt(8 * math.log(2))
+        sigma = spread.noise_fwhm_mm / FWHM_PER_SIGMA
         clean = np.clip(gaussian_filter(activity, [sigma / s for s in grid.spacing_mm], mode="constant"), 0, None)
         reference, where = _reference_concentration(result)
         fraction, remarks = spread.noise_fraction, list[Remark]()
@@ -65,10 +66,10 @@ class NoiseField:
         to_dose = blur * _kernel_spectrum(result, kernel, grid)
         balance = None
         if isinstance(result.case.calibration, Administered):
-            region, _ = reference_region(result.case.rois, result.activity.grid, result.case.calibration.region)
             image = result.activity
-            weights = np.ones(image.grid.shape, np.float32) if region is None else region
-            total = float((image.bq_per_ml * weights).sum(dtype=np.float64)) * image.grid.voxel_volume_ml
+            region = calibration_region(result.case.rois, image.grid, result.case.calibration)
+            weights = np.ones(image.grid.shape, np.float32) if region.weights is None else region.weights
+            total = region.total_of(image.bq_per_ml) * image.grid.voxel_volume_ml
             near = onto(image.replaced(weights), grid).bq_per_ml * np.float32(grid.voxel_volume_ml / total)
             balance = (_filtered(near, blur) * sd).astype(np.float32)
             sentence = "Noise inside the calibration region also moves the calibration, and that is carried along."

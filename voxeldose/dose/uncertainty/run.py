@@ -99,12 +99,12 @@ def with_uncertainty(
         ),
         assumptions=(*_collect_assumptions(spread), *noise_remarks, *scale_remarks),
         warnings=(*_collect_warnings(result, spread), *(w for one in estimates.values() for w in one.warnings)),
-        seconds=round(time.perf_counter() - started, 3),
     )
     record = replace(  # where whoever reads the result looks for what was assumed and what to beware of
         result.record,
         assumptions=(*result.record.assumptions, *uncertainty.assumptions),
         warnings=(*result.record.warnings, *uncertainty.warnings),
+        timings_s={**result.record.timings_s, "uncertainty": round(time.perf_counter() - started, 4)},
     )
     return with_best_values(replace(result, uncertainty=uncertainty, record=record))
 

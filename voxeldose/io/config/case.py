@@ -167,7 +167,9 @@ class DoseTable(_Table):
     calibration: Literal["administered", "absolute"] = "administered"
     """`administered`: the image is scaled to the net activity less the lung shunt; `absolute`: its own Bq/mL are taken."""
     calibration_region: str | None = None
-    """Region that holds the net activity less the lung shunt; the liver's regions grown by 10 mm without it. Example: `"liver"`."""
+    """Region that holds the net activity less the lung shunt, or `"image"` for the whole image; the liver's regions grown by 10 mm without it. Example: `"liver"`."""
+    allow_activity_outside: bool = False
+    """Accept that more than 30 % of the net activity lie outside the calibration region. Example: `true`."""
     grid: Literal["activity", "ct", "rois"] | Annotated[float, Field(gt=0, le=100)] = "activity"
     """Where dose is wanted: on the activity's voxels, the CT's, the label map's, or cubes of so many mm. Example: `2.0`."""
     density: str = "uniform"

@@ -29,7 +29,7 @@ _SAME = {
     "activity": "quantity measured_at image_nuclide undo_nuclide undo_suv weight_kg energy_window slice_spacing_mm",
     "administration": "administered_mbq residual_mbq at assayed_at residual_at device",
     "case": "bilirubin_mg_per_dl",
-    "dose": "calibration calibration_region engine grid density_g_per_ml density hu_table constants thresholds",
+    "dose": "calibration calibration_region allow_activity_outside engine grid density_g_per_ml density hu_table constants thresholds",
     "output": "dose_bits bed_dose rtstruct rtstruct_holes rtplan dose_on_ct",
     "uncertainty": "samples",
 }

@@ -9,6 +9,7 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
+from voxeldose.io.dicom.emission import require_no_projection
 from voxeldose.io.dicom.files import only_series
 from voxeldose.io.dicom.header import count, number, text
 from voxeldose.io.dicom.options import CtOptions
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 __all__ = ["ct_image", "read_ct"]
 
 AIR_HU = -1000.0
+#: CT numbers are written in at most 16 bits.
+MOST_HU = 2.0**16
 #: A padding value above this is no anatomy and would weigh as dense bone or metal; it is replaced by air.
 PADDING_ABOVE_HU = 3000.0
 #: Rescale Types (0028,1054) whose values are CT numbers; unspecified (US) is what most scanners wrote before 2010.
@@ -76,12 +79,25 @@ def ct_image(series: Series, options: CtOptions) -> CtImage:
         way_out = ' Or let voxeldose do it with uneven = "resample" in [ct] of the case file (--ct-uneven resample).'
         raise uneven.refusal(way_out, keys=("ct.uneven",))
     values, grid, more = volume_of_stack(stack, series.modality)
+    _require_hu(values, str(series.folder))
     return CtImage(_without_padding(values, padding_hu), grid, remarks=(*more, *remarks))
+
+
+def _require_hu(values: Floats, where: str) -> None:
+    """Refuse values beyond 16 bits, which no scanner gives as CT numbers: slope or intercept of a slice are wrong."""
+    low, high = float(values.min()), float(values.max())
+    if low < -MOST_HU or high > MOST_HU:
+        msg = (
+            f"{where}: values from {low:g} to {high:g} are no CT numbers in HU: Rescale Slope (0028,1053) or Intercept of a slice "
+            "are wrong. Export the series again."
+        )
+        raise InputError(msg, code="ct-not-in-hu", lowest=low, highest=high)
 
 
 def _require_ct_numbers(planes: Sequence[Plane]) -> None:
     """Refuse spectral and derived maps (electron density, effective Z, iodine) that call themselves CT."""
     for plane in planes:
+        require_no_projection(plane.header, str(plane))
         kind = text(plane.header, "RescaleType")
         if kind not in CT_NUMBERS:
             msg = (
@@ -126,7 +142,9 @@ def _resample(stack: Stack, padding_hu: float | None, remarks: tuple[Remark, ...
     from scipy.ndimage import shift
 
     # padding below air would bleed into tissue when mixed
-    slices = np.maximum(_without_padding(stack.values(rescale), padding_hu), np.float32(AIR_HU))
+    read = stack.values(rescale)
+    _require_hu(read, str(stack.planes[0].path.parent))
+    slices = np.maximum(_without_padding(read, padding_hu), np.float32(AIR_HU))
     along = stack.along
     step = float(np.median(np.diff(along)))
     drift = stack.places - np.outer(along, stack.normal)

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom.header import drug_item, number, private_value, text
+from voxeldose.io.dicom.header import drug_item, private_value, stated_number, text
 from voxeldose.io.dicom.instants import format_instant, instant, stated_zone, whole_instant, zone_remarks
 from voxeldose.model.remarks import Numbers, Remark
 
@@ -185,13 +185,13 @@ def _duration_s(header: Dataset) -> float:
 
 def _milliseconds(header: Dataset, key: str) -> float | None:
     """A duration as the header has it; ``None`` where it is missing or longer than any scan is from its reference."""
-    value = number(header, key)
+    value = stated_number(header, key)
     return value if value is not None and abs(value) < LONGEST_S * 1000 else None
 
 
 def _decay_factor(header: Dataset) -> float | None:
     """Decay Factor (0054,1321); exactly 1 means nothing, as some scanners write it whatever they did."""
-    value = number(header, "DecayFactor")
+    value = stated_number(header, "DecayFactor")
     return value if value is not None and value > 0 and value != 1 else None
 
 

@@ -23,6 +23,8 @@ __all__ = [
     "number",
     "numbers",
     "private_value",
+    "stated_number",
+    "tag_text",
     "text",
     "whole_number",
     "whole_numbers",
@@ -57,6 +59,7 @@ def frame_header(header: Dataset, frame: int) -> Dataset:
     from pydicom.dataset import Dataset as NewDataset
 
     flat = NewDataset()
+    flat.file_meta = getattr(header, "file_meta", None)
     passed_over = {tag_for_keyword(k) for k in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")}
 
     def take(item: Dataset, but: set[int | None]) -> None:
@@ -113,6 +116,23 @@ def number(header: Dataset, key: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
+def stated_number(header: Dataset, key: str, where: str = "") -> float | None:
+    """A number of the header; ``None`` only where it is missing or empty.
+
+    Raises
+    ------
+    InputError
+        If something else stands there ("1,8", NaN, two numbers), with the tag, and ``where`` it stands if known.
+    """
+    value = header.get(key)
+    if value is None or str(value).strip() == "":
+        return None
+    found = number(header, key)
+    if found is None:
+        raise _damaged(key, "no single finite number", where)
+    return found
+
+
 def count(header: Dataset, key: str, default: int) -> int:
     """A whole number of the header; ``default`` where it is missing, 0 or no number."""
     return int(number(header, key) or default)
@@ -167,17 +187,25 @@ def _values(header: Dataset, key: str) -> list[Any]:
     value = header.get(key)
     if value is None or value == "":
         return []
+    if isinstance(value, bytes):  # a text that is too long for its VR in an explicit file has UN (PS3.5 6.2.2)
+        return value.decode("ascii", "replace").strip(" \0").split("\\")
     return list(value) if isinstance(value, MultiValue | list) else [value]
 
 
-def _damaged(key: str, holds: str) -> InputError:
-    """The refusal of one attribute, with its tag; the reader adds the file."""
+def tag_text(key: str) -> str:
+    """The tag of a keyword for people, as ``(0028,1053)``."""
     from pydicom.datadict import tag_for_keyword
 
     tag = tag_for_keyword(key) or 0
-    named = f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
-    msg = f"{key} {named} holds {holds}. The file is damaged or breaks its standard; copy or export it again."
-    return InputError(msg, code=ELEMENT_DAMAGED, keyword=key, tag=named)
+    return f"({tag >> 16:04X},{tag & 0xFFFF:04X})"
+
+
+def _damaged(key: str, holds: str, where: str = "") -> InputError:
+    """The refusal of one attribute, with its tag; the reader adds the file where it is not known here."""
+    start = f"{where}: " if where else ""
+    msg = f"{start}{key} {tag_text(key)} holds {holds}. The file is damaged or breaks its standard; copy or export it again."
+    fields = {"path": where} if where else {}
+    return InputError(msg, code=ELEMENT_DAMAGED, keyword=key, tag=tag_text(key), **fields)
 
 
 def private_value(header: Dataset, group: int, creator: str, element: int) -> str | None:

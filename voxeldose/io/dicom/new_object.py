@@ -15,6 +15,7 @@ from voxeldose.errors import GeometryError, InputError
 from voxeldose.io.dicom.files import find_series, only_series
 from voxeldose.io.dicom.header import text
 from voxeldose.io.dicom.series import series_grid
+from voxeldose.io.dicom.texts import fit_character_set
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAY_BE_EMPTY",
+    "PATIENT_AND_STUDY",
     "Instance",
     "SeriesKind",
     "StudyReference",
@@ -33,7 +35,7 @@ __all__ = [
 ]
 
 #: What an object shares with the images it belongs to.
-_PATIENT_AND_STUDY = (
+PATIENT_AND_STUDY = (
     "PatientName",
     "PatientID",
     "PatientBirthDate",
@@ -169,7 +171,7 @@ class StudyReference:
         new = Dataset()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
-            for key in _PATIENT_AND_STUDY:
+            for key in PATIENT_AND_STUDY:
                 if key in self.header:
                     new[key] = deepcopy(self.header[key])  # setting a value changes an element in place
         for key in MAY_BE_EMPTY:
@@ -218,7 +220,10 @@ def any_study_reference(reference: str | Path | StudyReference) -> StudyReferenc
 
 
 def save_object(new: Dataset, path: str | Path, *, implicit: bool = False) -> None:
-    """Write an object as a DICOM file, explicit little endian; implicit where a text is too long for that."""
+    """Write an object as a DICOM file, explicit little endian; implicit where a text is too long for that.
+
+    Its character set is the one of the images if that holds all its text, else UTF-8.
+    """
     from pydicom.dataset import FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
@@ -228,4 +233,5 @@ def save_object(new: Dataset, path: str | Path, *, implicit: bool = False) -> No
     new.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        fit_character_set(new)
         new.save_as(path, enforce_file_format=True)

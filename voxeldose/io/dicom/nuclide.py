@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom.header import drug_item, items, number, text
+from voxeldose.io.dicom.header import drug_item, items, number, stated_number, text
 from voxeldose.model.radionuclide import Y90_POSITRON_FRACTION, Radionuclide, known_radionuclide, scaling_as_another
 from voxeldose.model.remarks import Remark
 
@@ -139,7 +139,7 @@ def _stated_constants(header: Dataset) -> tuple[float | None, float | None]:
     drug = drug_item(header)
     if drug is None:
         return None, None
-    return number(drug, "RadionuclideHalfLife"), number(drug, "RadionuclidePositronFraction")
+    return stated_number(drug, "RadionuclideHalfLife"), stated_number(drug, "RadionuclidePositronFraction")
 
 
 def _y90_fraction(fraction: float | None) -> tuple[list[str], tuple[Remark, ...]]:

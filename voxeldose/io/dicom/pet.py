@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.decay import Timing, timing_of
+from voxeldose.io.dicom.emission import emission_remarks, is_attenuation_corrected, require_emission
 from voxeldose.io.dicom.files import Series, only_series
-from voxeldose.io.dicom.header import PHILIPS, drug_item, number, private_value, text, words
+from voxeldose.io.dicom.header import PHILIPS, drug_item, private_value, stated_number, text
 from voxeldose.io.dicom.instants import format_instant, stated_zone, whole_instant
 from voxeldose.io.dicom.nuclide import Undoing, isotope_of, undo_factor, undoing_of
 from voxeldose.io.dicom.options import PetOptions
 from voxeldose.io.dicom.planes import planes_of, require_rescale, rescale, volume_of
-from voxeldose.io.dicom.units import MAPPED, bq_per_ml_mapping, bq_per_ml_of
+from voxeldose.io.dicom.units import MAPPED, bq_per_ml_mapping, bq_per_ml_of, require_possible_activity
 from voxeldose.model.remarks import Numbers, Remark
 from voxeldose.model.volume import ActivityMap, CountMap
 
@@ -76,6 +77,8 @@ def pet_activity(series: Series, *, zone: tzinfo, options: PetOptions) -> Activi
     """:func:`read_pet` of a series already found."""
     planes, where = planes_of(series), str(series.folder)
     header = planes[0].header
+    for plane in planes:
+        require_emission(plane.header, str(plane))
     isotope = isotope_of(header)
     undoing: Undoing | None = None
     if options.undo_nuclide is not None:
@@ -98,8 +101,10 @@ def pet_activity(series: Series, *, zone: tzinfo, options: PetOptions) -> Activi
         return slope * by_plane[id(plane)], intercept * by_plane[id(plane)]
 
     values, grid, uneven = volume_of(planes, series, whole)
-    doubt, more = _missing_corrections(header, doubt)
+    require_possible_activity(float(values.max()), where)
     doubts = (Remark("pet-not-absolute", {"nuclide": nuclide.name if nuclide else None}, doubt),) if doubt else ()
+    if is_attenuation_corrected(header) is False:
+        doubt = f"{doubt} The image was not corrected for attenuation.".strip()
     return ActivityMap(
         values,
         grid,
@@ -108,15 +113,17 @@ def pet_activity(series: Series, *, zone: tzinfo, options: PetOptions) -> Activi
         acquired_at=timing.acquired_at,
         not_absolute=doubt,
         modality="PT",
-        remarks=(*uneven, *remarks, *timing.remarks, *more, *doubts),
+        remarks=(*uneven, *remarks, *timing.remarks, *emission_remarks(header), *doubts),
     )
 
 
 def pet_counts(series: Series, *, zone: tzinfo) -> tuple[CountMap, str]:
     """A PET in any units as a relative image, with its units; slices that hold at several instants are brought to one."""
     planes, where = planes_of(series), str(series.folder)
-    require_rescale(planes)
     header = planes[0].header
+    for plane in planes:
+        require_emission(plane.header, str(plane))
+    require_rescale(planes)
     isotope = isotope_of(header)
     timing = timing_of([p.header for p in planes], zone, isotope.computed_with)
     factors = {id(p): _to_common_instant(timing, n, isotope.named, where) for n, p in enumerate(planes)}
@@ -126,7 +133,7 @@ def pet_counts(series: Series, *, zone: tzinfo) -> tuple[CountMap, str]:
         return slope * factors[id(plane)], intercept * factors[id(plane)]
 
     values, grid, uneven = volume_of(planes, series, whole)
-    remarks = (*uneven, *timing.remarks)
+    remarks = (*uneven, *timing.remarks, *emission_remarks(header))
     counts = CountMap(values, grid, at=timing.at, radionuclide=isotope.named, modality="PT", remarks=remarks)
     return counts, units_of(header)
 
@@ -267,8 +274,8 @@ def _bq_per_ml_per_suv(
     ``SUV = C · weight / dose`` with 1 g of body as 1 mL.
     """
     drug = drug_item(header)
-    dose = number(drug, "RadionuclideTotalDose") if drug is not None else None
-    weight = options.weight_kg or number(header, "PatientWeight")
+    dose = stated_number(drug, "RadionuclideTotalDose") if drug is not None else None
+    weight = options.weight_kg or stated_number(header, "PatientWeight")
     kind = text(header, "SUVType") or "BW"
     given = (
         whole_instant(drug.get("RadiopharmaceuticalStartDateTime"), stated_zone(header) or _zone_of(timing))
@@ -324,16 +331,3 @@ def _undo_remark(undo: Sequence[float], undoing: Undoing, timing: Timing) -> Rem
         "largest_factor": high,
     }
     return Remark("nuclide-undone", numbers, sentence)
-
-
-def _missing_corrections(header: Dataset, doubt: str) -> tuple[str, tuple[Remark, ...]]:
-    """The doubt and remarks on what Corrected Image (0028,0051) lacks: without attenuation correction there is no Bq/mL."""
-    done = words(header, "CorrectedImage")
-    if not done:
-        return doubt, ()
-    more: tuple[Remark, ...] = ()
-    if "SCAT" not in done:
-        more = (Remark("scatter-uncorrected", {}, "Corrected Image (0028,0051) names no scatter correction."),)
-    if "ATTN" not in done:
-        doubt = f"{doubt} Corrected Image (0028,0051) names no attenuation correction.".strip()
-    return doubt, more

@@ -12,9 +12,11 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
+from voxeldose.io.dicom.emission import require_emission
 from voxeldose.io.dicom.files import read_header
 from voxeldose.io.dicom.header import items, text, whole_numbers, words
-from voxeldose.io.dicom.planes import Plane, rescale, stored_pixels
+from voxeldose.io.dicom.pixels import stored_pixels
+from voxeldose.io.dicom.planes import Plane, rescale
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -78,7 +80,8 @@ def _frames(path: Path, header: Dataset, energy_window: int | None) -> list[tupl
     if len(kind) < 3 or kind[2] not in _KINDS:
         msg = f"{path}: Image Type says {kind[2] if len(kind) > 2 else 'none'}; planar views are {' or '.join(_KINDS)}."
         raise InputError(msg, code="not-planar", image_type=kind[2] if len(kind) > 2 else None)
-    stored = stored_pixels(path).astype(np.float64)
+    require_emission(header, str(path))
+    stored = stored_pixels(path, header).astype(np.float64)
     stored = stored[None] if stored.ndim == 2 else stored
     slope, intercept = rescale(Plane(path, header))
     values = stored * slope + intercept

@@ -5,15 +5,15 @@ Nothing is interpolated and nothing guessed: a missing, doubled, shifted or turn
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom.header import count, frame_header, items, number, numbers, text, words
+from voxeldose.io.dicom.agreement import require_agreement
+from voxeldose.io.dicom.header import count, frame_header, items, numbers, stated_number, text, words
+from voxeldose.io.dicom.pixels import stored_pixels
 from voxeldose.model.grid import Grid, lps_grid, towards_lps
 from voxeldose.model.remarks import Numbers, Remark
 
@@ -35,10 +35,10 @@ __all__ = [
     "image_axes",
     "pixel_spacing",
     "planes_of",
+    "require_finite",
     "require_rescale",
     "rescale",
     "stack_planes",
-    "stored_pixels",
     "uneven_places",
     "vector",
     "volume_of",
@@ -102,13 +102,15 @@ class Stack:
         open_path, whole = None, np.empty(0)
         for n, plane in enumerate(self.planes):
             if plane.path != open_path:
-                open_path, whole = plane.path, stored_pixels(plane.path)
+                open_path, whole = plane.path, stored_pixels(plane.path, plane.header)
             stored = whole if plane.frame is None or whole.ndim == 2 else whole[plane.frame]
             if stored.shape != self.shape:
                 msg = f"{plane}: holds {stored.shape} pixels where the header says {self.shape}."
                 raise InputError(msg, code="pixels-differ", stored=stored.shape, stated=self.shape)
             slope, intercept = scale(plane)
-            values[n] = stored * slope + intercept
+            with np.errstate(over="ignore"):
+                values[n] = stored * slope + intercept
+            require_finite(values[n], plane)
         return values
 
     def grid(self, step: float, first: Doubles, planes: int) -> Grid:
@@ -250,6 +252,7 @@ def stack_planes(planes: Sequence[Plane], series: Series) -> Stack:
     placed = np.array(places)
     order = np.argsort(placed @ np.cross(row, column), kind="stable")
     stack = Stack(tuple(planes[n] for n in order), placed[order], row, column, spacing, shape)
+    require_agreement(stack.planes, series.modality)
     gaps = np.diff(stack.along)
     double = np.flatnonzero(gaps < 0.1 * max(float(np.median(gaps)), 1e-2))
     if double.size:
@@ -296,39 +299,29 @@ def uneven_places(stack: Stack, where: str) -> UnevenPlaces | None:
 
 def rescale(plane: Plane) -> tuple[float, float]:
     """Slope and intercept; 1 and 0 where the header has none, as in files of counts."""
-    slope, intercept = number(plane.header, "RescaleSlope"), number(plane.header, "RescaleIntercept")
+    where = str(plane)
+    slope, intercept = (stated_number(plane.header, key, where) for key in ("RescaleSlope", "RescaleIntercept"))
     slope, intercept = 1.0 if slope is None else slope, 0.0 if intercept is None else intercept
-    if not (np.isfinite([slope, intercept]).all() and slope != 0):
-        msg = f"{plane.path}: Rescale Slope {slope:g} and Intercept {intercept:g} make no values of the pixels. Export it again."
+    if slope <= 0:
+        msg = f"{where}: Rescale Slope (0028,1053) must be above 0, found {slope:g}. The header is damaged; export the series again."
         raise InputError(msg, code="rescale-invalid", slope=slope, intercept=intercept)
     return slope, intercept
+
+
+def require_finite(values: Floats, plane: Plane) -> None:
+    """Refuse values that slope and intercept take beyond all numbers."""
+    if not np.isfinite(values).all():
+        msg = f"{plane}: stored values times Rescale Slope (0028,1053) plus Intercept are not finite. Export the series again."
+        raise InputError(msg, code="rescale-invalid")
 
 
 def require_rescale(planes: Sequence[Plane]) -> None:
     """Refuse slices whose stored values have no unit for lack of slope or intercept."""
     for plane in planes:
         for key, tag in (("RescaleSlope", "(0028,1053)"), ("RescaleIntercept", "(0028,1052)")):
-            if number(plane.header, key) is None:
+            if stated_number(plane.header, key, str(plane)) is None:
                 msg = f"{plane}: {key} {tag} is missing, so stored values have no unit. Export the series again."
                 raise InputError(msg, code="rescale-missing", keyword=key)
-
-
-def stored_pixels(path: Path) -> npt.NDArray[Any]:
-    """Stored values of one file, of any transfer syntax that pydicom and GDCM decode.
-
-    Uncompressed, deflated and RLE are pydicom's own; JPEG, JPEG lossless, JPEG-LS and JPEG 2000 come with python-gdcm.
-    """
-    from pydicom import dcmread
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ds = dcmread(path, force=True)
-            return np.asarray(ds.pixel_array)
-        except (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError, EOFError) as error:
-            why = (str(error).splitlines() or [""])[0]
-            msg = f"{path}: its pixels cannot be read ({why}). Export the series uncompressed, or copy the file again."
-            raise InputError(msg, code="pixels-unreadable") from error
 
 
 def vector(header: Dataset, key: str, length: int, where: str) -> Doubles:

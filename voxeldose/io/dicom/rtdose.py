@@ -13,9 +13,10 @@ from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.codes import RTDOSE, RTPLAN, RTSTRUCT
 from voxeldose.io.dicom.files import read_header
-from voxeldose.io.dicom.header import count, number, numbers, text
+from voxeldose.io.dicom.header import count, numbers, stated_number, text
 from voxeldose.io.dicom.new_object import any_study_reference, save_object
-from voxeldose.io.dicom.planes import image_axes, pixel_spacing, stored_pixels, vector
+from voxeldose.io.dicom.pixels import stored_pixels
+from voxeldose.io.dicom.planes import image_axes, pixel_spacing, vector
 from voxeldose.model.grid import Grid, towards_lps
 from voxeldose.model.volume import DoseMap
 
@@ -218,10 +219,13 @@ def read_rtdose(path: str | Path) -> DoseMap:
     if header.get("DoseType", "PHYSICAL") != "PHYSICAL":
         msg = f"{path}: Dose Type (3004,0004) is {header.get('DoseType')}, not PHYSICAL; it is no absorbed dose."
         raise InputError(msg, code="dose-not-physical")
-    scaling = number(header, "DoseGridScaling")
+    scaling = stated_number(header, "DoseGridScaling", str(path))
     if scaling is None:
         msg = f"{path}: Dose Grid Scaling (3004,000E) is missing, so stored values have no unit."
         raise InputError(msg, code="rescale-missing")
+    if scaling <= 0:
+        msg = f"{path}: Dose Grid Scaling (3004,000E) must be above 0, found {scaling:g}. Export the dose again."
+        raise InputError(msg, code="rescale-invalid", slope=scaling)
     where = str(path)
     offsets = np.array(numbers(header, "GridFrameOffsetVector") or [0.0])
     gaps = np.diff(offsets)
@@ -236,7 +240,7 @@ def read_rtdose(path: str | Path) -> DoseMap:
     affine[:3, 1] = column * spacing[0]
     affine[:3, 2] = row * spacing[1]
     affine[:3, 3] = vector(header, "ImagePositionPatient", 3, where)
-    gy = (stored_pixels(path) * scaling).astype(np.float32)
+    gy = (stored_pixels(path, header) * scaling).astype(np.float32)
     frame = header.get("FrameOfReferenceUID")
     turned, grid = towards_lps(gy, Grid((gy.shape[0], gy.shape[1], gy.shape[2]), affine, str(frame) if frame else None))
     return DoseMap(turned, grid, method=str(header.get("DoseComment", "") or "RTDOSE"))

@@ -1,29 +1,25 @@
-"""DICOM SEG in and out: regions as segments on the frames of an image series.
+"""DICOM SEG out: regions as segments on the frames of an image series.
 
-The name of a region is the Segment Label; its role stands in the Segment Description as ``role=tumor``.
+The name of a region is the Segment Label; its role stands in the Segment Description as ``role=tumor``, and so does a name
+that a label cannot hold.
 """
 
 from __future__ import annotations
 
-import re
 import warnings
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose import __version__
 from voxeldose.errors import GeometryError, InputError, QuantityError
-from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom.codes import CODED_BY, CODES_OF_ROLES, codes_in
-from voxeldose.io.dicom.header import count, items, text, whole_numbers
-from voxeldose.io.dicom.new_object import MAY_BE_EMPTY, study_reference
+from voxeldose.io.dicom.codes import CODES_OF_ROLES
+from voxeldose.io.dicom.header import count, text
+from voxeldose.io.dicom.new_object import MAY_BE_EMPTY, PATIENT_AND_STUDY, study_reference
 from voxeldose.io.dicom.planes import image_axes
-from voxeldose.model.grid import Grid, towards_lps
-from voxeldose.model.remarks import Remark
-from voxeldose.model.roi import Roi
-from voxeldose.model.roles import ROLES
+from voxeldose.io.dicom.texts import decoded, description_of, fit_character_set, labels_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,14 +32,12 @@ if TYPE_CHECKING:
     from pydicom.dataset import Dataset
 
     from voxeldose.io.dicom.new_object import StudyReference
-    from voxeldose.model.roi import RoiSet
+    from voxeldose.model.grid import Grid
+    from voxeldose.model.roi import Roi, RoiSet
 
-__all__ = ["Segment", "read_segments", "write_seg"]
+__all__ = ["write_seg"]
 
 _CT = "1.2.840.10008.5.1.4.1.1.2"
-
-#: What highdicom and what it calls raise for files that they cannot make sense of.
-_FAILURES = (AttributeError, KeyError, NotImplementedError, RuntimeError, TypeError, ValueError, OSError)
 
 #: A voxel belongs to a segment if at least this part of it belongs to the region.
 OCCUPIED = 0.5
@@ -101,10 +95,11 @@ def write_seg(
             )
             raise InputError(msg, code="headers-insufficient") from error
         for item, roi in zip(seg.SegmentSequence, rois, strict=True):
-            item.SegmentDescription = f"role={roi.role}"
+            item.SegmentDescription = description_of(roi.role, roi.name, str(item.SegmentLabel))
         cited, sop_class = study.instances[0], str(content.sources[0].SOPClassUID)
         if sop_class != cited.sop_class_uid:
             seg.walk(partial(_cite, uid=cited.sop_instance_uid, sop_class=cited.sop_class_uid))
+        fit_character_set(seg, study.header)
         seg.save_as(path)
 
 
@@ -152,13 +147,14 @@ def _segmentation(content: _Content, rois: RoiSet, study: StudyReference) -> Seg
     import highdicom as hd
     from pydicom.uid import generate_uid
 
+    labelled = enumerate(zip(labels_for(rois.names()), rois, strict=True), 1)
     return hd.seg.Segmentation(
         source_images=content.sources,
         pixel_array=content.volume,
         segmentation_type="FRACTIONAL" if content.is_fractional else "BINARY",
         fractional_type="OCCUPANCY",
         max_fractional_value=255,
-        segment_descriptions=[_segment(number, roi) for number, roi in enumerate(rois, 1)],
+        segment_descriptions=[_segment(number, label, roi) for number, (label, roi) in labelled],
         series_instance_uid=generate_uid(),
         series_number=study.kind.first_number + 6,
         sop_instance_uid=generate_uid(),
@@ -180,11 +176,7 @@ def _cite(item: Dataset, element: DataElement, *, uid: str, sop_class: str) -> N
 
 def _copied(header: Dataset) -> Dataset:
     """A header whose attributes can be replaced by :func:`_put` without a change of the one that was read."""
-    from pydicom import Dataset
-
-    copy = Dataset()
-    copy.update(header)
-    return copy
+    return decoded(header, {*PATIENT_AND_STUDY, *MAY_BE_EMPTY})
 
 
 def _put(header: Dataset, keyword: str, value: object) -> None:
@@ -199,9 +191,6 @@ def _complete(sources: Sequence[Dataset]) -> Sequence[Dataset]:
     for key in MAY_BE_EMPTY:
         if key not in sources[0]:
             setattr(sources[0], key, None)
-    for source in sources:
-        if "SpecificCharacterSet" in source and not source.SpecificCharacterSet:
-            del source.SpecificCharacterSet  # empty means the default, which highdicom does not take
     return sources
 
 
@@ -250,7 +239,7 @@ def _fractions(rois: RoiSet) -> tuple[npt.NDArray[np.float32], Grid]:
     return np.stack([roi.on_window(window) for roi in rois], axis=-1), window
 
 
-def _segment(number: int, roi: Roi) -> SegmentDescription:
+def _segment(number: int, label: str, roi: Roi) -> SegmentDescription:
     from highdicom.color import CIELabColor
     from highdicom.seg import SegmentDescription
     from pydicom.sr.coding import Code
@@ -258,7 +247,7 @@ def _segment(number: int, roi: Roi) -> SegmentDescription:
     coded = CODES_OF_ROLES[roi.role]
     return SegmentDescription(
         number,
-        roi.name[:64],
+        label,
         Code(coded.category[0], "SCT", coded.category[1]),
         Code(coded.kind[0], "SCT", coded.kind[1]),
         "MANUAL",
@@ -310,111 +299,3 @@ def _place(roi: Roi, grid: Grid) -> tuple[slice, slice, slice]:
             f"series ({grid.spacing_mm} mm, shape {grid.shape}); resample it first with resample.roi_onto(roi, grid)."
         )
         raise GeometryError(msg, code="grid-differs", roi=roi.name) from error
-
-
-class Segment(NamedTuple):
-    """One segment of a file, in LPS+ (k, j, i) order, cropped; ``whole`` is the grid of all frames."""
-
-    number: int
-    label: str
-    role: str | None
-    region: Roi
-    whole: Grid
-
-
-@refusing_damage
-def read_segments(path: Path) -> list[Segment]:
-    """Every segment of a SEG: binary, fractional (scaled to 0-1) or label map; overlap is kept.
-
-    Frames that the file leaves out, as writers do for empty slices, are empty.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read or decoded, or its frames do not lie in one regular volume.
-    """
-    segments = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        seg = _opened(path)
-        _require_whole(seg, path)
-        is_fractional = text(seg, "SegmentationType") == "FRACTIONAL"
-        remarks = _remarks(seg) if is_fractional else ()
-        for number in (int(n) for n in seg.segment_numbers if int(n) > 0):
-            volume, description = _segment_in(seg, number, path, is_fractional=is_fractional)
-            values = np.asarray(volume.array)[..., 0]
-            if not values.any():
-                continue
-            uid = volume.frame_of_reference_uid
-            turned, grid = towards_lps(values, Grid(values.shape, volume.affine, str(uid) if uid else None))
-            label = str(description.segment_label)
-            stated = re.search(r"role=(\w+)", text(description, "SegmentDescription"))
-            role = stated.group(1) if stated and stated.group(1) in ROLES else None
-            codes = tuple(code for key in CODED_BY for code in codes_in(description, key))
-            region = Roi(label, "other", turned, grid, remarks, source_name=label, codes=codes)
-            segments.append(Segment(number, label, role, region, grid))
-    if not segments:
-        msg = f"{path}: every segment is empty."
-        raise InputError(msg, code="regions-missing")
-    return segments
-
-
-def _opened(path: Path) -> Segmentation:
-    from highdicom.seg import segread
-
-    try:
-        return segread(path)
-    except _FAILURES as error:
-        raise _refusal(path, error) from error
-
-
-def _require_whole(seg: Segmentation, path: Path) -> None:
-    """Refuse frames that nothing describes, or that belong to a segment that the file does not name.
-
-    They would be left out, and a region would change in silence.
-    """
-    frames = items(seg, "PerFrameFunctionalGroupsSequence")
-    stored = count(seg, "NumberOfFrames", 1)
-    if stored != len(frames):
-        msg = f"{path}: {stored} frames are stored and {len(frames)} described; export the segmentation again."
-        raise InputError(msg, code="frames-undescribed", stored=stored, described=len(frames))
-    cited = {
-        number
-        for frame in frames
-        for item in items(frame, "SegmentIdentificationSequence")
-        for number in whole_numbers(item, "ReferencedSegmentNumber")
-    }
-    unnamed = cited - {int(n) for n in seg.segment_numbers}
-    if unnamed:
-        listed = ", ".join(str(n) for n in sorted(unnamed))
-        msg = (
-            f"{path}: frames belong to segments that the file does not name ({listed}); export the segmentation again."
-        )
-        raise InputError(msg, code="segments-undescribed", segments=tuple(sorted(unnamed)))
-
-
-def _segment_in(
-    seg: Segmentation, number: int, path: Path, *, is_fractional: bool
-) -> tuple[Volume, SegmentDescription]:
-    """The whole volume of one segment, and how the file describes it."""
-    dtype = np.float32 if is_fractional else np.uint8
-    try:
-        volume = seg.get_volume(
-            segment_numbers=[number], combine_segments=False, rescale_fractional=is_fractional, dtype=dtype
-        )
-        return volume, seg.get_segment_description(number)
-    except _FAILURES as error:
-        raise _refusal(path, error) from error
-
-
-def _refusal(path: Path, error: Exception) -> InputError:
-    why = (str(error).splitlines() or [""])[0]
-    msg = f"{path}: cannot be read as DICOM SEG ({why}). Export it uncompressed, or as a label map in NIfTI."
-    return InputError(msg, code="file-damaged")
-
-
-def _remarks(seg: Dataset) -> tuple[Remark, ...]:
-    if text(seg, "SegmentationFractionalType") != "PROBABILITY":
-        return ()
-    sentence = "The SEG holds probabilities; they are taken as the part of each voxel that belongs to the segment."
-    return (Remark("probability-taken-as-occupancy", {}, sentence),)

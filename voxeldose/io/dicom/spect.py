@@ -11,22 +11,31 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
+from voxeldose.io.dicom.emission import emission_remarks, require_emission
 from voxeldose.io.dicom.files import Series, only_series
-from voxeldose.io.dicom.header import count, frame_header, items, number, text, whole_numbers, words
+from voxeldose.io.dicom.header import count, frame_header, items, number, stated_number, text, whole_numbers, words
 from voxeldose.io.dicom.instants import format_instant, instant, stated_zone, whole_instant, zone_remarks
 from voxeldose.io.dicom.nuclide import nuclide_of
 from voxeldose.io.dicom.options import SpectOptions
+from voxeldose.io.dicom.pixels import stored_pixels
 from voxeldose.io.dicom.planes import (
     Plane,
     image_axes,
     pixel_spacing,
     planes_of,
+    require_finite,
     rescale,
-    stored_pixels,
     vector,
     volume_of,
 )
-from voxeldose.io.dicom.units import MAPPED, Mapping, bq_per_ml_mapping, bq_per_ml_of, unused_mappings
+from voxeldose.io.dicom.units import (
+    MAPPED,
+    Mapping,
+    bq_per_ml_mapping,
+    bq_per_ml_of,
+    require_possible_activity,
+    unused_mappings,
+)
 from voxeldose.model.grid import Grid, towards_lps
 from voxeldose.model.remarks import Remark
 from voxeldose.model.volume import ActivityMap, CountMap, Volume
@@ -86,9 +95,10 @@ def nm_activity(series: Series, *, zone: tzinfo, options: SpectOptions) -> Count
     header, grid = series.first, found.grid
     nuclide = nuclide_of(header)
     started = _acquisition_start(header, zone)
-    remarks = (*found.remarks, *zone_remarks(header, zone))
+    remarks = (*found.remarks, *zone_remarks(header, zone), *emission_remarks(header))
     if not found.is_bq_per_ml:
         return CountMap(found.values, grid, radionuclide=nuclide, at=started, modality="NM", remarks=remarks)
+    require_possible_activity(float(found.values.max()), str(series.folder))
     stated = whole_instant(header.get("DecayCorrectionDateTime"), stated_zone(header) or zone)
     at = stated or started
     if at is None:
@@ -130,6 +140,7 @@ def _load_volume(series: Series, options: SpectOptions) -> _Loaded:
     """The volume of a reconstructed NM series, scaled."""
     for path, header in zip(series.paths, series.headers, strict=True):
         _require_volume(header, str(path))
+        require_emission(header, str(path))
     planes = _planes(series)
     mappings = [_mapping(p) for p in planes]
     if len({m is None for m in mappings}) > 1:
@@ -192,7 +203,7 @@ def _by_spacing(
     """Frames from the first one's position on, by Spacing Between Slices."""
     path, header = planes[0].path, planes[0].header
     placed, of_place = _place_item(header, str(path))
-    stored = stored_pixels(path)
+    stored = stored_pixels(path, header)
     if stored.ndim == 3 and len(stored) != len(planes):
         msg = f"{path}: holds {len(stored)} frames where the header says {len(planes)}. Copy or export it again."
         raise InputError(msg, code="pixels-differ", stored=len(stored), stated=len(planes))
@@ -205,7 +216,9 @@ def _by_spacing(
     affine[:3, 1] = column * spacing[0]
     affine[:3, 2] = row * spacing[1]
     affine[:3, 3] = vector(placed, "ImagePositionPatient", 3, str(path))
-    values = np.stack([stored[n] * scales[n][0] + scales[n][1] for n in chosen]).astype(np.float32)
+    with np.errstate(over="ignore"):
+        values = np.stack([stored[n] * scales[n][0] + scales[n][1] for n in chosen]).astype(np.float32)
+    require_finite(values, planes[0])
     shape = (values.shape[0], values.shape[1], values.shape[2])
     grid = Grid(shape, affine, text(header, "FrameOfReferenceUID") or None)
     return *towards_lps(values, grid), (*of_place, *of_frames, *of_spacing)
@@ -271,7 +284,7 @@ def _place_item(header: Dataset, where: str) -> tuple[Dataset, tuple[Remark, ...
 
 def _between(header: Dataset, options: SpectOptions, where: str) -> tuple[float, tuple[Remark, ...]]:
     """Spacing Between Slices with its sign."""
-    stated = number(header, "SpacingBetweenSlices")
+    stated = stated_number(header, "SpacingBetweenSlices", where)
     if stated:
         return stated, ()
     spacing = options.slice_spacing_mm

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxeldose import __version__
 from voxeldose.io.dicom.codes import codes_of_role
-from voxeldose.io.dicom.new_object import study_reference
+from voxeldose.io.dicom.new_object import MAY_BE_EMPTY, PATIENT_AND_STUDY, study_reference
+from voxeldose.io.dicom.texts import decoded, fit_character_set, name_in
 from voxeldose.model.roles import LIVER_ROLES
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ def write_sr(
             title=_code(("126000", "DCM", "Imaging Measurement Report")),
         )
         document = hd.sr.Comprehensive3DSR(
-            evidence=[regions, *images],
+            evidence=[decoded(header, {*PATIENT_AND_STUDY, *MAY_BE_EMPTY}) for header in (regions, *images)],
             content=report,
             series_instance_uid=generate_uid(),
             series_number=study.kind.first_number + 7,
@@ -157,6 +158,7 @@ def write_sr(
             series_description=study.describe("measurements"),
         )
         document.CodingSchemeIdentificationSequence = [_scheme()]
+        fit_character_set(document, study.header)
         document.save_as(path)
 
 
@@ -191,7 +193,7 @@ def _group(name: str, metrics: RoiMetrics, result: Assessment, regions: Dataset,
         "measurements": _measurements(metrics),
     }
     sites = [hd.sr.FindingSite(_code(("10200004", "SCT", "Liver")))] if metrics.role in LIVER_ROLES else None
-    number = next((int(s.SegmentNumber) for s in regions.SegmentSequence if s.SegmentLabel == name[:64]), None)
+    number = next((int(s.SegmentNumber) for s in regions.SegmentSequence if _name_of(s) == name), None)
     if number is None:
         return hd.sr.MeasurementsAndQualitativeEvaluations(**common, finding_sites=sites)
     segment = hd.sr.ReferencedSegment(
@@ -203,6 +205,10 @@ def _group(name: str, metrics: RoiMetrics, result: Assessment, regions: Dataset,
     return hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
         **common, referenced_segment=segment, finding_sites=sites
     )
+
+
+def _name_of(segment: Dataset) -> str:
+    return name_in(segment, "SegmentLabel", "SegmentDescription")
 
 
 def _measurements(metrics: RoiMetrics) -> list[Any]:

@@ -15,7 +15,17 @@ if TYPE_CHECKING:
 
     from voxeldose.io.dicom.planes import Plane
 
-__all__ = ["MAPPED", "Mapping", "bq_per_ml_mapping", "bq_per_ml_of", "unused_mappings"]
+__all__ = [
+    "MAPPED",
+    "Mapping",
+    "bq_per_ml_mapping",
+    "bq_per_ml_of",
+    "require_possible_activity",
+    "unused_mappings",
+]
+
+#: More than microspheres themselves hold: 2500 Bq in a sphere of 25 µm are 3.1e11 Bq/mL.
+MOST_BQ_PER_ML = 1e12
 
 #: Stands in the result of an image whose Real World Value Mapping gave its values.
 MAPPED = Remark("real-world-mapping-used", {}, "Bq/mL by the Real World Value Mapping of the header.")
@@ -64,11 +74,24 @@ def bq_per_ml_mapping(plane: Plane) -> Mapping | None:
                 "a linear mapping or with Rescale Slope."
             )
             raise InputError(msg, code="mapping-not-linear", units=_units(item))
+        if slope <= 0:
+            msg = f"{plane}: the slope of its Real World Value Mapping must be above 0, found {slope:g}. Export the image again."
+            raise InputError(msg, code="rescale-invalid", slope=slope, intercept=intercept)
         mappings.append(Mapping(slope * factor, intercept * factor, "Bq/mL"))
     if len(set(mappings)) > 1:
         msg = f"{plane}: several Real World Value Mappings to Bq/mL differ; export the image with one."
         raise InputError(msg, code="mappings-differ")
     return mappings[0] if mappings else None
+
+
+def require_possible_activity(highest: float, where: str) -> None:
+    """Refuse an activity concentration in Bq/mL that no voxel can hold: slope, factor or units are wrong."""
+    if highest > MOST_BQ_PER_ML:
+        msg = (
+            f"{where}: values up to {highest:g} Bq/mL are more than microspheres themselves hold: Rescale Slope (0028,1053), a factor "
+            "or the units are wrong. Export the series again."
+        )
+        raise InputError(msg, code="activity-impossible", highest_bq_per_ml=highest)
 
 
 def unused_mappings(header: Dataset) -> tuple[Remark, ...]:

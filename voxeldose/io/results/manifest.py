@@ -7,6 +7,7 @@ import json
 import platform
 from datetime import UTC, datetime
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +19,22 @@ from voxeldose.io.results.assessment import assessment_dict, plain
 from voxeldose.io.results.content import numbers_of, upgrade_remarks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
     from voxeldose.io.config.case import CaseFile
     from voxeldose.model.assessment import Assessment
 
-__all__ = ["SCHEMA", "SCHEMAS", "digests", "manifest_of", "read_manifest", "sha256", "software"]
+__all__ = [
+    "SCHEMA",
+    "SCHEMAS",
+    "digests",
+    "find_with_results",
+    "manifest_of",
+    "read_manifest",
+    "relocate",
+    "sha256",
+    "software",
+]
 
 SCHEMA = "voxeldose/run/2"
 #: What is read, the newest last; 1 held assumptions and warnings as sentences, and sealed them with the numbers.
@@ -124,6 +134,37 @@ def read_manifest(path: Path) -> tuple[dict[str, Any], bool]:
         msg = f"{path}: the manifest lacks {', '.join(dict.fromkeys(wrong))}; run the case again."
         raise InputError(msg, code="key-missing", keys=tuple(dict.fromkeys(wrong)))
     return upgrade_remarks(manifest), manifest.get("sha256") == _seal(manifest)
+
+
+def find_with_results(manifest: Mapping[str, Any], folder: Path) -> tuple[str, str] | None:
+    """Old and new start of paths, if inputs are gone but lie next to the results as they did; hashes show whether they are the same.
+
+    Parameters
+    ----------
+    manifest : mapping
+        As read.
+    folder : Path
+        Where the results lie now.
+    """
+    old, new = Path(str(manifest.get("results", ""))).parent, folder.absolute().parent
+    paths = [Path(str(item["path"])) for item in manifest["inputs"]]
+    if old == new or all(p.is_file() for p in paths) or not any(p.is_relative_to(old) for p in paths):
+        return None
+    there = all((new / p.relative_to(old)).is_file() for p in paths if p.is_relative_to(old))
+    return (str(old), str(new)) if there else None
+
+
+def relocate(manifest: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    """The manifest with another start of the paths of its inputs and its case."""
+
+    def change(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: change(v) for k, v in value.items()}
+        if isinstance(value, list):
+            return [change(v) for v in value]
+        return new + value[len(old) :] if isinstance(value, str) and value.startswith(old) else value
+
+    return manifest | {"case": change(manifest["case"]), "inputs": change(manifest["inputs"])}
 
 
 def sha256(path: Path) -> str:

@@ -50,7 +50,7 @@ def assessment_schema() -> dict[str, Any]:
                     "reached": {"type": "boolean"},
                 }
             ),
-            "totals": _object(dict.fromkeys(_TOTALS, _NUMBER)),
+            "totals": _object(dict.fromkeys(_TOTALS, _NUMBER) | {"calibration_region": _MAYBE_TEXT}),
             "thresholds": _list(
                 dict.fromkeys(("name", "roi", "metric", "source", "method", "differs"), _TEXT)
                 | {"sense": _MAYBE_TEXT, "kind": {"enum": list(get_args(ValueKind))}, "image_value": _NUMBER}
@@ -84,13 +84,8 @@ def assessment_schema() -> dict[str, Any]:
 
 
 _TOTALS = (
-    "activity_mbq",
-    "administered_mbq",
-    "net_mbq",
-    "recovered_fraction",
-    "energy_j",
-    "energy_emitted_j",
-    "held_mbq",
+    *("activity_mbq", "administered_mbq", "net_mbq", "recovered_fraction", "energy_j", "energy_emitted_j", "held_mbq"),
+    *("calibration_region_mbq", "outside_region_mbq", "outside_region_fraction", "liver_of_field_fraction"),
 )
 
 

@@ -51,6 +51,10 @@ class DaskWorkers:
 
     def __init__(self, share: Share, address: str | None = None) -> None:
         distributed = import_extra("distributed", "for a cluster")
+        if address is None:
+            import_extra(
+                "cryptography", "for a cluster on this machine, whose ports take certificates of this run alone"
+            )
         import dask
 
         _keep_quiet()
@@ -61,18 +65,28 @@ class DaskWorkers:
         self._slots, self._asked_at, self._heard_at = share.workers, 0.0, time.monotonic()
         self._cluster = None
         if address is None:
-            rules = {"distributed.scheduler.allowed-failures": 0, "distributed.scheduler.worker-saturation": 1.0}
+            rules = {
+                "distributed.scheduler.allowed-failures": 0,
+                "distributed.scheduler.worker-saturation": 1.0,
+                # pages would ask nobody for a certificate
+                "distributed.scheduler.http.routes": [],
+                "distributed.worker.http.routes": [],
+            }
+            security = distributed.Security.temporary()
             with dask.config.set(rules), _ignore_ctrl_c():
                 self._cluster = distributed.LocalCluster(
                     n_workers=share.workers,
                     threads_per_worker=1,
+                    protocol="tls://",
+                    security=security,
                     host="127.0.0.1",
-                    dashboard_address="127.0.0.1:0",
+                    dashboard_address=None,
                     memory_limit=share.memory_bytes or "auto",
                     env=thread_environment(share.threads),
                     silence_logs=50,
                 )
-                self._client = distributed.Client(self._cluster)
+                self._client = distributed.Client(self._cluster, security=security)
+                self._cluster.scheduler.http_server.stop()
         else:
             is_file = address.endswith(".json")
             how = {"scheduler_file": address} if is_file else {"address": address}

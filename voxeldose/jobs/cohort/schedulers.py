@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from voxeldose.jobs.cohort.workers import Processes, share_of
@@ -33,12 +32,12 @@ def open_workers(
     Parameters
     ----------
     scheduler : str, optional
-        Address of a Dask scheduler or its file, ``local`` for Dask on this machine, ``processes`` for none of Dask; ``local`` where
-        Dask is installed without it.
+        Address of a Dask scheduler or its file, ``local`` for Dask on this machine, with ports that take certificates of this run
+        alone; ``processes``, which open no port, without it.
     workers, memory_gb : optional
         On this machine: how many, and the most that each may use.
     """
-    where = scheduler or ("local" if find_spec("distributed") else "processes")
+    where = scheduler or "processes"
     share = share_of(workers, memory_gb)
     each = f"{share.workers} workers of {share.threads} thread{'s' * (share.threads > 1)}"
     if share.memory_bytes is not None:
@@ -48,5 +47,4 @@ def open_workers(
     from voxeldose.jobs.cohort.dask_workers import DaskWorkers
 
     dask = DaskWorkers(share, None if where == "local" else where)
-    dashboard = f"dashboard {dask.dashboard}" + ("" if find_spec("bokeh") else " (shows more with bokeh installed)")
-    return OpenWorkers(dask, f"{each}, Dask; {dashboard}." if where == "local" else f"Dask at {where}; {dashboard}.")
+    return OpenWorkers(dask, f"{each}, Dask." if where == "local" else f"Dask at {where}; dashboard {dask.dashboard}.")

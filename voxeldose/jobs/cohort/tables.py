@@ -10,6 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from voxeldose.io.config.nameless import without_paths
 from voxeldose.io.results.content import messages_of
 from voxeldose.io.results.new_folder import replacing
 from voxeldose.jobs.cohort.store import Store, facts_of, read_if_there, read_plan
@@ -17,7 +18,7 @@ from voxeldose.jobs.cohort.summary import write_page
 from voxeldose.model.assessment import RoiNumbers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from voxeldose.jobs.cohort.entry import Entry
 
@@ -66,27 +67,31 @@ def columns() -> dict[str, type]:
 
 def write_all(out: str, identifiers: bool) -> bool:
     """Write every table and the page; whether Parquet was among them."""
-    with_parquet = write_rows(out)
+    with_parquet = write_rows(out, identifiers=identifiers)
     if with_parquet:
         _write_dvh(Store(Path(out)))
     write_page(Store(Path(out)), identifiers=identifiers)
     return with_parquet
 
 
-def write_rows(out: str) -> bool:
-    """Write ``cohort.csv``, ``cohort.parquet`` and ``failures.csv``; whether there is Parquet."""
+def write_rows(out: str, *, identifiers: bool = False) -> bool:
+    """Write ``cohort.csv``, ``cohort.parquet`` and ``failures.csv``; whether there is Parquet.
+
+    Paths stand in messages with ``identifiers`` alone.
+    """
     store = Store(Path(out))
     with replacing(store.out / "cohort.csv") as path, path.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(columns()))
         table.writeheader()
-        table.writerows(_rows(store))
+        table.writerows(_rows(store, identifiers=identifiers))
     with replacing(store.out / "failures.csv") as path, path.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, FAILURE_COLUMNS, extrasaction="ignore")
         table.writeheader()
         for entry in read_plan(store.plan):
             failure = read_if_there(store.failure(entry.name))
             if failure is not None:
-                table.writerow({"row": entry.row, "case": entry.name, **failure})
+                message = failure_message(entry, failure, identifiers=identifiers)
+                table.writerow({"row": entry.row, "case": entry.name, **failure, "message": message})
     try:
         import pyarrow as pa
         from pyarrow import parquet
@@ -97,16 +102,26 @@ def write_rows(out: str) -> bool:
     kinds = {int: pa.int64(), float: pa.float64(), str: pa.string()}
     schema = pa.schema([(name, kinds[kind]) for name, kind in columns().items()])
     with replacing(store.out / "cohort.parquet") as path, parquet.ParquetWriter(path, schema) as writer:
-        for batch in _batches(_rows(store)):
+        for batch in _batches(_rows(store, identifiers=identifiers)):
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
     return True
 
 
-def case_rows(entry: Entry, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def failure_message(entry: Entry, failure: Mapping[str, Any], *, identifiers: bool) -> str:
+    """What is known of a failure, without the paths of the case unless identifiers are wanted."""
+    message = str(failure["message"])
+    if identifiers:
+        return message
+    given = (entry.base, entry.case_file, entry.template, *(str(cell) for cell in entry.cells.values()))
+    places = [Path(path).parent for path in given if path and Path(path).is_absolute()]
+    return without_paths(message, [*places, *([entry.study] if entry.study else [])])
+
+
+def case_rows(entry: Entry, facts: dict[str, Any], *, identifiers: bool = False) -> Iterator[dict[str, Any]]:
     """The rows of one case: one per region, or one that says that it failed."""
     head: dict[str, Any] = {"row": entry.row, "case": entry.name, "pair": entry.pair or None}
     if "failure" in facts:
-        yield head | {"status": "failed", "message": facts["failure"]["message"]}
+        yield head | {"status": "failed", "message": failure_message(entry, facts["failure"], identifiers=identifiers)}
         return
     content, run, task = facts["assessment"], facts["run"], facts["task"]
     whole = {
@@ -139,11 +154,11 @@ def case_rows(entry: Entry, facts: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield head | {"status": "done", "roi": name, "role": roi["role"]} | own | whole | met
 
 
-def _rows(store: Store) -> Iterator[dict[str, Any]]:
+def _rows(store: Store, *, identifiers: bool) -> Iterator[dict[str, Any]]:
     for entry in read_plan(store.plan):
         facts = facts_of(store, entry)
         if facts is not None:
-            for row in case_rows(entry, facts):
+            for row in case_rows(entry, facts, identifiers=identifiers):
                 yield {name: row.get(name) for name in columns()}
 
 

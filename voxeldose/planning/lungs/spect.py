@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.assumptions import image_doubts
 from voxeldose.errors import GeometryError, QuantityError
 from voxeldose.geometry.resample import onto, roi_onto
 from voxeldose.model.remarks import Remark
@@ -142,8 +143,9 @@ def spect_shunt(
             f"Counts of lung ({in_lung:.6g}) and liver ({in_liver:.6g}) must not be negative. Check image and regions."
         )
         raise QuantityError(msg, code="value-out-of-range")
+    doubts = image_doubts(image)
     assumptions = (
-        *image.remarks,
+        *(note for note in image.remarks if note not in doubts),
         *(n for r in rois for n in r.remarks),
         *_assumptions(lungs, livers, seen, dome_margin_mm),
     )
@@ -157,7 +159,7 @@ def spect_shunt(
             "lung_ml": sum(r.volume_ml for r in lungs),
         },
         once(assumptions),
-        tuple(_warnings(voxels, dome_margin_mm, is_mass_given=lung_mass_g is not None)),
+        (*doubts, *_warnings(voxels, dome_margin_mm, is_mass_given=lung_mass_g is not None)),
     )
 
 

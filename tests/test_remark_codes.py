@@ -14,7 +14,6 @@ KEBAB = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 #: Files whose remarks get their code from a variable, and the codes that it can hold.
 BY_VARIABLE = {
-    "dose/liver_parts.py": {"liver-part-derived", "normal-liver-derived"},
     "dose/measure.py": {"energy-missing"},
     "dose/density.py": {"density-gap", "density-of-air"},
     "io/dicom/decay.py": {

@@ -12,7 +12,7 @@ from voxeldose.dose.liver_parts import liver_parts
 from voxeldose.geometry.overlap import joined, shared_occupancy, without
 from voxeldose.geometry.resample import onto
 from voxeldose.model.administration import Administration
-from voxeldose.model.case import Case
+from voxeldose.model.case import WHOLE_IMAGE, Administered, Case
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
@@ -46,7 +46,8 @@ def measured(*rois, grid=None):
     values = box(LIVER) + 4 * box(TUMOR)
     given = Administration(Y90, 500.0, AT)
     image = ActivityMap(values * 1e5, GRID, at=AT, radionuclide=Y90)
-    return assess(Case(image, RoiSet(rois), given, dose_grid=grid), LocalDeposition())
+    whole = Administered(WHOLE_IMAGE)
+    return assess(Case(image, RoiSet(rois), given, dose_grid=grid, calibration=whole), LocalDeposition())
 
 
 EXCLUSIVE = (
@@ -92,7 +93,13 @@ def test_a_liver_that_leaves_out_its_tumors_is_said_to_be_taken_with_them():
     assert said.numbers["with"] == "lesion, rim"
     assert said.numbers["volume_ml"] == pytest.approx(ml(box(LIVER)))
     assert said.numbers["drawn_ml"] == pytest.approx(ml(box(LIVER, minus=(TUMOR, EDGE))))
-    assert not coded("region-with-what-it-encloses", liver_parts(RoiSet(NESTED)).assumptions)
+    nested = liver_parts(RoiSet((*NESTED, PERFUSED))).assumptions
+    assert not coded("region-with-what-it-encloses", nested)
+    made = [r.sentence for r in coded("liver-part-derived", nested)]
+    assert made == [
+        "perfused_normal_liver is normal liver inside right.",
+        "nonperfused_normal_liver is normal liver outside right.",
+    ]
 
 
 def test_a_tumor_that_borders_on_nothing_is_no_part_of_the_liver():

@@ -10,7 +10,7 @@ from voxeldose.dose.assess import assess
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.tumor_to_normal import is_reached
 from voxeldose.model.administration import Administration
-from voxeldose.model.case import Case
+from voxeldose.model.case import WHOLE_IMAGE, Administered, Case
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
@@ -45,7 +45,8 @@ def assessed(*names, more=()):
     values[RIGHT], values[ONE], values[TWO] = 1, UPTAKE["one"], UPTAKE["two"]
     rois = RoiSet((*(REGIONS[n] for n in names), *more))
     given = Administration(Y90, 800.0, AT, 0.0, 0.04, "glass")
-    return assess(Case(ActivityMap(values * 1e6, GRID, at=AT, radionuclide=Y90), rois, given), LocalDeposition())
+    image = ActivityMap(values * 1e6, GRID, at=AT, radionuclide=Y90)
+    return assess(Case(image, rois, given, calibration=Administered(WHOLE_IMAGE)), LocalDeposition())
 
 
 VOXELS = {"one": 3 * 4 * 4, "two": 2 * 3 * 4}

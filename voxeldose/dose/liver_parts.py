@@ -136,7 +136,7 @@ class _Making:
             if held:
                 self._change(livers[0], whole, held)
         elif livers or held:
-            self._make("liver", "liver", whole, f"{', '.join([*(livers or normals), *held])} together")
+            self._make_part("liver", "liver", whole, f"{', '.join([*(livers or normals), *held])} together")
         return whole
 
     def _normal_liver(self, whole: Floats | None, tumors: Floats | None) -> Floats | None:
@@ -146,20 +146,22 @@ class _Making:
         left = whole if tumors is None else without(whole, tumors)
         livers, names = self._named("liver"), self._named("tumor")
         words = f"{', '.join(livers)} minus {', '.join(names) or 'nothing'}"
-        if not self._make("normal_liver", "normal_liver", left, words, code="normal-liver-derived"):
+        made = self._make("normal_liver", "normal_liver", left)
+        if made is None:
             sentence = "Nothing of the liver is left outside the tumors, so there is no normal liver."
             self.warnings.append(Remark("normal-liver-empty", {}, sentence))
             return None
+        self.assumptions.append(Remark("normal-liver-derived", {"roi": made}, f"{made} is {words}."))
         return left
 
     def _split_normal(self, normal: Floats | None, reached: Floats, tumors: Floats | None) -> None:
         perfused = ", ".join(self._named("perfused"))
         if normal is None:
             left = reached if tumors is None else without(reached, tumors)
-            self._make(PERFUSED, "other", left, f"{perfused} without tumors, as there is no region of the liver")
+            self._make_part(PERFUSED, "other", left, f"{perfused} without tumors, as there is no region of the liver")
             return
-        self._make(PERFUSED, "other", shared_occupancy(normal, reached), f"normal liver inside {perfused}")
-        self._make(NONPERFUSED, "other", without(normal, reached), f"normal liver outside {perfused}")
+        self._make_part(PERFUSED, "other", shared_occupancy(normal, reached), f"normal liver inside {perfused}")
+        self._make_part(NONPERFUSED, "other", without(normal, reached), f"normal liver outside {perfused}")
 
     def _with_neighbours(self, start: Floats, parts: list[str], least: float) -> tuple[Floats, list[str]]:
         """A region with those parts that are drawn beside it and border on it; one that is joined may bring others."""
@@ -213,17 +215,20 @@ class _Making:
         numbers: Numbers = {"roi": name, "drawn_ml": drawn_ml, "volume_ml": volume_ml, "with": ", ".join(held)}
         self.assumptions.append(Remark("region-with-what-it-encloses", numbers, sentence))
 
-    def _make(self, name: str, role: str, occupancy: Floats, words: str, *, code: str = "liver-part-derived") -> bool:
-        """Add a region, unless nothing is left of it or the user gave it; whether there is one."""
+    def _make(self, name: str, role: str, occupancy: Floats) -> str | None:
+        """Add a region and return its name; nothing where nothing is left of it, an empty name where the user gave it."""
         if float(occupancy.sum(dtype=np.float64)) * self.frame.voxel_volume_ml < LEAST_ML:
-            return False
+            return None
         if name in self.rois and name in (PERFUSED, NONPERFUSED):
-            return True
+            return ""
         if name in self.rois:
             name = "whole_liver" if name == "liver" else f"{name}_derived"
         self.made.append(Roi(name, role, occupancy, self.frame))
-        self.assumptions.append(Remark(code, {"roi": name}, f"{name} is {words}."))
-        return True
+        return name
+
+    def _make_part(self, name: str, role: str, occupancy: Floats, words: str) -> None:
+        if made := self._make(name, role, occupancy):
+            self.assumptions.append(Remark("liver-part-derived", {"roi": made}, f"{made} is {words}."))
 
 
 def _around(part: Grid) -> Grid:

@@ -51,7 +51,20 @@ TOP_KEYS = {
     "assumptions",
     "warnings",
 }
-THRESHOLD_KEYS = {"name", "roi", "metric", "limit", "value", "met", "source", "method", "differs", "sense"}
+THRESHOLD_KEYS = {
+    "name",
+    "roi",
+    "metric",
+    "limit",
+    "value",
+    "met",
+    "source",
+    "method",
+    "differs",
+    "sense",
+    "kind",
+    "image_value",
+}
 
 
 def phantom(*, counts=False, administered=1000.0, lung_shunt=0.04):

@@ -12,8 +12,9 @@ from voxeldose.model.assessment import Distribution, RoiUncertainty, Term, Uncer
 from voxeldose.model.case import Case
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
+from voxeldose.model.recovered import Estimate, Recovered, RecoveredDvh, RecoveredMetrics, RecoveredRoi, Residual
 from voxeldose.model.roi import Roi, RoiSet
-from voxeldose.model.volume import ActivityMap, CtImage
+from voxeldose.model.volume import ActivityMap, CtImage, Volume
 
 AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
 AXIAL = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]], float)
@@ -66,5 +67,43 @@ def uncertain(found):
         dominant="outline",
         dvh_band={},
     )
-    one = Uncertainty(500, 1, {}, {"lesion": lesion}, probabilities=(), assumptions=(), warnings=())
+    one = Uncertainty(
+        500, 1, {"calibration_fraction": 0.05}, {"lesion": lesion}, probabilities=(), assumptions=(), warnings=()
+    )
     return replace(found, uncertainty=one)
+
+
+def corrected(found, coefficient=0.8):
+    """The same result with the mean of its lesion corrected by a recovery coefficient."""
+    found = uncertain(found)
+    known = found.uncertainty.rois["lesion"]
+    value = found.rois["lesion"].mean_dose_gy / coefficient
+    mean = Distribution(value, value, 0.1 * value, 0.8 * value, value, 1.2 * value, 0.0)
+    metrics = {**known.metrics, "mean_dose_recovered_gy": mean}
+    known = replace(known, metrics=metrics, recovery_coefficient=coefficient)
+    return replace(found, uncertainty=replace(found.uncertainty, rois={"lesion": known}))
+
+
+def recovered(found, factor=1.25, method="field"):
+    """The same result with numbers of its lesion recovered, each so many times the image's own."""
+    own = found.rois["lesion"]
+    known = {name: getattr(own, name) * factor for name in ("mean_dose_gy", "d95_gy", "d70_gy", "activity_mbq")}
+    known |= {"tumor_to_normal": found.tumor_to_normal[0].by_concentration * factor, "v400_fraction": 0.875}
+    spread = (0.9, 1.1) if method == "field" else (None, None)
+    ends = {
+        name: [part and min(value * part, 1.0 if "fraction" in name else np.inf) for part in spread]
+        for name, value in known.items()
+    }
+    metrics = RecoveredMetrics(**{name: Estimate(value, *ends[name]) for name, value in known.items()})
+    top = 2 * factor * own.mean_dose_gy
+    dvh = RecoveredDvh((0.0, top), (1.0, 0.0), (1.0, 0.0), (1.0, 0.1)) if method == "field" else None
+    lesion = RecoveredRoi("tumor", metrics, metrics, known["mean_dose_gy"], (1.5, -0.5, 0.25), 0.75, 0.0, dvh)
+    facts = {"draws": 24, "outlines": "fitted", "fwhm_mm_kji": [6.5, 6.5, 6.5], "chi_square_per_voxel": 1.02}
+    image = Volume(found.activity.bq_per_ml, found.activity.grid)
+    predicted = image.replaced(image.values * np.float32(0.98))
+    residual = Residual(image, predicted, image.replaced(np.full_like(image.values, 1e5)))
+    field = method == "field"
+    one = Recovered(
+        method, {"lesion": lesion}, facts if field else {}, found.dose, (), (), 1.0, residual if field else None
+    )
+    return replace(found, recovered=one)

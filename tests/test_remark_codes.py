@@ -45,7 +45,6 @@ SHARED = {
     "lung-shunt-missing": "no lung shunt fraction was given, so 0 is taken",
     "microspheres-fixed": "no activity moves; of assessments and of plans, in the same sentence",
     "slices-nearly-even": "slices of an image, or of a segmentation, lie near even places",
-    "unit-of-length-assumed": "the NIfTI of an image or of regions states no unit of length",
 }
 
 #: Codes of remarks that are codes of refusals too: the same fact, where one can go on and where one cannot.

@@ -143,7 +143,11 @@ FORMS = {
         ),
     ],
     "uncertainty recovery": [("--sphere", 1, 0.5, 0.05, "--sphere", 5, 0.7, 0.05, "--sphere", 20, 0.9, 0.05)],
-    "compare": [("PRE", "POST"), ("PRE", "POST", "--add")],
+    "compare": [
+        ("PRE", "POST"),
+        ("PRE", "POST", "--add"),
+        ("PRE", "POST", "--match-fwhm", 9, "--pre-fwhm", 4, "--post-fwhm", 5),
+    ],
     "dvh": [("PRE/dose.nii.gz", "LIVER/../labels.nii.gz", "--labels", "BOTH", "--same-frame")],
     "inspect": [("LIVER/../pet.nii.gz",)],
     "kernel": [("--spacing-mm", 4, 4, 4, "--out", "NEW.csv")],
@@ -169,7 +173,8 @@ VALUES = {
     "--recovery-b-ml": (1.5,), "--recovery-c": (0.8,), "--recovery-b-sd-ml": (0.2,), "--recovery-c-sd": (0.1,),
     "--recovery-correlation": (0.4,), "--calibration": (0.05,), "--statistics": (0.05,), "--energy": (0.02,), "--timing-h": (2,),
     "--sphere": (40, 0.95, 0.05), "--true-mbq-per-ml": (2,), "--true-sd-fraction": (0.05,), "--transform": ("SHIFT",),
-    "--gamma-percent": (9,), "--gamma-mm": (9,), "--gamma-local": (), "--gamma-cutoff-percent": (60,), "--add": (),
+    "--gamma-percent": (9,), "--gamma-mm": (9,), "--gamma-local": (), "--gamma-cutoff-percent": (60,), "--register": ("rigid",),
+    "--match-fwhm": (11,), "--pre-fwhm": (7,), "--post-fwhm": (8,), "--add": (),
     "--labels": ("LABELS",), "--gy": (77,), "--percent": (77,), "--case-file": ("NEW.toml",), "--density-g-per-ml": (1.1,),
     "--reach-mm": (9,), "--range-factor": (1.02,), "--overwrite": (), "--out": ("NEW",), "--mirrored": (), "--rois": ("LABELS",),
     "--posterior-rois": ("LABELS",), "--energy-window": (1,), "--image": ("LABELS",), "--background-anterior": (8e3,),
@@ -252,6 +257,7 @@ def test_an_option_changes_the_answer_or_is_refused(name, option, files, tmp_pat
 
 #: Options that act only with another one, which is no form of its own.
 NEEDS_COMPANY = {
+    "compare": ("--register",),
     "lung-shunt planar": (
         *("--image", "--rois", "--posterior-rois", "--mirrored", "--labels", "--energy-window"),
         *("--background-anterior", "--background-posterior", "--earlier-gy", "--lung-mass-g", "--constants"),
@@ -301,7 +307,7 @@ ASSESS = {
     "thresholds": ("site.toml", {}), "device": ("resin", {}), "uncertainty": ((("timing_h", 0.2),), {}), "samples": (99, {}),
     "probability": (("lesion.mean>=9",), {}), "dose_bits": ("32", {"activity": "spect"}), "bed_dose": ("tumor", {}),
     "rtstruct": (True, {}), "rtstruct_holes": ("xor", {"rtstruct": True}), "rtplan": (True, {}), "dose_on_ct": (True, {}),
-    "bilirubin_mg_per_dl": (1.4, {}), "case_id": ("other", {}),
+    "allow_activity_outside": (True, {}), "bilirubin_mg_per_dl": (1.4, {}), "case_id": ("other", {}),
 }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ def test_treated_tumors_are_compared_with_perfused_normal_liver_and_pooled_witho
     assert rows["treated tumors"].by_concentration == pytest.approx(POOLED, rel=1e-5)
     assert result.tumor_to_normal_ratio == rows["treated tumors"].by_concentration
     assert result.tumor_to_normal_region == "perfused_normal_liver"
-    assert {row.normal for row in rows.values()} == {"perfused normal liver: normal liver inside right"}
+    assert {row.normal for row in rows.values()} == {"perfused_normal_liver (normal liver inside right)"}
     assert not coded("tumor-to-normal-of-whole-liver", result.record.assumptions)
 
 

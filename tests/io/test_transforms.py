@@ -191,3 +191,130 @@ def test_two_registrations_in_a_folder_are_refused(reg, tmp_path):
     with pytest.raises(InputError, match=r"found 2.*Name the file", check=refusal("registration-several")) as caught:
         read_registration(tmp_path, B, A)
     assert caught.value.fields["found"] == 2
+
+
+# --- files that are cut off ---
+
+
+RIGID = [
+    euler(),
+    sitk.VersorRigid3DTransform(),
+    sitk.TranslationTransform(3, (1.25, -2.5, 3.75)),
+    sitk.Transform(3, sitk.sitkIdentity),
+]
+
+
+@pytest.mark.parametrize("suffix", [".tfm", ".txt", ".mat", ".h5", ".xfm"])
+@pytest.mark.parametrize("transform", RIGID, ids=lambda t: t.GetName())
+@pytest.mark.parametrize("read", [read_itk_transform, read_transform])
+def test_a_transform_cut_off_anywhere_is_refused_or_the_same(tmp_path, suffix, transform, read):
+    if suffix == ".xfm" and transform.GetName() in ("TranslationTransform", "Transform"):
+        pytest.skip("MNI files hold matrices")
+    path = tmp_path / f"t{suffix}"
+    sitk.WriteTransform(transform, str(path))
+    sound, content = read(path), path.read_bytes()
+    step = max(len(content) // 80, 1)
+    for left in range(0, len(content), step):
+        path.write_bytes(content[:left])
+        try:
+            found = read(path)
+        except (InputError, GeometryError):
+            continue
+        np.testing.assert_array_equal(found, sound)
+
+
+HEAD = "#Insight Transform File V1.0\n#Transform 0\nTransform: {}\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "rest", "error", "code"),
+    [
+        ("Euler3DTransform_double_3_3", "Parameters: \nFixedParameters: 0 0 0\n", InputError, "file-damaged"),
+        ("Euler3DTransform_double_3_3", "Parameters: 0 0 0 1 2\nFixedParameters: 0 0 0\n", InputError, "file-damaged"),
+        (
+            "Euler3DTransform_double_3_3",
+            "Parameters: 0 0 0 1 2 3 4\nFixedParameters: 0 0 0\n",
+            InputError,
+            "file-damaged",
+        ),
+        ("Euler3DTransform_double_3_3", "Parameters: 0 0 0 1 2 3\nFixedParameters: 0 0\n", InputError, "file-damaged"),
+        ("Euler3DTransform_double_3_3", "Parameters: 0 0 0 1 2 3\n", InputError, "file-damaged"),
+        ("Euler3DTransform_double_3_3", "", InputError, "file-damaged"),
+        (
+            "Euler3DTransform_double_3_3",
+            "Parameters: 0 0 0 1 2 nan\nFixedParameters: 0 0 0\n",
+            InputError,
+            "file-damaged",
+        ),
+        (
+            "Euler3DTransform_double_3_3",
+            "Parameters: 0 0 0 1 2 inf\nFixedParameters: 0 0 0\n",
+            InputError,
+            "file-damaged",
+        ),
+        (
+            "Euler3DTransform_double_3_3",
+            "Parameters: 0 0 0 1 2 x\nFixedParameters: 0 0 0\n",
+            InputError,
+            "file-damaged",
+        ),
+        ("Euler3DTransform_double_3_3", "Parameters: 0 0 0 1 2 3\nFixedParameters: 0 0 0", InputError, "file-damaged"),
+        ("Euler3DTransform_dou", "Parameters: 0 0 0 1 2 3\nFixedParameters: 0 0 0\n", InputError, "file-damaged"),
+        (
+            "AffineTransform_double_3_3",
+            "Parameters: 1 0 0 0 1 0 0 0 1\nFixedParameters: 0 0 0\n",
+            InputError,
+            "file-damaged",
+        ),
+        ("CompositeTransform_double_3_3", "", InputError, "file-damaged"),
+        (
+            "Euler2DTransform_double_2_2",
+            "Parameters: 0 1 2\nFixedParameters: 0 0\n",
+            GeometryError,
+            "transform-not-rigid",
+        ),
+        ("BSplineTransform_double_3_3", "Parameters: 0\nFixedParameters: 0\n", GeometryError, "transform-not-rigid"),
+        ("NewTransform_double_3_3", "Parameters: 0\nFixedParameters: 0\n", GeometryError, "transform-not-rigid"),
+        (
+            "ScaleTransform_double_3_3",
+            "Parameters: 1 1.1 1\nFixedParameters: 0 0 0\n",
+            GeometryError,
+            "transform-not-rigid",
+        ),
+    ],
+)
+@pytest.mark.parametrize("read", [read_itk_transform, read_transform])
+@pytest.mark.parametrize("suffix", [".tfm", ".txt"])
+def test_a_transform_that_is_not_whole_never_reaches_itk(tmp_path, name, rest, error, code, read, suffix):
+    path = tmp_path / f"t{suffix}"
+    path.write_text(HEAD.format(name) + rest)
+    with pytest.raises(error) as caught:
+        read(path)
+    assert caught.value.code == code
+    assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_every_end_of_line_is_read(tmp_path, end):
+    (tmp_path / "t.tfm").write_bytes(
+        (HEAD.format("TranslationTransform_double_3_3") + "Parameters: 1 2 3\nFixedParameters: \n")
+        .replace("\n", end)
+        .encode()
+    )
+    np.testing.assert_allclose(read_itk_transform(tmp_path / "t.tfm")[:3, 3], (-1, -2, -3))
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "1 0 0 1\n0 1 0 2\n0 0 1 3\n0 0 0 2\n",
+        "1.1 0 0 1\n0 1 0 2\n0 0 1 3\n0 0 0 1\n",
+        "1 0 0 nan\n0 1 0 2\n0 0 1 3\n0 0 0 1\n",
+        "1 0 0 1\n0 1 0 2\n0 0 -1 3\n0 0 0 1\n",
+    ],
+)
+def test_a_matrix_that_is_not_rigid_is_refused(tmp_path, rows):
+    (tmp_path / "m.txt").write_text(rows)
+    with pytest.raises(GeometryError) as caught:
+        read_transform(tmp_path / "m.txt")
+    assert caught.value.code == "transform-not-rigid"

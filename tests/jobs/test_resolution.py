@@ -228,3 +228,15 @@ def test_effects_of_results_are_those_of_the_image_and_say_so(recovered, tmp_pat
     assess(tmp_path, "")
     answer = run("radiobiology", "--results", tmp_path / "out", "--roi", "lesion", "--json")
     assert "effects-of-blurred-image" not in answer.stdout
+
+
+def test_the_table_of_the_terminal_shows_best_values_with_a_mark_and_says_what_it_means(recovered, plain):
+    content, result, _ = recovered
+    best = content["rois"]["lesion"]["recovered"]
+    (row,) = [line for line in result.stdout.split("As in the image")[0].splitlines() if line.startswith("lesion ")]
+    assert f" {best['mean_dose_gy']['value']:.1f}*" in row
+    assert f" {best['d70_gy']['value']:.1f}*" in row
+    assert f" {content['rois']['lesion']['d2_gy']:.1f} " in row  # not recovered, and not marked
+    assert "* resolution recovered; the image's own value is below" in result.stdout
+    assert f"T/N lesion {best['tumor_to_normal']['value']:.4g}" in result.stdout
+    assert "*" not in plain[1].stdout

@@ -10,6 +10,7 @@ from small_study import run
 
 from voxeldose.dose.assess import assess
 from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.segmentectomy import SegmentectomyFacts, TumorCoverage
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.results.assessment import plain
 from voxeldose.model.administration import Administration
@@ -42,7 +43,6 @@ from voxeldose.planning.answers.vials import (
     product_of,
 )
 from voxeldose.planning.lungs import Views, counted_shunt, planar_shunt
-from voxeldose.planning.segmentectomy import SegmentectomyFacts, TumorCoverage
 from voxeldose.planning.territories import Territory, Tumor
 
 CALIBRATED, AT = datetime(2024, 5, 5, 12, tzinfo=UTC), datetime(2024, 5, 8, 10, tzinfo=UTC)

@@ -16,6 +16,7 @@ from voxeldose.errors import InputError
 from voxeldose.model.assessment import RoiMetrics
 from voxeldose.report import plot_dvh, plot_slices, write_pdf, write_report
 from voxeldose.report.content import COLUMNS
+from voxeldose.report.wording import dose
 
 EVIL = "<script>alert(1)</script>"
 
@@ -62,13 +63,17 @@ def test_intervals_stand_beside_their_numbers(tmp_path):
     found = result()
     write_report(uncertain(found), tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text("utf-8")
-    assert "11.50 to 22.25 Gy" in text
+    assert "11.5 to 22.2 Gy" in text
     assert "10.0 to 20.0 %" in text
     assert (
-        text.count("with 95 % confidence, by the stated uncertainties of the input (500 samples)") >= 2
+        text.count(
+            "Intervals are of 95 % confidence, by the stated uncertainties of the input (calibration; 500 samples)."
+        )
+        >= 2
     )  # first screen and reporting items
+    assert "true doses of tumors may lie above these intervals" in text
     write_report(found, tmp_path / "plain.html")
-    assert " to 22.25" not in (tmp_path / "plain.html").read_text("utf-8")
+    assert " to 22.2" not in (tmp_path / "plain.html").read_text("utf-8")
 
 
 def test_what_nobody_stated_is_marked_as_not_given():
@@ -93,7 +98,7 @@ def test_the_numbers_of_the_result_are_in_it():
     text = page()
     found = result()
     assert "case-7" in text
-    assert f"{found.rois['lesion'].mean_dose_gy:.4g}" in text
+    assert f"{dose(found.rois['lesion'].mean_dose_gy)} <small>Gy mean" in text
     for words in ("K = 49.38", "Calibration administered", found.record.kernel["sha256"], "400"):
         assert str(words) in text.replace("&#39;", "'")
 

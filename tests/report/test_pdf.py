@@ -4,7 +4,7 @@ from report_case import make_result, uncertain
 
 from voxeldose.errors import InputError
 from voxeldose.report import draw_pictures, write_pdf
-from voxeldose.report.wording import number, percent
+from voxeldose.report.wording import dose, number, percent
 
 
 def test_the_pdf_holds_answers_thresholds_method_and_assumptions(tmp_path):
@@ -13,7 +13,7 @@ def test_the_pdf_holds_answers_thresholds_method_and_assumptions(tmp_path):
     text, pages = words(tmp_path / "report.pdf")
     assert 2 <= pages <= 5
     for wanted in (
-        f"{result.rois['lesion'].mean_dose_gy:.4g}",
+        dose(result.rois["lesion"].mean_dose_gy),
         "Published thresholds",
         "Reporting items",
         "not given",
@@ -41,7 +41,7 @@ def test_every_page_says_whether_the_dose_is_predicted_or_delivered(tmp_path):
 
 def test_intervals_are_in_the_pdf(tmp_path):
     write_pdf(uncertain(make_result()), tmp_path / "report.pdf")
-    assert "11.50 to 22.25" in words(tmp_path / "report.pdf")[0]
+    assert "11.5 to 22.2" in words(tmp_path / "report.pdf")[0]
 
 
 def test_the_same_result_gives_the_same_pdf(tmp_path):

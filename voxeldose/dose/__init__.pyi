@@ -28,6 +28,9 @@ from .radiobiology import geud_gy as geud_gy
 from .radiobiology import poisson_control as poisson_control
 from .recovery.options import Resolution as Resolution
 from .recovery.run import recover as recover
+from .segmentectomy import SegmentectomyFacts as SegmentectomyFacts
+from .segmentectomy import TumorCoverage as TumorCoverage
+from .segmentectomy import segmentectomy_card as segmentectomy_card
 from .statistics import RegionDose as RegionDose
 from .statistics import doses_in_regions as doses_in_regions
 from .tumor_to_normal import tumor_to_normal_of as tumor_to_normal_of

@@ -17,6 +17,7 @@ from voxeldose.dose.limits import thresholds_met
 from voxeldose.dose.liver_parts import NONPERFUSED, PERFUSED
 from voxeldose.dose.regions import regions_on
 from voxeldose.dose.tumor_to_normal import is_reached, not_reached_remark, tumor_to_normal
+from voxeldose.geometry.contours import axial_diameter_mm
 from voxeldose.model.assessment import Assessment, Overlap, RunRecord, Totals
 from voxeldose.model.grid import window_around
 from voxeldose.model.radionuclide import JOULE_PER_MEV
@@ -159,9 +160,13 @@ def _measure_rois(
         found = on_grid.measure(tissue, regions.outside_fraction[region.name], run.case)
         inside = regions.perfused_fraction.get(region.name)
         rois[region.name] = replace(found, role=region.role, perfused_fraction=inside, reached=is_reached(inside))
-    held_by, shared = held_by_perfused(rois, run.held_mbq)
+    held_by, shared = held_by_perfused(rois, run.held_mbq, run.quantified.territories)
     even_gy = single_compartments_gy(rois, held_by, run.case.administration.radionuclide.gy_kg_per_gbq)
-    return {name: replace(m, single_compartment_gy=even_gy.get(name)) for name, m in rois.items()}, shared
+    diameter_mm = {r.name: axial_diameter_mm(r) for r in run.case.rois if r.role == "tumor"}
+    return {
+        name: replace(m, single_compartment_gy=even_gy.get(name), axial_diameter_mm=diameter_mm.get(name))
+        for name, m in rois.items()
+    }, shared
 
 
 def _totals(run: Run, on_grid: DoseOnGrid) -> Totals:
@@ -181,6 +186,7 @@ def _totals(run: Run, on_grid: DoseOnGrid) -> Totals:
         outside_region_fraction=shown.outside_fraction,
         liver_of_field_fraction=shown.liver_of_field_fraction,
         held_mbq=run.held_mbq,
+        territories=run.quantified.territories,
     )
 
 

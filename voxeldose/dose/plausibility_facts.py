@@ -268,12 +268,13 @@ def _activity(result: Assessment, liver: _Liver | None) -> Iterator[Fact]:
 
 def _administration(result: Assessment) -> Iterator[Fact]:
     given = result.case.administration
-    if given.lung_shunt_fraction is not None:
-        yield Fact("lung_shunt_fraction", given.lung_shunt_fraction)
-    if given.administered_mbq is not None:
-        yield Fact("residual_fraction", given.residual_mbq / given.administered_mbq)
-        if given.device is not None:
-            yield Fact(f"{given.device}_mbq", given.administered_mbq)
+    for roi, one in ((t.roi, t.given) for t in given.territories) if given.territories else (("", given),):
+        if one.lung_shunt_fraction is not None:
+            yield Fact("lung_shunt_fraction", one.lung_shunt_fraction, roi)
+        if one.administered_mbq is not None:
+            yield Fact("residual_fraction", one.residual_mbq / one.administered_mbq, roi)
+            if one.device is not None:
+                yield Fact(f"{one.device}_mbq", one.administered_mbq, roi)
     image = result.case.activity
     if given.at is not None and image.at is not None and image.radionuclide is not None:
         taken = getattr(image, "acquired_at", None) or image.at

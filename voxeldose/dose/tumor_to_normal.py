@@ -88,7 +88,7 @@ def tumor_to_normal(rois: Mapping[str, RoiNumbers], normals: Mapping[str, RoiNum
     perfused = [name for name, m in rois.items() if m.role == "perfused"]
     if perfused and PERFUSED in rois:
         name, normal = PERFUSED, rois[PERFUSED]
-        definition = f"perfused normal liver: normal liver inside {', '.join(perfused)}"
+        definition = f"{PERFUSED} (normal liver inside {', '.join(perfused)})"
     elif normals:
         name, normal = next(iter(normals.items()))
         definition = f"whole normal liver: {name}"

@@ -1,4 +1,4 @@
-"""Arrays with their place from NIfTI, NRRD and MetaImage files."""
+"""Arrays with their place from NIfTI, NRRD and MetaImage files, and what their headers leave open."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Any
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.nifti import NIFTI_SUFFIXES, read_nifti
-from voxeldose.io.nrrd import read_nrrd
+from voxeldose.io.nrrd import PLACE_NOTE, read_nrrd
+from voxeldose.io.raster import RASTER_SUFFIXES
+from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy.typing as npt
 
     from voxeldose.model.grid import Grid
 
-__all__ = ["SUFFIXES", "read_array", "stem"]
+__all__ = ["SUFFIXES", "header_remarks", "read_array", "stem"]
 
-
-_ITK_SUFFIXES = (".nrrd", ".nhdr", ".mha", ".mhd")
-
-SUFFIXES = (*NIFTI_SUFFIXES, *_ITK_SUFFIXES)
+SUFFIXES = (*NIFTI_SUFFIXES, *RASTER_SUFFIXES)
 
 
 def stem(path: Path) -> str:
@@ -31,6 +31,16 @@ def stem(path: Path) -> str:
         if name.casefold().endswith(suffix):
             return name[: -len(suffix)]
     return path.stem
+
+
+def header_remarks(texts: Mapping[str, str]) -> tuple[Remark, ...]:
+    """What is taken for granted where a header is silent: by the text fields of :func:`read_array`."""
+    remarks = []
+    if "note" in texts:
+        remarks.append(Remark("unit-of-length-assumed", {}, texts["note"]))
+    if PLACE_NOTE in texts:
+        remarks.append(Remark("place-assumed", {}, texts[PLACE_NOTE]))
+    return tuple(remarks)
 
 
 @refusing_damage
@@ -57,7 +67,7 @@ def read_array(path: Path) -> tuple[npt.NDArray[Any], Grid, dict[str, str]]:
     lower = path.name.casefold()
     if lower.endswith(NIFTI_SUFFIXES):
         return read_nifti(path)
-    if lower.endswith(_ITK_SUFFIXES):
+    if lower.endswith(RASTER_SUFFIXES):
         return read_nrrd(path)
     msg = f"{path}: not a format that is read here; give DICOM, {', '.join(SUFFIXES)}."
     raise InputError(msg, code="format-unknown")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from voxeldose.errors import InputError, QuantityError
-from voxeldose.io.arrays import SUFFIXES, read_array
+from voxeldose.io.arrays import SUFFIXES, header_remarks, read_array
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.ct import ct_image
 from voxeldose.io.dicom.emission import require_emission
@@ -74,7 +74,7 @@ def read_image(path: str | Path) -> Volume:
     path = Path(path)
     if is_plain_file(path):
         values, grid, texts = read_array(path)
-        return Volume(values, grid, remarks=_remarks(texts))
+        return Volume(values, grid, remarks=header_remarks(texts))
     scan = cache(find_series)
     modality = _modality(path, scan=scan)
     if modality == "CT":
@@ -116,7 +116,7 @@ def load_ct_image(
         msg = f"{path}: values from {values.min():g} to {values.max():g} are no CT numbers in HU; give the CT."
         raise QuantityError(msg, code="ct-not-in-hu", lowest=float(values.min()), highest=float(values.max()))
     note = Remark("file-taken-as-hu", {}, f"{path.name} is taken to hold Hounsfield units.")
-    return ImageRead(CtImage(values, grid, remarks=(*_remarks(texts), note)))
+    return ImageRead(CtImage(values, grid, remarks=(*header_remarks(texts), note)))
 
 
 @refusing_damage
@@ -132,7 +132,7 @@ def read_density(path: str | Path) -> DensityMap:
     if values.min() < 0 or values.max() > DENSEST_G_PER_ML:
         msg = f"{path}: values from {values.min():g} to {values.max():g} are no densities in g/mL."
         raise QuantityError(msg, code="density-out-of-range", lowest=float(values.min()), highest=float(values.max()))
-    return DensityMap(values, grid, remarks=_remarks(texts))
+    return DensityMap(values, grid, remarks=header_remarks(texts))
 
 
 @refusing_damage
@@ -213,7 +213,7 @@ def load_activity(
         if quantity is None:
             msg = f"{path}: the file does not say what its numbers are; say it with quantity = bq_per_ml, bq or counts."
             raise InputError(msg, code="quantity-missing", keys=("activity.quantity",))
-        plain = Volume(values, grid, remarks=_remarks(texts))
+        plain = Volume(values, grid, remarks=header_remarks(texts))
         return ImageRead(_as_quantity(plain, quantity, measured_at, None, path.name))
     modality = _modality(path, series_uid, scan)
     if modality == "PT":
@@ -320,7 +320,3 @@ def _modality(path: Path, series_uid: str | None = None, scan: Scan = find_serie
     listed = "; ".join(str(s) for s in series) or "no DICOM image"
     msg = f"{path}: one image series is needed, found {listed}. Give the folder of the wanted one."
     raise InputError(msg, code="series-several" if kinds else "series-missing")
-
-
-def _remarks(texts: dict[str, str]) -> tuple[Remark, ...]:
-    return (Remark("unit-of-length-assumed", {}, texts["note"]),) if "note" in texts else ()

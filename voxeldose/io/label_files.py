@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from voxeldose.errors import InputError
-from voxeldose.io.arrays import read_array, stem
+from voxeldose.io.arrays import header_remarks, read_array, stem
 from voxeldose.io.found_regions import FileRegion, FoundRegions, SetAside
 from voxeldose.io.label_boxes import labelled_boxes
 from voxeldose.model.remarks import Remark
@@ -69,7 +69,7 @@ def regions_in_file(path: Path, *, whole_file_is_one: bool) -> FoundRegions:
         If it cannot be read, holds no region, or its values are neither labels nor fractions.
     """
     values, grid, texts = read_array(path)
-    remarks = (Remark("unit-of-length-assumed", {}, texts["note"]),) if "note" in texts else ()
+    remarks = header_remarks(texts)
     if not np.isfinite(values).all():
         msg = f"{path}: holds values that are not numbers; labels must be whole numbers."
         raise InputError(msg, code="value-not-finite")

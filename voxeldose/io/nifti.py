@@ -59,7 +59,7 @@ def _load(path: Path) -> tuple[npt.NDArray[Any], Any]:
         size = int(image.dataobj.offset) + math.prod(image.shape) * image.dataobj.dtype.itemsize
         if path.name.casefold().endswith(".gz"):
             _check_gzip(path, size)
-        elif (there := path.stat().st_size) < size:
+        elif (there := path.stat().st_size) != size:
             msg = f"{path}: its header wants {size} bytes, {there} are there. Copy or write the file again."
             raise InputError(msg, code="file-damaged")
         values = np.asanyarray(image.dataobj)
@@ -102,9 +102,9 @@ def _check_gzip(path: Path, size: int) -> None:
     with gzip.open(path) as file:
         while part := file.read(1 << 24):
             there += len(part)
-            if there > size + (1 << 24):
+            if there > size:
                 break
-    if there < size or there > size + (1 << 24):
+    if there != size:
         msg = f"{path}: its header wants {size} bytes, {'more' if there > size else there} are there. Write the file again."
         raise InputError(msg, code="file-damaged")
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import GeometryError, InputError
+from voxeldose.io.transform_files import ITK_SUFFIXES, require_whole_transform
 from voxeldose.model.rigid import rigid_matrix
 
 if TYPE_CHECKING:
@@ -22,12 +23,10 @@ if TYPE_CHECKING:
 
 __all__ = ["is_itk_transform", "read_itk_transform", "read_transform", "write_itk_transform"]
 
-_ITK = (".tfm", ".txt", ".h5", ".hdf5", ".mat", ".xfm")
-
 
 def is_itk_transform(path: Path) -> bool:
     """Whether the name is that of an ITK transform file."""
-    return path.name.casefold().endswith(_ITK)
+    return path.name.casefold().endswith(ITK_SUFFIXES)
 
 
 def read_itk_transform(path: Path) -> Matrix:
@@ -44,7 +43,7 @@ def read_itk_transform(path: Path) -> Matrix:
 
 
 def read_transform(path: Path) -> Matrix:
-    """The matrix, (4, 4), from points of the first results to points of the second; whoever uses it checks that it is rigid.
+    """The matrix, (4, 4), from points of the first results to points of the second.
 
     Parameters
     ----------
@@ -58,7 +57,7 @@ def read_transform(path: Path) -> Matrix:
     InputError
         If it is neither.
     GeometryError
-        If it is not linear, or cannot be inverted.
+        If it is not rigid.
     """
     try:
         text = path.read_text("utf-8") if path.suffix.casefold() in (".txt", ".csv") else ""
@@ -68,12 +67,8 @@ def read_transform(path: Path) -> Matrix:
             msg, code="file-missing" if isinstance(error, FileNotFoundError) else "file-damaged"
         ) from error
     if text and not text.startswith("#Insight"):
-        return _matrix_of_text(text, path)
-    try:
-        return np.asarray(np.linalg.inv(_as_itk_applies_it(path)))
-    except np.linalg.LinAlgError as error:
-        msg = f"{path}: the transform cannot be inverted."
-        raise GeometryError(msg, code="transform-not-rigid") from error
+        return rigid_matrix(_matrix_of_text(text, path), str(path))
+    return read_itk_transform(path)
 
 
 def write_itk_transform(matrix_lps_mm: Matrix, path: Path) -> None:
@@ -95,6 +90,7 @@ def _as_itk_applies_it(path: Path) -> Matrix:
         msg = f"{path}: there is no such transform file."
         raise InputError(msg, code="file-missing")
     sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    require_whole_transform(path)
     try:
         transform = sitk.ReadTransform(str(path))
     except RuntimeError as error:

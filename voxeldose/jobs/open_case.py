@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from voxeldose.jobs import settings
 from voxeldose.jobs.align import AlignedImages, align
 from voxeldose.jobs.dicom_export import DicomSource, dicom_source, require_dicom_for, structure_set_of_case
 from voxeldose.model.case import Case
+from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import RoiSet
 
 if TYPE_CHECKING:
@@ -102,7 +103,8 @@ def _build_case(
     """The images and regions where they lie, with all that the case file sets."""
     activity, ct = images.activity, images.ct
     derived = [_plan_derivation(table, scan) for table in config.derived]
-    rois = derive(sum(images.rois, RoiSet()), derived, activity)
+    rois = _infused(derive(sum(images.rois, RoiSet()), derived, activity), given)
+    patient = settings.choose_patient(config)
     return Case(
         activity,
         rois,
@@ -116,8 +118,23 @@ def _build_case(
         id=config.case.id,
         registration=registration,
         limits=settings.choose_limits(config),
-        bilirubin_mg_per_dl=config.case.bilirubin_mg_per_dl,
+        bilirubin_mg_per_dl=patient.bilirubin_mg_per_dl,
+        patient=patient,
     )
+
+
+def _infused(rois: RoiSet, given: Administration) -> RoiSet:
+    """The regions, of which segments that a territory names count as perfused, for they were infused."""
+    names = {territory.roi for territory in given.territories}
+    changed = []
+    for roi in rois:
+        if roi.name in names and roi.role == "segment":
+            sentence = f"ROI {roi.name} is a segment that was infused as a territory, so it counts as perfused."
+            remark = Remark("segment-infused", {"roi": roi.name}, sentence)
+            changed.append(replace(roi, role="perfused", remarks=(*roi.remarks, remark)))
+        else:
+            changed.append(roi)
+    return RoiSet(tuple(changed), rois.grid)
 
 
 def _plan_derivation(table: DerivedTable, scan: Scan) -> Derivation:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from voxeldose.model.recovered import Recovered
     from voxeldose.model.remarks import Remark
     from voxeldose.model.roi import RoiSet
+    from voxeldose.model.territory import TerritoryActivity
     from voxeldose.model.volume import ActivityMap, DoseMap
 
 __all__ = [
@@ -143,6 +144,7 @@ class RoiNumbers:
     single_compartment_gy: float | None = None
     perfused_fraction: float | None = None
     reached: bool | None = None
+    axial_diameter_mm: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,7 +212,8 @@ class Totals:
     region is; ``calibration_region_mbq`` and ``outside_region_mbq`` are what the calibrated image shows inside and outside it,
     ``outside_region_fraction`` the latter over the net activity. ``liver_of_field_fraction`` is the activity in the union of all
     liver regions grown by 10 mm over that of the whole field of view. ``held_mbq`` is the net activity less
-    the lung shunt, by which single compartments are computed.
+    the lung shunt, by which single compartments are computed. ``territories`` is what each territory got, where several vessels
+    were infused.
     """
 
     activity_mbq: float
@@ -225,6 +228,7 @@ class Totals:
     outside_region_fraction: float | None = None
     liver_of_field_fraction: float | None = None
     held_mbq: float | None = None
+    territories: tuple[TerritoryActivity, ...] = ()
 
 
 @dataclass(frozen=True)

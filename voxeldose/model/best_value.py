@@ -136,13 +136,20 @@ def numbers_in(content: Mapping[str, Any]) -> HasNumbers:
         If it has no regions.
     """
     spread = content.get("uncertainty")
-    rois = {name: SimpleNamespace(**row) for name, row in content["rois"].items()}
+    rois = {name: _Row(**row) for name, row in content["rois"].items()}
     return _Content(
         rois,
         tuple(SimpleNamespace(**row) for row in content.get("tumor_to_normal", ())),
         SimpleNamespace(rois={name: _spread_in(row) for name, row in spread["rois"].items()}) if spread else None,
         _recovered_in(content["rois"]),
     )
+
+
+class _Row(SimpleNamespace):
+    """Numbers of a region; one that earlier results lack is ``None``."""
+
+    def __getattr__(self, _: str) -> None:
+        return None
 
 
 def _spread_in(row: Mapping[str, Any]) -> SimpleNamespace:
@@ -213,6 +220,8 @@ def _chosen(
     coefficient: float | None,
 ) -> BestValue:
     """Recovered, else corrected, else the image's own with its interval."""
+    if metric == TUMOR_TO_NORMAL and image is None:  # not reached, or no normal liver: then no method has one
+        return BestValue(None, None, None, "image", None)
     if recovered is not None and recovered.value is not None:
         return BestValue(recovered.value, recovered.low, recovered.high, "recovered", image)
     corrected = ends.get(CORRECTED_MEAN)

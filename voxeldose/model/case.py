@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voxeldose.errors import QuantityError
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.patient import Patient, require_bilirubin
 from voxeldose.model.tissue import default_sets
 
 if TYPE_CHECKING:
@@ -20,13 +20,10 @@ if TYPE_CHECKING:
     from voxeldose.model.tissue import Radiobiology
     from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap
 
-__all__ = ["WHOLE_IMAGE", "Absolute", "Administered", "Case", "require_bilirubin"]
+__all__ = ["WHOLE_IMAGE", "Absolute", "Administered", "Case"]
 
 #: In place of an ROI's name: all that the image shows.
 WHOLE_IMAGE = "image"
-
-#: Nobody with more is a candidate for radioembolization, and a usual value in µmol/L is above it.
-HIGHEST_BILIRUBIN = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,13 +48,6 @@ class Absolute:
     """
 
     region: str | None = None
-
-
-def require_bilirubin(mg_per_dl: float | None) -> None:
-    """Refuse a bilirubin that cannot be in mg/dL."""
-    if mg_per_dl is not None and not 0 < mg_per_dl <= HIGHEST_BILIRUBIN:
-        msg = f"Bilirubin must be above 0 and in mg/dL (1 mg/dL is 17.1 µmol/L), found {mg_per_dl}."
-        raise QuantityError(msg, code="value-out-of-range", field="bilirubin_mg_per_dl", found=mg_per_dl)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +84,8 @@ class Case:
         To compare the results with; the published ones shipped with voxeldose without it.
     bilirubin_mg_per_dl : float, optional
         Total, of the patient; decides limits that depend on it.
+    patient : Patient
+        What is known of the patient; nothing without it.
     """
 
     activity: ActivityMap | CountMap
@@ -109,6 +101,7 @@ class Case:
     registration: Registration | None = field(default=None, kw_only=True)
     limits: tuple[Limit, ...] | None = field(default=None, kw_only=True)
     bilirubin_mg_per_dl: float | None = field(default=None, kw_only=True)
+    patient: Patient = field(default_factory=Patient, kw_only=True)
 
     def __post_init__(self) -> None:
         require_bilirubin(self.bilirubin_mg_per_dl)

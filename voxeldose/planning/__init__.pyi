@@ -16,10 +16,6 @@ from .lungs import spect_shunt as spect_shunt
 from .plan import Bound as Bound
 from .plan import Lungs as Lungs
 from .plan import Plan as Plan
-from .segmentectomy import CardRow as CardRow
-from .segmentectomy import SegmentectomyFacts as SegmentectomyFacts
-from .segmentectomy import TumorCoverage as TumorCoverage
-from .segmentectomy import segmentectomy_card as segmentectomy_card
 from .territories import CompartmentDose as CompartmentDose
 from .territories import Territory as Territory
 from .territories import Tumor as Tumor

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from voxeldose.model.assessment import RoiMetrics
 from voxeldose.model.volume import DensityMap
+from voxeldose.report.headline import intervals_text
 from voxeldose.report.wording import fact, measure, number, percent, times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voxeldose.model.assessment import Assessment, Threshold
+    from voxeldose.model.territory import TerritoryActivity
 
 __all__ = ["COLUMNS", "Column", "Group", "Intervals", "ThresholdRow", "facts", "intervals", "threshold_rows"]
 
@@ -31,6 +33,7 @@ _SIZE, _DOSE, _COVER, _MORE = "Size and activity", "Absorbed dose", "Volume with
 _STATED = (
     Column("Volume", "mL", "volume_ml", _SIZE),
     Column("Mass", "g", "mass_g", _SIZE),
+    Column("Longest axial diameter", "mm", "axial_diameter_mm", _SIZE),
     Column("Activity at infusion", "MBq", "activity_mbq", _SIZE),
     Column("Mean", "Gy", "mean_dose_gy", _DOSE),
     Column("Mean by single compartment", "Gy", "single_compartment_gy", _DOSE),
@@ -88,19 +91,19 @@ class Intervals:
 
 
 def intervals(result: Assessment) -> Intervals | None:
-    """The intervals of a result that carries an ``uncertainty``; ``None`` where it was not asked for."""
+    """The intervals of a result that carries an ``uncertainty`` or recovered numbers; ``None`` where neither was asked for.
+
+    ``ends`` are of the image's own numbers, as tables have them.
+    """
     uncertainty = result.uncertainty
     if uncertainty is None:
-        return None
+        return Intervals(intervals_text(result), {}) if result.recovered is not None else None
     ends = {
         (name, key): (one.q025, one.q975)
         for name, region in uncertainty.rois.items()
         for key, one in region.metrics.items()
     }
-    return Intervals(
-        f"Intervals hold the true value with 95 % confidence, by the stated uncertainties of the input ({uncertainty.samples} samples).",
-        ends,
-    )
+    return Intervals(intervals_text(result), ends)
 
 
 class ThresholdRow(NamedTuple):
@@ -160,7 +163,7 @@ def facts(result: Assessment) -> list[Group]:
     ]
     return [
         Group("Calibration check", _calibration(result)),
-        Group("Administration", _administration(result)),
+        Group("Administration", [*_administration(result), *_territories(result)]),
         Group("Constants", _constants(result)),
         Group("Grids, in slice × row × column", grids),
         Group("Method", _method(result)),
@@ -198,6 +201,19 @@ def _administration(result: Assessment) -> list[tuple[str, str | None]]:
         ("Residual, MBq", number(given.residual_mbq)),
         ("Lung shunt, %", "not given, 0 taken" if shunt is None else percent(shunt)),
     ]
+
+
+def _territories(result: Assessment) -> list[tuple[str, str | None]]:
+    """What each territory got, where several vessels were infused."""
+    return [(f"Territory {one.roi}", _of_territory(one)) for one in result.totals.territories]
+
+
+def _of_territory(one: TerritoryActivity) -> str:
+    at = f", infused {one.at}" if one.at else ""
+    return (
+        f"{number(one.administered_mbq)} MBq in the vial, {number(one.net_mbq)} net{at}; {number(one.held_mbq)} in the liver, "
+        f"{number(one.lung_mbq)} in the lungs; part of the image over part of the activities {number(one.share_ratio)}"
+    )
 
 
 def _constants(result: Assessment) -> list[tuple[str, str | None]]:

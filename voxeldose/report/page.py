@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +16,19 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
+from voxeldose.report.headline import best, not_reached, ratios
 from voxeldose.report.images import data_uri
 from voxeldose.report.plots import draw_pictures, liver_frame, roi_styles, rois_with_role, slice_focus
-from voxeldose.report.ratios import ratios_of
 from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.templates import page_template, text_of
 from voxeldose.report.viewer import ISODOSES_GY, colour_maps, viewer_data
 from voxeldose.report.wording import measure, number, percent, sentences
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from voxeldose.model.assessment import Assessment
+    from voxeldose.model.card import CardRow
     from voxeldose.report.plots import Pictures
 
 __all__ = ["write_report"]
@@ -35,7 +39,9 @@ _SCRIPTS = ("state.js", "planes.js", "dvh.js", "regions.js", "start.js")
 CURVE_POINTS, MAX_CARDS = 500, 6
 
 
-def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | None = None) -> None:
+def write_report(
+    result: Assessment, path: str | Path, *, pictures: Pictures | None = None, card: Sequence[CardRow] = ()
+) -> None:
     """Write one self-contained HTML file.
 
     Parameters
@@ -46,6 +52,8 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
         The file to write; what is there is replaced.
     pictures : Pictures, optional
         Those of ``draw_pictures(result)``, where they are drawn already.
+    card : sequence of CardRow
+        The radiation segmentectomy card of the same run, which is shown where it has rows.
 
     Raises
     ------
@@ -59,6 +67,7 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
     largest = sorted(tumors, key=lambda name: -tumors[name].volume_ml)[:MAX_CARDS]
     page = page_template("report.html.j2", number=number, percent=percent).render(
         result=result,
+        card=card,
         record=result.record,
         warnings=sentences(result.record.warnings),
         assumptions=sentences(result.record.assumptions),
@@ -69,13 +78,15 @@ def write_report(result: Assessment, path: str | Path, *, pictures: Pictures | N
         perfused=rois_with_role(result, "perfused"),
         normals=rois_with_role(result, "normal_liver"),
         lungs=rois_with_role(result, "lung"),
-        ratios=ratios_of(result),
         thresholds=threshold_rows(result),
         focus=slice_focus(result),
         styles=roi_styles(result),
         spread=spread,
         columns=COLUMNS,
         measure=measure,
+        best=partial(best, result),
+        ratios=ratios(result),
+        not_reached=not_reached(result),
         facts=facts(result),
         items=reporting_items(result, spread),
         planes={name: data_uri(png, "png") for name, png in drawn.planes.items()},

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from voxeldose.report.card import card_parts
 from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
+from voxeldose.report.headline import best, ratios
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET, SOFT
 from voxeldose.report.pdf_layout import (
     WIDE_MM,
@@ -17,15 +19,17 @@ from voxeldose.report.pdf_layout import (
     write_document,
 )
 from voxeldose.report.plots import draw_pictures, roi_styles, rois_with_role, slice_focus
-from voxeldose.report.ratios import ratios_of
 from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.wording import measure, number, percent, sentences, shortened
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from voxeldose.model.assessment import Assessment, RoiMetrics
+    from voxeldose.model.card import CardRow
     from voxeldose.report.content import Group, Intervals, ThresholdRow
+    from voxeldose.report.headline import Best
     from voxeldose.report.plots import Pictures
 
 __all__ = ["write_pdf"]
@@ -34,7 +38,9 @@ __all__ = ["write_pdf"]
 _REGIONS_PER_TABLE = 5
 
 
-def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None = None) -> None:
+def write_pdf(
+    result: Assessment, path: str | Path, *, pictures: Pictures | None = None, card: Sequence[CardRow] = ()
+) -> None:
     """Write the report as a PDF: answers, thresholds and warnings; images and DVH; all numbers; method and assumptions.
 
     Parameters
@@ -45,6 +51,8 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         The file to write; what is there is replaced.
     pictures : Pictures, optional
         Those of ``draw_pictures(result)``, where they are drawn already.
+    card : sequence of CardRow
+        The radiation segmentectomy card of the same run, which is shown where it has rows.
 
     Raises
     ------
@@ -59,6 +67,7 @@ def write_pdf(result: Assessment, path: str | Path, *, pictures: Pictures | None
         *_histograms(result, drawn),
         *_images(result, drawn),
         *_numbers(result, spread),
+        *card_parts(card),
         *_words(result, spread),
     ]
     footer = Footer(
@@ -76,7 +85,7 @@ def _answers(result: Assessment, spread: Intervals | None) -> list[Any]:
     """The first page: what was given, doses, warnings, thresholds."""
     return [
         *_titles(result),
-        *_chosen_regions(result, spread),
+        *_chosen_regions(result),
         *_ratios(result, spread),
         *_warnings(result),
         *_thresholds(result),
@@ -98,7 +107,7 @@ def _titles(result: Assessment) -> list[Any]:
     ]
 
 
-def _chosen_regions(result: Assessment, spread: Intervals | None) -> list[Any]:
+def _chosen_regions(result: Assessment) -> list[Any]:
     """A few numbers of tumors, normal liver and lungs."""
     chosen = [
         (name, roi)
@@ -110,11 +119,24 @@ def _chosen_regions(result: Assessment, spread: Intervals | None) -> list[Any]:
     heads = ["Region", "Volume mL", "Mean Gy", "D95 Gy", "D70 Gy", "V400 %"]
     rows = [[paragraph(h, 8, colour=QUIET, bold=True, align=2 if n else 0) for n, h in enumerate(heads)]]
     for name, roi in chosen:
-        mean = f"<b>{number(roi.mean_dose_gy)}</b>{_interval(spread, name, 'mean_dose_gy', 'Gy')}"
-        numbers = [number(roi.volume_ml), mean, number(roi.d95_gy), number(roi.d70_gy), percent(roi.v400_fraction)]
-        label = f"{_plain(name)} <font color='{QUIET}'>{_role(roi)}</font>"
-        rows.append([paragraph(label, 9), *(paragraph(n, 9, align=2) for n in numbers)])
-    return [table(rows, [68, 22, 28, 20, 20, 20], repeat=1), *_single_compartments(result)]
+        mean = best(result, name, "mean_dose_gy", "Gy")
+        kind = f"<br/><font size='7' color='{QUIET}'>{mean.kind}</font>" if mean.kind else ""
+        label = f"{_plain(name)} <font color='{QUIET}'>{_role(roi)}</font>{kind}"
+        others = (("d95_gy", "Gy"), ("d70_gy", "Gy"), ("v400_fraction", "%"))
+        cells = [_best(mean, strong=True), *(_best(best(result, name, key, unit), mean) for key, unit in others)]
+        rows.append([paragraph(label, 9), *(paragraph(c, 9, align=2) for c in (number(roi.volume_ml), *cells))])
+    return [table(rows, [52, 20, 28, 26, 26, 26], repeat=1), *_single_compartments(result)]
+
+
+def _best(one: Best, mean: Best | None = None, *, strong: bool = False) -> str:
+    """A best value, and beneath it its interval, and the image's own where that differs."""
+    beneath = [one.interval] if one.interval else []
+    if one.kind:
+        beneath.append(f"in the image {one.image}")
+    elif mean is not None and mean.kind:
+        beneath.append(f"not {mean.kind}")
+    lines = "".join(f"<br/><font size='6.5' color='{QUIET}'>{words}</font>" for words in beneath)
+    return f"{f'<b>{one.words}</b>' if strong else one.words}{lines}"
 
 
 def _role(roi: RoiMetrics) -> str:
@@ -129,7 +151,7 @@ def _single_compartments(result: Assessment) -> list[Any]:
             f"{number(roi.mean_dose_gy)} Gy mean of the dose map.",
             9,
         )
-        for name, roi in rois_with_role(result, "perfused").items()
+        for name, roi in result.rois.items()
         if roi.single_compartment_gy is not None
     ]
 
@@ -137,10 +159,17 @@ def _single_compartments(result: Assessment) -> list[Any]:
 def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
     from reportlab.platypus import Spacer
 
-    totals, ratios = result.totals, ratios_of(result)
+    totals = result.totals
     recovered, liver = percent(totals.recovered_fraction), percent(totals.liver_of_field_fraction)
+    rows = [
+        f"{_plain(r.roi)} <b>{r.best.words}</b>"
+        + (f" ({r.best.interval})" if r.best.interval else "")
+        + (f", {r.best.kind}; in the image {r.best.image}" if r.best.kind else "")
+        for r in ratios(result)
+    ]
+    against = next((f" against {escape(r.normal)}" for r in ratios(result)), "")
     text = (
-        f"{escape(ratios.line) if ratios is not None else 'T/N needs tumor and normal liver'}.  "
+        f"T/N ratio by activity concentration{against}: {'; '.join(rows) or '-'}.  "
         f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>.  "
         f"Liver over field of view <b>{liver}{' %' if liver != '-' else ''}</b>."
     )
@@ -293,7 +322,7 @@ def _run_in(group: Group) -> str:
     """A group of reporting items as one paragraph of markup."""
     missing = f"<font color='{ALERT}'>not given</font>"
     items = [
-        f"<font color='{QUIET}'>{escape(label)}:</font> {missing if words is None else escape(words)}"
+        f"<font color='{QUIET}'>{escape(label)}:</font> {missing if words is None else escape(words.rstrip('.'))}"
         for label, words in group.rows
     ]
     return f"<b>{escape(group.title)}.</b> {'; '.join(items)}."

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 
 from voxeldose.model.volume import ActivityMap
 from voxeldose.report.content import Group
-from voxeldose.report.ratios import ratios_of
+from voxeldose.report.headline import best, ratios, recovery_coefficients
 from voxeldose.report.wording import fact, number, percent, times
 
 if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment
     from voxeldose.report.content import Intervals
+    from voxeldose.report.headline import Best
 
 __all__ = ["reporting_items"]
 
@@ -54,7 +55,7 @@ def _treatment(result: Assessment) -> list[tuple[str, str | None]]:
         ("Activity meter and its calibration factor", None),
         ("Lung shunt fraction", _percent(given.lung_shunt_fraction)),
         ("How the lung shunt was measured", None),
-        ("Territories", territories or None),
+        ("Territories", ", ".join(t.roi for t in given.territories) or territories or None),
         ("Catheter positions", None),
     ]
 
@@ -80,7 +81,7 @@ def _activity(result: Assessment) -> list[tuple[str, str | None]]:
         ("Calibration region", result.totals.calibration_region),
         ("Image over administered activity", _percent(result.totals.recovered_fraction)),
         ("Liver over field of view", _percent(result.totals.liver_of_field_fraction)),
-        ("Recovery coefficients", None),
+        ("Recovery coefficients", recovery_coefficients(result)),
     ]
 
 
@@ -96,21 +97,30 @@ def _regions(result: Assessment) -> list[tuple[str, str | None]]:
 
 
 def _dose(result: Assessment, spread: Intervals | None) -> list[tuple[str, str | None]]:
-    record, ratios = result.record, ratios_of(result)
+    record = result.record
     half_life, k = number(record.constants.half_life_h), number(record.constants.gy_kg_per_gbq)
     means = "; ".join(
-        f"{n} {number(m.mean_dose_gy)} Gy" for n, m in result.rois.items() if math.isfinite(m.mean_dose_gy)
+        _with_image(n, best(result, n, "mean_dose_gy", "Gy"), " Gy")
+        for n, m in result.rois.items()
+        if math.isfinite(m.mean_dose_gy)
     )
+    ratio = "; ".join(f"{_with_image(r.roi, r.best, '')}, against {r.normal}" for r in ratios(result))
     return [
         ("Method", f"engine {record.engine}"),
         ("Kernel", fact(record.kernel["source"]) if "source" in record.kernel else "none"),
         ("Time-integrated activity", "permanent trapping, A T½/ln 2"),
         ("Constants", f"T½ {half_life} h, K {k} Gy kg/GBq"),
         ("Mean absorbed doses", means or None),
-        ("T/N ratio", None if ratios is None else ratios.line),
+        ("T/N ratio", ratio or None),
         ("Dose-volume histograms", "in this report" if result.rois else None),
         ("Uncertainty", None if spread is None else spread.text),
     ]
+
+
+def _with_image(name: str, one: Best, unit: str) -> str:
+    """A best value, and where it is not the image's own what it is and the image's."""
+    beside = f" ({one.kind}; {one.image}{unit} in the image)" if one.kind else ""
+    return f"{name} {one.words}{unit}{beside}"
 
 
 def _mbq(value: float | None) -> str | None:

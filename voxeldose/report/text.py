@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from voxeldose.report.ratios import ratio_words
+from voxeldose.model.best_value import best_value, numbers_in
+from voxeldose.report.headline import not_reached, ratios
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from voxeldose.model.best_value import HasNumbers
 
 __all__ = [
     "assessment_lines",
@@ -30,6 +33,8 @@ _COLUMNS = (
     ("V400 %", "v400_fraction", 100),
     ("mean local", "mean_dose_local_gy", 1),
 )
+#: Behind a number that is not the image's own.
+_MARKS = {"recovered": "*", "corrected": "†", "image": ""}
 _INTERVALS = (
     ("mean Gy", "mean_dose_gy"),
     ("recovered mean", "mean_dose_recovered_gy"),
@@ -71,27 +76,44 @@ def format_number(value: float | None, form: str = ".1f", factor: float = 1.0) -
 
 
 def assessment_lines(content: Mapping[str, Any]) -> list[str]:
-    """The regions of an assessment, and a line of totals."""
-    rows = [
-        {"ROI": name, "role": "tumor, not reached" if roi.get("reached") is False else roi["role"]}
-        | {title: format_number(roi[key], factor=factor) for title, key, factor in _COLUMNS}
-        for name, roi in content["rois"].items()
-    ]
+    """The regions of an assessment by their best values, and a line of totals."""
+    numbers = numbers_in(content)
+    kinds: dict[str, str] = {}
+    rows = []
+    for name, roi in content["rois"].items():
+        row = {"ROI": name, "role": "tumor, not reached" if roi.get("reached") is False else roi["role"]}
+        for title, key, factor in _COLUMNS:
+            one = best_value(numbers, name, key)
+            row[title] = format_number(one.value, factor=factor) + _MARKS[one.kind]
+            kinds |= {_MARKS[one.kind]: one.words} if one.is_better else {}
+        rows.append(row)
+    marks = [f"{mark} {words}; the image's own value is below" for mark, words in kinds.items()]
     totals = content["totals"]
-    parts = [f"{totals['activity_mbq']:.0f} MBq in the image at infusion"]
+    parts = [
+        _ratio_words(numbers),
+        f"{totals['activity_mbq']:.0f} MBq in the image at infusion",
+    ]
     if totals["recovered_fraction"] is not None:
         parts.append(f"image/administered {totals['recovered_fraction']:.3f}")
-    ratios = ratio_words(content.get("tumor_to_normal", ()), content["rois"], content.get("tumor_to_normal_region"))
     if totals.get("liver_of_field_fraction") is not None:
         parts.append(f"liver/field of view {totals['liver_of_field_fraction']:.3f}")
     return [
         f"Absorbed dose, {content['kind_text']}",
         *table_lines(rows),
+        *marks,
         *_perfused_lines(content),
-        *([ratios.line] if ratios is not None else []),
+        *_territory_lines(content),
         "; ".join(parts),
         *_region_lines(totals),
     ]
+
+
+def _ratio_words(numbers: HasNumbers) -> str:
+    """T/N of each tumor, and of all pooled where there are several, and of which normal liver."""
+    found = ratios(numbers)
+    words = ", ".join(f"{one.roi} {one.best.words}{_MARKS[one.best.source]}" for one in found)
+    left = "".join(f", {name} not reached" for name in not_reached(numbers))
+    return f"T/N {words} against {found[0].normal}{left}" if found else f"T/N -{left}"
 
 
 def _region_lines(totals: Mapping[str, Any]) -> list[str]:
@@ -115,6 +137,40 @@ def _perfused_lines(content: Mapping[str, Any]) -> list[str]:
         for name, roi in content["rois"].items()
         if roi.get("single_compartment_gy") is not None
     ]
+
+
+def _territory_lines(content: Mapping[str, Any]) -> list[str]:
+    """What each territory got, in its own infusion, and all together; nothing where one vessel was infused."""
+    found = content["totals"].get("territories", ())
+    rows = [
+        {
+            "territory": one["roi"],
+            "vial MBq": format_number(one["administered_mbq"]),
+            "net MBq": format_number(one["net_mbq"]),
+            "LSF %": format_number(one["lung_shunt_fraction"], factor=100),
+            "lungs MBq": format_number(one["lung_mbq"]),
+            "liver MBq": format_number(one["held_mbq"]),
+            "in the image MBq": format_number(one["region_mbq"]),
+            "image/administered": format_number(one["recovered_fraction"], ".3f"),
+            "share image/vials": format_number(one["share_ratio"], ".2f"),
+        }
+        for one in found
+    ]
+    if not rows:
+        return []
+    sums = {
+        key: format_number(sum(one[name] for one in found))
+        for key, name in (
+            ("vial MBq", "administered_mbq"),
+            ("net MBq", "net_mbq"),
+            ("lungs MBq", "lung_mbq"),
+            ("liver MBq", "held_mbq"),
+            ("in the image MBq", "region_mbq"),
+        )
+    }
+    together = dict.fromkeys(rows[0], "") | {"territory": "together"} | sums
+    together["LSF %"] = format_number(content["administration"]["lung_shunt_fraction"], factor=100)
+    return table_lines([*rows, together])
 
 
 def recovered_lines(content: Mapping[str, Any]) -> list[str]:

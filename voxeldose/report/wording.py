@@ -1,4 +1,4 @@
-"""Numbers, names and remarks as people read them: four significant digits, percent, ``-`` where there is no number."""
+"""Numbers, names and remarks as people read them: four significant digits, doses three, percent, ``-`` where there is no number."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from voxeldose.model.remarks import Remark
 
-__all__ = ["fact", "measure", "number", "percent", "sentences", "shortened", "times"]
+__all__ = ["dose", "fact", "measure", "number", "percent", "sentences", "shortened", "times"]
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -28,8 +28,19 @@ def percent(fraction: float | None) -> str:
     return "-" if fraction is None or not math.isfinite(fraction) else f"{100 * fraction:.1f}"
 
 
+def dose(value: float | None) -> str:
+    """Write an absorbed dose in Gy: three significant digits, as nobody knows one better, ``-`` where there is no number."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    if abs(value) >= 999.5:
+        return f"{float(f'{value:.3g}'):.0f}" if abs(value) < 1e7 else f"{value:.2e}"
+    return number(value, 3)
+
+
 def measure(value: float | None, unit: str) -> str:
-    """Write a value of a column: percent where the unit is ``%``."""
+    """Write a value of a column: percent where the unit is ``%``, a dose where it is ``Gy``."""
+    if unit == "Gy":
+        return dose(value)
     return percent(value) if unit == "%" else number(value)
 
 

@@ -38,6 +38,7 @@ ROI_KEYS = {
     "single_compartment_gy",
     "perfused_fraction",
     "reached",
+    "axial_diameter_mm",
     "mean_dose_local_gy",
 }
 TOP_KEYS = {

@@ -8,8 +8,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
 
-from voxeldose.io.config.toml import Fraction, NotNegative, Positive, read_toml, table_from, table_from_json
+from voxeldose.io.config.administration import AdministrationTable
+from voxeldose.io.config.patient import PatientTable  # noqa: TC001 - pydantic needs it at run time
+from voxeldose.io.config.toml import NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
+from voxeldose.io.raster import RASTER_SUFFIXES, data_files
 from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
 from voxeldose.model.roles import Role  # noqa: TC001 - pydantic needs it at run time
 
@@ -136,27 +139,6 @@ class RegistrationTable(_Table):
     """What is moved: the activity (default with a CT) to the CT, the CT to the activity, or regions (default without a CT)."""
     image: str | None = None
     """Image of the moving frame that the search looks at, such as the CT of the PET/CT; the moving image itself without it."""
-
-
-class AdministrationTable(_Table):
-    """``[administration]``."""
-
-    radionuclide: Literal["Y-90"] = "Y-90"
-    """Of the microspheres."""
-    device: Literal["glass", "resin"] | None = None
-    """Kind of microspheres; decides the published limits compared."""
-    administered_mbq: Positive | None = None
-    """Activity in the vial in MBq, decayed to the infusion (or as of `assayed_at`). Example: `1850.0`."""
-    residual_mbq: NotNegative = 0.0
-    """Activity left in vial and tubing in MBq, at the infusion (or as of `residual_at`). Example: `12.0`."""
-    at: datetime | None = None
-    """Instant of the infusion, with its zone. Example: `2024-05-02T10:15:00Z`."""
-    assayed_at: datetime | None = None
-    """When `administered_mbq` was measured, if not at the infusion."""
-    residual_at: datetime | None = None
-    """When `residual_mbq` was measured, if not at the infusion."""
-    lung_shunt_fraction: Fraction | None = None
-    """Fraction of the net activity that went to the lungs, 0 to 1 (not percent). Example: `0.04`."""
 
 
 class DoseTable(_Table):
@@ -321,12 +303,15 @@ class CaseFile(_Table):
     """The scanner's resolution, to recover the dose that blur and noise hid; nothing is recovered without the table."""
     output: OutputTable = OutputTable()
     """What is written besides the usual results."""
+    patient: PatientTable | None = None
+    """Facts about the patient for the radiation segmentectomy card; nothing is known without the table."""
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A case without [resolution] is written as it was before there was such a table."""
+        """A case without [resolution] or [patient] is written as it was before there were such tables."""
         content: dict[str, Any] = handler(self)
-        return {key: value for key, value in content.items() if key != "resolution" or value is not None}
+        newer = ("resolution", "patient")
+        return {key: value for key, value in content.items() if key not in newer or value is not None}
 
 
 def read_case_file(path: str | Path) -> CaseFile:
@@ -413,7 +398,12 @@ def _as_list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
+def _data_behind(path: Path) -> tuple[Path, ...]:
+    """The files of values that an image's header points to."""
+    return data_files(path) if path.name.casefold().endswith(RASTER_SUFFIXES) else ()
+
+
 def _files(path: Path) -> list[Path]:
     if path.is_file():
-        return [path]
+        return [path, *(file for file in _data_behind(path) if file.is_file())]
     return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))

@@ -75,10 +75,7 @@ def with_flags(tables: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
         if flag in given and isinstance(changed.get(table, {}), dict):
             value = _VALUES.get(flag, lambda same: same)(given[flag])
             changed[table] = {**changed.get(table, {}), key: value}
-    if "density" in given and "density_g_per_ml" not in given:
-        changed["dose"].pop("density_g_per_ml", None)
-    if "density_g_per_ml" in given and "density" not in given:
-        changed["dose"]["density"] = "uniform"
+    _drop_replaced(changed, given)
     if "registration" in given:
         changed["registration"] = {"path": _absolute(given["registration"])}
     if "rois" in given:
@@ -88,6 +85,16 @@ def with_flags(tables: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
         files = [p for path in paths for p in ([path] if isinstance(path, str) else path)]
         changed["rois"] = [{"path": files, "labels": read_labels_file(given["labels"])}]
     return changed
+
+
+def _drop_replaced(changed: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Keys that would contradict a flag, as they say the same thing in another way."""
+    if "density" in given and "density_g_per_ml" not in given:
+        changed["dose"].pop("density_g_per_ml", None)
+    if "density_g_per_ml" in given and "density" not in given:
+        changed["dose"]["density"] = "uniform"
+    if "bilirubin_mg_per_dl" in given and isinstance(changed.get("patient"), dict):
+        changed["patient"].pop("bilirubin_mg_per_dl", None)
 
 
 def _is_dicom(config: CaseFile) -> bool:

@@ -17,6 +17,8 @@ from voxeldose.io.dicom.files import read_header
 from voxeldose.io.dicom.header import items, text, whole_numbers, words
 from voxeldose.io.dicom.pixels import stored_pixels
 from voxeldose.io.dicom.planes import Plane, rescale
+from voxeldose.io.nrrd import require_whole
+from voxeldose.io.raster import RASTER_SUFFIXES, read_raster_header
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,6 +140,8 @@ def read_label_image(path: Path, shape: tuple[int, int]) -> Integers:
     if not path.is_file():
         msg = f"{path}: there is no such file."
         raise InputError(msg, code="file-missing")
+    if path.name.casefold().endswith(RASTER_SUFFIXES):
+        require_whole(path, read_raster_header(path))
     try:
         values = np.asarray(Itk.GetArrayFromImage(Itk.ReadImage(str(path))))
     except RuntimeError as error:

@@ -51,11 +51,12 @@ def _parts(result: Assessment) -> dict[str, Any]:
         "kind": result.kind,
         "kind_text": result.kind_text,
         "case": {"id": result.case.id},
+        "patient": result.case.patient.facts() or None,
         "rois": rois,
         "tumor_to_normal_ratio": result.tumor_to_normal_ratio,
         "tumor_to_normal_region": result.tumor_to_normal_region,
         "tumor_to_normal": [asdict(t) for t in result.tumor_to_normal],
-        "totals": asdict(result.totals),
+        "totals": _totals(result),
         "thresholds": [asdict(t) for t in result.thresholds],
         "overlaps": [asdict(o) for o in result.overlaps],
         "constants": {
@@ -80,6 +81,12 @@ def _parts(result: Assessment) -> dict[str, Any]:
         "assumptions": remark_rows(record.assumptions),
         "warnings": remark_rows(record.warnings),
     }
+
+
+def _totals(result: Assessment) -> dict[str, Any]:
+    """Sums; what each territory got only where there are territories."""
+    totals = asdict(result.totals)
+    return totals if totals["territories"] else {key: v for key, v in totals.items() if key != "territories"}
 
 
 def _method(result: Assessment) -> dict[str, Any]:
@@ -210,6 +217,7 @@ _MEANINGS = {
     ),
     "perfused_fraction": ("1", "of a tumor: part of its volume that lies in perfused regions, 0 to 1"),
     "reached": ("", "of a tumor: whether at least half of it lies in perfused regions; if not it is not treated"),
+    "axial_diameter_mm": ("mm", "of a tumor: longest diameter of its outline in one slice of the file it was drawn in"),
     "mean_dose_local_gy": ("Gy", "mean dose of the same region by local deposition"),
 }
 

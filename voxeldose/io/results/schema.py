@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, get_args
 
 from voxeldose.io.results.assessment import SCHEMA, columns
 from voxeldose.model.best_value import ValueKind
 from voxeldose.model.recovered import RecoveredMetrics
 from voxeldose.model.roles import ROLES
+from voxeldose.model.territory import TerritoryActivity
 
 __all__ = ["assessment_schema"]
 
@@ -37,6 +39,7 @@ def assessment_schema() -> dict[str, Any]:
             "kind": {"enum": ["predicted", "delivered", None]},
             "kind_text": _TEXT,
             "case": _object({"id": _TEXT}),
+            "patient": {"type": ["object", "null"]},
             "rois": {"type": "object", "additionalProperties": _roi()},
             "tumor_to_normal_ratio": _NUMBER,
             "tumor_to_normal_region": _MAYBE_TEXT,
@@ -50,7 +53,7 @@ def assessment_schema() -> dict[str, Any]:
                     "reached": {"type": "boolean"},
                 }
             ),
-            "totals": _object(dict.fromkeys(_TOTALS, _NUMBER) | {"calibration_region": _MAYBE_TEXT}),
+            "totals": _totals(),
             "thresholds": _list(
                 dict.fromkeys(("name", "roi", "metric", "source", "method", "differs"), _TEXT)
                 | {"sense": _MAYBE_TEXT, "kind": {"enum": list(get_args(ValueKind))}, "image_value": _NUMBER}
@@ -87,6 +90,15 @@ _TOTALS = (
     *("activity_mbq", "administered_mbq", "net_mbq", "recovered_fraction", "energy_j", "energy_emitted_j", "held_mbq"),
     *("calibration_region_mbq", "outside_region_mbq", "outside_region_fraction", "liver_of_field_fraction"),
 )
+
+
+def _totals() -> dict[str, Any]:
+    """Sums, and what each territory got: a key that is absent where one vessel was infused."""
+    numbers = dict.fromkeys((f.name for f in fields(TerritoryActivity)), _NUMBER)
+    sums = _object(dict.fromkeys(_TOTALS, _NUMBER) | {"calibration_region": _MAYBE_TEXT})
+    return sums | {
+        "properties": sums["properties"] | {"territories": _list(numbers | {"roi": _TEXT, "at": _MAYBE_TEXT})}
+    }
 
 
 def _roi() -> dict[str, Any]:

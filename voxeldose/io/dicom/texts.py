@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from voxeldose.io.dicom.header import text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from pydicom.dataset import Dataset
 
-__all__ = ["decoded", "description_of", "fit_character_set", "labels_for", "name_in", "role_in"]
+__all__ = ["description_of", "fit_character_set", "labels_for", "name_in", "role_in"]
 
 _UTF8 = "ISO_IR 192"
 #: Value representations whose characters are those of Specific Character Set (PS3.5 6.1.2.2).
@@ -59,25 +59,6 @@ def _fits(value: str, codec: str) -> bool:
     except (UnicodeEncodeError, LookupError):
         return False
     return True
-
-
-def decoded(header: Dataset, keys: Iterable[str]) -> Dataset:
-    """A copy of a header without its character set, the texts of ``keys`` decoded by it.
-
-    Attributes of the copy can be replaced without a change of the header that was read.
-    """
-    from pydicom import Dataset as NewDataset
-    from pydicom.dataelem import DataElement
-
-    copy = NewDataset()
-    copy.update(header)
-    for key in keys:
-        if key in header:
-            element = header[key]
-            copy[key] = DataElement(element.tag, element.VR, element.value, already_converted=True)
-    if "SpecificCharacterSet" in copy:
-        del copy.SpecificCharacterSet
-    return copy
 
 
 def labels_for(names: Sequence[str]) -> list[str]:

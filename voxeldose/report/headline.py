@@ -83,7 +83,7 @@ def ratios(result: HasNumbers) -> list[Ratio]:
 
 def not_reached(result: HasNumbers) -> list[str]:
     """Tumors outside the perfused volume, which have no T/N."""
-    return [row.roi for row in result.tumor_to_normal if not row.reached]
+    return [row.roi for row in result.tumor_to_normal if getattr(row, "reached", True) is False]
 
 
 def intervals_text(result: Assessment) -> str:

@@ -14,6 +14,10 @@ from .engines.local import LocalDeposition as LocalDeposition
 from .engines.rays.transport import RayTransport as RayTransport
 from .engines.voxelise import voxelise as voxelise
 from .limits import published_limits as published_limits
+from .lungs import counted_shunt as counted_shunt
+from .lungs import lung_dose as lung_dose
+from .lungs import lung_mass as lung_mass
+from .lungs import spect_shunt as spect_shunt
 from .metrics import roi_metrics as roi_metrics
 from .plausibility import judge as judge
 from .plausibility import published_rules as published_rules

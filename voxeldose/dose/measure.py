@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -15,18 +16,19 @@ from voxeldose.dose.compartment import held_by_perfused, single_compartments_gy
 from voxeldose.dose.density import require_density_in
 from voxeldose.dose.limits import thresholds_met
 from voxeldose.dose.liver_parts import NONPERFUSED, PERFUSED
+from voxeldose.dose.lungs.findings import find_lungs
 from voxeldose.dose.regions import regions_on
 from voxeldose.dose.tumor_to_normal import is_reached, not_reached_remark, tumor_to_normal
 from voxeldose.geometry.contours import axial_diameter_mm
 from voxeldose.model.assessment import Assessment, Overlap, RunRecord, Totals
 from voxeldose.model.grid import window_around
 from voxeldose.model.radionuclide import JOULE_PER_MEV
-from voxeldose.model.remarks import Numbers, Remark
+from voxeldose.model.remarks import Numbers, Remark, distinct
 from voxeldose.model.roi import Roi, RoiSet, union
 from voxeldose.model.volume import DensityMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from voxeldose.dose.activity import Quantified
     from voxeldose.dose.regions import RegionsOnGrid
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from voxeldose.model.case import Case
     from voxeldose.model.volume import DecayMap, DoseMap
 
-__all__ = ["ENERGY_MISSING", "DoseOnGrid", "Run", "Watch", "distinct", "measure"]
+__all__ = ["ENERGY_MISSING", "DoseOnGrid", "Run", "Watch", "measure"]
 
 #: Code of the remark on energy that is not in the dose map.
 ENERGY_MISSING = "energy-missing"
@@ -97,9 +99,18 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
     totals = _totals(run, on_grid)
     regions = regions_on(case.rois, on_grid.dose.grid)
     without_density = require_density_in(regions.rois, case, on_grid.density)
-    rois, shared = _measure_rois(regions, run, on_grid)
+    shown = image_kind(case)
+    lungs = find_lungs(case, shown.nuclide or "nuclide not stated", run.held_mbq)
+    rois, shared = _measure_regions(run, on_grid, regions, lungs.mass_g)
     ratios = tumor_to_normal(rois, _normals(rois, regions.rois, on_grid, case))
-    assumptions = (*run.assumptions, *_energy_missing(totals), *regions.assumptions, *shared, *ratios.assumptions)
+    assumptions = (
+        *run.assumptions,
+        *_energy_missing(totals),
+        *regions.assumptions,
+        *shared,
+        *ratios.assumptions,
+        *lungs.assumptions,
+    )
     warnings = (
         *run.warnings,
         *regions.warnings,
@@ -107,8 +118,8 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
         *(_lung_without_dose(r.name, on_grid.density) for r in regions.rois if not on_grid.is_known_in(r)),
         *_overlap_warnings(regions.rois, regions.overlaps),
         *not_reached_remark(rois),
+        *lungs.warnings,
     )
-    shown = image_kind(case)
     return Assessment(
         case=case,
         activity=run.quantified.activity,
@@ -141,32 +152,35 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
         tumor_to_normal_region=ratios.region,
         kind=shown.kind,
         kind_text=shown.text,
+        lungs=lungs.findings,
     )
 
 
-def distinct(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
-    """Each remark once, in order: a volume and its regions may come from one file."""
-    return tuple({(remark.code, remark.sentence): remark for remark in remarks}.values())
-
-
-def _measure_rois(
-    regions: RegionsOnGrid, run: Run, on_grid: DoseOnGrid
+def _measure_regions(
+    run: Run, on_grid: DoseOnGrid, regions: RegionsOnGrid, lungs_g: Mapping[str, float]
 ) -> tuple[dict[str, RoiMetrics], tuple[Remark, ...]]:
-    """Numbers of every region, and how perfused regions share the activity."""
-    rois = {}
+    """The numbers of every region; lungs in a medium as dense as liver have the mass of the CT, or none."""
+    case = run.case
+    alone = {r.name: _measure_region(r, regions, on_grid, case) for r in regions.rois}
     for region in regions.rois:
-        is_part = region.name in (PERFUSED, NONPERFUSED) and region.name in regions.derived
-        tissue = replace(region, role="normal_liver") if is_part else region  # with the parameters of its tissue
-        found = on_grid.measure(tissue, regions.outside_fraction[region.name], run.case)
-        inside = regions.perfused_fraction.get(region.name)
-        rois[region.name] = replace(found, role=region.role, perfused_fraction=inside, reached=is_reached(inside))
-    held_by, shared = held_by_perfused(rois, run.held_mbq, run.quantified.territories)
-    even_gy = single_compartments_gy(rois, held_by, run.case.administration.radionuclide.gy_kg_per_gbq)
-    diameter_mm = {r.name: axial_diameter_mm(r) for r in run.case.rois if r.role == "tumor"}
+        if not on_grid.is_known_in(region):
+            alone[region.name] = replace(alone[region.name], mass_g=lungs_g.get(region.name, math.nan))
+    held_by, shared = held_by_perfused(alone, run.held_mbq, run.quantified.territories)
+    even_gy = single_compartments_gy(alone, held_by, case.administration.radionuclide.gy_kg_per_gbq)
+    diameter_mm = {r.name: axial_diameter_mm(r) for r in case.rois if r.role == "tumor"}
     return {
         name: replace(m, single_compartment_gy=even_gy.get(name), axial_diameter_mm=diameter_mm.get(name))
-        for name, m in rois.items()
+        for name, m in alone.items()
     }, shared
+
+
+def _measure_region(region: Roi, regions: RegionsOnGrid, on_grid: DoseOnGrid, case: Case) -> RoiMetrics:
+    """The numbers of one region; the parts of normal liver have the parameters of its tissue."""
+    is_part = region.name in (PERFUSED, NONPERFUSED) and region.name in regions.derived
+    tissue = replace(region, role="normal_liver") if is_part else region
+    found = on_grid.measure(tissue, regions.outside_fraction[region.name], case)
+    inside = regions.perfused_fraction.get(region.name)
+    return replace(found, role=region.role, perfused_fraction=inside, reached=is_reached(inside))
 
 
 def _totals(run: Run, on_grid: DoseOnGrid) -> Totals:

@@ -47,8 +47,10 @@ class Opened:
     dicom: DicomSource
 
 
-def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Opened:
+def open_case(config: CaseFile, *, is_calibrated: bool = True, progress: Callable[[str], None] | None = None) -> Opened:
     """Read every file that a case names.
+
+    ``is_calibrated`` asks for what makes activity of the image; without it ratios of the image can be formed, but no dose.
 
     Raises
     ------
@@ -80,6 +82,8 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
     dicom = dicom_source(activity, ct, registration=registration, structure_set=structures)
     require_dicom_for(config.output, dicom)
     case = _build_case(config, given, images, registration, scan)
+    if is_calibrated:
+        case = replace(case, calibration=settings.choose_calibration(config))
     return Opened(case, engine_named(config.dose.engine), input_files(config), dicom)
 
 
@@ -110,7 +114,6 @@ def _build_case(
         rois,
         given,
         ct=ct,
-        calibration=settings.choose_calibration(config),
         density=settings.build_density(config, ct),
         dose_grid=settings.choose_dose_grid(config, ct, rois, activity.grid),
         image_nuclide=config.activity.image_nuclide,
@@ -120,6 +123,7 @@ def _build_case(
         limits=settings.choose_limits(config),
         bilirubin_mg_per_dl=patient.bilirubin_mg_per_dl,
         patient=patient,
+        lungs=settings.build_lungs(config.lungs),
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.image_kind import Kind
     from voxeldose.model.limits import Sense
+    from voxeldose.model.lungs import LungFindings
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.recovered import Recovered
     from voxeldose.model.remarks import Remark
@@ -269,6 +270,7 @@ class Assessment:
     tumor_to_normal_region: str | None = None
     kind: Kind | None = None
     kind_text: str = ""
+    lungs: LungFindings | None = None
 
     def __repr__(self) -> str:
         from voxeldose.model.display import summary_of_assessment

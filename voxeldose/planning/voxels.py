@@ -15,10 +15,11 @@ import numpy as np
 from voxeldose.errors import QuantityError
 from voxeldose.model.best_value import best_value
 from voxeldose.model.limits import TOLERANCE
+from voxeldose.model.lungs import CONVENTIONAL_MASS_G
 from voxeldose.model.metric import Metric
 from voxeldose.model.recovered import RecoveredMetrics
-from voxeldose.model.remarks import Remark
-from voxeldose.planning.plan import LUNG_MASS_G, Bound, Lungs, Plan, lung_dose_gy, once
+from voxeldose.model.remarks import Remark, distinct
+from voxeldose.planning.plan import Bound, Lungs, Plan, lung_dose_gy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -179,7 +180,7 @@ def plan_voxels(
         lung_gy=_lungs_gy(result, means, lungs, factor),
         bounds=bounds,
         binding=binding,
-        assumptions=once([ONE_FACTOR, *lung_remarks, *_recovered_remarks(recovered), *result.record.assumptions]),
+        assumptions=distinct([ONE_FACTOR, *lung_remarks, *_recovered_remarks(recovered), *result.record.assumptions]),
         warnings=(*missed, *result.record.warnings),
     )
 
@@ -296,7 +297,7 @@ def _shunted(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> _Target
     at_one = lung_dose_gy(given.radionuclide.gy_kg_per_gbq, [(given.net_mbq, lungs.shunt_fraction)], lungs.grams) or 0.0
     sentence = (
         f"The lungs' dose is K A LSF / m with LSF {lungs.shunt_fraction:g} and {lungs.grams:g} g, not that of a dose map"
-        f"{'' if lungs.mass_g else f' ({LUNG_MASS_G:g} g is the convention that the 30 Gy limit goes with)'}."
+        f"{'' if lungs.mass_g else f' ({CONVENTIONAL_MASS_G:g} g is the convention that the 30 Gy limit goes with)'}."
     )
     numbers = {"lung_shunt_fraction": lungs.shunt_fraction, "lung_mass_g": lungs.grams}
     remark = Remark("lung-dose-by-shunt", numbers, sentence)

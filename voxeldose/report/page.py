@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose.errors import InputError
-from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
+from voxeldose.report.content import COLUMNS, facts, intervals, lung_rows, threshold_rows
 from voxeldose.report.headline import best, not_reached, ratios
 from voxeldose.report.images import data_uri
 from voxeldose.report.plots import draw_pictures, liver_frame, roi_styles, rois_with_role, slice_focus
@@ -78,6 +78,7 @@ def write_report(
         perfused=rois_with_role(result, "perfused"),
         normals=rois_with_role(result, "normal_liver"),
         lungs=rois_with_role(result, "lung"),
+        lung_rows=lung_rows(result),
         thresholds=threshold_rows(result),
         focus=slice_focus(result),
         styles=roi_styles(result),

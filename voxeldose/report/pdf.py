@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from voxeldose.report.card import card_parts
-from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
+from voxeldose.report.content import COLUMNS, facts, intervals, lung_rows, threshold_rows
 from voxeldose.report.headline import best, ratios
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET, SOFT
 from voxeldose.report.pdf_layout import (
@@ -178,6 +178,9 @@ def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
             f"<br/>Calibration region: {escape(totals.calibration_region)}; {number(totals.calibration_region_mbq)} MBq in it, "
             f"{number(totals.outside_region_mbq)} MBq outside."
         )
+    lungs = "; ".join(f"{label}: {words}" for label, words in lung_rows(result))
+    if lungs:
+        text += f"<br/><b>Lungs</b>: {escape(lungs)}."
     parts = [Spacer(1, 5), paragraph(text, 9)]
     return [*parts, paragraph(escape(spread.text), 8, colour=QUIET)] if spread is not None else parts
 
@@ -340,7 +343,7 @@ def _side_by_side(groups: list[Group]) -> list[Any]:
         ]
         cells.append([head, table(inner, [33, half - 37])])
     if len(cells) % 2:
-        cells.append([""])
+        cells.append([paragraph("")])
     pairs = [cells[n : n + 2] for n in range(0, len(cells), 2)]
     bare = [("LINEBELOW", (0, 0), (-1, -1), 0, "#ffffff"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]
     return [table([pair], [half, half], style=bare) for pair in pairs]

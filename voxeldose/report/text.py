@@ -105,7 +105,35 @@ def assessment_lines(content: Mapping[str, Any]) -> list[str]:
         *_territory_lines(content),
         "; ".join(parts),
         *_region_lines(totals),
+        *_lung_lines(content.get("lungs")),
     ]
+
+
+def _lung_lines(lungs: Mapping[str, Any] | None) -> list[str]:
+    """The lungs' dose with its limits, and the shunt fraction that the image shows; nothing where none is known."""
+    if lungs is None:
+        return []
+    parts = []
+    if lungs["dose_gy"] is not None:
+        parts.append(
+            f"{_lung_dose(lungs, 'dose_gy', 'mass')}, by lung shunt {100 * lungs['lung_shunt_fraction']:.1f} %"
+        )
+    if lungs["dose_own_mass_gy"] is not None:
+        parts.append(_lung_dose(lungs, "dose_own_mass_gy", "own_mass"))
+    if lungs["measured_shunt_fraction"] is not None:
+        cut = ", lungs cut by the image" if lungs["measured_is_cut"] else ""
+        parts.append(f"shunt in this image {100 * lungs['measured_shunt_fraction']:.1f} %{cut}")
+    limits: dict[str, list[str]] = {}
+    for row in lungs["limits"]:
+        verdict = "kept" if row["met"] else "EXCEEDED"
+        words = f"{row['name']} {row['value_gy']:.1f} of {row['limit_gy']:g} Gy, {verdict}"
+        limits.setdefault(row["mass_source"], []).append(words)
+    rows = [f"  {source}: {'; '.join(words)}" for source, words in limits.items()]
+    return [f"Lungs: {'; '.join(parts)}", *rows] if parts else []
+
+
+def _lung_dose(lungs: Mapping[str, Any], dose: str, mass: str) -> str:
+    return f"{lungs[dose]:.1f} Gy in {lungs[f'{mass}_g']:.0f} g ({lungs[f'{mass}_source']})"
 
 
 def _ratio_words(numbers: HasNumbers) -> str:

@@ -141,6 +141,19 @@ class RegistrationTable(_Table):
     """Image of the moving frame that the search looks at, such as the CT of the PET/CT; the moving image itself without it."""
 
 
+class LungsTable(_Table):
+    """``[lungs]``: what is known of them besides the shunt fraction."""
+
+    earlier_gy: list[NotNegative] = Field(default=[])
+    """Lung doses of earlier treatments in Gy; they add up for the cumulative limit. Example: `[3.2]`."""
+    mass_g: Positive | None = None
+    """Mass of both lungs, whole, in g, for their dose beside the conventional 1000 g; counts of lungs that the image cuts are scaled to it where a CT is given. Example: `850.0`."""
+    volume_ml: Positive | None = None
+    """Volume of both lungs, whole, in mL: counts of lungs that the image cuts are scaled to it. Example: `4500.0`."""
+    dome_margin_mm: NotNegative = 0.0
+    """Lung this near to the liver is left out of a measured shunt fraction. Example: `15.0`."""
+
+
 class DoseTable(_Table):
     """``[dose]``."""
 
@@ -293,6 +306,8 @@ class CaseFile(_Table):
     """A rigid motion between images."""
     administration: AdministrationTable = AdministrationTable()
     """What was given."""
+    lungs: LungsTable = LungsTable()
+    """The lungs: earlier doses, and whole lungs where an image cuts them."""
     dose: DoseTable = DoseTable()
     """How dose is computed."""
     radiobiology: RadiobiologyTable = RadiobiologyTable()

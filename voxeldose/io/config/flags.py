@@ -107,7 +107,7 @@ _NEEDS: dict[str, tuple[Callable[[CaseFile], object], str]] = {
     "energy_window": (_is_dicom, "a DICOM SPECT"),
     "slice_spacing_mm": (_is_dicom, "a DICOM SPECT"),
     "hu_table": (lambda c: c.dose.density == "ct", "--density ct"),
-    "calibration_region": (lambda c: c.dose.calibration == "administered", "--calibration administered"),
+    "allow_activity_outside": (lambda c: c.dose.calibration == "administered", "--calibration administered"),
     "residual_mbq": (lambda c: c.administration.administered_mbq, "--administered-mbq"),
     "residual_at": (lambda c: c.administration.residual_mbq, "--residual-mbq"),
     "dose_bits": (_is_dicom, "a DICOM image"),

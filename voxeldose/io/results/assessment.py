@@ -13,12 +13,14 @@ import numpy as np
 from voxeldose.io.json_text import format_json
 from voxeldose.io.results.content import SCHEMA, remark_rows
 from voxeldose.model.assessment import RoiNumbers
+from voxeldose.model.lungs import LIMIT_SOURCE
 from voxeldose.model.roles import ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from voxeldose.model.assessment import Assessment, Uncertainty
+    from voxeldose.model.lungs import LungFindings
     from voxeldose.model.roi import Roi
     from voxeldose.model.tissue import Radiobiology
 
@@ -69,6 +71,7 @@ def _parts(result: Assessment) -> dict[str, Any]:
         },
         "method": _method(result),
         "radiobiology": _radiobiology(result),
+        "lungs": _lungs(result.lungs) if result.lungs else None,
         "uncertainty": _uncertainty(result.uncertainty) if result.uncertainty else None,
         "administration": {
             "administered_mbq": given.administered_mbq,
@@ -117,6 +120,35 @@ def _radiobiology(result: Assessment) -> dict[str, Any]:
 def _tissue(tissue: Radiobiology) -> dict[str, Any]:
     names = ("name", "tissue", "alpha_beta_gy", "repair_half_time_h", "alpha_per_gy", "source", "year")
     return {name: getattr(tissue, name) for name in names}
+
+
+def _lungs(lungs: LungFindings) -> dict[str, Any]:
+    """The lungs' dose by the shunt fraction, with limits, and the fraction that the run's own image shows."""
+    first, second, measured = lungs.dose, lungs.dose_by_mass, lungs.measured
+    seen = measured.inputs if measured is not None else {}
+    return {
+        "lung_shunt_fraction": lungs.shunt_fraction,
+        "dose_gy": first.gy if first else None,
+        "mass_g": first.mass.grams if first else None,
+        "mass_source": first.mass.source if first else None,
+        "dose_own_mass_gy": second.gy if second else None,
+        "own_mass_g": second.mass.grams if second else None,
+        "own_mass_source": second.mass.source if second else None,
+        "earlier_gy": list(first.earlier_gy) if first else [],
+        "cumulative_gy": first.cumulative_gy if first else None,
+        "limits": [
+            {**asdict(limit), "met": limit.met, "mass_g": one.mass.grams, "mass_source": one.mass.source}
+            for one in (first, second)
+            if one is not None
+            for limit in one.limits
+        ],
+        "limits_source": LIMIT_SOURCE,
+        "formula": first.formula if first else None,
+        "measured_shunt_fraction": measured.fraction if measured else None,
+        "measured_part_seen": seen.get("lung_part_seen"),
+        "measured_is_cut": seen.get("lung_at_edge"),
+        "measured_formula": measured.formula if measured else None,
+    }
 
 
 def _uncertainty(uncertainty: Uncertainty) -> dict[str, Any]:
@@ -199,7 +231,7 @@ def columns() -> dict[str, dict[str, dict[str, str]]]:
 #: Unit and meaning of what ``rois.csv`` holds besides coverages and doses to fractions.
 _MEANINGS = {
     "volume_ml": ("mL", "volume within the dose grid, partial voxels counted by their occupancy"),
-    "mass_g": ("g", "volume times density"),
+    "mass_g": ("g", "volume times density; of lungs never at the density of liver, but the CT's or empty"),
     "activity_mbq": ("MBq", "activity in the region at the infusion"),
     "mean_dose_gy": ("Gy", "absorbed dose to total decay, mean over the volume, negative voxels included"),
     "min_dose_gy": ("Gy", "lowest dose of an occupied voxel"),

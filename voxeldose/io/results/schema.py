@@ -68,6 +68,7 @@ def assessment_schema() -> dict[str, Any]:
                 {"engine": _TEXT, "description": _TEXT, "calibration": _TEXT, "grid": {"type": "object"}}
             ),
             "radiobiology": {"type": "object"},
+            "lungs": _lungs(),
             "uncertainty": {"type": ["object", "null"]},
             "resolution": {"type": "object"},
             "administration": _object(
@@ -90,6 +91,23 @@ _TOTALS = (
     *("activity_mbq", "administered_mbq", "net_mbq", "recovered_fraction", "energy_j", "energy_emitted_j", "held_mbq"),
     *("calibration_region_mbq", "outside_region_mbq", "outside_region_fraction", "liver_of_field_fraction"),
 )
+
+
+def _lungs() -> dict[str, Any]:
+    """Dose to the lungs by the shunt fraction in 1 kg and in their own mass, and the fraction that the image shows."""
+    numbers = (
+        *("lung_shunt_fraction", "dose_gy", "mass_g", "dose_own_mass_gy", "own_mass_g", "cumulative_gy"),
+        *("measured_shunt_fraction", "measured_part_seen"),
+    )
+    texts = ("mass_source", "own_mass_source", "limits_source", "formula", "measured_formula")
+    limit = {"name": _TEXT, "limit_gy": _NUMBER, "value_gy": _NUMBER, "met": {"type": "boolean"}}
+    others = {
+        "earlier_gy": {"type": "array", "items": {"type": "number"}},
+        "limits": _list(limit | {"mass_g": _NUMBER, "mass_source": _TEXT}),
+        "measured_is_cut": {"type": ["boolean", "null"]},
+    }
+    found = _object(dict.fromkeys(numbers, _NUMBER) | dict.fromkeys(texts, _MAYBE_TEXT) | others)
+    return found | {"type": ["object", "null"]}
 
 
 def _totals() -> dict[str, Any]:

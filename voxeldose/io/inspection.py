@@ -17,7 +17,7 @@ from voxeldose.io.dicom.header import drug_item, number, text
 from voxeldose.io.dicom.instants import format_instant, instant, stated_zone, whole_instant
 from voxeldose.io.dicom.nuclide import nuclide_of
 from voxeldose.io.dicom.pet import units_of
-from voxeldose.io.dicom.planes import planes_of
+from voxeldose.io.dicom.planes import whole_header
 from voxeldose.io.dicom.quirks import quirks_of
 from voxeldose.io.images import load_activity, load_ct_image
 from voxeldose.io.regions import read_labels
@@ -182,7 +182,7 @@ def _parts(series: Series) -> list[Series]:
 
 
 def _inspect_series(series: Series, looked_in: Path, scan: Scan) -> FoundSeries:
-    header = _whole_header(series)
+    header = whole_header(series)
     nuclide = nuclide_of(header)
     facts: dict[str, Any] = {
         "path": _place(series),
@@ -223,14 +223,6 @@ def _image_in(series: Series, looked_in: Path, scan: Scan) -> dict[str, Any]:
         "remarks": volume.remarks,
         "verdict": "; ".join(["can be used", *instants, *sentences]),
     }
-
-
-def _whole_header(series: Series) -> Dataset:
-    """A header that holds what multi-frame files say in their functional groups."""
-    try:
-        return planes_of(series)[0].header
-    except (InputError, IndexError):
-        return series.first
 
 
 def _place(series: Series) -> str:

@@ -27,7 +27,8 @@ from voxeldose.model.tissue import default_sets, linear_quadratic_set
 
 if TYPE_CHECKING:
     from voxeldose.io.config.administration import AdministrationTable
-    from voxeldose.io.config.case import CaseFile, LungsTable, RecoveryTable, UncertaintyTable
+    from voxeldose.io.config.case import CaseFile, LungsTable
+    from voxeldose.io.config.uncertainty import RecoveryTable, UncertaintyTable
     from voxeldose.model.grid import Grid
     from voxeldose.model.limits import Limit
     from voxeldose.model.roi import RoiSet

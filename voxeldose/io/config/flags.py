@@ -67,6 +67,7 @@ def with_flags(tables: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
     """
     given = {flag: value for flag, value in flags.items() if value not in (None, ())}
     changed = {name: dict(table) if isinstance(table, dict) else table for name, table in tables.items()}
+    changed |= {"protocol": _absolute(given["protocol"])} if "protocol" in given else {}
     if not all(isinstance(changed.get(table, {}), dict) for table, _ in _KEYS.values() if table != "uncertainty"):
         return changed
     if "uncertainty" in given and isinstance(changed.get("uncertainty", {}), dict):

@@ -6,6 +6,7 @@ import csv
 import math
 import re
 from dataclasses import asdict, fields, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from voxeldose.model.assessment import Assessment, Uncertainty
     from voxeldose.model.lungs import LungFindings
+    from voxeldose.model.reported import Acquisition, Reported, Stated
     from voxeldose.model.roi import Roi
     from voxeldose.model.tissue import Radiobiology
 
@@ -80,10 +82,24 @@ def _parts(result: Assessment) -> dict[str, Any]:
             "lung_shunt_fraction": given.lung_shunt_fraction,
             "device": given.device,
         },
+        "reported": _reported(result.case.reported),
         "registration": result.case.registration.facts() if result.case.registration else None,
         "assumptions": remark_rows(record.assumptions),
         "warnings": remark_rows(record.warnings),
     }
+
+
+def _reported(reported: Reported) -> dict[str, Any]:
+    """Facts on the user's word and of the headers, instants as text; ``None`` where there are none."""
+
+    def plain_facts(facts: Stated | Acquisition | None) -> dict[str, Any] | None:
+        if facts is None:
+            return None
+        rows = asdict(facts).items()
+        return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in rows}
+
+    sides = {"stated": reported.stated, "image": reported.image, "ct": reported.ct}
+    return {key: plain_facts(facts) for key, facts in sides.items()} | {"protocol": reported.protocol or None}
 
 
 def _totals(result: Assessment) -> dict[str, Any]:

@@ -80,6 +80,7 @@ def assessment_schema() -> dict[str, Any]:
                     "device": _MAYBE_TEXT,
                 }
             ),
+            "reported": {"type": "object"},
             "registration": {"type": ["object", "null"]},
             "assumptions": _remarks(),
             "warnings": _remarks(),

@@ -173,7 +173,7 @@ def plan_voxels(
         given.radionuclide,
         "A = s A_map, D_i = s D_map,i; s from mean and Dx by proportion, from Vd by V_d(s D) = V_d/s(D)",
         (VOXEL_SOURCE,),
-        {name: means[name] for name, m in result.rois.items() if m.role == "tumor"},
+        {name: means[name] for name, m in result.rois.items() if m.role == "tumor" and m.reached is not False},
         normal_gy=_only(result, means, "normal_liver"),
         whole_normal_gy=None,
         perfused_gy=_only(result, means, "perfused"),
@@ -199,8 +199,13 @@ class _Target:
 
 
 def _targets(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> list[_Target]:
-    of_role = [name for name, m in result.rois.items() if m.role == wish.roi]
+    of_role = [name for name, m in result.rois.items() if m.role == wish.roi and m.reached is not False]
     names = [wish.roi] if wish.roi in result.rois else of_role
+    if kind == "goal" and wish.roi in result.rois and result.rois[wish.roi].reached is False:
+        msg = (
+            f"{wish}: {wish.roi} is not reached: less than half of it lies in a perfused region. Give a treated tumor."
+        )
+        raise QuantityError(msg, code="tumor-not-reached", roi=wish.roi)
     known = [name for name in names if math.isfinite(result.rois[name].mean_dose_gy)]
     lung_like = wish.roi == "lung" or any(result.rois[name].role == "lung" for name in names)
     if lung_like and not known:

@@ -6,6 +6,7 @@ A value of another kind than asked for is a refusal that names its tag: only her
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
@@ -28,9 +29,12 @@ __all__ = [
     "text",
     "whole_number",
     "whole_numbers",
+    "without_escapes",
     "words",
 ]
 
+#: Escape, intermediate bytes, final byte (ISO 2022).
+_ESCAPES = re.compile("\x1b[\x20-\x2f]+[\x30-\x7e]")
 #: Creator of the private block in which Philips keeps its factors.
 PHILIPS = "Philips PET Private Group"
 
@@ -99,7 +103,12 @@ def items(header: Dataset, key: str) -> list[Dataset]:
 
 def text(header: Dataset, key: str) -> str:
     """An attribute as text; empty if it is missing."""
-    return str(header.get(key, "") or "")
+    return without_escapes(str(header.get(key, "") or ""))
+
+
+def without_escapes(value: str) -> str:
+    """Text without the sequences that switch character sets (PS3.5 6.1.2.5), which pydicom leaves in GB 2312 (ISO IR 58)."""
+    return _ESCAPES.sub("", value) if "\x1b" in value else value
 
 
 def words(header: Dataset, key: str) -> list[str]:

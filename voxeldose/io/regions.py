@@ -312,12 +312,12 @@ def _named_by_file(region: FileRegion, paths: list[Path]) -> Roi:
 def _role_of(name: str, roi: Roi) -> tuple[str, Remark]:
     """The role that a region's name says, or its codes where the name says none."""
     role, coded = role_from_name(name), role_from_codes(roi.codes)
-    by_name = f"ROI {name} has the role {role}, taken from its name."
+    by_name = f"Role {role.replace('_', ' ')} taken from the name of ROI {name}."
     if coded in ("other", role):
         return role, Remark("role-from-name", {"roi": name, "role": role}, by_name)
     known = ", ".join(str(c) for c in roi.codes if role_from_codes([c]) == coded)
     if role == "other":
-        sentence = f"ROI {name} has the role {coded}, taken from its code in the file: {known}."
+        sentence = f"Role {coded.replace('_', ' ')} taken from the code in the file, {known}, of ROI {name}."
         return coded, Remark("role-from-code", {"roi": name, "role": coded}, sentence)
     sentence = f"{by_name} Its code in the file, {known}, alone would say {coded}."
     return role, Remark("role-from-name-against-code", {"roi": name, "role": role, "coded": coded}, sentence)

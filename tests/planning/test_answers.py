@@ -245,7 +245,7 @@ WITH_A_CASE = {
     "tumor-volume-from-case": (
         lambda setting: answer_vial(VialQuestion(1700), setting),
         {"tumor_ml": pytest.approx(48 * 0.05)},
-        "The tumors are 2.40 mL by the case's regions.",
+        "The treated tumors are 2.40 mL by the case's regions.",
     ),
 }
 

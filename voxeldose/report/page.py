@@ -16,7 +16,7 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.report.content import COLUMNS, facts, intervals, lung_rows, threshold_rows
-from voxeldose.report.headline import best, ratios
+from voxeldose.report.headline import best, not_reached, ratios
 from voxeldose.report.images import data_uri
 from voxeldose.report.pictures import draw_pictures
 from voxeldose.report.plots import liver_frame, roi_styles, rois_with_role, slice_focus
@@ -89,6 +89,7 @@ def write_report(
         measure=measure,
         best=partial(best, result),
         ratios=ratios(result),
+        not_reached=not_reached(result),
         facts=facts(result),
         items=reporting_items(result, spread),
         planes={name: data_uri(png, "png") for name, png in drawn.planes.items()},

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from voxeldose.model.assessment import Assessment
+    from voxeldose.model.assessment import Assessment, RoiMetrics
     from voxeldose.model.card import CardRow
     from voxeldose.report.content import Group, Intervals, ThresholdRow
     from voxeldose.report.headline import Best
@@ -125,7 +125,7 @@ def _chosen_regions(result: Assessment) -> list[Any]:
     for name, roi in chosen:
         mean = best(result, name, "mean_dose_gy", "Gy")
         kind = f"<br/><font size='7' color='{QUIET}'>{mean.kind}</font>" if mean.kind else ""
-        label = f"{_plain(name)} <font color='{QUIET}'>{roi.role.replace('_', ' ')}</font>{kind}"
+        label = f"{_plain(name)} <font color='{QUIET}'>{_role(roi)}</font>{kind}"
         others = (("d95_gy", "Gy"), ("d70_gy", "Gy"), ("v400_fraction", "%"))
         cells = [_best(mean, strong=True), *(_best(best(result, name, key, unit), mean) for key, unit in others)]
         rows.append([paragraph(label, 9), *(paragraph(c, 9, align=2) for c in (number(roi.volume_ml), *cells))])
@@ -141,6 +141,10 @@ def _best(one: Best, mean: Best | None = None, *, strong: bool = False) -> str:
         beneath.append(f"not {mean.kind}")
     lines = "".join(f"<br/><font size='6.5' color='{QUIET}'>{words}</font>" for words in beneath)
     return f"{f'<b>{one.words}</b>' if strong else one.words}{lines}"
+
+
+def _role(roi: RoiMetrics) -> str:
+    return f"{roi.role.replace('_', ' ')}{', not reached' if roi.reached is False else ''}"
 
 
 def _single_compartments(result: Assessment) -> list[Any]:
@@ -280,7 +284,7 @@ def _region_table(result: Assessment, names: list[str], spread: Intervals | None
     styles = roi_styles(result)
     head = [paragraph("", 8)]
     for name in names:
-        role = result.rois[name].role.replace("_", " ")
+        role = _role(result.rois[name])
         line = f"<font color='{styles[name][0]}'>■</font> <b>{_plain(name)}</b><br/><font color='{QUIET}'>{role}</font>"
         head.append(paragraph(line, 8, align=2))
     rows = [head]

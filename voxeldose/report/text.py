@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.model.best_value import best_value, numbers_in
-from voxeldose.report.headline import ratios
+from voxeldose.report.headline import not_reached, ratios
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ def assessment_lines(content: Mapping[str, Any]) -> list[str]:
     kinds: dict[str, str] = {}
     rows = []
     for name, roi in content["rois"].items():
-        row = {"ROI": name, "role": roi["role"]}
+        row = {"ROI": name, "role": "tumor, not reached" if roi.get("reached") is False else roi["role"]}
         for title, key, factor in _COLUMNS:
             one = best_value(numbers, name, key)
             row[title] = format_number(one.value, factor=factor) + _MARKS[one.kind]
@@ -140,7 +140,8 @@ def _ratio_words(numbers: HasNumbers) -> str:
     """T/N of each tumor, and of all pooled where there are several, and of which normal liver."""
     found = ratios(numbers)
     words = ", ".join(f"{one.roi} {one.best.words}{_MARKS[one.best.source]}" for one in found)
-    return f"T/N {words} against {found[0].normal}" if found else "T/N -"
+    left = "".join(f", {name} not reached" for name in not_reached(numbers))
+    return f"T/N {words} against {found[0].normal}{left}" if found else f"T/N -{left}"
 
 
 def _region_lines(totals: Mapping[str, Any]) -> list[str]:

@@ -36,6 +36,8 @@ ROI_KEYS = {
     "eud_gy",
     "eubed_gy",
     "single_compartment_gy",
+    "perfused_fraction",
+    "reached",
     "axial_diameter_mm",
     "mean_dose_local_gy",
 }
@@ -155,7 +157,7 @@ def test_an_unknown_administered_activity_is_null():
 
 def test_fractions_are_fractions_and_times_have_a_zone(content):
     for row in content["rois"].values():
-        assert all(0 <= row[key] <= 1 for key in row if key.endswith("_fraction"))
+        assert all(0 <= row[key] <= 1 for key in row if key.endswith("_fraction") and row[key] is not None)
     assert datetime.fromisoformat(content["administration"]["at"]).utcoffset() is not None
 
 

@@ -58,6 +58,7 @@ def _parts(result: Assessment) -> dict[str, Any]:
         "patient": result.case.patient.facts() or None,
         "rois": rois,
         "tumor_to_normal_ratio": result.tumor_to_normal_ratio,
+        "tumor_to_normal_region": result.tumor_to_normal_region,
         "tumor_to_normal": [asdict(t) for t in result.tumor_to_normal],
         "totals": _totals(result),
         "thresholds": [asdict(t) for t in result.thresholds],
@@ -262,6 +263,8 @@ _MEANINGS = {
         "Gy",
         "of a perfused region: K A (1 - LSF) / m, the mean dose if the activity that goes there spread evenly",
     ),
+    "perfused_fraction": ("1", "of a tumor: part of its volume that lies in perfused regions, 0 to 1"),
+    "reached": ("", "of a tumor: whether at least half of it lies in perfused regions; if not it is not treated"),
     "axial_diameter_mm": ("mm", "of a tumor: longest diameter of its outline in one slice of the file it was drawn in"),
     "mean_dose_local_gy": ("Gy", "mean dose of the same region by local deposition"),
 }

@@ -42,6 +42,7 @@ def assessment_schema() -> dict[str, Any]:
             "patient": {"type": ["object", "null"]},
             "rois": {"type": "object", "additionalProperties": _roi()},
             "tumor_to_normal_ratio": _NUMBER,
+            "tumor_to_normal_region": _MAYBE_TEXT,
             "tumor_to_normal": _list(
                 {
                     "roi": _TEXT,
@@ -49,6 +50,7 @@ def assessment_schema() -> dict[str, Any]:
                     "by_dose": _NUMBER,
                     "normal": _TEXT,
                     "normal_volume_ml": _NUMBER,
+                    "reached": {"type": "boolean"},
                 }
             ),
             "totals": _totals(),
@@ -127,6 +129,7 @@ def _roi() -> dict[str, Any]:
     }
     rest = {
         "role": {"enum": list(ROLES)},
+        "reached": {"type": ["boolean", "null"]},
         "outside_grid_fraction": _NUMBER,
         "source_name": _MAYBE_TEXT,
         "codes": {"type": "array"},

@@ -16,7 +16,7 @@ from voxeldose.report.wording import activity
 
 def warned(count):
     result = make_result()
-    remarks = tuple(Remark("a-warning", {}, f"Warning number {n}.") for n in range(count))
+    remarks = tuple(Remark(f"a-warning-{n}", {}, f"Warning number {n}.") for n in range(count))
     return replace(result, record=replace(result.record, warnings=remarks))
 
 

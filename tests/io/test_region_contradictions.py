@@ -164,7 +164,7 @@ def count_of_points(ds, rng):
 
 def lost_coordinate(ds, rng):
     contour = any_contour(ds, rng)
-    contour.ContourData = list(contour.ContourData)[: -rng.choice([1, 2, 3])]
+    contour.ContourData = list(contour.ContourData)[: -rng.choice([1, 2, 4])]
 
 
 def no_number(ds, rng):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom.header import drug_item, items, number, private_value, tag_text, text
+from voxeldose.io.dicom.header import drug_item, is_missing, items, number, private_value, tag_of, tag_text, text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,18 +114,11 @@ def require_agreement(planes: Sequence[Plane], modality: str) -> None:
 
 def _values_of(planes: Sequence[Plane], keyword: str) -> list[str] | None:
     """An attribute of every slice as plain text; ``None`` if all say the same."""
-    from pydicom.datadict import tag_for_keyword
-    from pydicom.dataelem import RawDataElement
-
-    tag = tag_for_keyword(keyword) or 0
-    stored = [p.header.get_item(tag) if tag in p.header else None for p in planes]
+    tag = tag_of(keyword)
+    stored = [p.header.get_item(tag) for p in planes]
     first = stored[0]
-    if all(one is None for one in stored):
-        return None
-    if isinstance(first, RawDataElement) and all(
-        isinstance(one, RawDataElement) and one.value == first.value for one in stored
-    ):
-        return None
+    if all(one is first or (one is not None and first is not None and one.value == first.value) for one in stored):
+        return None  # as stored or as converted, without converting any
     return _unlike([_plain(p.header, keyword) for p in planes])
 
 
@@ -160,7 +153,7 @@ def _of_drug(drug: Dataset, keyword: str) -> str:
 
 def _require_scale_in_all_or_none(planes: Sequence[Plane]) -> None:
     for keyword in ("RescaleSlope", "RescaleIntercept"):
-        missing = [p for p in planes if p.header.get(keyword) in (None, "")]
+        missing = [p for p in planes if is_missing(p.header, keyword)]
         if missing and len(missing) < len(planes):
             msg = (
                 f"{missing[0]}: {keyword} {tag_text(keyword)} is missing, and there in {len(planes) - len(missing)} other slices of "

@@ -6,7 +6,6 @@ import csv
 import difflib
 import hashlib
 import json
-import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
 from voxeldose.io.config.toml import read_toml
+from voxeldose.io.dicom.unread import dangling_link
+from voxeldose.io.folders import walk_folders
 from voxeldose.io.json_text import format_json
 from voxeldose.io.results.new_folder import replacing
 from voxeldose.jobs.cohort.entry import Entry, known_columns
@@ -217,13 +218,24 @@ def _check_columns(names: list[str], path: Path) -> None:
 
 def _from_case_files(folder: Path, out: Path, source: Source) -> Iterator[Entry]:
     row = 0
-    for here, below, files in os.walk(folder):
-        place = folder.__class__(here)
-        below[:] = sorted(d for d in below if not d.startswith(".") and place / d != out)
+    for place, below, files in walk_folders(folder):
+        below[:] = [name for name in below if place / name != out]
         if "run.json" in files or MARKER in files:
             below.clear()
             continue
-        for file in sorted(f for f in files if f.endswith(".toml") and not f.startswith(".")):
+        for name in files:
+            link = place / name
+            if link.is_symlink() and not link.exists() and not link.suffix:
+                row += 1
+                relative = link.relative_to(folder).as_posix()
+                yield Entry(
+                    row,
+                    _name(relative if source.identifiers else None, relative),
+                    f"linked folder {row}",
+                    refused=str(dangling_link(link if source.identifiers else Path("a linked case folder"))),
+                    refused_code="link-dangling",
+                )
+        for file in (f for f in files if f.endswith(".toml")):
             path = place / file
             if not _is_case_file(path):
                 continue

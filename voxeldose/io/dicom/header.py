@@ -6,6 +6,7 @@ A value of another kind than asked for is a refusal that names its tag: only her
 from __future__ import annotations
 
 import math
+import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -43,8 +44,9 @@ __all__ = [
 #: Creator of the private block in which Philips keeps its factors.
 PHILIPS = "Philips PET Private Group"
 
-#: VRs of text in ASCII, whatever the character set, and of numbers in text.
+#: VRs of text in ASCII, whatever the character set; of text that may be in ASCII; and of numbers in text.
 _PLAIN_TEXT = frozenset({"AS", "CS", "DA", "DT", "TM", "UI"})
+_TEXT = frozenset({"LO", "SH"})
 _NUMBER_TEXT = frozenset({"DS", "IS"})
 
 #: Functional groups whose one item holds attributes that single-frame headers have at the top.
@@ -118,9 +120,13 @@ def text(header: Dataset, key: str) -> str:
     cannot become a line of a file or a command of a terminal.
     """
     stored = _plain_bytes(_raw(header, key))
+    if stored is None and header.get_item(tag_of(key), keep_deferred=True) is None:
+        return ""
     if stored is not None and b"\\" not in stored:
         return printable(stored.decode("ascii", "replace"))
-    return printable(str(header.get(key, "") or ""))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a character set that is not what it says shows in the text
+        return printable(str(header.get(key, "") or ""))
 
 
 def printable(value: str) -> str:
@@ -268,7 +274,9 @@ def _plain_bytes(raw: RawDataElement | None) -> bytes | None:
 
     A series has thousands of headers, and converting a value takes pydicom longer than reading it.
     """
-    return raw.value.strip(b" \0") if raw is not None and raw.value is not None and raw.VR in _PLAIN_TEXT else None
+    if raw is None or not (raw.VR in _PLAIN_TEXT or (raw.VR in _TEXT and raw.value.isascii())):
+        return None
+    return raw.value.strip(b" \0")
 
 
 def _stored_numbers(header: Dataset, key: str) -> list[float] | None:

@@ -143,7 +143,11 @@ FORMS = {
         ),
     ],
     "uncertainty recovery": [("--sphere", 1, 0.5, 0.05, "--sphere", 5, 0.7, 0.05, "--sphere", 20, 0.9, 0.05)],
-    "compare": [("PRE", "POST"), ("PRE", "POST", "--add")],
+    "compare": [
+        ("PRE", "POST"),
+        ("PRE", "POST", "--add"),
+        ("PRE", "POST", "--match-fwhm", 9, "--pre-fwhm", 4, "--post-fwhm", 5),
+    ],
     "dvh": [("PRE/dose.nii.gz", "LIVER/../labels.nii.gz", "--labels", "BOTH", "--same-frame")],
     "inspect": [("LIVER/../pet.nii.gz",)],
     "kernel": [("--spacing-mm", 4, 4, 4, "--out", "NEW.csv")],
@@ -162,14 +166,15 @@ VALUES = {
     "--tumor-ml": (33,), "--product": ("PRODUCT",), "--residual-mbq": (22,), "--residual-at": ("2024-05-02T12:15:00Z",),
     "--perfused-gy": (222,), "--treated-fraction": (0.2,), "--albi": (2,), "--child-pugh": ("B",), "--segments": (3,),
     "--tumor-diameter-mm": (90,), "--tumor": (0.5, 222), "--earlier-gy": (11,), "--lung-mass-g": (850,),
-    "--dome-margin-mm": (9,), "--volume-ml": (12,), "--role": ("tumor",), "--results": ("PRE",), "--geud-a": (-5,),
+    "--dome-margin-mm": (9,), "--lung-volume-ml": (4000,), "--volume-ml": (12,), "--role": ("tumor",), "--results": ("PRE",), "--geud-a": (-5,),
     "--slope": (3,), "--clonogens": (1e6,), "--td50-gy": (52,), "--m": (0.28,), "--source": ("protocol",), "--list": (),
     "--normal": (6e6, 700), "--normal-gy": (50, 800), "--normal-is": ("perfused normal liver",), "--voxel-mm": (3,),
     "--fwhm-mm": (6,), "--contour-fwhm-mm": (5,), "--diameter-sd-mm": (3,), "--diameter-mm": (25,), "--phi": (0.7,), "--c2": (0.9,),
     "--recovery-b-ml": (1.5,), "--recovery-c": (0.8,), "--recovery-b-sd-ml": (0.2,), "--recovery-c-sd": (0.1,),
     "--recovery-correlation": (0.4,), "--calibration": (0.05,), "--statistics": (0.05,), "--energy": (0.02,), "--timing-h": (2,),
     "--sphere": (40, 0.95, 0.05), "--true-mbq-per-ml": (2,), "--true-sd-fraction": (0.05,), "--transform": ("SHIFT",),
-    "--gamma-percent": (9,), "--gamma-mm": (9,), "--gamma-local": (), "--gamma-cutoff-percent": (60,), "--add": (),
+    "--gamma-percent": (9,), "--gamma-mm": (9,), "--gamma-local": (), "--gamma-cutoff-percent": (60,), "--register": ("rigid",),
+    "--match-fwhm": (11,), "--pre-fwhm": (7,), "--post-fwhm": (8,), "--add": (),
     "--labels": ("LABELS",), "--gy": (77,), "--percent": (77,), "--case-file": ("NEW.toml",), "--density-g-per-ml": (1.1,),
     "--reach-mm": (9,), "--range-factor": (1.02,), "--overwrite": (), "--out": ("NEW",), "--mirrored": (), "--rois": ("LABELS",),
     "--posterior-rois": ("LABELS",), "--energy-window": (1,), "--image": ("LABELS",), "--background-anterior": (8e3,),
@@ -252,12 +257,13 @@ def test_an_option_changes_the_answer_or_is_refused(name, option, files, tmp_pat
 
 #: Options that act only with another one, which is no form of its own.
 NEEDS_COMPANY = {
+    "compare": ("--register",),
     "lung-shunt planar": (
         *("--image", "--rois", "--posterior-rois", "--mirrored", "--labels", "--energy-window"),
         *("--background-anterior", "--background-posterior", "--earlier-gy", "--lung-mass-g", "--constants"),
     ),
     "lung-shunt spect": (
-        *("--activity", "--rois", "--labels", "--ct", "--quantity", "--dome-margin-mm"),
+        *("--activity", "--rois", "--labels", "--ct", "--quantity", "--dome-margin-mm", "--lung-volume-ml"),
         *("--earlier-gy", "--lung-mass-g", "--constants"),
     ),
     "radiobiology": (
@@ -296,7 +302,8 @@ ASSESS = {
     "image_nuclide": ("Tc-99m", {}), "undo_nuclide": ("F-18", {}), "undo_suv": (True, {}), "weight_kg": (70.0, {"undo_suv": True}),
     "energy_window": (2, {"activity": "spect"}), "slice_spacing_mm": (4.0, {"activity": "spect"}),
     "ct_uneven": ("resample", {"ct": "ct.nii.gz"}), "hu_table": ("hu.csv", {"density": "ct", "ct": "ct.nii.gz"}),
-    "lung_shunt": (0.05, {}), "calibration": ("absolute", {}), "calibration_region": ("liver", {}), "engine": ("local", {}),
+    "lung_shunt": (0.05, {}), "calibration": ("absolute", {}), "calibration_region": ("liver", {}),
+    "allow_activity_outside": (True, {}), "engine": ("local", {}),
     "grid": (2.0, {}), "density_g_per_ml": (1.05, {}), "density": ("density.nii.gz", {}), "constants": ("vendor", {}),
     "thresholds": ("site.toml", {}), "device": ("resin", {}), "uncertainty": ((("timing_h", 0.2),), {}), "samples": (99, {}),
     "probability": (("lesion.mean>=9",), {}), "dose_bits": ("32", {"activity": "spect"}), "bed_dose": ("tumor", {}),
@@ -330,9 +337,14 @@ def test_every_flag_of_assess_is_walked():
     assert {p.name for p in main.commands["assess"].params} == set(ASSESS) | own
 
 
-def test_calibration_region_and_activities_need_what_they_are_for():
-    absolute = {"calibration": "absolute", "calibration_region": "liver"}
-    assert "--calibration-region does nothing" in (idle_flag(absolute, config_with(absolute)) or "")
+def test_calibration_and_activities_need_what_they_are_for():
+    absolute = {"calibration": "absolute", "allow_activity_outside": True}
+    assert "--allow-activity-outside does nothing" in (idle_flag(absolute, config_with(absolute)) or "")
+    named = {
+        "calibration": "absolute",
+        "calibration_region": "liver",
+    }  # what is compared with the administered activity
+    assert idle_flag(named, config_with(named)) is None
     tables = tomllib.loads(CASE)
     del tables["administration"]["administered_mbq"]
     bare = {"calibration": "absolute", "residual_mbq": 3.0}

@@ -132,3 +132,9 @@ def test_the_numbers_of_the_case_are_finite():
     result = make_result()
     assert all(math.isfinite(best_value(result, "lesion", m).value) for m in NUMBERS)
     assert np.isfinite(result.tumor_to_normal_ratio)
+
+
+def test_a_number_that_earlier_results_lack_is_none():
+    content = assessment_dict(make_result())
+    del content["rois"]["lesion"]["single_compartment_gy"]
+    assert best_value(numbers_in(content), "lesion", "single_compartment_gy").value is None

@@ -56,8 +56,8 @@ def card(
 
     From a case file, a results folder (or its assessment.json), or the flags alone. It shows, it does not recommend.
     """
+    from voxeldose.dose.segmentectomy import SegmentectomyFacts, TumorCoverage
     from voxeldose.planning.answers.cards import SphereActivity, answer_card
-    from voxeldose.planning.segmentectomy import SegmentectomyFacts, TumorCoverage
 
     content = content_of(source, quiet=as_json) if source else None
     given = SegmentectomyFacts(

@@ -28,6 +28,7 @@ class CohortFlags:
     """How a cohort is read and run."""
 
     template: Path | None
+    protocol: Path | None
     workers: int | None
     memory_gb: float | None
     scheduler: str | None
@@ -46,6 +47,7 @@ class CohortFlags:
 @click.option(
     "--template", type=PATH, help="Case file with what all cases share; a folder then holds one study per folder."
 )
+@click.option("--protocol", type=PATH, help="TOML file of the site: its keys hold where a case has none.")
 @click.option("--workers", type=click.IntRange(1), help="Cases at a time on this machine (default: its processors).")
 @click.option(
     "--memory-gb", type=click.FloatRange(0.1), help="Most that one worker may use (default: its share of 90 %)."
@@ -87,7 +89,7 @@ def cohort(source: Path, out: Path | None, flags: CohortFlags) -> None:
         if value is not None and flags.scheduler not in (None, *ON_THIS_MACHINE):
             msg = f"{flag} is of use on this machine only; the cluster at --scheduler has its own workers."
             raise click.UsageError(msg)
-    wanted = Source(source, flags.template, flags.identifiers, flags.zone)
+    wanted = Source(source, flags.template, flags.identifiers, flags.protocol, flags.zone)
     if flags.plan_only:
         *cases, verdicts = preview_lines(wanted, out, report=not flags.no_report)
         print_lines(cases)

@@ -211,7 +211,11 @@ def compare_answers(planned: Assessment, delivered: Assessment, truth: dict[str,
         return row(quantity, true[name]["mean_dose_gy"], lambda run: run.rois[name].mean_dose_gy)
 
     rows = [
-        row("perfused, one compartment, Gy", true["perfused"]["mird_dose_gy"], _one_compartment_gy),
+        row(
+            "perfused, one compartment, Gy",
+            true["perfused"]["mird_dose_gy"],
+            lambda run: run.rois["perfused"].single_compartment_gy,
+        ),
         mean("perfused, mean of voxels, Gy", "perfused"),
     ]
     for name, ratio in truth["tumor_to_normal"].items():
@@ -227,12 +231,6 @@ def compare_answers(planned: Assessment, delivered: Assessment, truth: dict[str,
             ),
         ]
     return (*rows, *(mean(f"{name}, not reached, Gy", name) for name in truth["not_reached"]))
-
-
-def _one_compartment_gy(run: Assessment) -> float:
-    """K·A·(1 - LSF)/m of the perfused volume."""
-    given = run.case.administration
-    return given.radionuclide.gy_kg_per_gbq * given.liver_mbq / run.rois["perfused"].mass_g
 
 
 def _v400_percent(tumor: str, run: Assessment) -> float:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.dose.calibration import Shown, calibration_region, outside_remarks, shown_by
+from voxeldose.dose.calibration import Shown, outside_remarks, shown_by
+from voxeldose.dose.territories import region_of, share_out, share_warnings
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import onto
 from voxeldose.model.administration import ADMINISTRATIONS_APART_S, Administration
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from voxeldose.model.case import Case
     from voxeldose.model.grid import Grid
     from voxeldose.model.radionuclide import Radionuclide
+    from voxeldose.model.territory import TerritoryActivity
     from voxeldose.model.volume import Volume
 
 __all__ = ["Quantified", "count_decays", "decay_to", "decays_on_grid", "image_kind", "image_nuclide", "quantify"]
@@ -41,6 +43,9 @@ CALIBRATIONS = {
     ADMINISTERED: "the image is scaled so that the activity in the region equals net × (1 - lung shunt)",
 }
 
+#: What the calibration by administered activity does where several vessels were infused.
+BY_TERRITORY = "the image is scaled so that the activity in each territory equals its own net × (1 - lung shunt)"
+
 #: After so many half-lives (107 days of Y-90) a million-millionth is left, which no image shows.
 MOST_HALF_LIVES = 40
 
@@ -55,6 +60,7 @@ class Quantified:
     calibration: str
     assumptions: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
+    territories: tuple[TerritoryActivity, ...] = ()
 
 
 def decay_to(activity: ActivityMap, at: datetime, radionuclide: Radionuclide) -> ActivityMap:
@@ -127,7 +133,12 @@ def quantify(case: Case) -> Quantified:
     _require_scan_after_infusion(case, imaged)
     assumptions = [*_negative_voxels(image), *_nuclide_remarks(imaged, case), *_scanner_administration(case)]
     as_stored, why_not = _absolute_at_infusion(case, imaged)
-    region = calibration_region(case.rois, image.grid, case.calibration)
+    shares = share_out(given, case.rois, image.grid)
+    at_first = as_stored
+    if shares is not None:
+        as_stored = shares.at_own_infusions(as_stored) if as_stored is not None else None
+        assumptions += shares.remarks
+    region = region_of(case, image.grid, shares)
     recovered = _recovered(as_stored, region, given) if as_stored is not None else None
     if isinstance(case.calibration, Absolute):
         if as_stored is None:
@@ -135,17 +146,21 @@ def quantify(case: Case) -> Quantified:
             raise QuantityError(msg, code="calibration-impossible")
         activity, calibration = as_stored, ABSOLUTE
     else:
-        activity, calibration = _scaled(image, region, given), ADMINISTERED
+        activity = _scaled(image, region, given) if shares is None else shares.scaled(image)
+        calibration = ADMINISTERED
         if as_stored is None:
             sentence = f"The image's own activity cannot be compared with the administered one: {why_not}"
             assumptions.append(Remark("activity-not-comparable", {}, sentence))
     shown = shown_by(activity, region, case)
     compared, warnings = _compare_with_administered(recovered, region.words)
-    text = f"{calibration}: {CALIBRATIONS[calibration]}"
+    by_territory = shares is not None and calibration == ADMINISTERED
+    text = f"{calibration}: {BY_TERRITORY if by_territory else CALIBRATIONS[calibration]}"
     numbers = {"calibration": calibration, "region": region.words}
     stated = Remark("calibration", numbers, f"Calibration {text}; calibration region: {region.words}.")
     warnings += outside_remarks(shown, region, case)
-    return Quantified(activity, recovered, shown, text, (*assumptions, *compared, stated), tuple(warnings))
+    rows = shares.activities(image, at_first, is_scaled=by_territory) if shares is not None else ()
+    warnings += share_warnings(rows, shows_spheres=imaged in (None, given.radionuclide.name))
+    return Quantified(activity, recovered, shown, text, (*assumptions, *compared, stated), tuple(warnings), rows)
 
 
 def _scaled(image: Volume, region: CalibrationRegion, given: Administration) -> ActivityMap:
@@ -233,9 +248,10 @@ def _require_scan_after_infusion(case: Case, imaged: str | None) -> None:
     scanned_at = (image.acquired_at if isinstance(image, ActivityMap) else None) or image.at
     if scanned_at is None or given.at is None or imaged not in (None, given.radionuclide.name):
         return
-    if scanned_at < given.at:
+    last = max(one.at for one in given.infusions if one.at is not None)
+    if scanned_at < last:
         msg = (
-            f"The image is dated {scanned_at.isoformat()}, before the infusion at {given.at.isoformat()}. Check the dates "
+            f"The image is dated {scanned_at.isoformat()}, before the infusion at {last.isoformat()}. Check the dates "
             "(de-identification shifts them) and the time zones; a planning scan needs image_nuclide = Tc-99m."
         )
         raise QuantityError(msg, code="scan-before-infusion")
@@ -254,7 +270,7 @@ def _scanner_administration(case: Case) -> list[Remark]:
     if not isinstance(image, ActivityMap) or None in (image.at, image.acquired_at, given.at):
         return []
     assert image.at is not None and image.acquired_at is not None and given.at is not None  # noqa: S101, PT018
-    apart_s = abs((image.at - given.at).total_seconds())
+    apart_s = min(abs((image.at - one.at).total_seconds()) for one in given.infusions if one.at is not None)
     if image.at >= image.acquired_at or apart_s <= ADMINISTRATIONS_APART_S:
         return []
     sentence = (

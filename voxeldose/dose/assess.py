@@ -10,25 +10,29 @@ import numpy as np
 
 from voxeldose.dose.activity import Quantified, count_decays, decays_on_grid, quantify
 from voxeldose.dose.assumptions import assumptions_of, image_doubts
-from voxeldose.dose.calibration import calibration_region, shown_by
+from voxeldose.dose.calibration import shown_by
 from voxeldose.dose.density import density_on_grid
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.named import default_engine
 from voxeldose.dose.limits import with_best_values
-from voxeldose.dose.measure import ENERGY_MISSING, DoseOnGrid, Run, Watch, distinct, measure
+from voxeldose.dose.lungs.findings import ABOVE_LIMITS
+from voxeldose.dose.measure import ENERGY_MISSING, DoseOnGrid, Run, Watch, measure
 from voxeldose.dose.plausibility import judge, published_rules
+from voxeldose.dose.territories import region_of, share_out
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.administration import unit_doubts
-from voxeldose.model.remarks import Remark
+from voxeldose.model.remarks import Remark, distinct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voxeldose.dose.engines.base import Engine
+    from voxeldose.model.arrays import Floats
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.case import Case
     from voxeldose.model.roi import RoiSet
+    from voxeldose.model.territory import TerritoryActivity
 
 __all__ = ["assess", "what_if"]
 
@@ -136,7 +140,7 @@ def what_if(
     nuclide = case.administration.radionuclide
     change = result.activity.bq_per_ml * np.float32(activity_factor - 1)
     if territory is not None:
-        change *= roi_onto(result.case.rois[territory], result.activity.grid)[0].on_window(result.activity.grid)
+        change *= _weights_of(result, territory)
     activity = result.activity.replaced(result.activity.bq_per_ml + change)
     decays, _ = decays_on_grid(case, count_decays(activity, nuclide))
     density, _, _ = density_on_grid(case, decays)
@@ -152,11 +156,17 @@ def what_if(
         {"territory": territory, "factor": activity_factor},
         f"What if: activity{f' in {territory}' if territory else ''} times {activity_factor:g}.",
     )
-    again = {ENERGY_MISSING, *(rule.code for rule in published_rules())}  # asked again of the changed dose
+    again = {
+        ENERGY_MISSING,
+        *ABOVE_LIMITS,
+        *(rule.code for rule in published_rules()),
+    }  # asked again of the changed dose
     kept = [a for a in record.assumptions if a.code not in again]
-    region = calibration_region(result.case.rois, activity.grid, result.case.calibration)
+    grid = activity.grid
+    region = region_of(result.case, grid, share_out(result.case.administration, result.case.rois, grid))
     shown = shown_by(activity, region, result.case)
-    quantified = Quantified(activity, result.totals.recovered_fraction, shown, record.calibration, (), ())
+    rows = _changed(result, activity_factor, territory)
+    quantified = Quantified(activity, result.totals.recovered_fraction, shown, record.calibration, (), (), rows)
     warnings = tuple(w for w in record.warnings if w.code not in again) if rois is None else ()
     # the dose is still that run's, whatever engine came along
     held = result.totals.held_mbq
@@ -167,6 +177,26 @@ def what_if(
     if result.recovered is None or territory is not None or rois is not None or activity_factor == 0:
         return found
     return with_best_values(replace(found, recovered=result.recovered.scaled(activity_factor)))
+
+
+def _weights_of(result: Assessment, territory: str) -> Floats:
+    """The part of each image voxel that belongs to a territory: with what surrounds it where its infusion is known."""
+    case, grid = result.case, result.activity.grid
+    if any(one.roi == territory for one in result.totals.territories):
+        shares = share_out(case.administration, case.rois, grid)
+        if shares is not None:
+            return shares.own_part(case.activity, result.totals.territories, territory)
+    return roi_onto(case.rois[territory], grid)[0].on_window(grid)
+
+
+def _changed(result: Assessment, factor: float, territory: str | None) -> tuple[TerritoryActivity, ...]:
+    """What each territory holds and shows when the activity of one, or of all, changes by a factor."""
+    return tuple(
+        replace(one, held_mbq=one.held_mbq * factor, lung_mbq=one.lung_mbq * factor, region_mbq=one.region_mbq * factor)
+        if territory in (None, one.roi)
+        else one
+        for one in result.totals.territories
+    )
 
 
 def _judged(result: Assessment) -> Assessment:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.liver_parts import liver_parts
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.case import WHOLE_IMAGE, Administered
@@ -18,6 +19,8 @@ from voxeldose.model.roi import union
 from voxeldose.model.roles import LIVER_ROLES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from voxeldose.model.administration import Administration
     from voxeldose.model.arrays import Floats
     from voxeldose.model.case import Absolute, Case
@@ -25,7 +28,15 @@ if TYPE_CHECKING:
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.volume import ActivityMap
 
-__all__ = ["CalibrationRegion", "Shown", "calibration_region", "outside_remarks", "shown_by"]
+__all__ = [
+    "REGION_MARGIN_MM",
+    "CalibrationRegion",
+    "Shown",
+    "calibration_region",
+    "nearest_within",
+    "outside_remarks",
+    "shown_by",
+]
 
 #: By how much the default region is larger than its ROIs: the blur of the scanner and breathing carry activity across their
 #: edges.
@@ -50,11 +61,14 @@ class CalibrationRegion:
         Part of each image voxel that belongs to it; ``None`` for the whole image.
     was_named : bool
         Whether the user named it, so that what lies outside was asked for.
+    is_liver : bool
+        Whether it is the union of all liver regions, grown by 10 mm.
     """
 
     words: str
     weights: Floats | None
     was_named: bool = False
+    is_liver: bool = False
 
     def total_of(self, values: Floats) -> float:
         """The sum of voxels inside it."""
@@ -105,7 +119,8 @@ def calibration_region(rois: RoiSet, grid: Grid, calibration: Administered | Abs
     if named == WHOLE_IMAGE:
         return CalibrationRegion("the whole image", None, was_named=True)
     if named is not None:
-        return CalibrationRegion(f"ROI {named}", roi_onto(rois[named], grid)[0].on_window(grid), was_named=True)
+        region = liver_parts(rois).rois[named]  # with what it encloses, as its row in the results is
+        return CalibrationRegion(f"ROI {named}", roi_onto(region, grid)[0].on_window(grid), was_named=True)
     if rois.with_role(*INFUSED_ROLES):
         return _liver_region(rois, grid)
     if isinstance(calibration, Administered):
@@ -124,28 +139,40 @@ def _liver_region(rois: RoiSet, grid: Grid) -> CalibrationRegion:
     chosen = rois.with_role(*LIVER_ROLES)
     merged = union([roi_onto(roi, grid)[0].on_window(grid) for roi in chosen])
     names = ", ".join(chosen.names())
-    return CalibrationRegion(f"the union of {names}, grown by {REGION_MARGIN_MM:g} mm", _grow(merged, grid))
+    return CalibrationRegion(
+        f"the union of {names}, grown by {REGION_MARGIN_MM:g} mm", nearest_within([merged], grid)[0], is_liver=True
+    )
 
 
-def _grow(occupancy: Floats, grid: Grid) -> Floats:
-    """1 in every voxel whose centre lies within the margin of the centre of an occupied voxel, 0 elsewhere.
+def nearest_within(occupied: Sequence[Floats], grid: Grid) -> list[Floats]:
+    """For each region, 1 in every voxel whose centre lies within the margin of the region and no nearer to another, 0 elsewhere.
 
-    Only the box around the region is searched, so large images cost no more than small ones.
+    Distances are those to the centre of the nearest occupied voxel; of two equal ones the first region's counts. Only the box
+    around the regions is searched, so large images cost no more than small ones.
+
+    Parameters
+    ----------
+    occupied : sequence of ndarray, (nk, nj, ni)
+        Occupancy of each region on ``grid``.
+    grid : Grid
+        Of all of them.
     """
     from scipy.ndimage import distance_transform_edt
 
-    filled = occupancy > 0
-    result = np.zeros(grid.shape, np.float32)
-    inner = bounding_box(filled)
+    near = [np.zeros(grid.shape, np.float32) for _ in occupied]
+    inner = bounding_box(np.logical_or.reduce([part > 0 for part in occupied]))
     if inner is None:
-        return result
+        return near
     reaches = [math.ceil(REGION_MARGIN_MM / step) for step in grid.spacing_mm]
     box = tuple(
         slice(max(0, part.start - reach), min(n, part.stop + reach))
         for part, reach, n in zip(inner, reaches, grid.shape, strict=True)
     )
-    result[box] = distance_transform_edt(~filled[box], sampling=grid.spacing_mm) <= REGION_MARGIN_MM
-    return result
+    away = np.stack([distance_transform_edt(part[box] <= 0, sampling=grid.spacing_mm) for part in occupied])
+    nearest, within = away.argmin(axis=0), away.min(axis=0) <= REGION_MARGIN_MM
+    for number, part in enumerate(near):
+        part[box] = (nearest == number) & within
+    return near
 
 
 def shown_by(activity: ActivityMap, region: CalibrationRegion, case: Case) -> Shown:
@@ -156,7 +183,7 @@ def shown_by(activity: ActivityMap, region: CalibrationRegion, case: Case) -> Sh
     outside = total - inside if region.weights is not None else 0.0
     liver = None
     if rois.with_role("liver", "normal_liver") and total > 0:
-        whole = region if not region.was_named else _liver_region(rois, activity.grid)
+        whole = region if region.is_liver else _liver_region(rois, activity.grid)
         liver = whole.total_of(activity.bq_per_ml) * ml / total
     part = outside / given.net_mbq if given.administered_mbq is not None else None
     return Shown(region.words, inside, outside, part, liver)
@@ -177,11 +204,15 @@ def outside_remarks(shown: Shown, region: CalibrationRegion, case: Case) -> tupl
     amount = f"{shown.outside_mbq:.0f} MBq, {100 * part:.0f} % of the net activity,"
     is_accepted = not isinstance(calibration, Administered) or region.was_named or calibration.outside_allowed
     if not is_accepted and not meets(part, "at most", OUTSIDE_REFUSAL):
+        other = (
+            "draw the territories again"
+            if case.administration.territories
+            else f'name the ROI that holds the activity or take the whole image (calibration_region = ROI or "{WHOLE_IMAGE}")'
+        )
         msg = (
             f"{amount} would lie outside the calibration region ({region.words}): the regions do not hold all that was infused, or "
-            "much of the image is background or another organ. Check regions, image and units; name the ROI that holds the "
-            f'activity or take the whole image (calibration_region = ROI or "{WHOLE_IMAGE}"), or accept what lies outside '
-            "(allow_activity_outside = true, --allow-activity-outside)."
+            f"much of the image is background or another organ. Check regions, image and units; {other}, or accept what lies "
+            "outside (allow_activity_outside = true, --allow-activity-outside)."
         )
         raise QuantityError(msg, code="activity-outside-region", outside_mbq=shown.outside_mbq, outside_fraction=part)
     numbers: Numbers = {"region": region.words, "outside_mbq": shown.outside_mbq, "outside_fraction": part}

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from voxeldose.model.assessment import RoiNumbers
     from voxeldose.model.remarks import Numbers
+    from voxeldose.model.territory import TerritoryActivity
 
 __all__ = ["compartment_gy", "held_by_perfused", "single_compartments_gy"]
 
@@ -25,12 +26,12 @@ def compartment_gy(gy_kg_per_gbq: float, mbq: float, mass_g: float, *, part: flo
 
 
 def held_by_perfused(
-    rois: Mapping[str, RoiNumbers], held_mbq: float | None
+    rois: Mapping[str, RoiNumbers], held_mbq: float | None, territories: Sequence[TerritoryActivity] = ()
 ) -> tuple[dict[str, float], tuple[Remark, ...]]:
     """The activity that goes to each perfused region, MBq, and how it was shared where there are several.
 
     All of it goes to the one perfused region. Several share it as the image's activity inside them; a region without any gets
-    none.
+    none. Where each infusion is known, its territory's region has its own.
 
     Parameters
     ----------
@@ -38,7 +39,11 @@ def held_by_perfused(
         Name to numbers of each region of the run.
     held_mbq : float, optional
         Net activity less the lung shunt; nothing is answered without it.
+    territories : sequence of TerritoryActivity
+        What each territory got, where several vessels were infused.
     """
+    if territories:
+        return {one.roi: one.held_mbq for one in territories if one.roi in rois}, ()
     perfused = {name: max(m.activity_mbq, 0.0) for name, m in rois.items() if m.role == "perfused"}
     seen = sum(perfused.values())
     if held_mbq is None or not perfused:

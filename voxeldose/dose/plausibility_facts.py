@@ -140,7 +140,9 @@ def _places(result: Assessment, liver: _Liver) -> Iterator[Fact]:
             yield Fact("tumor_outside_liver_fraction", _outside(own, liver.occupancy), tumor.name)
         else:
             yield Fact("tumor_border_on_liver_fraction", _border_on(own, tumors, liver, frame), tumor.name)
-        if reached is not None:
+        if (
+            reached is not None and result.rois[tumor.name].reached is not False
+        ):  # one that is not reached has its own word
             yield Fact("tumor_outside_perfused_fraction", _outside(own, reached), tumor.name)
         yield Fact("tumor_pieces", float(ndimage.label(own >= 0.5)[1]), tumor.name)
     for region in perfused:
@@ -266,12 +268,13 @@ def _activity(result: Assessment, liver: _Liver | None) -> Iterator[Fact]:
 
 def _administration(result: Assessment) -> Iterator[Fact]:
     given = result.case.administration
-    if given.lung_shunt_fraction is not None:
-        yield Fact("lung_shunt_fraction", given.lung_shunt_fraction)
-    if given.administered_mbq is not None:
-        yield Fact("residual_fraction", given.residual_mbq / given.administered_mbq)
-        if given.device is not None:
-            yield Fact(f"{given.device}_mbq", given.administered_mbq)
+    for roi, one in ((t.roi, t.given) for t in given.territories) if given.territories else (("", given),):
+        if one.lung_shunt_fraction is not None:
+            yield Fact("lung_shunt_fraction", one.lung_shunt_fraction, roi)
+        if one.administered_mbq is not None:
+            yield Fact("residual_fraction", one.residual_mbq / one.administered_mbq, roi)
+            if one.device is not None:
+                yield Fact(f"{one.device}_mbq", one.administered_mbq, roi)
     image = result.case.activity
     if given.at is not None and image.at is not None and image.radionuclide is not None:
         taken = getattr(image, "acquired_at", None) or image.at

@@ -26,6 +26,7 @@ __all__ = [
     "PIXEL_MM",
     "ContourStack",
     "Rasterised",
+    "axial_diameter_mm",
     "contours_of",
     "from_contours",
     "has_holes",
@@ -270,6 +271,22 @@ def contours_of(roi: Roi) -> list[Doubles]:
 def outlines_of(roi: Roi) -> list[Doubles]:
     """Closed contours (n, 3) in LPS millimetres, plane by plane, holes as contours of their own: even-odd."""
     return [_place(roi, k, ring) for k, piece in _pieces(roi) for ring in (piece.outer, *piece.holes)]
+
+
+def axial_diameter_mm(roi: Roi) -> float | None:
+    """Longest distance between two points of the region's outline in one slice of its own grid, mm.
+
+    This is the longest diameter in the plane of measurement, as RECIST has it, for regions drawn on axial slices; along an
+    oblique direction a region may be longer. ``None`` where no voxel is occupied enough to have an outline.
+    """
+    from scipy.spatial import ConvexHull
+    from scipy.spatial.distance import pdist
+
+    by_slice: dict[int, list[Doubles]] = {}
+    for k, piece in _pieces(roi):
+        by_slice.setdefault(k, []).append(piece.outer)
+    outlines = [np.concatenate(rings) for rings in by_slice.values()]
+    return max((float(pdist(points[ConvexHull(points).vertices]).max()) for points in outlines), default=None)
 
 
 def has_holes(roi: Roi) -> bool:

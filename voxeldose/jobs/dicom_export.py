@@ -16,7 +16,8 @@ from voxeldose.geometry.resample import roi_onto
 from voxeldose.io.config.case import OutputTable
 from voxeldose.io.dicom.header import count
 from voxeldose.io.dicom.new_object import SeriesKind, StudyReference
-from voxeldose.io.dicom.rtdose import StructureDvhs, write_display_dose, write_rtdose
+from voxeldose.io.dicom.patient import left_empty
+from voxeldose.io.dicom.rtdose import StructureDvhs, write_display_dose, write_recovered_dose, write_rtdose
 from voxeldose.io.dicom.rtplan import write_rtplan
 from voxeldose.io.dicom.rtstruct import structure_set_of, write_rtstruct
 from voxeldose.io.dicom.seg import write_seg
@@ -155,7 +156,7 @@ def write_dicom(
 ) -> tuple[Remark, ...]:
     """Write ``dose.dcm``, ``rois.dcm`` and ``measurements.dcm``, and what ``[output]`` asks for besides.
 
-    On request these are ``bed.dcm``, ``rois.rtstruct.dcm``, ``rtplan.dcm`` and ``dose_on_ct.dcm``. The doses refer to the
+    Where the run recovered a dose, its mean map is ``dose_recovered.dcm``. On request there are ``bed.dcm``, ``rois.rtstruct.dcm``, ``rtplan.dcm`` and ``dose_on_ct.dcm``. The doses refer to the
     plan if it is written, and ``dose.dcm`` holds the DVHs of the regions in the structure set that is written, or else of
     those in the one that the regions came from.
 
@@ -182,7 +183,19 @@ def write_dicom(
         path, grid = folder / "rtplan.dcm", result.dose.grid
         plan_uid = write_rtplan(path, reference=reference, grid=grid, structure_set=structure_set)
     _write_doses(result, folder, source, wanted, _Cited(structure_set, plan_uid))
-    return (*remarks, *_write_seg_and_sr(result, folder, source))
+    return (*remarks, *_left_empty(reference), *_write_seg_and_sr(result, folder, source))
+
+
+def _left_empty(reference: StudyReference) -> tuple[Remark, ...]:
+    """What of the patient and study is not in the objects written, by its name and without its value."""
+    keywords = ", ".join(left_empty(reference.header))
+    if not keywords:
+        return ()
+    sentence = (
+        f"{keywords} of the images break the DICOM standard and are left empty in the DICOM objects written; correct them in "
+        "the archive before these are sent there."
+    )
+    return (Remark("patient-values-left-empty", {"keywords": keywords}, sentence),)
 
 
 class _Cited(NamedTuple):
@@ -193,7 +206,7 @@ class _Cited(NamedTuple):
 
 
 def _write_doses(result: Assessment, folder: Path, source: DicomSource, wanted: OutputTable, cited: _Cited) -> None:
-    """Write ``dose.dcm``, and on request ``bed.dcm`` and ``dose_on_ct.dcm``."""
+    """Write ``dose.dcm``, ``dose_recovered.dcm`` where the run has one, and on request ``bed.dcm`` and ``dose_on_ct.dcm``."""
     reference, bits = source.reference, wanted.dose_bits
     assert reference is not None  # noqa: S101 - asked for by the caller
     dvhs = None
@@ -205,6 +218,9 @@ def _write_doses(result: Assessment, folder: Path, source: DicomSource, wanted: 
         effective, text = bed_map(result, wanted.bed_dose)
         path = folder / "bed.dcm"
         write_rtdose(effective, path, reference=reference, bits=bits, effective=text, plan_uid=cited.plan_uid)
+    if result.recovered is not None:
+        path = folder / "dose_recovered.dcm"
+        write_recovered_dose(result.recovered.dose, path, reference=reference, bits=bits, plan_uid=cited.plan_uid)
     if wanted.dose_on_ct:
         shown = _at_centres(result.dose, source.grids["ct"])
         path = folder / "dose_on_ct.dcm"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from voxeldose.dose.assess import assess
 from voxeldose.dose.recovery.into_result import with_recovered
 from voxeldose.dose.recovery.run import recover
+from voxeldose.dose.segmentectomy import card_of_results
 from voxeldose.dose.uncertainty import with_uncertainty
 from voxeldose.io.config.nameless import Nameless
 from voxeldose.io.nifti import write_nifti
@@ -136,9 +137,9 @@ def _write_results(result: Assessment, folder: Path, output: OutputTable) -> Non
 
 def _write_reports(result: Assessment, folder: Path) -> None:
     """Write the report as page and as PDF, with the same pictures."""
-    pictures = draw_pictures(result)
-    write_report(result, folder / "report.html", pictures=pictures)
-    write_pdf(result, folder / "report.pdf", pictures=pictures)
+    pictures, card = draw_pictures(result), card_of_results(assessment_dict(result))
+    write_report(result, folder / "report.html", pictures=pictures, card=card)
+    write_pdf(result, folder / "report.pdf", pictures=pictures, card=card)
 
 
 def assess_case(
@@ -186,7 +187,7 @@ def predict_case(
         If anything in the case cannot be used.
     """
     given, remarks = config.administration, list[Remark]()
-    if given.administered_mbq is None:
+    if given.administered_mbq is None and not given.territory:
         unit = {"administered_mbq": UNIT_MBQ, "residual_mbq": 0.0, "at": None, "assayed_at": None, "residual_at": None}
         given = given.model_copy(update=unit)
         sentence = f"The case gives no administered activity; the map was made for {UNIT_MBQ:g} MBq and scaled."

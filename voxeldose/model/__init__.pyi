@@ -1,5 +1,6 @@
 from .administration import Administration as Administration
 from .administration import administration_from_assays as administration_from_assays
+from .administration import administration_of as administration_of
 from .assessment import Assessment as Assessment
 from .assessment import Distribution as Distribution
 from .assessment import Overlap as Overlap
@@ -17,6 +18,7 @@ from .best_value import BestValue as BestValue
 from .best_value import best_pooled_ratio as best_pooled_ratio
 from .best_value import best_value as best_value
 from .best_value import numbers_in as numbers_in
+from .card import CardRow as CardRow
 from .case import Absolute as Absolute
 from .case import Administered as Administered
 from .case import Case as Case
@@ -27,7 +29,13 @@ from .kernel import PointKernel as PointKernel
 from .kernel import VoxelKernel as VoxelKernel
 from .kernel import point_kernel as point_kernel
 from .limits import Limit as Limit
+from .lungs import LungDose as LungDose
+from .lungs import LungLimit as LungLimit
+from .lungs import LungMass as LungMass
+from .lungs import LungSettings as LungSettings
+from .lungs import LungShunt as LungShunt
 from .metric import Metric as Metric
+from .patient import Patient as Patient
 from .radionuclide import TC99M as TC99M
 from .radionuclide import Y90 as Y90
 from .radionuclide import Radionuclide as Radionuclide
@@ -45,6 +53,8 @@ from .roi import Roi as Roi
 from .roi import RoiSet as RoiSet
 from .roles import ROLES as ROLES
 from .roles import RoiCode as RoiCode
+from .territory import TerritoryActivity as TerritoryActivity
+from .territory import TreatedTerritory as TreatedTerritory
 from .tissue import Complication as Complication
 from .tissue import Control as Control
 from .tissue import Radiobiology as Radiobiology

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from voxeldose.errors import QuantityError
 from voxeldose.model.limits import is_within
 from voxeldose.model.remarks import Remark
+from voxeldose.model.territory import instants, lung_shunt_of, require_distinct
 from voxeldose.model.volume import require_zone
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from voxeldose.model.radionuclide import Radionuclide
+    from voxeldose.model.territory import TreatedTerritory
 
 __all__ = [
     "ADMINISTRATIONS_APART_S",
@@ -23,6 +25,7 @@ __all__ = [
     "Administration",
     "Assay",
     "administration_from_assays",
+    "administration_of",
     "require_above_zero",
     "require_activity",
     "require_shunt",
@@ -105,6 +108,11 @@ class Administration:
         Fraction of the net activity that went to the lungs, 0 to 1; 0 if not given, and the results say so.
     device : str, optional
         ``glass`` or ``resin``; decides which published thresholds apply.
+    territories : tuple of TreatedTerritory
+        Where several vessels were infused: what each got. The activities here are then their sums, see
+        :func:`administration_of`.
+    overlap_shared : bool
+        Whether voxels that lie in several territories are shared evenly among them; refused otherwise.
 
     Raises
     ------
@@ -118,6 +126,8 @@ class Administration:
     residual_mbq: float = 0.0
     lung_shunt_fraction: float | None = None
     device: str | None = None
+    territories: tuple[TreatedTerritory, ...] = ()
+    overlap_shared: bool = False
 
     def __post_init__(self) -> None:
         given = self.administered_mbq
@@ -157,6 +167,50 @@ class Administration:
     def liver_mbq(self) -> float:
         """Net activity less the lung shunt."""
         return self.net_mbq * (1 - (self.lung_shunt_fraction or 0.0))
+
+    @property
+    def infusions(self) -> tuple[Administration, ...]:
+        """Each infusion alone: of every territory, or the only one."""
+        return tuple(territory.given for territory in self.territories) or (self,)
+
+
+def administration_of(territories: Sequence[TreatedTerritory], *, overlap_shared: bool = False) -> Administration:
+    """Several infusions as one administration: activities add up, and the lung shunt is that of all net activity.
+
+    Its instant is that of the first infusion; every activity keeps holding at its own infusion, so that sums of activities are
+    proportional to decays and thus to dose.
+
+    Parameters
+    ----------
+    territories : sequence of TreatedTerritory
+        One for every infusion, each with an activity and a region of its own.
+    overlap_shared : bool
+        Whether territories may share voxels, which then belong to them in equal parts.
+
+    Raises
+    ------
+    QuantityError
+        If there is none, two name one region, one has no activity, or their constants or devices differ.
+    """
+    if not territories:
+        msg = "At least one territory is needed."
+        raise QuantityError(msg, code="territory-missing")
+    require_distinct(territories)
+    given = [territory.given for territory in territories]
+    first = given[0]
+    if any((one.radionuclide, one.device) != (first.radionuclide, first.device) for one in given):
+        msg = "All territories of a case need the same constants and the same device."
+        raise QuantityError(msg, code="keys-contradict", field="device")
+    return Administration(
+        first.radionuclide,
+        sum(one.administered_mbq or 0.0 for one in given),
+        min(instants(territories), default=None),
+        sum(one.residual_mbq for one in given),
+        lung_shunt_of(territories),
+        first.device,
+        tuple(territories),
+        overlap_shared,
+    )
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.image_kind import Kind
     from voxeldose.model.limits import Sense
+    from voxeldose.model.lungs import LungFindings
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.recovered import Recovered
     from voxeldose.model.remarks import Remark
     from voxeldose.model.roi import RoiSet
+    from voxeldose.model.territory import TerritoryActivity
     from voxeldose.model.volume import ActivityMap, DoseMap
 
 __all__ = [
@@ -110,7 +112,11 @@ class Uncertainty:
 
 @dataclass(frozen=True, eq=False)
 class RoiNumbers:
-    """Numbers of one region; definitions in :mod:`voxeldose.dose.metrics`. ``None`` where a number would mislead."""
+    """Numbers of one region; definitions in :mod:`voxeldose.dose.metrics`. ``None`` where a number would mislead.
+
+    Of a tumor, ``perfused_fraction`` is the part of its volume in perfused regions, and ``reached`` whether that makes it
+    treated; both are ``None`` where no perfused region is given.
+    """
 
     role: str
     volume_ml: float
@@ -137,6 +143,9 @@ class RoiNumbers:
     outside_fraction: float
     eubed_gy: float | None = None
     single_compartment_gy: float | None = None
+    perfused_fraction: float | None = None
+    reached: bool | None = None
+    axial_diameter_mm: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,7 +168,8 @@ class Overlap:
 class TumorToNormal:
     """How much more a tumor got than normal liver, by activity concentration and by mean dose.
 
-    ``normal`` says which normal liver: with whole-liver normal where only a part was infused the ratio is too high.
+    ``normal`` says which normal liver: with whole-liver normal where only a part was infused the ratio is too high. A tumor that
+    is not ``reached``, as it lies outside the perfused regions, has no ratio.
     """
 
     roi: str
@@ -167,6 +177,7 @@ class TumorToNormal:
     by_dose: float | None
     normal: str
     normal_volume_ml: float
+    reached: bool = True
 
 
 @dataclass(frozen=True)
@@ -202,7 +213,8 @@ class Totals:
     region is; ``calibration_region_mbq`` and ``outside_region_mbq`` are what the calibrated image shows inside and outside it,
     ``outside_region_fraction`` the latter over the net activity. ``liver_of_field_fraction`` is the activity in the union of all
     liver regions grown by 10 mm over that of the whole field of view. ``held_mbq`` is the net activity less
-    the lung shunt, by which single compartments are computed.
+    the lung shunt, by which single compartments are computed. ``territories`` is what each territory got, where several vessels
+    were infused.
     """
 
     activity_mbq: float
@@ -217,6 +229,7 @@ class Totals:
     outside_region_fraction: float | None = None
     liver_of_field_fraction: float | None = None
     held_mbq: float | None = None
+    territories: tuple[TerritoryActivity, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -254,8 +267,10 @@ class Assessment:
     tumor_to_normal: tuple[TumorToNormal, ...] = ()
     uncertainty: Uncertainty | None = None
     recovered: Recovered | None = None
+    tumor_to_normal_region: str | None = None
     kind: Kind | None = None
     kind_text: str = ""
+    lungs: LungFindings | None = None
 
     def __repr__(self) -> str:
         from voxeldose.model.display import summary_of_assessment

@@ -136,13 +136,20 @@ def numbers_in(content: Mapping[str, Any]) -> HasNumbers:
         If it has no regions.
     """
     spread = content.get("uncertainty")
-    rois = {name: SimpleNamespace(**row) for name, row in content["rois"].items()}
+    rois = {name: _Row(**row) for name, row in content["rois"].items()}
     return _Content(
         rois,
         tuple(SimpleNamespace(**row) for row in content.get("tumor_to_normal", ())),
         SimpleNamespace(rois={name: _spread_in(row) for name, row in spread["rois"].items()}) if spread else None,
         _recovered_in(content["rois"]),
     )
+
+
+class _Row(SimpleNamespace):
+    """Numbers of a region; one that earlier results lack is ``None``."""
+
+    def __getattr__(self, _: str) -> None:
+        return None
 
 
 def _spread_in(row: Mapping[str, Any]) -> SimpleNamespace:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from voxeldose.errors import QuantityError
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.lungs import LungSettings
+from voxeldose.model.patient import Patient, require_bilirubin
+from voxeldose.model.reported import Reported
 from voxeldose.model.tissue import default_sets
 
 if TYPE_CHECKING:
@@ -20,13 +22,10 @@ if TYPE_CHECKING:
     from voxeldose.model.tissue import Radiobiology
     from voxeldose.model.volume import ActivityMap, CountMap, CtImage, DensityMap
 
-__all__ = ["WHOLE_IMAGE", "Absolute", "Administered", "Case", "require_bilirubin"]
+__all__ = ["WHOLE_IMAGE", "Absolute", "Administered", "Case"]
 
 #: In place of an ROI's name: all that the image shows.
 WHOLE_IMAGE = "image"
-
-#: Nobody with more is a candidate for radioembolization, and a usual value in µmol/L is above it.
-HIGHEST_BILIRUBIN = 10.0
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,6 @@ class Absolute:
     """
 
     region: str | None = None
-
-
-def require_bilirubin(mg_per_dl: float | None) -> None:
-    """Refuse a bilirubin that cannot be in mg/dL."""
-    if mg_per_dl is not None and not 0 < mg_per_dl <= HIGHEST_BILIRUBIN:
-        msg = f"Bilirubin must be above 0 and in mg/dL (1 mg/dL is 17.1 µmol/L), found {mg_per_dl}."
-        raise QuantityError(msg, code="value-out-of-range", field="bilirubin_mg_per_dl", found=mg_per_dl)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +86,12 @@ class Case:
         To compare the results with; the published ones shipped with voxeldose without it.
     bilirubin_mg_per_dl : float, optional
         Total, of the patient; decides limits that depend on it.
+    lungs : LungSettings
+        Earlier doses to the lungs, and what is known of whole lungs where an image cuts them.
+    patient : Patient
+        What is known of the patient; nothing without it.
+    reported : Reported
+        What a report states besides what is computed: facts on the user's word, how the images were acquired.
     """
 
     activity: ActivityMap | CountMap
@@ -109,6 +107,9 @@ class Case:
     registration: Registration | None = field(default=None, kw_only=True)
     limits: tuple[Limit, ...] | None = field(default=None, kw_only=True)
     bilirubin_mg_per_dl: float | None = field(default=None, kw_only=True)
+    lungs: LungSettings = field(default_factory=LungSettings, kw_only=True)
+    patient: Patient = field(default_factory=Patient, kw_only=True)
+    reported: Reported = field(default_factory=Reported, kw_only=True)
 
     def __post_init__(self) -> None:
         require_bilirubin(self.bilirubin_mg_per_dl)

@@ -43,9 +43,12 @@ def test_every_example_is_a_value_that_the_case_file_takes(key):
     for name in above:
         tables = tables.setdefault(name, {})
     if key.table.startswith("[["):
-        tables.setdefault(last, [{"name": "x", "role": "other"}] if last == "derived" else [{}])[0][key.name] = value
-    else:
+        needed = {"derived": {"name": "x", "role": "other"}, "territory": {"roi": "x", "administered_mbq": 1.0}}
+        tables.setdefault(last, [needed.get(last, {})])[0][key.name] = value
+    elif key.table:
         tables.setdefault(last, {})[key.name] = value
+    else:
+        tables[key.name] = value
     table_from(CaseFile, case, "example")
 
 

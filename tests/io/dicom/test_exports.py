@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from copy import deepcopy
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,7 +29,9 @@ from voxeldose.io.dicom.new_object import study_reference
 from voxeldose.io.dicom.rtstruct import structure_set_of
 from voxeldose.io.results.assessment import write_tables
 from voxeldose.jobs.dicom_export import DicomSource, write_dicom
+from voxeldose.model.recovered import Estimate, Recovered, RecoveredMetrics, RecoveredRoi
 from voxeldose.model.tissue import default_sets
+from voxeldose.model.volume import DoseMap
 
 KINDS = ["axial", "oblique", "feet_first"]
 
@@ -165,8 +168,8 @@ def test_codes_are_those_of_the_standard_and_the_rest_is_private():
                 known.setdefault((code, scheme), set()).add(meaning)
     # UCUM's own; pydicom lists what DICOM names, and MBq by its full name
     known |= {("mL", "UCUM"): {"mL"}, ("g", "UCUM"): {"g"}, ("MBq", "UCUM"): {"MBq"}}
-    for row in sr._ROWS:
-        for triple in (row.name, row.unit, row.derivation, row.method):
+    for row in (*sr._ROWS, sr._RATIO):
+        for triple in (row.name, row.unit, row.derivation, row.method, *sr._BETTER.values()):
             if triple is None:
                 continue
             code, scheme, meaning = triple
@@ -220,6 +223,50 @@ def test_the_report_holds_the_numbers_of_the_assessment_with_units(exported):
         for key, (value, unit) in wanted.items():
             assert rows[key][0] == pytest.approx(value, rel=1e-8)  # nine digits are written
             assert rows[key][1] == unit
+
+
+def with_recovery(result):
+    """The result with the numbers of one lesion recovered, and a map on half voxels."""
+    grid = result.dose.grid.with_spacing([s / 2 for s in result.dose.grid.spacing_mm])
+    fine = DoseMap(np.repeat(np.repeat(np.repeat(result.dose.gy, 2, 0), 2, 1), 2, 2) * np.float32(1.25), grid)
+    numbers = {"mean_dose_gy": Estimate(123.456, 110.0, 140.0), "tumor_to_normal": Estimate(7.5, 7.0, 8.0)}
+    metrics = RecoveredMetrics(**numbers)
+    rois = {"lesion 1": RecoveredRoi("tumor", metrics, metrics, 120.0)}
+    return replace(result, recovered=Recovered("field", rois, {"draws": 24}, fine, (), (), 1.0))
+
+
+def test_a_recovered_map_is_a_series_of_its_own_that_says_what_its_dvh_is_not(assessed, tmp_path):
+    result, source = assessed()
+    result = with_recovery(result)
+    write_dicom(result, tmp_path, source)
+    own, recovered = dcmread(tmp_path / "dose.dcm"), dcmread(tmp_path / "dose_recovered.dcm")
+    assert recovered.SeriesInstanceUID != own.SeriesInstanceUID
+    assert recovered.SeriesNumber != own.SeriesNumber
+    assert recovered.SeriesDescription != own.SeriesDescription
+    assert "recovered absorbed dose" in recovered.SeriesDescription
+    assert "own DVH narrower than reported" in recovered.DoseComment
+    assert "narrower than the one reported" in recovered.DerivationDescription
+    assert "DVHSequence" not in recovered
+    assert errors_of(tmp_path / "dose_recovered.dcm") == []
+    read = vd.read_rtdose(tmp_path / "dose_recovered.dcm")
+    assert read.grid.matches(result.recovered.dose.grid)
+    np.testing.assert_allclose(read.gy, result.recovered.dose.gy, atol=1.5e-5 * result.recovered.dose.gy.max())
+
+
+def test_recovered_numbers_stand_beside_the_images_own_with_their_method(assessed, tmp_path):
+    result, source = assessed()
+    write_dicom(with_recovery(result), tmp_path, source)
+    rows = measured(tmp_path / "measurements.dcm")
+    assert rows["lesion 1"]["128513", "Mean", "Resolution recovered"] == (123.456, "Gy")
+    assert rows["lesion 1"]["128513", "Mean", None][0] == pytest.approx(result.rois["lesion 1"].mean_dose_gy, rel=1e-8)
+    assert rows["lesion 1"]["TN", None, "Resolution recovered"] == (7.5, "1")
+    assert not [key for key in rows["lesion 2"] if key[2] == "Resolution recovered"]
+    assert errors_of(tmp_path / "measurements.dcm") == []
+
+
+def test_without_recovery_there_is_no_recovered_map(exported):
+    _, out = exported()
+    assert not (out / "dose_recovered.dcm").exists()
 
 
 def test_a_number_that_is_not_known_is_left_out(assessed, tmp_path):

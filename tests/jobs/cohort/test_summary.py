@@ -11,6 +11,7 @@ from voxeldose.jobs.cohort.plan import Source, write_plan
 from voxeldose.jobs.cohort.store import Store
 from voxeldose.jobs.cohort.summary import FEWEST, CommonWarning, common_warnings, find_outliers, write_page
 from voxeldose.jobs.cohort.tables import write_rows
+from voxeldose.model.recovered import RecoveredMetrics
 from voxeldose.model.remarks import Remark
 from voxeldose.report.cohort import Line
 
@@ -169,3 +170,38 @@ def test_rows_say_how_many_limits_are_met_and_which_cases_failed(store):
     assert (rows[0]["thresholds_met"], rows[0]["thresholds_missed"], rows[0]["pair"]) == ("1", "1", "")
     assert rows[4]["pair"] == "p1"
     assert (rows[-1]["case"], rows[-1]["status"], rows[-1]["message"]) == ("LIV-14", "failed", "/data/Doe/pet: no")
+
+
+def test_a_recovered_case_counts_by_its_best_values_with_the_images_own_beside_them(tmp_path: Path):
+    store = Store(tmp_path / "out")
+    with store.locked():
+        store.prepare()
+    table = tmp_path / "cases.csv"
+    table.write_text("case,case.id\na.toml,a\nb.toml,b")
+    write_plan(Source(table), store.out, store.plan)
+    for name in ("a", "b"):
+        fake_case(store, name, 100.0)
+    path = store.case("b") / "assessment.json"
+    content = json.loads(path.read_text())
+    number = {"value": None, "low": None, "high": None}
+    found = dict.fromkeys(RecoveredMetrics.names(), number)
+    found["mean_dose_gy"] = {"value": 140.0, "low": 130.0, "high": 150.0}
+    found["tumor_to_normal"] = {"value": 3.5, "low": 3.0, "high": 4.0}
+    content["rois"]["lesion"]["recovered"] = found
+    content["tumor_to_normal"] = [
+        {"roi": "lesion", "by_concentration": 2.5, "by_dose": 2.5, "normal": "liver", "normal_volume_ml": 1000.0}
+    ]
+    path.write_text(json.dumps(content))
+    write_rows(str(store.out))
+    with (store.out / "cohort.csv").open() as file:
+        rows = {(row["case"], row["roi"]): row for row in csv.DictReader(file)}
+    plain, better = rows["a", "lesion"], rows["b", "lesion"]
+    assert (float(plain["best_mean_dose_gy"]), plain["best_kind"]) == (100.0, "image")
+    assert (float(better["best_mean_dose_gy"]), better["best_kind"]) == (140.0, "recovered")
+    assert (float(better["best_mean_dose_low_gy"]), float(better["mean_dose_gy"])) == (130.0, 100.0)
+    assert float(better["best_tumor_to_normal"]) == 3.5
+    assert float(better["tumor_to_normal_ratio"]) == 2.5
+    write_page(store, identifiers=True)
+    page = (store.out / "cohort.html").read_text()
+    assert "140" in page
+    assert "3.50" in page

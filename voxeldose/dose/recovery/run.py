@@ -18,6 +18,7 @@ from voxeldose.dose.recovery.posterior import explore
 from voxeldose.dose.recovery.results import collect, of_comparator
 from voxeldose.dose.recovery.scan import Scan
 from voxeldose.dose.recovery.tier1 import gtm_means, labbe_means, region_columns, voxelwise
+from voxeldose.dose.territories import refuse_with_territories
 from voxeldose.errors import InputError
 from voxeldose.model.kernel import PointKernel, point_kernel
 from voxeldose.model.remarks import Remark
@@ -95,10 +96,15 @@ def recover(
     InputError
         If no region is a tumor, or the engine is not ``dpk`` in a uniform medium.
     QuantityError
-        If the fit shows that resolution, noise or regions are not those of the image.
+        If the fit shows that resolution, noise or regions are not those of the image, or the case has territories.
     """
     if resolution.method == "none":
         return None
+    refuse_with_territories(
+        result.case.administration,
+        "[resolution]",
+        "it undoes the blur of one image at one scale, and each territory has its own.",
+    )
     report = progress or (lambda _: None)
     started = time.perf_counter()
     report("recovering resolution: regions")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.dose.limits import with_best_values
+from voxeldose.dose.territories import refuse_with_territories
 from voxeldose.dose.uncertainty.budget import budget, scale_terms
 from voxeldose.dose.uncertainty.inputs import Condition
 from voxeldose.dose.uncertainty.noise import NoiseField
@@ -68,6 +69,12 @@ def with_uncertainty(
     """
     started = time.perf_counter()
     report_progress = progress or (lambda _: None)
+    if spread.has_noise or spread.lung_shunt_sd:
+        refuse_with_territories(
+            result.case.administration,
+            "uncertainty.noise_fraction, noise_region and lung_shunt_sd",
+            "noise and lung shunt move the calibration of each territory on its own, and these intervals know one calibration.",
+        )
     conditions = _conditions(result, spread)
     names = [n for n, m in result.rois.items() if math.isfinite(m.mean_dose_gy)]
     if not names:

@@ -67,6 +67,7 @@ def with_flags(tables: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
     """
     given = {flag: value for flag, value in flags.items() if value not in (None, ())}
     changed = {name: dict(table) if isinstance(table, dict) else table for name, table in tables.items()}
+    changed |= {"protocol": _absolute(given["protocol"])} if "protocol" in given else {}
     if not all(isinstance(changed.get(table, {}), dict) for table, _ in _KEYS.values() if table != "uncertainty"):
         return changed
     if "uncertainty" in given and isinstance(changed.get("uncertainty", {}), dict):
@@ -75,10 +76,7 @@ def with_flags(tables: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
         if flag in given and isinstance(changed.get(table, {}), dict):
             value = _VALUES.get(flag, lambda same: same)(given[flag])
             changed[table] = {**changed.get(table, {}), key: value}
-    if "density" in given and "density_g_per_ml" not in given:
-        changed["dose"].pop("density_g_per_ml", None)
-    if "density_g_per_ml" in given and "density" not in given:
-        changed["dose"]["density"] = "uniform"
+    _drop_replaced(changed, given)
     if "registration" in given:
         changed["registration"] = {"path": _absolute(given["registration"])}
     if "rois" in given:
@@ -88,6 +86,16 @@ def with_flags(tables: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
         files = [p for path in paths for p in ([path] if isinstance(path, str) else path)]
         changed["rois"] = [{"path": files, "labels": read_labels_file(given["labels"])}]
     return changed
+
+
+def _drop_replaced(changed: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Keys that would contradict a flag, as they say the same thing in another way."""
+    if "density" in given and "density_g_per_ml" not in given:
+        changed["dose"].pop("density_g_per_ml", None)
+    if "density_g_per_ml" in given and "density" not in given:
+        changed["dose"]["density"] = "uniform"
+    if "bilirubin_mg_per_dl" in given and isinstance(changed.get("patient"), dict):
+        changed["patient"].pop("bilirubin_mg_per_dl", None)
 
 
 def _is_dicom(config: CaseFile) -> bool:
@@ -100,7 +108,7 @@ _NEEDS: dict[str, tuple[Callable[[CaseFile], object], str]] = {
     "energy_window": (_is_dicom, "a DICOM SPECT"),
     "slice_spacing_mm": (_is_dicom, "a DICOM SPECT"),
     "hu_table": (lambda c: c.dose.density == "ct", "--density ct"),
-    "calibration_region": (lambda c: c.dose.calibration == "administered", "--calibration administered"),
+    "allow_activity_outside": (lambda c: c.dose.calibration == "administered", "--calibration administered"),
     "residual_mbq": (lambda c: c.administration.administered_mbq, "--administered-mbq"),
     "residual_at": (lambda c: c.administration.residual_mbq, "--residual-mbq"),
     "dose_bits": (_is_dicom, "a DICOM image"),

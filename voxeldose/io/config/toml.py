@@ -13,10 +13,19 @@ from voxeldose.errors import InputError
 from voxeldose.io.text_files import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Fraction", "NotNegative", "Positive", "Table", "read_toml", "table_from", "table_from_json"]
+__all__ = [
+    "Fraction",
+    "NotNegative",
+    "Positive",
+    "Table",
+    "check_part",
+    "read_toml",
+    "table_from",
+    "table_from_json",
+]
 
 #: A drive or share in double quotes, with single backslashes; and any backslash between double quotes.
 _WINDOWS_PATH = re.compile(r"""[=\[,{]\s*"(?:[A-Za-z]:\\(?!\\)|\\\\[A-Za-z0-9._-]+\\(?!\\))""")
@@ -109,7 +118,23 @@ def table_from(model: type[T], tables: dict[str, Any], where: str) -> T:
     try:
         return model.model_validate(tables)
     except ValidationError as error:
-        raise _refusal(error, model, tables, where) from None
+        raise _refusal(error.errors(), model, tables, where) from None
+
+
+def check_part(model: type[Table], tables: Mapping[str, Any], where: str) -> None:
+    """Check the keys and values that are there; keys that ``model`` needs may be missing.
+
+    Raises
+    ------
+    InputError
+        As of :func:`table_from`.
+    """
+    try:
+        model.model_validate(dict(tables))
+    except ValidationError as error:
+        problems = [one for one in error.errors() if one["type"] != "missing"]
+        if problems:
+            raise _refusal(problems, model, tables, where) from None
 
 
 def table_from_json(model: type[T], tables: dict[str, Any], where: str) -> T:
@@ -117,16 +142,15 @@ def table_from_json(model: type[T], tables: dict[str, Any], where: str) -> T:
     try:
         return model.model_validate(tables, strict=False)
     except ValidationError as error:
-        raise _refusal(error, model, tables, where) from None
+        raise _refusal(error.errors(), model, tables, where) from None
 
 
 #: What pydantic calls a problem -> what the refusal is called; any other is a value that cannot be.
 _CODES = {"extra_forbidden": "key-unknown", "missing": "key-missing"}
 
 
-def _refusal(error: ValidationError, model: type[Table], tables: object, where: str) -> InputError:
+def _refusal(problems: Sequence[Any], model: type[Table], tables: object, where: str) -> InputError:
     """One refusal of all problems; its code is that of the first, ``keys`` are those of all."""
-    problems = error.errors()
     sentences = dict.fromkeys(_describe(p, model, tables) for p in problems)
     keys = tuple(dict.fromkeys(_dotted(_place(p, tables)) for p in problems))
     return InputError(

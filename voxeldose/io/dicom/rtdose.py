@@ -31,9 +31,22 @@ if TYPE_CHECKING:
     from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.dvh import Dvh
 
-__all__ = ["DISPLAY_COMMENT", "StructureDvhs", "read_rtdose", "write_display_dose", "write_rtdose"]
+__all__ = [
+    "DISPLAY_COMMENT",
+    "StructureDvhs",
+    "read_rtdose",
+    "write_display_dose",
+    "write_recovered_dose",
+    "write_rtdose",
+]
 
 #: Dose Comment of a dose that only viewers should use (LO: at most 64 characters).
+#: Of a recovered map, which no one should measure a DVH in.
+RECOVERED_COMMENT = "Resolution recovered, mean map; own DVH narrower than reported"
+RECOVERED_WORDS = (
+    "Absorbed dose after resolution recovery, mean over all draws on fine voxels. Its own DVH is narrower than the one reported, "
+    "which is the mean of the DVHs of the draws: read D95, D70 and coverages from the report, not from this map."
+)
 DISPLAY_COMMENT = "Interpolated for display; its own DVH is not the one reported"
 #: Points of a curve in the file: Decimal Strings, so a few hundred per region.
 _POINTS = 300
@@ -107,6 +120,26 @@ def write_display_dose(
     study = any_study_reference(reference)
     new = _dose_object(dose, study, bits, _Texts("dose for display", 3, DISPLAY_COMMENT))
     new.DoseType = "PHYSICAL"
+    new.update(_plan(plan_uid, study))
+    save_object(new, path)
+
+
+def write_recovered_dose(
+    dose: DoseMap,
+    path: str | Path,
+    *,
+    reference: str | Path | StudyReference,
+    bits: int = 16,
+    plan_uid: str | None = None,
+) -> None:
+    """Write a recovered dose map on its own voxels as a series of its own, with what its DVH is not; without DVHs.
+
+    Parameters are those of :func:`write_rtdose`, as is what it raises.
+    """
+    study = any_study_reference(reference)
+    new = _dose_object(dose, study, bits, _Texts("recovered absorbed dose", 4, RECOVERED_COMMENT))
+    new.DoseType = "PHYSICAL"
+    new.DerivationDescription = RECOVERED_WORDS
     new.update(_plan(plan_uid, study))
     save_object(new, path)
 

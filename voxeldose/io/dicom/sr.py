@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxeldose import __version__
 from voxeldose.io.dicom.codes import codes_of_role
-from voxeldose.io.dicom.new_object import MAY_BE_EMPTY, PATIENT_AND_STUDY, study_reference
-from voxeldose.io.dicom.texts import decoded, fit_character_set, name_in
+from voxeldose.io.dicom.new_object import study_reference
+from voxeldose.io.dicom.patient import citable_copy
+from voxeldose.io.dicom.texts import fit_character_set, name_in
+from voxeldose.model.best_value import best_value
 from voxeldose.model.roles import LIVER_ROLES
 
 if TYPE_CHECKING:
@@ -41,6 +43,12 @@ _GY = ("Gy", "UCUM", "Gy")
 _NO_UNITS = ("1", "UCUM", "no units")
 _ONE_COMPARTMENT = ("COMPARTMENT", SCHEME, "Single compartment, K A (1 - LSF) / m")
 _LOCAL = ("LOCAL", SCHEME, "Local energy deposition")
+
+#: How a value that is not the image's own was found.
+_BETTER = {
+    "recovered": ("RECOVERED", SCHEME, "Resolution recovered"),
+    "corrected": ("CORRECTED", SCHEME, "Corrected by recovery curve"),
+}
 
 _Triple = tuple[str, str, str]
 
@@ -81,6 +89,9 @@ _ROWS = (
     _Row("single_compartment_gy", _ABSORBED_DOSE, _GY, _MEAN, _ONE_COMPARTMENT),
     _Row("mean_dose_local_gy", _ABSORBED_DOSE, _GY, _MEAN, _LOCAL),
 )
+
+#: T/N by concentration, which a region has where it was recovered or corrected.
+_RATIO = _Row("tumor_to_normal", ("TN", SCHEME, "Activity concentration over that of normal liver"), _NO_UNITS)
 
 _METHODS = {
     "dpk": ("DPK", SCHEME, "Convolution with dose point kernel"),
@@ -145,7 +156,7 @@ def write_sr(
             title=_code(("126000", "DCM", "Imaging Measurement Report")),
         )
         document = hd.sr.Comprehensive3DSR(
-            evidence=[decoded(header, {*PATIENT_AND_STUDY, *MAY_BE_EMPTY}) for header in (regions, *images)],
+            evidence=[citable_copy(header) for header in (regions, *images)],
             content=report,
             series_instance_uid=generate_uid(),
             series_number=study.kind.first_number + 7,
@@ -190,7 +201,7 @@ def _group(name: str, metrics: RoiMetrics, result: Assessment, regions: Dataset,
         "method": _code(
             _METHODS.get(result.record.engine, (result.record.engine[:16].upper(), SCHEME, result.record.engine))
         ),
-        "measurements": _measurements(metrics),
+        "measurements": [*_measurements(metrics), *_better_measurements(name, result)],
     }
     sites = [hd.sr.FindingSite(_code(("10200004", "SCT", "Liver")))] if metrics.role in LIVER_ROLES else None
     number = next((int(s.SegmentNumber) for s in regions.SegmentSequence if _name_of(s) == name), None)
@@ -212,23 +223,31 @@ def _name_of(segment: Dataset) -> str:
 
 
 def _measurements(metrics: RoiMetrics) -> list[Any]:
+    """The image's own numbers of a region."""
+    values = [(row, getattr(metrics, row.key)) for row in _ROWS]
+    return [_measurement(row, value, row.method) for row, value in values if value is not None and math.isfinite(value)]
+
+
+def _better_measurements(name: str, result: Assessment) -> list[Any]:
+    """Recovered and corrected numbers of a region, each with how it was found."""
+    found = []
+    for row in (*_ROWS, _RATIO):
+        best = best_value(result, name, row.key)
+        if best.is_better and best.value is not None and math.isfinite(best.value):
+            found.append(_measurement(row, best.value, _BETTER[best.kind]))
+    return found
+
+
+def _measurement(row: _Row, value: float, method: _Triple | None) -> Any:
     import highdicom as hd
 
-    measurements = []
-    for row in _ROWS:
-        value = getattr(metrics, row.key)
-        if value is None or not math.isfinite(value):
-            continue
-        measurements.append(
-            hd.sr.Measurement(
-                _code(row.name),
-                float(f"{value:.9g}"),
-                _code(row.unit),
-                derivation=_code(row.derivation) if row.derivation else None,
-                method=_code(row.method) if row.method else None,
-            )
-        )
-    return measurements
+    return hd.sr.Measurement(
+        _code(row.name),
+        float(f"{value:.9g}"),
+        _code(row.unit),
+        derivation=_code(row.derivation) if row.derivation else None,
+        method=_code(method) if method else None,
+    )
 
 
 def _scheme() -> Dataset:

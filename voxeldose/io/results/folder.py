@@ -42,6 +42,7 @@ from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.recovered import Estimate, RecoveredDvh, RecoveredMetrics, RecoveredNumbers, RecoveredRoi
 from voxeldose.model.roi import RoiSet
 from voxeldose.model.roles import RoiCode
+from voxeldose.model.territory import TerritoryActivity
 from voxeldose.model.tissue import Radiobiology
 from voxeldose.model.volume import DoseMap
 
@@ -109,7 +110,7 @@ class StoredAssessment:
         What was given.
     rois : mapping
         Region -> its numbers.
-    kind, kind_text, tumor_to_normal_ratio, tumor_to_normal, totals, thresholds, overlaps, uncertainty
+    kind, kind_text, tumor_to_normal_ratio, tumor_to_normal_region, tumor_to_normal, totals, thresholds, overlaps, uncertainty
         As of the assessment; ``None`` and an empty text where earlier results do not state the kind.
     recovered : RecoveredNumbers or None
         Numbers with the scanner's blur taken out, where the case asked for them; the recovered map is ``dose_recovered``.
@@ -130,6 +131,7 @@ class StoredAssessment:
     administration: Administration
     rois: Mapping[str, StoredRoi]
     tumor_to_normal_ratio: float | None
+    tumor_to_normal_region: str | None
     tumor_to_normal: tuple[TumorToNormal, ...]
     totals: Totals
     thresholds: tuple[Threshold, ...]
@@ -244,11 +246,12 @@ def _assessment(folder: Path, content: dict[str, Any]) -> StoredAssessment:
         id=content["case"]["id"],
         kind=content.get("kind"),
         kind_text=content.get("kind_text", ""),
-        administration=_administration(content["administration"], record.constants),
+        administration=_administration(content, record.constants),
         rois={name: _roi(row) for name, row in content["rois"].items()},
         tumor_to_normal_ratio=content["tumor_to_normal_ratio"],
+        tumor_to_normal_region=content.get("tumor_to_normal_region"),
         tumor_to_normal=tuple(_read(TumorToNormal, row) for row in content.get("tumor_to_normal", ())),
-        totals=_read(Totals, content["totals"]),
+        totals=_totals(content["totals"]),
         thresholds=tuple(_read(Threshold, row) for row in content["thresholds"]),
         overlaps=tuple(_read(Overlap, row) for row in content["overlaps"]),
         uncertainty=_uncertainty(content["uncertainty"]) if content.get("uncertainty") else None,
@@ -319,7 +322,13 @@ def _record_of(content: Mapping[str, Any]) -> RunRecord:
     )
 
 
-def _administration(row: Mapping[str, Any], nuclide: Radionuclide) -> Administration:
+def _totals(row: Mapping[str, Any]) -> Totals:
+    return _read(Totals, row, territories=tuple(_read(TerritoryActivity, one) for one in row.get("territories", ())))
+
+
+def _administration(content: Mapping[str, Any], nuclide: Radionuclide) -> Administration:
+    """What was given, as a whole; what each territory got stands with the totals."""
+    row = content["administration"]
     at = datetime.fromisoformat(row["at"]) if row["at"] else None
     return Administration(
         nuclide,

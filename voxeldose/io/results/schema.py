@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, get_args
 
 from voxeldose.io.results.assessment import SCHEMA, columns
 from voxeldose.model.best_value import ValueKind
 from voxeldose.model.recovered import RecoveredMetrics
 from voxeldose.model.roles import ROLES
+from voxeldose.model.territory import TerritoryActivity
 
 __all__ = ["assessment_schema"]
 
@@ -37,8 +39,10 @@ def assessment_schema() -> dict[str, Any]:
             "kind": {"enum": ["predicted", "delivered", None]},
             "kind_text": _TEXT,
             "case": _object({"id": _TEXT}),
+            "patient": {"type": ["object", "null"]},
             "rois": {"type": "object", "additionalProperties": _roi()},
             "tumor_to_normal_ratio": _NUMBER,
+            "tumor_to_normal_region": _MAYBE_TEXT,
             "tumor_to_normal": _list(
                 {
                     "roi": _TEXT,
@@ -46,9 +50,10 @@ def assessment_schema() -> dict[str, Any]:
                     "by_dose": _NUMBER,
                     "normal": _TEXT,
                     "normal_volume_ml": _NUMBER,
+                    "reached": {"type": "boolean"},
                 }
             ),
-            "totals": _object(dict.fromkeys(_TOTALS, _NUMBER) | {"calibration_region": _MAYBE_TEXT}),
+            "totals": _totals(),
             "thresholds": _list(
                 dict.fromkeys(("name", "roi", "metric", "source", "method", "differs"), _TEXT)
                 | {"sense": _MAYBE_TEXT, "kind": {"enum": list(get_args(ValueKind))}, "image_value": _NUMBER}
@@ -63,6 +68,7 @@ def assessment_schema() -> dict[str, Any]:
                 {"engine": _TEXT, "description": _TEXT, "calibration": _TEXT, "grid": {"type": "object"}}
             ),
             "radiobiology": {"type": "object"},
+            "lungs": _lungs(),
             "uncertainty": {"type": ["object", "null"]},
             "resolution": {"type": "object"},
             "administration": _object(
@@ -74,6 +80,7 @@ def assessment_schema() -> dict[str, Any]:
                     "device": _MAYBE_TEXT,
                 }
             ),
+            "reported": {"type": "object"},
             "registration": {"type": ["object", "null"]},
             "assumptions": _remarks(),
             "warnings": _remarks(),
@@ -87,6 +94,32 @@ _TOTALS = (
 )
 
 
+def _lungs() -> dict[str, Any]:
+    """Dose to the lungs by the shunt fraction in 1 kg and in their own mass, and the fraction that the image shows."""
+    numbers = (
+        *("lung_shunt_fraction", "dose_gy", "mass_g", "dose_own_mass_gy", "own_mass_g", "cumulative_gy"),
+        *("measured_shunt_fraction", "measured_part_seen"),
+    )
+    texts = ("mass_source", "own_mass_source", "limits_source", "formula", "measured_formula")
+    limit = {"name": _TEXT, "limit_gy": _NUMBER, "value_gy": _NUMBER, "met": {"type": "boolean"}}
+    others = {
+        "earlier_gy": {"type": "array", "items": {"type": "number"}},
+        "limits": _list(limit | {"mass_g": _NUMBER, "mass_source": _TEXT}),
+        "measured_is_cut": {"type": ["boolean", "null"]},
+    }
+    found = _object(dict.fromkeys(numbers, _NUMBER) | dict.fromkeys(texts, _MAYBE_TEXT) | others)
+    return found | {"type": ["object", "null"]}
+
+
+def _totals() -> dict[str, Any]:
+    """Sums, and what each territory got: a key that is absent where one vessel was infused."""
+    numbers = dict.fromkeys((f.name for f in fields(TerritoryActivity)), _NUMBER)
+    sums = _object(dict.fromkeys(_TOTALS, _NUMBER) | {"calibration_region": _MAYBE_TEXT})
+    return sums | {
+        "properties": sums["properties"] | {"territories": _list(numbers | {"roi": _TEXT, "at": _MAYBE_TEXT})}
+    }
+
+
 def _roi() -> dict[str, Any]:
     meanings = columns()["rois.csv"]
     numbers = {
@@ -96,6 +129,7 @@ def _roi() -> dict[str, Any]:
     }
     rest = {
         "role": {"enum": list(ROLES)},
+        "reached": {"type": ["boolean", "null"]},
         "outside_grid_fraction": _NUMBER,
         "source_name": _MAYBE_TEXT,
         "codes": {"type": "array"},

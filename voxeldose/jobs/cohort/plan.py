@@ -8,13 +8,14 @@ import hashlib
 import io
 import json
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from voxeldose.errors import InputError
+from voxeldose.io.config.case import read_protocol
 from voxeldose.io.config.toml import read_toml
 from voxeldose.io.dicom.unread import dangling_link
 from voxeldose.io.folders import walk_folders
@@ -49,6 +50,8 @@ class Source:
         A case file with what all cases share.
     identifiers : bool
         Cases without a label take the path of their case file or study as one.
+    protocol : path, optional
+        The site's protocol, in place of one that cases name.
     zone : str, optional
         Of instants in a table that have none: a name such as Europe/Berlin, or an offset such as +02:00.
     """
@@ -56,6 +59,7 @@ class Source:
     path: Path
     template: Path | None = None
     identifiers: bool = False
+    protocol: Path | None = None
     zone: str | None = None
 
 
@@ -90,7 +94,9 @@ def _describe_empty(source: Source) -> str:
 def _unique_entries(source: Source, out: Path) -> Iterator[Entry]:
     """The entries, with a second one of the same name refused."""
     seen: dict[str, int] = {}
-    for entry in _entries(source, out):
+    protocol = _protocol_of(source)
+    for listed in _entries(source, out):
+        entry = replace(listed, protocol=protocol)
         key = entry.name.casefold()
         first = seen.setdefault(key, entry.row)
         if first == entry.row:
@@ -105,6 +111,14 @@ def _unique_entries(source: Source, out: Path) -> Iterator[Entry]:
             refused=f"{entry.where}: {message}",
             refused_code="name-taken",
         )
+
+
+def _protocol_of(source: Source) -> str | None:
+    """The absolute path of the site's protocol, after a look at its keys: wrong ones would refuse every case."""
+    if source.protocol is None:
+        return None
+    read_protocol(source.protocol)
+    return str(source.protocol.absolute())
 
 
 def _entries(source: Source, out: Path) -> Iterator[Entry]:
@@ -274,9 +288,12 @@ def _from_case_files(folder: Path, out: Path, source: Source) -> Iterator[Entry]
                     refused=str(dangling_link(link if source.identifiers else Path("a linked case folder"))),
                     refused_code="link-dangling",
                 )
-        for file in (f for f in files if f.endswith(".toml")):
+        names = [f for f in files if f.endswith(".toml")]
+        protocols = {source.protocol.resolve()} if source.protocol is not None else set()
+        protocols |= {p for file in names if (p := _named_protocol(place / file)) is not None}
+        for file in names:
             path = place / file
-            if not _is_case_file(path):
+            if path.resolve() in protocols or not _is_case_file(path):
                 continue
             row += 1
             relative = path.relative_to(folder).as_posix()
@@ -290,6 +307,15 @@ def _from_studies(folder: Path, out: Path, template: str, source: Source) -> Ite
     for row, study in enumerate(studies, 1):
         name = _name(study.name if source.identifiers else None, study.name)
         yield Entry(row, name, f"study {row}", template=template, study=str(study))
+
+
+def _named_protocol(path: Path) -> Path | None:
+    """The protocol that a case file names, if it can be read and names one."""
+    try:
+        named = read_toml(path, "case file").get("protocol")
+    except InputError:  # it is refused when its turn comes
+        return None
+    return (path.parent / named).resolve() if isinstance(named, str) else None
 
 
 def _is_case_file(path: Path) -> bool:

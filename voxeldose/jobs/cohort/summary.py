@@ -1,7 +1,7 @@
 """``cohort.html``: how doses, coverage and T/N are distributed, what stands out, what failed; one file that opens offline.
 
-Cases go by their row in the list; their labels are shown when the user asks for identifiers. Numbers are those of the
-table; only medians, quartiles and outliers are computed here.
+Cases go by their row in the list; their labels are shown when the user asks for identifiers. Numbers are the best values of the
+table (recovered, else corrected, else the image's own); only medians, quartiles and outliers are computed here.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from voxeldose import __version__
 from voxeldose.io.results.content import UNCLASSIFIED, remarks_of
 from voxeldose.io.results.new_folder import replacing
 from voxeldose.jobs.cohort.store import facts_of, read_plan
+from voxeldose.model.best_value import best_pooled_ratio, best_value, numbers_in
 from voxeldose.report.cohort import Line, draw_histograms, draw_scatter, values_by_quantity
 from voxeldose.report.images import figure_uri
 from voxeldose.report.templates import page_template
@@ -98,18 +99,26 @@ def find_outliers(values: list[float]) -> list[bool]:
 
 def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> Line:
     content, task = facts["assessment"], facts["task"]
-    rois = content["rois"]
-    tumors = {n: r for n, r in rois.items() if r["role"] == "tumor" and r["mean_dose_gy"] is not None}
+    rois, numbers = content["rois"], numbers_in(content)
+    tumors = [
+        n
+        for n, r in rois.items()
+        if r["role"] == "tumor" and r["mean_dose_gy"] is not None and r.get("reached") is not False
+    ]
+    livers = [n for n, r in rois.items() if r["role"] == "normal_liver" and r["mean_dose_gy"] is not None]
+    normal = [best_value(numbers, name, "mean_dose_gy").value for name in livers]
     keys = ("mean_dose_gy", "v205_fraction", "v400_fraction", "mass_g")
-    normal = [r["mean_dose_gy"] for r in rois.values() if r["role"] == "normal_liver" and r["mean_dose_gy"] is not None]
+    treated = [
+        t["roi"] for t in content.get("tumor_to_normal", ()) if t["roi"] in rois and t["by_concentration"] is not None
+    ]
     return Line(
         row,
         title,
         link,
         task["image_nuclide"] or NOT_STATED,
-        {name: {key: r[key] for key in keys} for name, r in tumors.items()},
+        {name: {key: best_value(numbers, name, key).value or 0.0 for key in keys} for name in tumors},
         normal[0] if len(normal) == 1 else None,
-        content["tumor_to_normal_ratio"],
+        best_pooled_ratio(numbers, treated, content["tumor_to_normal_ratio"]).value,
         content["totals"]["recovered_fraction"],
         remarks_of(content["warnings"]),
         pair,

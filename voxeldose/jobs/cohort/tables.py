@@ -16,11 +16,13 @@ from voxeldose.io.results.new_folder import replacing
 from voxeldose.jobs.cohort.store import Store, facts_of, read_if_there, read_plan
 from voxeldose.jobs.cohort.summary import write_page
 from voxeldose.model.assessment import RoiNumbers
+from voxeldose.model.best_value import best_value, numbers_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from voxeldose.jobs.cohort.entry import Entry
+    from voxeldose.model.best_value import HasNumbers
 
 __all__ = ["FAILURE_COLUMNS", "case_rows", "columns", "write_all", "write_rows"]
 
@@ -33,6 +35,7 @@ _DVH_BATCH = 200_000
 _HEAD = {"row": int, "case": str, "pair": str, "status": str, "roi": str, "role": str}
 _OF_CASE = {
     "tumor_to_normal_ratio": float,
+    "tumor_to_normal_region": str,
     "total_activity_mbq": float,
     "administered_mbq": float,
     "recovered_fraction": float,
@@ -56,12 +59,24 @@ _OF_CASE = {
     "libraries": str,
     "folder": str,
 }
+#: Best values of a region (recovered, else corrected, else the image's own); ``best_kind`` is that of the mean dose.
+_BEST = {
+    "best_mean_dose_gy": float,
+    "best_mean_dose_low_gy": float,
+    "best_mean_dose_high_gy": float,
+    "best_d95_gy": float,
+    "best_d70_gy": float,
+    "best_v205_fraction": float,
+    "best_v400_fraction": float,
+    "best_tumor_to_normal": float,
+    "best_kind": str,
+}
 FAILURE_COLUMNS = ("row", "case", "exit_class", "exit_code", "message", "attempts")
 
 
 def columns() -> dict[str, type]:
     """Columns of the cohort's table, with their types: which case and region, its metrics, what holds for the whole case."""
-    return _HEAD | _metrics() | _OF_CASE
+    return _HEAD | _metrics() | _BEST | _OF_CASE
 
 
 def write_all(out: str, identifiers: bool) -> bool:
@@ -125,6 +140,7 @@ def case_rows(entry: Entry, facts: dict[str, Any], *, identifiers: bool = False)
     content, run, task = facts["assessment"], facts["run"], facts["task"]
     whole = {
         "tumor_to_normal_ratio": content["tumor_to_normal_ratio"],
+        "tumor_to_normal_region": content.get("tumor_to_normal_region"),
         "total_activity_mbq": content["totals"]["activity_mbq"],
         "administered_mbq": content["totals"]["administered_mbq"],
         "recovered_fraction": content["totals"]["recovered_fraction"],
@@ -145,11 +161,22 @@ def case_rows(entry: Entry, facts: dict[str, Any], *, identifiers: bool = False)
         "libraries": " ".join(f"{name}-{version}" for name, version in sorted(run["libraries"].items())),
         "folder": f"cases/{entry.name}",
     }
+    numbers = numbers_in(content)
     for name, roi in content["rois"].items():
         compared = [t["met"] for t in content["thresholds"] if t["roi"] == name]
         own = {key: roi.get(key) for key in _metrics()}
         met = {"thresholds_met": sum(compared), "thresholds_missed": len(compared) - sum(compared)}
-        yield head | {"status": "done", "roi": name, "role": roi["role"]} | own | whole | met
+        yield head | {"status": "done", "roi": name, "role": roi["role"]} | own | _best(numbers, name) | whole | met
+
+
+def _best(numbers: HasNumbers, roi: str) -> dict[str, float | str | None]:
+    """Best values of a region."""
+    mean = best_value(numbers, roi, "mean_dose_gy")
+    row: dict[str, float | str | None] = {
+        f"best_{metric}": best_value(numbers, roi, metric).value
+        for metric in ("mean_dose_gy", "d95_gy", "d70_gy", "v205_fraction", "v400_fraction", "tumor_to_normal")
+    }
+    return row | {"best_mean_dose_low_gy": mean.low, "best_mean_dose_high_gy": mean.high, "best_kind": mean.kind}
 
 
 def _rows(store: Store, *, identifiers: bool) -> Iterator[dict[str, Any]]:

@@ -19,6 +19,7 @@ from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Protocol
 
 from voxeldose.dose.engines.threads import cores
+from voxeldose.model.memory import memory_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,7 +95,7 @@ def share_of(workers: int | None, memory_gb: float | None) -> Share:
     """Divide this machine's processors and memory between workers; as many workers as processors without a number."""
     count = workers or cores()
     memory = int(memory_gb * 1e9) if memory_gb is not None else None
-    if memory is None and (whole := _memory_bytes()) is not None:
+    if memory is None and (whole := memory_bytes()) is not None:
         memory = int(_FOR_WORKERS * whole / count)
     return Share(count, max(1, cores() // count), memory)
 
@@ -102,19 +103,6 @@ def share_of(workers: int | None, memory_gb: float | None) -> Share:
 def thread_environment(threads: int) -> dict[str, str]:
     """The variables that keep every library under a case to so many threads."""
     return dict.fromkeys(_THREAD_VARIABLES, str(threads))
-
-
-def _memory_bytes() -> int | None:
-    """Of the machine, or of the container if that has less."""
-    try:
-        whole = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
-    try:
-        with open("/sys/fs/cgroup/memory.max", encoding="ascii") as file:  # noqa: PTH123 - one word of the kernel's
-            return min(whole, int(file.read()))
-    except (OSError, ValueError):
-        return whole
 
 
 @dataclass(eq=False)

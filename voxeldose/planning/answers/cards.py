@@ -6,18 +6,18 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from voxeldose.dose.segmentectomy import SegmentectomyFacts, facts_of, segmentectomy_card
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.volume import require_zone
-from voxeldose.planning.segmentectomy import WORDS, SegmentectomyFacts, facts_of, segmentectomy_card
 from voxeldose.planning.vials import bq_per_sphere_at
 from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from voxeldose.model.card import CardRow
     from voxeldose.model.radionuclide import Radionuclide
-    from voxeldose.planning.segmentectomy import CardRow
 
 __all__ = ["CardAnswer", "SphereActivity", "answer_card"]
 
@@ -58,31 +58,17 @@ class CardAnswer:
     def lines(self) -> list[str]:
         """The card as text, with the evidence of each reference."""
         rows = [
-            {
-                "item": r.item,
-                "value": _amount(r.value, r.unit),
-                "reference": f"{WORDS[r.sense]} {_amount(r.reference, r.unit)}" if r.reference is not None else "-",
-                "status": r.status,
-            }
+            {"item": r.item, "value": r.value_text, "reference": r.reference_text, "status": r.status}
             for r in self.rows
         ]
-        evidence = (
-            f"- {r.item}, {_amount(r.reference, r.unit)}: {r.evidence}. {r.source}."
-            for r in self.rows
-            if r.reference is not None
-        )
+        evidence = (f"- {r.item}, {r.reference_text}: {r.basis}" for r in self.rows if r.reference_text != "-")
+        context = (f"- {r.item}: {r.basis}" for r in self.rows if r.reference_text == "-" and r.source != "This run")
         head = "Evidence, as the sources have it; no recommendation:"
-        return [*table_lines(rows), "", head, *dict.fromkeys(evidence)]
+        return [*table_lines(rows), "", head, *dict.fromkeys((*evidence, *context))]
 
     def notes(self) -> list[str]:
         """None."""
         return []
-
-
-def _amount(value: float | None, unit: str) -> str:
-    if value is None:
-        return "-"
-    return f"{100 * value:.1f} %" if unit == "fraction" else f"{value:.4g} {unit}".strip()
 
 
 def answer_card(

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 from voxeldose.dose.limits import compare_means, published_limits
 from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
-from voxeldose.model.case import require_bilirubin
+from voxeldose.model.lungs import CONVENTIONAL_MASS_G
+from voxeldose.model.patient import require_bilirubin
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
 from voxeldose.planning.answers.settings import Compartments, PartitionGoals, PlanSetting
 from voxeldose.planning.body_surface import plan_body_surface
 from voxeldose.planning.compartments import plan_mird, plan_partition, plan_partition_for
 from voxeldose.planning.from_assessment import perfused_mass_g, tumor_part_of
-from voxeldose.planning.plan import LUNG_MASS_G, Lungs, Plan, with_other_constants
+from voxeldose.planning.plan import Lungs, Plan, with_other_constants
 from voxeldose.planning.territories import doses_of_compartments
 from voxeldose.planning.voxels import Wish, plan_voxels
 from voxeldose.report.text import format_number, table_lines
@@ -286,8 +287,24 @@ def answer_voxels(setting: PlanSetting, goals: Sequence[str], limits: Sequence[s
     )
     _require_lung_mass_used(plan, setting, "voxel")
     planned = what_if(result, activity_factor=plan.activity_mbq / result.case.administration.net_mbq)
+    plan = _assuming(plan, _by_territory(planned))
     inputs = {"goals": list(goals), "limits": list(limits)}
     return _answer(plan, inputs, replace(setting, assessment=planned), "voxel")
+
+
+def _by_territory(planned: Assessment) -> tuple[Remark, ...]:
+    """How the activity is shared by territories, which the plan changes by one factor."""
+    given = planned.case.administration
+    rows = planned.totals.territories
+    if not rows:
+        return ()
+    parts = {row.roi: row.held_mbq + row.lung_mbq for row in rows}
+    shown = ", ".join(f"{name} {mbq:.4g} MBq" for name, mbq in parts.items())
+    sentence = (
+        f"The activities of the {len(given.territories)} territories change by one factor, in the proportion that the case gives: "
+        f"{shown} in the patient at the infusion."
+    )
+    return (Remark("plan-territories-together", {"territories": ", ".join(parts)}, sentence),)
 
 
 def answer_body_surface(
@@ -329,7 +346,7 @@ def _assuming(plan: Plan, assumptions: Sequence[Remark]) -> Plan:
 def _answer(plan: Plan, inputs: Mapping[str, object], setting: PlanSetting, method: str | None) -> PlanAnswer:
     shared = {
         "lung_shunt_fraction": setting.shunt_fraction,
-        "lung_g": setting.lung_mass_g or LUNG_MASS_G,
+        "lung_g": setting.lung_mass_g or CONVENTIONAL_MASS_G,
         "device": setting.microspheres,
     }
     thresholds = _thresholds(plan, setting, method)

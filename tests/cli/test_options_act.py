@@ -166,7 +166,7 @@ VALUES = {
     "--tumor-ml": (33,), "--product": ("PRODUCT",), "--residual-mbq": (22,), "--residual-at": ("2024-05-02T12:15:00Z",),
     "--perfused-gy": (222,), "--treated-fraction": (0.2,), "--albi": (2,), "--child-pugh": ("B",), "--segments": (3,),
     "--tumor-diameter-mm": (90,), "--tumor": (0.5, 222), "--earlier-gy": (11,), "--lung-mass-g": (850,),
-    "--dome-margin-mm": (9,), "--volume-ml": (12,), "--role": ("tumor",), "--results": ("PRE",), "--geud-a": (-5,),
+    "--dome-margin-mm": (9,), "--lung-volume-ml": (4000,), "--volume-ml": (12,), "--role": ("tumor",), "--results": ("PRE",), "--geud-a": (-5,),
     "--slope": (3,), "--clonogens": (1e6,), "--td50-gy": (52,), "--m": (0.28,), "--source": ("protocol",), "--list": (),
     "--normal": (6e6, 700), "--normal-gy": (50, 800), "--normal-is": ("perfused normal liver",), "--voxel-mm": (3,),
     "--fwhm-mm": (6,), "--contour-fwhm-mm": (5,), "--diameter-sd-mm": (3,), "--diameter-mm": (25,), "--phi": (0.7,), "--c2": (0.9,),
@@ -263,7 +263,7 @@ NEEDS_COMPANY = {
         *("--background-anterior", "--background-posterior", "--earlier-gy", "--lung-mass-g", "--constants"),
     ),
     "lung-shunt spect": (
-        *("--activity", "--rois", "--labels", "--ct", "--quantity", "--dome-margin-mm"),
+        *("--activity", "--rois", "--labels", "--ct", "--quantity", "--dome-margin-mm", "--lung-volume-ml"),
         *("--earlier-gy", "--lung-mass-g", "--constants"),
     ),
     "radiobiology": (
@@ -302,12 +302,13 @@ ASSESS = {
     "image_nuclide": ("Tc-99m", {}), "undo_nuclide": ("F-18", {}), "undo_suv": (True, {}), "weight_kg": (70.0, {"undo_suv": True}),
     "energy_window": (2, {"activity": "spect"}), "slice_spacing_mm": (4.0, {"activity": "spect"}),
     "ct_uneven": ("resample", {"ct": "ct.nii.gz"}), "hu_table": ("hu.csv", {"density": "ct", "ct": "ct.nii.gz"}),
-    "lung_shunt": (0.05, {}), "calibration": ("absolute", {}), "calibration_region": ("liver", {}), "engine": ("local", {}),
+    "lung_shunt": (0.05, {}), "calibration": ("absolute", {}), "calibration_region": ("liver", {}),
+    "allow_activity_outside": (True, {}), "engine": ("local", {}),
     "grid": (2.0, {}), "density_g_per_ml": (1.05, {}), "density": ("density.nii.gz", {}), "constants": ("vendor", {}),
     "thresholds": ("site.toml", {}), "device": ("resin", {}), "uncertainty": ((("timing_h", 0.2),), {}), "samples": (99, {}),
     "probability": (("lesion.mean>=9",), {}), "dose_bits": ("32", {"activity": "spect"}), "bed_dose": ("tumor", {}),
     "rtstruct": (True, {}), "rtstruct_holes": ("xor", {"rtstruct": True}), "rtplan": (True, {}), "dose_on_ct": (True, {}),
-    "allow_activity_outside": (True, {}), "bilirubin_mg_per_dl": (1.4, {}), "case_id": ("other", {}),
+    "bilirubin_mg_per_dl": (1.4, {}), "case_id": ("other", {}),
 }  # fmt: skip
 
 
@@ -336,9 +337,14 @@ def test_every_flag_of_assess_is_walked():
     assert {p.name for p in main.commands["assess"].params} == set(ASSESS) | own
 
 
-def test_calibration_region_and_activities_need_what_they_are_for():
-    absolute = {"calibration": "absolute", "calibration_region": "liver"}
-    assert "--calibration-region does nothing" in (idle_flag(absolute, config_with(absolute)) or "")
+def test_calibration_and_activities_need_what_they_are_for():
+    absolute = {"calibration": "absolute", "allow_activity_outside": True}
+    assert "--allow-activity-outside does nothing" in (idle_flag(absolute, config_with(absolute)) or "")
+    named = {
+        "calibration": "absolute",
+        "calibration_region": "liver",
+    }  # what is compared with the administered activity
+    assert idle_flag(named, config_with(named)) is None
     tables = tomllib.loads(CASE)
     del tables["administration"]["administered_mbq"]
     bare = {"calibration": "absolute", "residual_mbq": 3.0}

@@ -11,6 +11,7 @@ from small_study import FILES, run
 
 from voxeldose.demo.run import AnswerRow, compare_answers
 from voxeldose.io.config.case import read_case_file
+from voxeldose.model.radionuclide import Y90
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +75,7 @@ def test_the_pet_finds_the_dose_less_what_blur_carries_out(study, truth):
     assert 0.88 < rois["perfused"]["mean_dose_gy"] / true["perfused"]["mean_dose_gy"] < 0.97
     assert 0.80 < rois["lesion_1"]["mean_dose_gy"] / true["lesion_1"]["mean_dose_gy"] < 0.95
     assert abs(rois["lesion_2"]["mean_dose_gy"]) < 10  # noise about zero
-    for name in ("perfused", "lesion_1", "lesion_2", "liver"):
+    for name in ("perfused", "lesion_1", "lesion_2", "liver", "normal_liver", "perfused_normal_liver"):
         assert rois[name]["volume_ml"] == pytest.approx(true[name]["volume_ml"], rel=0.02)
 
 
@@ -148,11 +149,15 @@ def test_the_small_study_has_the_numbers_of_its_closed_forms(tmp_path, which, tr
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     # 1e-4: stored values of the images are rounded to 16 bits, the set's K to its digits
-    for name in ("liver", "lesion_1", "lesion_2", "perfused"):
+    for name in truth.REPORTED:
         roi = content["rois"][name]
         assert roi["volume_ml"] == pytest.approx(truth.volume_ml(name), rel=1e-6)
         assert roi["activity_mbq"] == pytest.approx(truth.activity_mbq(name), rel=1e-4)
         assert roi["mean_dose_gy"] == pytest.approx(truth.local_mean_gy(name), rel=1e-4)
+    even = Y90.gy_kg_per_gbq * truth.liver_mbq / (truth.volume_ml("perfused") * small.DENSITY_G_PER_ML)
+    assert content["rois"]["perfused"]["single_compartment_gy"] == pytest.approx(even, rel=1e-9)
+    assert content["tumor_to_normal_ratio"] == pytest.approx(truth.tumor_to_normal, rel=1e-4)
+    assert content["tumor_to_normal_region"] == "perfused_normal_liver"
     for name, fraction in truth.local_v400_fraction.items():
         assert content["rois"][name]["v400_fraction"] == pytest.approx(fraction, abs=1e-9)
 

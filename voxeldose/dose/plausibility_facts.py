@@ -140,7 +140,9 @@ def _places(result: Assessment, liver: _Liver) -> Iterator[Fact]:
             yield Fact("tumor_outside_liver_fraction", _outside(own, liver.occupancy), tumor.name)
         else:
             yield Fact("tumor_border_on_liver_fraction", _border_on(own, tumors, liver, frame), tumor.name)
-        if reached is not None:
+        if (
+            reached is not None and result.rois[tumor.name].reached is not False
+        ):  # one that is not reached has its own word
             yield Fact("tumor_outside_perfused_fraction", _outside(own, reached), tumor.name)
         yield Fact("tumor_pieces", float(ndimage.label(own >= 0.5)[1]), tumor.name)
     for region in perfused:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from voxeldose.model.arrays import Doubles
 
-__all__ = ["ELEMENT_DAMAGED", "grid_of_file", "is_damage", "refusing_damage"]
+__all__ = ["ELEMENT_DAMAGED", "grid_of_file", "is_damage", "refusing_damage", "without_quotes"]
 
 A = TypeVar("A", bound="str | Path")
 P = ParamSpec("P")
@@ -109,11 +109,15 @@ def _is_misspelt(error: AttributeError) -> bool:
 def _reason(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"cannot be read ({error.strerror})."
-    why = _QUOTED.sub("…", (str(error).strip().splitlines() or [""])[0])[:200]
     return (
-        f"cannot be read ({type(error).__name__}: {why}). The file is damaged or breaks its standard; copy or export it "
+        f"cannot be read ({type(error).__name__}: {without_quotes(error)}). The file is damaged or breaks its standard; copy or export it "
         "again."
     )
+
+
+def without_quotes(error: Exception) -> str:
+    """The first line of what a library says, without what it quotes: that may be a patient's."""
+    return _QUOTED.sub("…", (str(error).strip().splitlines() or [""])[0])[:200]
 
 
 def _code(error: Exception) -> str:

@@ -16,7 +16,7 @@ from voxeldose.io.dicom.header import drug_item, number, text
 from voxeldose.io.dicom.instants import format_instant, instant, stated_zone, whole_instant
 from voxeldose.io.dicom.nuclide import nuclide_of
 from voxeldose.io.dicom.pet import units_of
-from voxeldose.io.dicom.planes import planes_of
+from voxeldose.io.dicom.planes import whole_header
 from voxeldose.io.dicom.quirks import quirks_of
 from voxeldose.io.dicom.unread import packed_or_list
 from voxeldose.io.folders import files_below
@@ -194,7 +194,7 @@ def _refused_file(error: InputError) -> FoundSeries:
 
 
 def _inspect_series(series: Series, scanned: Scanned) -> FoundSeries:
-    header = _whole_header(series)
+    header = whole_header(series)
     nuclide = nuclide_of(header)
     facts: dict[str, Any] = {
         "path": _place(series),
@@ -243,14 +243,6 @@ def _usable(volume: Volume) -> str:
     """The verdict on what could be read: a series that may be incomplete is no image to be used."""
     is_doubtful = any(remark.code == "series-may-be-incomplete" for remark in volume.remarks)
     return "readable, but slices may be missing" if is_doubtful else "can be used"
-
-
-def _whole_header(series: Series) -> Dataset:
-    """A header that holds what multi-frame files say in their functional groups."""
-    try:
-        return planes_of(series)[0].header
-    except (InputError, IndexError):
-        return series.first
 
 
 def _place(series: Series) -> str:

@@ -57,6 +57,7 @@ def side_row(result: StoredAssessment, name: str) -> dict[str, Any]:
         "net_mbq": content["totals"]["net_mbq"],
         "activity_mbq": content["totals"]["activity_mbq"],
         "tumor_to_normal_ratio": content["tumor_to_normal_ratio"],
+        "tumor_to_normal_region": content.get("tumor_to_normal_region"),
         "grid": content["method"]["grid"],
     }
 

@@ -16,6 +16,7 @@ from voxeldose.geometry.resample import roi_onto
 from voxeldose.io.config.case import OutputTable
 from voxeldose.io.dicom.header import count
 from voxeldose.io.dicom.new_object import SeriesKind, StudyReference
+from voxeldose.io.dicom.patient import left_empty
 from voxeldose.io.dicom.rtdose import StructureDvhs, write_display_dose, write_recovered_dose, write_rtdose
 from voxeldose.io.dicom.rtplan import write_rtplan
 from voxeldose.io.dicom.rtstruct import structure_set_of, write_rtstruct
@@ -182,7 +183,19 @@ def write_dicom(
         path, grid = folder / "rtplan.dcm", result.dose.grid
         plan_uid = write_rtplan(path, reference=reference, grid=grid, structure_set=structure_set)
     _write_doses(result, folder, source, wanted, _Cited(structure_set, plan_uid))
-    return (*remarks, *_write_seg_and_sr(result, folder, source))
+    return (*remarks, *_left_empty(reference), *_write_seg_and_sr(result, folder, source))
+
+
+def _left_empty(reference: StudyReference) -> tuple[Remark, ...]:
+    """What of the patient and study is not in the objects written, by its name and without its value."""
+    keywords = ", ".join(left_empty(reference.header))
+    if not keywords:
+        return ()
+    sentence = (
+        f"{keywords} of the images break the DICOM standard and are left empty in the DICOM objects written; correct them in "
+        "the archive before these are sent there."
+    )
+    return (Remark("patient-values-left-empty", {"keywords": keywords}, sentence),)
 
 
 class _Cited(NamedTuple):

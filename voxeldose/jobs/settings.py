@@ -18,6 +18,7 @@ from voxeldose.io.images import read_density
 from voxeldose.model.administration import Administration, Assay, administration_from_assays, administration_of
 from voxeldose.model.case import Absolute, Administered
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.lungs import LungSettings
 from voxeldose.model.memory import require_memory
 from voxeldose.model.patient import Patient
 from voxeldose.model.radionuclide import y90_constants
@@ -26,7 +27,8 @@ from voxeldose.model.tissue import default_sets, linear_quadratic_set
 
 if TYPE_CHECKING:
     from voxeldose.io.config.administration import AdministrationTable
-    from voxeldose.io.config.case import CaseFile, RecoveryTable, UncertaintyTable
+    from voxeldose.io.config.case import CaseFile, LungsTable
+    from voxeldose.io.config.uncertainty import RecoveryTable, UncertaintyTable
     from voxeldose.model.grid import Grid
     from voxeldose.model.limits import Limit
     from voxeldose.model.roi import RoiSet
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = [
     "build_administration",
     "build_density",
+    "build_lungs",
     "build_resolution",
     "choose_calibration",
     "choose_dose_grid",
@@ -105,6 +108,11 @@ def choose_calibration(config: CaseFile) -> Administered | Absolute:
         )
         raise InputError(msg, code="key-missing", key="administration.administered_mbq")
     return Administered(config.dose.calibration_region, config.dose.allow_activity_outside)
+
+
+def build_lungs(table: LungsTable) -> LungSettings:
+    """What is known of the lungs besides the shunt fraction."""
+    return LungSettings(tuple(table.earlier_gy), table.mass_g, table.volume_ml, table.dome_margin_mm)
 
 
 def build_density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:

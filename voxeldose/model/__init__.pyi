@@ -29,6 +29,11 @@ from .kernel import PointKernel as PointKernel
 from .kernel import VoxelKernel as VoxelKernel
 from .kernel import point_kernel as point_kernel
 from .limits import Limit as Limit
+from .lungs import LungDose as LungDose
+from .lungs import LungLimit as LungLimit
+from .lungs import LungMass as LungMass
+from .lungs import LungSettings as LungSettings
+from .lungs import LungShunt as LungShunt
 from .metric import Metric as Metric
 from .patient import Patient as Patient
 from .radionuclide import TC99M as TC99M

@@ -15,10 +15,11 @@ import numpy as np
 from voxeldose.errors import QuantityError
 from voxeldose.model.best_value import best_value
 from voxeldose.model.limits import TOLERANCE
+from voxeldose.model.lungs import CONVENTIONAL_MASS_G
 from voxeldose.model.metric import Metric
 from voxeldose.model.recovered import RecoveredMetrics
-from voxeldose.model.remarks import Remark
-from voxeldose.planning.plan import LUNG_MASS_G, Bound, Lungs, Plan, lung_dose_gy, once
+from voxeldose.model.remarks import Remark, distinct
+from voxeldose.planning.plan import Bound, Lungs, Plan, lung_dose_gy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -172,14 +173,14 @@ def plan_voxels(
         given.radionuclide,
         "A = s A_map, D_i = s D_map,i; s from mean and Dx by proportion, from Vd by V_d(s D) = V_d/s(D)",
         (VOXEL_SOURCE,),
-        {name: means[name] for name, m in result.rois.items() if m.role == "tumor"},
+        {name: means[name] for name, m in result.rois.items() if m.role == "tumor" and m.reached is not False},
         normal_gy=_only(result, means, "normal_liver"),
         whole_normal_gy=None,
         perfused_gy=_only(result, means, "perfused"),
         lung_gy=_lungs_gy(result, means, lungs, factor),
         bounds=bounds,
         binding=binding,
-        assumptions=once([ONE_FACTOR, *lung_remarks, *_recovered_remarks(recovered), *result.record.assumptions]),
+        assumptions=distinct([ONE_FACTOR, *lung_remarks, *_recovered_remarks(recovered), *result.record.assumptions]),
         warnings=(*missed, *result.record.warnings),
     )
 
@@ -198,8 +199,13 @@ class _Target:
 
 
 def _targets(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> list[_Target]:
-    of_role = [name for name, m in result.rois.items() if m.role == wish.roi]
+    of_role = [name for name, m in result.rois.items() if m.role == wish.roi and m.reached is not False]
     names = [wish.roi] if wish.roi in result.rois else of_role
+    if kind == "goal" and wish.roi in result.rois and result.rois[wish.roi].reached is False:
+        msg = (
+            f"{wish}: {wish.roi} is not reached: less than half of it lies in a perfused region. Give a treated tumor."
+        )
+        raise QuantityError(msg, code="tumor-not-reached", roi=wish.roi)
     known = [name for name in names if math.isfinite(result.rois[name].mean_dose_gy)]
     lung_like = wish.roi == "lung" or any(result.rois[name].role == "lung" for name in names)
     if lung_like and not known:
@@ -291,7 +297,7 @@ def _shunted(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> _Target
     at_one = lung_dose_gy(given.radionuclide.gy_kg_per_gbq, [(given.net_mbq, lungs.shunt_fraction)], lungs.grams) or 0.0
     sentence = (
         f"The lungs' dose is K A LSF / m with LSF {lungs.shunt_fraction:g} and {lungs.grams:g} g, not that of a dose map"
-        f"{'' if lungs.mass_g else f' ({LUNG_MASS_G:g} g is the convention that the 30 Gy limit goes with)'}."
+        f"{'' if lungs.mass_g else f' ({CONVENTIONAL_MASS_G:g} g is the convention that the 30 Gy limit goes with)'}."
     )
     numbers = {"lung_shunt_fraction": lungs.shunt_fraction, "lung_mass_g": lungs.grams}
     remark = Remark("lung-dose-by-shunt", numbers, sentence)

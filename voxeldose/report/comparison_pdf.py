@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from voxeldose.report.comparison import comparison_title, ratio_rows, region_table, side_titles
+from voxeldose.report.fonts import glyph_note
 from voxeldose.report.palette import ALERT, ALERT_SOFT, QUIET, SOFT
 from voxeldose.report.pdf_layout import WIDE_MM, Footer, heading, paragraph, picture, table, write_document
 from voxeldose.report.wording import fact, measure, shortened
@@ -217,10 +218,12 @@ def _agreement(content: Mapping[str, Any]) -> list[Any]:
 
 
 def _words(content: Mapping[str, Any]) -> list[Any]:
+    on_letters = glyph_note(" ".join(content["rois"]))
+    note = [on_letters] if on_letters else []
     formulas = [f"{name.replace('_', ' ')}: {text}" for name, text in content["formula"].items()]
     return [
         heading("Assumptions"),
-        *(paragraph(f"• {escape(text)}", 7.5, after=1.5) for text in content["assumptions"]),
+        *(paragraph(f"• {escape(text)}", 7.5, after=1.5) for text in (*content["assumptions"], *note)),
         heading("Formulas and sources"),
         *(paragraph(f"• {escape(text)}", 7.5, colour=QUIET, after=1.5) for text in (*formulas, *content["sources"])),
     ]

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose.errors import InputError
-from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
-from voxeldose.report.headline import best, ratios
+from voxeldose.report.content import COLUMNS, facts, intervals, lung_rows, threshold_rows
+from voxeldose.report.headline import best, not_reached, ratios
 from voxeldose.report.images import data_uri
-from voxeldose.report.plots import draw_pictures, liver_frame, roi_styles, rois_with_role, slice_focus
+from voxeldose.report.pictures import draw_pictures
+from voxeldose.report.plots import liver_frame, roi_styles, rois_with_role, slice_focus
+from voxeldose.report.recovery import recovery_words
 from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.templates import page_template, text_of
 from voxeldose.report.viewer import ISODOSES_GY, colour_maps, viewer_data
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.card import CardRow
-    from voxeldose.report.plots import Pictures
+    from voxeldose.report.pictures import Pictures
 
 __all__ = ["write_report"]
 
@@ -78,6 +80,7 @@ def write_report(
         perfused=rois_with_role(result, "perfused"),
         normals=rois_with_role(result, "normal_liver"),
         lungs=rois_with_role(result, "lung"),
+        lung_rows=lung_rows(result),
         thresholds=threshold_rows(result),
         focus=slice_focus(result),
         styles=roi_styles(result),
@@ -86,12 +89,16 @@ def write_report(
         measure=measure,
         best=partial(best, result),
         ratios=ratios(result),
+        not_reached=not_reached(result),
         facts=facts(result),
         items=reporting_items(result, spread),
         planes={name: data_uri(png, "png") for name, png in drawn.planes.items()},
         plane_columns=drawn.columns,
         plane_width=drawn.width_px,
         dvh=data_uri(drawn.dvh_svg, "svg"),
+        recovery=recovery_words(result),
+        recovery_dvh=data_uri(drawn.recovery.dvh, "png") if drawn.recovery.dvh else None,
+        residual=data_uri(drawn.recovery.residual, "png") if drawn.recovery.residual else None,
         style=text_of("report.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),

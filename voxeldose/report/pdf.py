@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from voxeldose.report.card import card_parts
-from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
+from voxeldose.report.content import COLUMNS, facts, intervals, lung_rows, threshold_rows
+from voxeldose.report.fonts import glyph_note
 from voxeldose.report.headline import best, ratios
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET, SOFT
 from voxeldose.report.pdf_layout import (
@@ -18,7 +19,9 @@ from voxeldose.report.pdf_layout import (
     table,
     write_document,
 )
-from voxeldose.report.plots import draw_pictures, roi_styles, rois_with_role, slice_focus
+from voxeldose.report.pictures import draw_pictures
+from voxeldose.report.plots import roi_styles, rois_with_role, slice_focus
+from voxeldose.report.recovery_pdf import recovery_parts
 from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.wording import measure, number, percent, sentences, shortened
 
@@ -26,11 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from voxeldose.model.assessment import Assessment
+    from voxeldose.model.assessment import Assessment, RoiMetrics
     from voxeldose.model.card import CardRow
     from voxeldose.report.content import Group, Intervals, ThresholdRow
     from voxeldose.report.headline import Best
-    from voxeldose.report.plots import Pictures
+    from voxeldose.report.pictures import Pictures
 
 __all__ = ["write_pdf"]
 
@@ -66,6 +69,7 @@ def write_pdf(
         *_answers(result, spread),
         *_histograms(result, drawn),
         *_images(result, drawn),
+        *recovery_parts(result, drawn.recovery),
         *_numbers(result, spread),
         *card_parts(card),
         *_words(result, spread),
@@ -121,7 +125,7 @@ def _chosen_regions(result: Assessment) -> list[Any]:
     for name, roi in chosen:
         mean = best(result, name, "mean_dose_gy", "Gy")
         kind = f"<br/><font size='7' color='{QUIET}'>{mean.kind}</font>" if mean.kind else ""
-        label = f"{_plain(name)} <font color='{QUIET}'>{roi.role.replace('_', ' ')}</font>{kind}"
+        label = f"{_plain(name)} <font color='{QUIET}'>{_role(roi)}</font>{kind}"
         others = (("d95_gy", "Gy"), ("d70_gy", "Gy"), ("v400_fraction", "%"))
         cells = [_best(mean, strong=True), *(_best(best(result, name, key, unit), mean) for key, unit in others)]
         rows.append([paragraph(label, 9), *(paragraph(c, 9, align=2) for c in (number(roi.volume_ml), *cells))])
@@ -137,6 +141,10 @@ def _best(one: Best, mean: Best | None = None, *, strong: bool = False) -> str:
         beneath.append(f"not {mean.kind}")
     lines = "".join(f"<br/><font size='6.5' color='{QUIET}'>{words}</font>" for words in beneath)
     return f"{f'<b>{one.words}</b>' if strong else one.words}{lines}"
+
+
+def _role(roi: RoiMetrics) -> str:
+    return f"{roi.role.replace('_', ' ')}{', not reached' if roi.reached is False else ''}"
 
 
 def _single_compartments(result: Assessment) -> list[Any]:
@@ -174,6 +182,9 @@ def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
             f"<br/>Calibration region: {escape(totals.calibration_region)}; {number(totals.calibration_region_mbq)} MBq in it, "
             f"{number(totals.outside_region_mbq)} MBq outside."
         )
+    lungs = "; ".join(f"{label}: {words}" for label, words in lung_rows(result))
+    if lungs:
+        text += f"<br/><b>Lungs</b>: {escape(lungs)}."
     parts = [Spacer(1, 5), paragraph(text, 9)]
     return [*parts, paragraph(escape(spread.text), 8, colour=QUIET)] if spread is not None else parts
 
@@ -273,7 +284,7 @@ def _region_table(result: Assessment, names: list[str], spread: Intervals | None
     styles = roi_styles(result)
     head = [paragraph("", 8)]
     for name in names:
-        role = result.rois[name].role.replace("_", " ")
+        role = _role(result.rois[name])
         line = f"<font color='{styles[name][0]}'>■</font> <b>{_plain(name)}</b><br/><font color='{QUIET}'>{role}</font>"
         head.append(paragraph(line, 8, align=2))
     rows = [head]
@@ -302,7 +313,9 @@ def _interval(spread: Intervals | None, name: str, key: str, unit: str) -> str:
 def _words(result: Assessment, spread: Intervals | None) -> list[Any]:
     """Method, assumptions and reporting items; groups stand side by side, two to a row."""
     note = "After the EANM guidance on dosimetry reporting (Lassmann 2011, doi:10.1007/s00259-010-1549-3)."
-    assumptions = [paragraph(f"• {escape(a)}", 7.5, after=1.5) for a in sentences(result.record.assumptions)]
+    note_on_letters = glyph_note(" ".join((result.case.id, *result.rois, *result.case.rois.names())))
+    stated = (*sentences(result.record.assumptions), *([note_on_letters] if note_on_letters else []))
+    assumptions = [paragraph(f"• {escape(a)}", 7.5, after=1.5) for a in stated]
     return [
         heading("Method, constants, provenance"),
         *_side_by_side(facts(result)),
@@ -336,7 +349,7 @@ def _side_by_side(groups: list[Group]) -> list[Any]:
         ]
         cells.append([head, table(inner, [33, half - 37])])
     if len(cells) % 2:
-        cells.append([""])
+        cells.append([paragraph("")])
     pairs = [cells[n : n + 2] for n in range(0, len(cells), 2)]
     bare = [("LINEBELOW", (0, 0), (-1, -1), 0, "#ffffff"), ("LEFTPADDING", (0, 0), (-1, -1), 0)]
     return [table([pair], [half, half], style=bare) for pair in pairs]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from voxeldose.errors import InputError
+from voxeldose.report.fonts import BOLD, FONT, in_fonts, register_fonts, runs_of
 from voxeldose.report.palette import INK, LINE, QUIET
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ __all__ = [
 ]
 
 MARGIN_MM, WIDE_MM = 16.0, 178.0  # of A4's 210
-FONT, BOLD = "VoxeldoseSans", "VoxeldoseSans-Bold"
 
 
 @contextmanager
@@ -52,9 +51,13 @@ class Footer:
     def __call__(self, canvas: Any, document: Any) -> None:
         """Draw it on the page just begun."""
         canvas.saveState()
-        canvas.setFont(FONT, 7)
         canvas.setFillColor(QUIET)
-        canvas.drawString(document.leftMargin + 6, 32, self.subject)
+        line = canvas.beginText(document.leftMargin + 6, 32)
+        for font, piece in runs_of(self.subject):
+            line.setFont(font, 7)
+            line.textOut(piece)
+        canvas.drawText(line)
+        canvas.setFont(FONT, 7)
         canvas.drawString(document.leftMargin + 6, 23, self.maker)
         canvas.drawRightString(document.pagesize[0] - document.rightMargin - 6, 23, f"page {document.page}")
         canvas.restoreState()
@@ -94,20 +97,6 @@ def write_document(parts: Sequence[Any], path: str | Path, *, title: str, subjec
         raise InputError(msg, code="file-not-written") from failure
 
 
-@cache
-def _register_fonts() -> None:
-    """DejaVu Sans, which comes with matplotlib: it has the signs that the standard fonts of PDF lack (≥, α, ½)."""
-    from matplotlib import get_data_path
-    from reportlab.pdfbase import pdfmetrics
-    from reportlab.pdfbase.ttfonts import TTFont
-
-    folder = Path(get_data_path()) / "fonts" / "ttf"
-    for name, file in ((FONT, "DejaVuSans.ttf"), (BOLD, "DejaVuSans-Bold.ttf")):
-        if name not in pdfmetrics.getRegisteredFontNames():
-            pdfmetrics.registerFont(TTFont(name, folder / file))
-    pdfmetrics.registerFontFamily(FONT, normal=FONT, bold=BOLD, italic=FONT, boldItalic=BOLD)
-
-
 def paragraph(
     words: str, size: float = 8.5, *, colour: str = INK, bold: bool = False, align: int = 0, after: float = 0
 ) -> Any:
@@ -115,7 +104,7 @@ def paragraph(
     from reportlab.lib.styles import ParagraphStyle
     from reportlab.platypus import Paragraph
 
-    _register_fonts()
+    register_fonts()
     font = BOLD if bold else FONT
     style = ParagraphStyle(
         "",
@@ -127,7 +116,7 @@ def paragraph(
         spaceAfter=after,
         splitLongWords=1,
     )
-    return Paragraph(words, style)
+    return Paragraph(in_fonts(words), style)
 
 
 def heading(words: str) -> Any:
@@ -135,11 +124,11 @@ def heading(words: str) -> Any:
     from reportlab.lib.styles import ParagraphStyle
     from reportlab.platypus import Paragraph
 
-    _register_fonts()
+    register_fonts()
     style = ParagraphStyle(
         "", fontName=BOLD, fontSize=11, leading=14, textColor=INK, spaceBefore=11, spaceAfter=4, keepWithNext=1
     )
-    return Paragraph(escape(words), style)
+    return Paragraph(in_fonts(escape(words)), style)
 
 
 def table(rows: list[list[Any]], widths_mm: list[float], *, style: list[Any] | None = None, repeat: int = 0) -> Any:

@@ -8,12 +8,14 @@ import numpy as np
 
 from voxeldose.dose.recovery.checks import withheld_dvhs
 from voxeldose.dose.recovery.posterior import spread_of
+from voxeldose.geometry.outline import Outline
 from voxeldose.model.recovered import Estimate, Recovered, RecoveredDvh, RecoveredMetrics, RecoveredRoi, Residual
 from voxeldose.model.remarks import Remark
+from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import DoseMap, Volume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from voxeldose.dose.recovery.numbers import InOutlines
     from voxeldose.dose.recovery.options import Resolution
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.assessment import Assessment
 
-__all__ = ["collect", "half_of_interval", "of_comparator"]
+__all__ = ["collect", "half_of_interval", "moved_regions", "of_comparator"]
 
 #: Numbers that a lesion too small for the resolution does not get.
 OF_DVH = ("d95_gy", "d70_gy", "d50_gy", "v205_fraction", "v400_fraction")
@@ -90,17 +92,35 @@ def collect(
         tuple(_outline_remarks(resolution)),
         tuple(warnings),
         0.0,
-        _residual(posterior),
+        _residual(posterior, moved_regions(result.regions, rois)),
     )
 
 
-def _residual(posterior: Posterior) -> Residual:
+def _residual(posterior: Posterior, moved: RoiSet) -> Residual:
     """Image, prediction and noise of the fit's box, in Bq/mL."""
     fit = posterior.fit
     scan, unit = fit.model.scan, np.float32(fit.model.scan.reference_bq_per_ml)
     deviation = np.where(scan.measured, fit.linear.unit_deviation * np.float32(fit.state.noise_level), np.inf)
     rows = (scan.image, fit.linear.predicted, deviation.astype(np.float32))
-    return Residual(*(Volume(values * unit, scan.grid) for values in rows))
+    image, predicted, noise = (Volume(values * unit, scan.grid) for values in rows)
+    return Residual(image, predicted, noise, moved)
+
+
+def moved_regions(regions: RoiSet, recovered: Mapping[str, RecoveredRoi]) -> RoiSet:
+    """Tumors in the outlines that were moved onto the image: shifted, then grown."""
+    moved = []
+    for name, roi in recovered.items():
+        if roi.role != "tumor":
+            continue
+        drawn = regions[name]
+        reach = float(np.linalg.norm(roi.shift_lps_mm)) + abs(roi.growth_mm) + 2
+        room = [int(np.ceil(reach / s)) for s in drawn.grid.spacing_mm]
+        grid = drawn.grid.window([-r for r in room], [n + 2 * r for n, r in zip(drawn.grid.shape, room, strict=True)])
+        shift_kji = grid.directions.T @ np.array(roi.shift_lps_mm)
+        outline = Outline.of(drawn.on_window(grid), grid.spacing_mm)
+        occupancy = np.clip(outline.moved(roi.growth_mm, shift_kji), 0, 1)
+        moved.append(Roi(name, "tumor", occupancy, grid))
+    return RoiSet(tuple(moved))
 
 
 def of_comparator(

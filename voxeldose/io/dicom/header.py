@@ -6,6 +6,8 @@ A value of another kind than asked for is a refusal that names its tag: only her
 from __future__ import annotations
 
 import math
+import re
+import warnings
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -37,14 +39,18 @@ __all__ = [
     "text",
     "whole_number",
     "whole_numbers",
+    "without_escapes",
     "words",
 ]
 
+#: Escape, intermediate bytes, final byte (ISO 2022).
+_ESCAPES = re.compile("\x1b[\x20-\x2f]+[\x30-\x7e]")
 #: Creator of the private block in which Philips keeps its factors.
 PHILIPS = "Philips PET Private Group"
 
-#: VRs of text in ASCII, whatever the character set, and of numbers in text.
+#: VRs of text in ASCII, whatever the character set; of text that may be in ASCII; and of numbers in text.
 _PLAIN_TEXT = frozenset({"AS", "CS", "DA", "DT", "TM", "UI"})
+_TEXT, _ESCAPE = frozenset({"LO", "SH"}), b"\x1b"
 _NUMBER_TEXT = frozenset({"DS", "IS"})
 
 #: Functional groups whose one item holds attributes that single-frame headers have at the top.
@@ -118,9 +124,13 @@ def text(header: Dataset, key: str) -> str:
     cannot become a line of a file or a command of a terminal.
     """
     stored = _plain_bytes(_raw(header, key))
+    if stored is None and header.get_item(tag_of(key), keep_deferred=True) is None:
+        return ""
     if stored is not None and b"\\" not in stored:
         return printable(stored.decode("ascii", "replace"))
-    return printable(str(header.get(key, "") or ""))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a character set that is not what it says shows in the text
+        return printable(without_escapes(str(header.get(key, "") or "")))
 
 
 def printable(value: str) -> str:
@@ -130,6 +140,11 @@ def printable(value: str) -> str:
         if value.isprintable()
         else "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in value)
     )
+
+
+def without_escapes(value: str) -> str:
+    """Text without the sequences that switch character sets (PS3.5 6.1.2.5), which pydicom leaves in GB 2312 (ISO IR 58)."""
+    return _ESCAPES.sub("", value) if "\x1b" in value else value
 
 
 def words(header: Dataset, key: str) -> list[str]:
@@ -268,7 +283,11 @@ def _plain_bytes(raw: RawDataElement | None) -> bytes | None:
 
     A series has thousands of headers, and converting a value takes pydicom longer than reading it.
     """
-    return raw.value.strip(b" \0") if raw is not None and raw.value is not None and raw.VR in _PLAIN_TEXT else None
+    if raw is None or not (
+        raw.VR in _PLAIN_TEXT or (raw.VR in _TEXT and raw.value.isascii() and _ESCAPE not in raw.value)
+    ):
+        return None
+    return bytes(raw.value).strip(b" \0")
 
 
 def _stored_numbers(header: Dataset, key: str) -> list[float] | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,6 +13,7 @@ from voxeldose import __version__
 from voxeldose.errors import GeometryError, InputError
 from voxeldose.io.dicom.files import find_series, only_series
 from voxeldose.io.dicom.header import text
+from voxeldose.io.dicom.patient import copy_patient_and_study
 from voxeldose.io.dicom.series import series_grid
 from voxeldose.io.dicom.texts import fit_character_set
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from voxeldose.model.grid import Grid
 
 __all__ = [
-    "MAY_BE_EMPTY",
-    "PATIENT_AND_STUDY",
     "Instance",
     "SeriesKind",
     "StudyReference",
@@ -33,37 +31,6 @@ __all__ = [
     "save_object",
     "study_reference",
 ]
-
-#: What an object shares with the images it belongs to.
-PATIENT_AND_STUDY = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyInstanceUID",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "StudyDescription",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "PositionReferenceIndicator",
-    "SpecificCharacterSet",
-    "TimezoneOffsetFromUTC",
-)
-#: Type 2 of the objects written: there, and empty if nobody knows.
-MAY_BE_EMPTY = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-    "OperatorsName",
-)
 
 
 class Instance(NamedTuple):
@@ -161,7 +128,7 @@ class StudyReference:
         return (f"{self.kind.text}, voxeldose {content}" if self.kind.text else f"voxeldose {content}")[:64]
 
     def build_object(self, sop_class: str, modality: str, content: str, number: int) -> Dataset:
-        """A new object of a new series in the patient and study; values against the standard are kept.
+        """A new object of a new series in the patient and study (:mod:`voxeldose.io.dicom.patient`).
 
         ``content`` ends the description of the series, and ``number`` is added to the first of its kind.
         """
@@ -169,14 +136,7 @@ class StudyReference:
         from pydicom.uid import generate_uid
 
         new = Dataset()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # values of the source that break the standard are copied as they are
-            for key in PATIENT_AND_STUDY:
-                if key in self.header:
-                    new[key] = deepcopy(self.header[key])  # setting a value changes an element in place
-        for key in MAY_BE_EMPTY:
-            if key not in new:
-                setattr(new, key, "")
+        copy_patient_and_study(self.header, new)
         if not new.get("StudyInstanceUID"):
             new.StudyInstanceUID = generate_uid()
         now = datetime.now(UTC)

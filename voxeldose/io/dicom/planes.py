@@ -44,6 +44,7 @@ __all__ = [
     "vector",
     "volume_of",
     "volume_of_stack",
+    "whole_header",
 ]
 
 #: A slice may lie this far from its even place, as a part of the spacing (GE PET: up to 2.5 % in real files).
@@ -137,6 +138,14 @@ class UnevenPlaces:
     def refusal(self, way_out: str = "", keys: tuple[str, ...] = ()) -> InputError:
         """The error; ``way_out`` adds one to a new export, by ``keys`` of the case file."""
         return InputError(f"{self.message}{way_out}", code=self.code, keys=keys, **self.fields)
+
+
+def whole_header(series: Series) -> Dataset:
+    """A header that holds what multi-frame files say in their functional groups."""
+    try:
+        return planes_of(series)[0].header
+    except (InputError, IndexError):
+        return series.first
 
 
 def planes_of(series: Series) -> list[Plane]:

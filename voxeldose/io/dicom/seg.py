@@ -15,11 +15,13 @@ import numpy as np
 
 from voxeldose import __version__
 from voxeldose.errors import GeometryError, InputError, QuantityError
+from voxeldose.io.damage import without_quotes
 from voxeldose.io.dicom.codes import CODES_OF_ROLES
 from voxeldose.io.dicom.header import count, text
-from voxeldose.io.dicom.new_object import MAY_BE_EMPTY, PATIENT_AND_STUDY, study_reference
+from voxeldose.io.dicom.new_object import study_reference
+from voxeldose.io.dicom.patient import citable_copy
 from voxeldose.io.dicom.planes import image_axes
-from voxeldose.io.dicom.texts import decoded, description_of, fit_character_set, labels_for
+from voxeldose.io.dicom.texts import description_of, fit_character_set, labels_for
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,7 +90,7 @@ def write_seg(
         try:
             seg = _segmentation(content, rois, study)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            why = str(error).splitlines()[0]
+            why = without_quotes(error)
             msg = (
                 f"{study.series.folder}: headers do not allow a SEG that cites them ({why}). Export the series again with "
                 "all its attributes."
@@ -118,7 +120,7 @@ def _fractional_content(rois: RoiSet, study: StudyReference) -> _Content:
     masks, part = _fractions(rois)
     frame = study.frame_uid_for(part)
     sources = [_citable(h, spacing_of, frame) for h in study.series.headers]
-    return _Content(_volume(masks, part, frame), _complete(sources), is_fractional=True)
+    return _Content(_volume(masks, part, frame), sources, is_fractional=True)
 
 
 def _binary_content(rois: RoiSet, study: StudyReference) -> _Content:
@@ -131,7 +133,7 @@ def _binary_content(rois: RoiSet, study: StudyReference) -> _Content:
     masks, part = _masks(rois, study.grid, slice_axis=order[0])
     volume = _volume(masks, part, frame).permute_spatial_axes(order)
     volume = volume.flip_spatial(flipped) if flipped else volume
-    return _Content(volume, _complete([_copied(h) for h in study.series.headers]), is_fractional=False)
+    return _Content(volume, [citable_copy(h) for h in study.series.headers], is_fractional=False)
 
 
 def _volume(masks: npt.NDArray[np.float32] | npt.NDArray[np.uint8], part: Grid, frame: str) -> Volume:
@@ -174,24 +176,11 @@ def _cite(item: Dataset, element: DataElement, *, uid: str, sop_class: str) -> N
         element.value = sop_class
 
 
-def _copied(header: Dataset) -> Dataset:
-    """A header whose attributes can be replaced by :func:`_put` without a change of the one that was read."""
-    return decoded(header, {*PATIENT_AND_STUDY, *MAY_BE_EMPTY})
-
-
 def _put(header: Dataset, keyword: str, value: object) -> None:
     """Replace an attribute; setting it would change an element that the original shares."""
     if keyword in header:
         del header[keyword]
     setattr(header, keyword, value)
-
-
-def _complete(sources: Sequence[Dataset]) -> Sequence[Dataset]:
-    """Copies of headers with what highdicom asks for: attributes that de-identified files may lack and a SEG must have."""
-    for key in MAY_BE_EMPTY:
-        if key not in sources[0]:
-            setattr(sources[0], key, None)
-    return sources
 
 
 def _citable(header: Dataset, grid: Grid, frame: str) -> Dataset:
@@ -200,7 +189,7 @@ def _citable(header: Dataset, grid: Grid, frame: str) -> Dataset:
     One without frame of reference gets that of the other objects; a SPECT, which keeps its place in another sequence and
     has all frames in one file, is shown as one image.
     """
-    shown = _copied(header)
+    shown = citable_copy(header)
     _put(shown, "FrameOfReferenceUID", frame)
     if not shown.get("SliceThickness"):
         _put(shown, "SliceThickness", round(grid.spacing_mm[0], 6))

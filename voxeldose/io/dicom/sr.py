@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxeldose import __version__
 from voxeldose.io.dicom.codes import codes_of_role
-from voxeldose.io.dicom.new_object import MAY_BE_EMPTY, PATIENT_AND_STUDY, study_reference
-from voxeldose.io.dicom.texts import decoded, fit_character_set, name_in
+from voxeldose.io.dicom.new_object import study_reference
+from voxeldose.io.dicom.patient import citable_copy
+from voxeldose.io.dicom.texts import fit_character_set, name_in
 from voxeldose.model.best_value import best_value
 from voxeldose.model.roles import LIVER_ROLES
 
@@ -155,7 +156,7 @@ def write_sr(
             title=_code(("126000", "DCM", "Imaging Measurement Report")),
         )
         document = hd.sr.Comprehensive3DSR(
-            evidence=[decoded(header, {*PATIENT_AND_STUDY, *MAY_BE_EMPTY}) for header in (regions, *images)],
+            evidence=[citable_copy(header) for header in (regions, *images)],
             content=report,
             series_instance_uid=generate_uid(),
             series_number=study.kind.first_number + 7,

@@ -110,7 +110,7 @@ class StoredAssessment:
         What was given.
     rois : mapping
         Region -> its numbers.
-    kind, kind_text, tumor_to_normal_ratio, tumor_to_normal, totals, thresholds, overlaps, uncertainty
+    kind, kind_text, tumor_to_normal_ratio, tumor_to_normal_region, tumor_to_normal, totals, thresholds, overlaps, uncertainty
         As of the assessment; ``None`` and an empty text where earlier results do not state the kind.
     recovered : RecoveredNumbers or None
         Numbers with the scanner's blur taken out, where the case asked for them; the recovered map is ``dose_recovered``.
@@ -131,6 +131,7 @@ class StoredAssessment:
     administration: Administration
     rois: Mapping[str, StoredRoi]
     tumor_to_normal_ratio: float | None
+    tumor_to_normal_region: str | None
     tumor_to_normal: tuple[TumorToNormal, ...]
     totals: Totals
     thresholds: tuple[Threshold, ...]
@@ -248,6 +249,7 @@ def _assessment(folder: Path, content: dict[str, Any]) -> StoredAssessment:
         administration=_administration(content, record.constants),
         rois={name: _roi(row) for name, row in content["rois"].items()},
         tumor_to_normal_ratio=content["tumor_to_normal_ratio"],
+        tumor_to_normal_region=content.get("tumor_to_normal_region"),
         tumor_to_normal=tuple(_read(TumorToNormal, row) for row in content.get("tumor_to_normal", ())),
         totals=_totals(content["totals"]),
         thresholds=tuple(_read(Threshold, row) for row in content["thresholds"]),

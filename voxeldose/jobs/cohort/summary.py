@@ -100,7 +100,11 @@ def find_outliers(values: list[float]) -> list[bool]:
 def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> Line:
     content, task = facts["assessment"], facts["task"]
     rois, numbers = content["rois"], numbers_in(content)
-    tumors = [n for n, r in rois.items() if r["role"] == "tumor" and r["mean_dose_gy"] is not None]
+    tumors = [
+        n
+        for n, r in rois.items()
+        if r["role"] == "tumor" and r["mean_dose_gy"] is not None and r.get("reached") is not False
+    ]
     livers = [n for n, r in rois.items() if r["role"] == "normal_liver" and r["mean_dose_gy"] is not None]
     normal = [best_value(numbers, name, "mean_dose_gy").value for name in livers]
     keys = ("mean_dose_gy", "v205_fraction", "v400_fraction", "mass_g")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxeldose.dose.limits import compare_means, published_limits
 from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
+from voxeldose.model.lungs import CONVENTIONAL_MASS_G
 from voxeldose.model.patient import require_bilirubin
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
@@ -16,7 +17,7 @@ from voxeldose.planning.answers.settings import Compartments, PartitionGoals, Pl
 from voxeldose.planning.body_surface import plan_body_surface
 from voxeldose.planning.compartments import plan_mird, plan_partition, plan_partition_for
 from voxeldose.planning.from_assessment import perfused_mass_g, tumor_part_of
-from voxeldose.planning.plan import LUNG_MASS_G, Lungs, Plan, with_other_constants
+from voxeldose.planning.plan import Lungs, Plan, with_other_constants
 from voxeldose.planning.territories import doses_of_compartments
 from voxeldose.planning.voxels import Wish, plan_voxels
 from voxeldose.report.text import format_number, table_lines
@@ -345,7 +346,7 @@ def _assuming(plan: Plan, assumptions: Sequence[Remark]) -> Plan:
 def _answer(plan: Plan, inputs: Mapping[str, object], setting: PlanSetting, method: str | None) -> PlanAnswer:
     shared = {
         "lung_shunt_fraction": setting.shunt_fraction,
-        "lung_g": setting.lung_mass_g or LUNG_MASS_G,
+        "lung_g": setting.lung_mass_g or CONVENTIONAL_MASS_G,
         "device": setting.microspheres,
     }
     thresholds = _thresholds(plan, setting, method)

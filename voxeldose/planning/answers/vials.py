@@ -248,14 +248,14 @@ def answer_vial(question: VialQuestion, setting: PlanSetting, product: Product |
 def _with_case(question: VialQuestion, assessment: Assessment) -> tuple[VialQuestion, list[Remark]]:
     """The question with what the case says where it does not, and what is so assumed."""
     remarks = []
-    at, tumor_ml = assessment.case.administration.at, tumor_ml_of(assessment)
+    at, tumor_ml = assessment.case.administration.at, tumor_ml_of(assessment, treated=True)
     if question.at is None and at is not None:
         question = replace(question, at=at)
         sentence = f"The infusion is at {at.isoformat()}, as the case says."
         remarks.append(Remark("infusion-from-case", {"at": at.isoformat()}, sentence))
     if question.tumor_ml is None and tumor_ml > 0:
         question = replace(question, tumor_ml=tumor_ml)
-        sentence = f"The tumors are {tumor_ml:.2f} mL by the case's regions."
+        sentence = f"The treated tumors are {tumor_ml:.2f} mL by the case's regions."
         remarks.append(Remark("tumor-volume-from-case", {"tumor_ml": tumor_ml}, sentence))
     return question, remarks
 

@@ -67,9 +67,9 @@ class Rule:
         numbers = {"value": fact.value, "low": self.low, "high": self.high, "roi": fact.subject or None}
         words = {"value": fact.value, "percent": 100 * fact.value, "age": -fact.value, "roi": fact.subject}
         ends = {"low": self.low, "high": self.high}
-        return Remark(
-            self.code, {k: v for k, v in numbers.items() if v is not None}, self.sentence.format(**words, **ends)
-        )
+        of = f"{fact.subject}: " if fact.subject and "{roi}" not in self.sentence else ""
+        sentence = of + self.sentence.format(**words, **ends)
+        return Remark(self.code, {k: v for k, v in numbers.items() if v is not None}, sentence)
 
 
 @dataclass(frozen=True)

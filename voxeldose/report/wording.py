@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from voxeldose.model.remark_groups import texts_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -55,8 +57,8 @@ def times(numbers: Iterable[float]) -> str:
 
 
 def sentences(remarks: Iterable[Remark]) -> list[str]:
-    """What remarks say to people."""
-    return [one.sentence for one in remarks]
+    """What remarks say to people: grouped by code, the most harmful first."""
+    return texts_of(remarks)
 
 
 def shortened(name: str, longest: int) -> str:

@@ -11,6 +11,7 @@ from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
 from voxeldose.model.lungs import LIMIT_SOURCE, LungDose, LungMass, LungSettings
 from voxeldose.model.radionuclide import Radionuclide, y90_constants
+from voxeldose.model.remark_groups import texts_of
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.answers.facts import constants_facts, note_lines
 
@@ -183,7 +184,7 @@ class LungShuntAnswer:
 
     def notes(self) -> list[str]:
         """What is assumed, and the warnings."""
-        return [*(f"assumed: {r.sentence}" for r in self.assumptions), *note_lines(self.warnings)]
+        return [*(f"assumed: {text}" for text in texts_of(self.assumptions)), *note_lines(self.warnings)]
 
 
 def _dose_lines(dose: LungDose, radionuclide: Radionuclide) -> list[str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import gzip
 import shutil
+import warnings
 import zipfile
 
 import numpy as np
@@ -184,6 +186,10 @@ def medium(write_series, tmp_path):
     for file in sorted(source.iterdir()):
         files.add(file)
     files.write(tmp_path / "medium")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # pydicom leaves its folder to the collector
+        del files
+        gc.collect()
     return tmp_path / "medium"
 
 

@@ -63,6 +63,9 @@ _GROUPS = (
     "PETFrameCorrectionFactorsSequence",
     "PETFrameTypeSequence",
     "CTImageFrameTypeSequence",
+    "CTReconstructionSequence",
+    "CTXRayDetailsSequence",
+    "CTExposureSequence",
     "UnassignedSharedConvertedAttributesSequence",
     "UnassignedPerFrameConvertedAttributesSequence",
 )

@@ -21,6 +21,9 @@ from voxeldose.io.dicom.planes import whole_header
 from voxeldose.io.dicom.quirks import quirks_of
 from voxeldose.io.images import load_activity, load_ct_image
 from voxeldose.io.regions import read_labels
+from voxeldose.model.plausibility import facts_of_regions, judge_facts
+from voxeldose.model.remark_groups import texts_of
+from voxeldose.model.roi import RoiSet
 from voxeldose.model.volume import ActivityMap, CountMap
 
 if TYPE_CHECKING:
@@ -303,4 +306,7 @@ def _regions_in(path: Path) -> dict[str, Any]:
         needs = {"rois.labels": "name and role of every label"}
         return {"uses": ("rois",), "needs": needs, "verdict": f"labels need names: {error}"}
     described = ", ".join(f"{r.name} ({r.role}, {r.volume_ml:.1f} mL)" for r in rois)
-    return {"uses": ("rois",), "regions": tuple(r.name for r in rois), "verdict": f"regions: {described}"}
+    found = judge_facts(facts_of_regions(RoiSet(tuple(rois))))
+    doubts = " ".join(texts_of((*found.warnings, *found.notes)))
+    verdict = f"regions: {described}" + (f". Hardly plausible: {doubts}" if doubts else "")
+    return {"uses": ("rois",), "regions": tuple(r.name for r in rois), "verdict": verdict}

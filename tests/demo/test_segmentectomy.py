@@ -11,6 +11,7 @@ from small_study import FILES, run
 
 from voxeldose.demo.run import AnswerRow, compare_answers
 from voxeldose.io.config.case import read_case_file
+from voxeldose.io.regions import read_seg
 from voxeldose.model.radionuclide import Y90
 
 
@@ -158,6 +159,8 @@ def test_the_small_study_has_the_numbers_of_its_closed_forms(tmp_path, which, tr
     assert content["rois"]["perfused"]["single_compartment_gy"] == pytest.approx(even, rel=1e-9)
     assert content["tumor_to_normal_ratio"] == pytest.approx(truth.tumor_to_normal, rel=1e-4)
     assert content["tumor_to_normal_region"] == "perfused_normal_liver"
+    segments = read_seg(tmp_path / "results" / "rois.dcm")
+    assert segments["liver"].volume_ml == pytest.approx(truth.volume_ml("liver"), rel=1e-6)  # as the report measures it
     for name, fraction in truth.local_v400_fraction.items():
         assert content["rois"][name]["v400_fraction"] == pytest.approx(fraction, abs=1e-9)
 

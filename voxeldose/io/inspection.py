@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC
 from functools import cache
 from pathlib import Path
@@ -20,24 +20,26 @@ from voxeldose.io.dicom.pet import units_of
 from voxeldose.io.dicom.planes import whole_header
 from voxeldose.io.dicom.quirks import quirks_of
 from voxeldose.io.images import load_activity, load_ct_image
-from voxeldose.io.regions import read_labels
+from voxeldose.io.regions import list_regions, name_regions
 from voxeldose.model.plausibility import facts_of_regions, judge_facts
 from voxeldose.model.remark_groups import texts_of
 from voxeldose.model.roi import RoiSet
 from voxeldose.model.volume import ActivityMap, CountMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pydicom.dataset import Dataset
 
     from voxeldose.io.dicom.files import Scan
+    from voxeldose.io.found_regions import FoundRegions
     from voxeldose.io.images import ImageRead
     from voxeldose.model.grid import Grid
     from voxeldose.model.remarks import Remark
+    from voxeldose.model.roi import Roi
     from voxeldose.model.volume import Volume
 
-__all__ = ["FoundSeries", "Use", "inspect"]
+__all__ = ["FoundLabel", "FoundSeries", "Use", "inspect"]
 
 #: What a series or file can be in a case.
 Use = Literal["activity", "ct", "density", "rois"]
@@ -52,6 +54,29 @@ _WAYS_OUT = {
     "ct.uneven": '"resample" interpolates the slices',
     "activity.quantity": '"counts" uses it as a relative image',
 }
+
+
+@dataclass(frozen=True)
+class FoundLabel:
+    """One label of a file of regions.
+
+    Parameters
+    ----------
+    label : str
+        Its number in the file, or what a case may call it by.
+    name, role : str or None
+        As the file or its name says; ``None`` where they do not.
+    volume_ml : float or None
+        ``None`` where it could not be read.
+    problem : str
+        Why not, for people.
+    """
+
+    label: str
+    name: str | None
+    role: str | None
+    volume_ml: float | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -81,7 +106,9 @@ class FoundSeries:
     quirks : tuple of str
         What sets it apart, for people.
     regions : tuple of str
-        Their names.
+        Their names, where every label has one.
+    labels : tuple of FoundLabel
+        Every label of a file of regions with its volume, named or not.
     needs : mapping
         Key of the case file -> what the header leaves open.
     remarks : tuple of Remark
@@ -105,6 +132,7 @@ class FoundSeries:
     grid: Grid | None = None
     quirks: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    labels: tuple[FoundLabel, ...] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[Remark, ...] = ()
     refusal: VoxeldoseError | None = None
@@ -141,6 +169,7 @@ class FoundSeries:
             "quirks": list(self.quirks),
             "use": self.use_text,
             "regions": list(self.regions),
+            "labels": [asdict(label) for label in self.labels],
             "needs": dict(self.needs),
             "verdict": self.verdict,
         }
@@ -297,16 +326,36 @@ def _inspect_file(path: Path) -> FoundSeries:
 
 
 def _regions_in(path: Path) -> dict[str, Any]:
-    """Use, names, needs and verdict of a file of regions."""
+    """Use, labels with their volumes, needs and verdict of a file of regions."""
     try:
-        rois = list(read_labels(path))
+        found = list_regions(path)
     except VoxeldoseError as error:
+        return {"refusal": error, "verdict": f"refused: {error}"}
+    try:
+        rois = tuple(name_regions(found, [path], None))
+    except VoxeldoseError as error:
+        labels = tuple(_labels_in(found))
         if error.code != "label-without-name":
-            return {"refusal": error, "verdict": f"refused: {error}"}
+            return {"labels": labels, "refusal": error, "verdict": f"refused: {error}"}
         needs = {"rois.labels": "name and role of every label"}
-        return {"uses": ("rois",), "needs": needs, "verdict": f"labels need names: {error}"}
-    described = ", ".join(f"{r.name} ({r.role}, {r.volume_ml:.1f} mL)" for r in rois)
-    found = judge_facts(facts_of_regions(RoiSet(tuple(rois))))
-    doubts = " ".join(texts_of((*found.warnings, *found.notes)))
-    verdict = f"regions: {described}" + (f". Hardly plausible: {doubts}" if doubts else "")
-    return {"uses": ("rois",), "regions": tuple(r.name for r in rois), "verdict": verdict}
+        return {"uses": ("rois",), "labels": labels, "needs": needs, "verdict": f"labels need names: {error}"}
+    described = f"{len(rois)} region{'s' * (len(rois) > 1)}"
+    labels = tuple(_labels_in(found, rois))
+    doubts = _hardly_plausible(RoiSet(rois))
+    verdict = f"{described}. Hardly plausible: {doubts}" if doubts else described
+    return {"uses": ("rois",), "regions": tuple(r.name for r in rois), "labels": labels, "verdict": verdict}
+
+
+def _hardly_plausible(rois: RoiSet) -> str:
+    """What the rules of plausibility say of the regions' volumes; empty where nothing is odd."""
+    found = judge_facts(facts_of_regions(rois))
+    return " ".join(texts_of((*found.warnings, *found.notes)))
+
+
+def _labels_in(found: FoundRegions, rois: Sequence[Roi] = ()) -> Iterator[FoundLabel]:
+    """Every label, with the names and roles that a case would take without being told; then what could not be read."""
+    for n, region in enumerate(found.regions):
+        name, role = (rois[n].name, rois[n].role) if rois else (region.own_name, region.role)
+        yield FoundLabel(region.keys[-1], name, role, region.roi.volume_ml)
+    for part in found.set_aside:
+        yield FoundLabel(part.keys[-1], part.name, None, None, str(part.error))

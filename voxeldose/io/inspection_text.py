@@ -20,6 +20,7 @@ def inspection_lines(found: Sequence[FoundSeries]) -> list[str]:
     for n, series in enumerate(found, start=1):
         text += ["", f"{n}  {series.path}"]
         text += [f"   {title:<9} {words}" for title, words in _details(series)]
+        text += [f"   {'labels' if not n else '':<9} {line}" for n, line in enumerate(_label_lines(series))]
     return text
 
 
@@ -36,6 +37,20 @@ def _cells(n: int, series: FoundSeries) -> dict[str, str]:
         "use": series.uses[0] if series.uses else "none",
     }
     return {key: str(value or "-") for key, value in cells.items()}
+
+
+def _label_lines(series: FoundSeries) -> list[str]:
+    """A line per label of a file of regions: number, name, role, volume."""
+    rows = [
+        {
+            "label": one.label,
+            "name": one.name or "no name",
+            "role": one.role or "-",
+            "volume mL": f"{one.volume_ml:.1f}" if one.volume_ml is not None else one.problem,
+        }
+        for one in series.labels
+    ]
+    return table_lines(rows)
 
 
 def _details(series: FoundSeries) -> list[tuple[str, str]]:

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voxeldose.dose.engines.base import Engine
-    from voxeldose.io.config.case import CaseFile, DerivedTable
+    from voxeldose.io.config.case import CaseFile, DerivedTable, RoisTable
     from voxeldose.io.dicom.files import Scan
     from voxeldose.io.images import ImageRead
     from voxeldose.model.administration import Administration
     from voxeldose.model.rigid import Registration
+    from voxeldose.model.roi import Roi
     from voxeldose.model.volume import ActivityMap, CountMap, CtImage, Volume
 
 __all__ = ["Opened", "open_case"]
@@ -73,7 +74,10 @@ def open_case(config: CaseFile, *, is_calibrated: bool = True, progress: Callabl
     report_progress("reading regions")
     shown = [image.series for image in (activity, ct) if image is not None and image.series is not None]
     rois = tuple(
-        read_rois([Path(p) for p in table.paths], table.names, scan=scan, images=shown, progress=report_progress)
+        _with_treated(
+            read_rois([Path(p) for p in table.paths], table.names, scan=scan, images=shown, progress=report_progress),
+            table,
+        )
         for table in config.rois
     )
     drawn_on = tuple(table.drawn_on for table in config.rois)
@@ -88,6 +92,18 @@ def open_case(config: CaseFile, *, is_calibrated: bool = True, progress: Callabl
     if is_calibrated:
         case = replace(case, calibration=settings.choose_calibration(config))
     return Opened(case, engine_named(config.dose.engine), input_files(config), dicom)
+
+
+def _with_treated(rois: RoiSet, table: RoisTable) -> RoiSet:
+    """The regions of one entry; a treated segment is perfused, and says so."""
+    treated = {label.name for label in (table.labels or {}).values() if label.treated and label.role == "segment"}
+    return RoiSet(tuple(_as_perfused(r) if r.name in treated else r for r in rois), rois.grid)
+
+
+def _as_perfused(segment: Roi) -> Roi:
+    sentence = f"Segment {segment.name} is treated, so it counts as the perfused volume."
+    remark = Remark("segment-treated", {"roi": segment.name}, sentence)
+    return replace(segment, remarks=(*segment.remarks, remark))
 
 
 def _read_activity(config: CaseFile, given: Administration, scan: Scan) -> ImageRead[ActivityMap | CountMap]:

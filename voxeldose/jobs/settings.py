@@ -10,6 +10,7 @@ from voxeldose.dose.density import hu_to_density
 from voxeldose.dose.limits import merged, published_limits
 from voxeldose.dose.recovery.options import Resolution
 from voxeldose.dose.uncertainty.inputs import Condition, Spread
+from voxeldose.dose.uncertainty.presets import chosen_presets
 from voxeldose.dose.uncertainty.recovery import Recovery, fit_recovery
 from voxeldose.errors import InputError
 from voxeldose.io.config.hu_table import read_hu_table
@@ -201,10 +202,13 @@ def choose_tissues(config: CaseFile) -> dict[str, Radiobiology]:
 
 
 def input_uncertainties(table: UncertaintyTable) -> Spread:
-    """The standard uncertainties that a case states."""
-    given = table.model_dump(exclude={"recovery", "probabilities"}, exclude_none=True)
+    """The standard uncertainties that a case states, and those of its presets below them."""
+    given = table.model_dump(exclude={"recovery", "probabilities", "presets"}, exclude_none=True)
+    presets = chosen_presets(table.presets, given)
+    for one in presets:
+        given |= one.taken
     conditions = tuple(Condition.parse(words) for words in table.probabilities)
-    return Spread(**given, recovery=_recovery(table.recovery), conditions=conditions)
+    return Spread(**given, recovery=_recovery(table.recovery), conditions=conditions, presets=presets)
 
 
 def build_resolution(config: CaseFile) -> Resolution | None:

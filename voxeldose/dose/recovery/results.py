@@ -32,6 +32,8 @@ OF_DVH = ("d95_gy", "d70_gy", "d50_gy", "v205_fraction", "v400_fraction")
 NUMERICAL = 0.005
 #: Mean doses of field and comparator that differ by more are worth a word.
 DISAGREE = 0.05
+#: Name of the normal liver inside perfused regions; where a run has no such region its recovered numbers stand nowhere.
+PERFUSED_NORMAL = "perfused_normal_liver"
 #: Points of a DVH.
 CURVE_POINTS = 301
 #: Half of a 95 % interval in standard deviations: Student's t for as many degrees of freedom as pairs of draws.
@@ -56,13 +58,15 @@ def collect(
     masks = dict(zip(fit.model.names, fit.linear.masks, strict=True))
     rois = {}
     for key in posterior.numbers[0]:
-        name = key or _normal_name(result)
+        name = key or _normal_name(result, ready)
+        if name not in result.rois:
+            continue
         best, drawn = (_metrics(posterior, key, pick, key in withheld) for pick in (BEST, DRAWN))
         rbv = comparator[key].best["mean_dose_gy"]
         motion = motions.get(key)
         core = masks.get(f"core of {key}")
         rois[name] = RecoveredRoi(
-            role="tumor" if key else "normal_liver",
+            role=result.rois[name].role,
             best=best,
             as_drawn=drawn,
             mean_dose_rbv_gy=rbv,
@@ -138,7 +142,9 @@ def of_comparator(
         metrics = RecoveredMetrics(**values)
         role = "tumor" if key else "normal_liver"
         dvh = None if key in withheld else _dvh_of_comparator(both)
-        rois[key or _normal_name(result)] = RecoveredRoi(role, metrics, metrics, both.best["mean_dose_gy"], dvh=dvh)
+        name = key or _normal_name(result, ready)
+        if name in result.rois:
+            rois[name] = RecoveredRoi(role, metrics, metrics, both.best["mean_dose_gy"], dvh=dvh)
     words = (
         "Region-based voxelwise correction: means are right, but texture inside a region stays blurred, so that its D70 and D95 come out "
         "high; outlines are taken as exact and there is no interval."
@@ -244,8 +250,10 @@ def _outline_remarks(resolution: Resolution) -> list[Remark]:
     return [Remark("outlines-fitted", numbers, words)]
 
 
-def _normal_name(result: Assessment) -> str:
-    """The run's own name of normal liver."""
+def _normal_name(result: Assessment, ready: Prepared) -> str:
+    """The run's own name of the normal liver that is measured: the perfused part of it where perfused regions are given."""
+    if ready.perfused:
+        return PERFUSED_NORMAL
     return next((r.name for r in result.regions if r.role == "normal_liver"), "normal_liver")
 
 

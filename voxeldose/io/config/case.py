@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from voxeldose.io.config.administration import AdministrationTable
 from voxeldose.io.config.patient import PatientTable  # noqa: TC001 - pydantic needs it at run time
@@ -33,12 +33,26 @@ __all__ = [
 
 
 class LabelTable(_Table):
-    """Name and role of one label."""
+    """Name and role of one label, and whether it is what the infusion went to."""
 
     name: str = Field(min_length=1)
     """What the region is called in the results. Example: `"lesion_1"`."""
     role: Role
     """What the region is; see the roles below."""
+    treated: bool = False
+    """Of a segment: the infusion went to it, so it counts as perfused, as with the role `perfused`. Example: `true`."""
+
+    @model_validator(mode="after")
+    def _is_a_segment(self) -> Self:
+        if self.treated and self.role not in ("segment", "perfused"):
+            msg = f"treated = true goes with the role segment (or perfused), and {self.name} has the role {self.role}."
+            raise ValueError(msg)
+        return self
+
+    @property
+    def used_role(self) -> str:
+        """The role that the region has in results: a treated segment is perfused."""
+        return "perfused" if self.treated else str(self.role)
 
 
 class CaseTable(_Table):
@@ -104,7 +118,7 @@ class RoisTable(_Table):
     @property
     def names(self) -> dict[str, tuple[str, str]] | None:
         """Label -> name and role, as the readers of regions take them."""
-        return {k: (v.name, str(v.role)) for k, v in self.labels.items()} if self.labels is not None else None
+        return {k: (v.name, v.used_role) for k, v in self.labels.items()} if self.labels is not None else None
 
 
 class DerivedTable(_Table):

@@ -41,4 +41,6 @@ def named_labels(path: Path) -> dict[str, tuple[str, str]]:
     if not labels or not all(isinstance(v, dict) and {"name", "role"} <= v.keys() for v in labels.values()):
         msg = f'{path}: every label needs a name and a role, as in {{"1": {{"name": "liver", "role": "liver"}}}}.'
         raise InputError(msg, code="label-incomplete")
-    return {key: (str(v["name"]), str(v["role"])) for key, v in labels.items()}
+    return {
+        key: (str(v["name"]), "perfused" if v.get("treated") is True else str(v["role"])) for key, v in labels.items()
+    }

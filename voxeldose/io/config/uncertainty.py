@@ -38,6 +38,8 @@ class RecoveryTable(Table):
 class UncertaintyTable(Table):
     """``[uncertainty]``: standard uncertainties; keys as in :class:`voxeldose.dose.uncertainty.inputs.Spread`."""
 
+    presets: list[str] = Field(default=[])
+    """Published values by name, each used where its key is not given here: `contour-liver-metastases-mri`, `contour-liver-metastases-mri-reviewed`, `registration-liver-deformable`, `registration-liver-affine`, `calibration-vial-label`. Example: `["contour-liver-metastases-mri"]`."""
     samples: Annotated[int, Field(ge=20)] | None = None
     """Monte Carlo samples; 500 without it. Example: `2000`."""
     seed: Annotated[int, Field(ge=0)] | None = None

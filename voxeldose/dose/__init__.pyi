@@ -20,6 +20,8 @@ from .lungs import lung_mass as lung_mass
 from .lungs import spect_shunt as spect_shunt
 from .metrics import roi_metrics as roi_metrics
 from .plausibility import judge as judge
+from .plausibility import published_rules as published_rules
+from .plausibility import rules_with as rules_with
 from .radiobiology import bed_gy as bed_gy
 from .radiobiology import complication_by_set as complication_by_set
 from .radiobiology import complication_probability as complication_probability

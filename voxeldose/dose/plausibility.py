@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from voxeldose.dose.plausibility_facts import facts_of
-from voxeldose.model.plausibility import judge_facts
+from voxeldose.model.plausibility import judge_facts, published_rules, rules_with
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.plausibility import Plausibility, Rule
 
-__all__ = ["judge"]
+__all__ = ["judge", "published_rules", "rules_with"]
 
 
 def judge(result: Assessment, rules: Sequence[Rule] | None = None) -> Plausibility:

@@ -44,6 +44,8 @@ SHARED = {
     "goal-missed": "a plan, of compartments or of voxels, keeps a limit and so does not reach its goal",
     "lung-shunt-missing": "no lung shunt fraction was given, so 0 is taken",
     "microspheres-fixed": "no activity moves; of assessments and of plans, in the same sentence",
+    "perfused-volume-from-case": "the mass of the perfused volume is that of the case's region, for a dose or for days of infusion",
+    "shelf-life-missing": "no shelf life is known, for one vial or for the vials of many days",
     "slices-nearly-even": "slices of an image, or of a segmentation, lie near even places",
 }
 

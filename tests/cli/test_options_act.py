@@ -58,7 +58,7 @@ activity_mbq = 1200
 normal_g = 500
 tumors = [{ name = "a", mass_g = 120, tn = 4 }]
 """
-PRODUCT = "[glass]\nvials_gbq = [2.5]\nbq_per_sphere = 3000.0\n"
+PRODUCT = "[glass]\nvials_gbq = [4.8]\nbq_per_sphere = 3000.0\n"
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,26 @@ FORMS = {
     "plan vial": [
         ("--activity-mbq", 1700, "--at", AT),
         ("--activity-mbq", 1700, "--at", AT, "--device", "glass", "--calibrated-at", BEFORE),
-        ("PERFUSED", "--activity-mbq", 1700),
+        ("PERFUSED", "--activity-mbq", 1700, "--calibrated-at", BEFORE),
+    ],
+    "plan window": [
+        ("--dose-gy", 420, "--mass-g", 250, "--device", "glass", "--from", AT, "--days", 2, "--calibrated-at", BEFORE),
+        ("--activity-mbq", 1700, "--device", "glass", "--from", AT, "--days", 2, "--calibrated-at", BEFORE),
+        (
+            "--activity-mbq",
+            900,
+            "--device",
+            "glass",
+            "--from",
+            AT,
+            "--days",
+            2,
+            "--calibrated-at",
+            BEFORE,
+            "--most-above-percent",
+            400,
+        ),
+        ("PERFUSED", "--activity-mbq", 1700, "--from", AT, "--days", 2, "--calibrated-at", BEFORE),
     ],
     "plan delivered": [("--assay-mbq", 3120, "--assayed-at", BEFORE, "--at", AT)],
     "card": [("--perfused-gy", 420), ("PRE",)],
@@ -156,13 +175,14 @@ FORMS = {
 
 #: A value of each option that is unlike its default; of one command alone before that of all.
 VALUES = {
+    "--from": ("2024-05-02T12:15:00Z",), "--days": (1,), "--hours": (10, 11), "--assay-h": (2,), "--most-above-percent": (500,),
     "--activity-mbq": (950,), "--lung-shunt": (0.11,), "--lung-g": (850,), "--constants": ("vendor",), "--device": ("resin",),
     "--bilirubin-mg-per-dl": (1.4,), "--thresholds": ("SITE",), "--roi": ("lesion",), "--dose-gy": (333,), "--mass-g": (222,),
     "--tumor-g": (33,), "--tn": (4.4,), "--normal-g": (900,), "--unperfused-g": (333,), "--territories": ("TERRITORIES",),
     "--tumor-gy": (222,), "--normal-limit-gy": (15,), "--lung-limit-gy": (3,), "--goal": ("lesion.mean=50",),
     "--limit": ("lesion.mean=40",), "--height-m": (1.8,), "--weight-kg": (80,), "--tumor-part": (0.3,),
     "--at": ("2024-05-02T09:15:00Z",), "--calibrated-at": ("2024-04-30T16:00:00Z",), "--residual-fraction": (0.02,),
-    "--vial-gbq": (9,), "--sphere-bq-at-calibration": (3333,), "--shelf-life-h": (200,), "--expires-at": ("2024-05-01T10:15:00Z",),
+    "--vial-gbq": (4.9,), "--sphere-bq-at-calibration": (3333,), "--shelf-life-h": (200,), "--expires-at": ("2024-05-01T10:15:00Z",),
     "--tumor-ml": (33,), "--product": ("PRODUCT",), "--residual-mbq": (22,), "--residual-at": ("2024-05-02T12:15:00Z",),
     "--perfused-gy": (222,), "--treated-fraction": (0.2,), "--albi": (2,), "--child-pugh": ("B",), "--segments": (3,),
     "--tumor-diameter-mm": (90,), "--tumor": (0.5, 222), "--earlier-gy": (11,), "--lung-mass-g": (850,),
@@ -279,6 +299,9 @@ NEEDS_COMPANY = {
     "uncertainty recovery": ("--results", "--true-mbq-per-ml", "--true-sd-fraction", "--roi"),
     "uncertainty mean": ("--recovery-correlation",),
     "plan bsa": ("--tumor-part",),
+    "plan mird": ("--at", "--calibrated-at", "--product"),
+    "plan partition": ("--at", "--calibrated-at", "--product"),
+    "plan voxel": ("--at", "--calibrated-at", "--product"),
     "plan delivered": ("--residual-at",),
     "plan vial": ("--expires-at",),
     "card": ("--sphere-bq-at-calibration", "--calibrated-at", "--at"),
@@ -333,7 +356,15 @@ def test_a_flag_of_assess_changes_the_case_and_is_refused_where_it_could_not_act
 
 
 def test_every_flag_of_assess_is_walked():
-    own = {"case", "out", "overwrite", "as_json", "quiet", "labels"}
+    own = {
+        "case",
+        "out",
+        "overwrite",
+        "as_json",
+        "quiet",
+        "labels",
+        "protocol",
+    }  # a protocol's keys lie under the case's
     assert {p.name for p in main.commands["assess"].params} == set(ASSESS) | own
 
 

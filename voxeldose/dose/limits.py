@@ -150,6 +150,8 @@ def compare_means(
         value = mean_gy.get(limit.role) if part is None else part
         if limit.metric == "mean_dose_gy" and value is not None:
             how = "lung shunt" if limit.role == "lung" else method
+            if limit.role == "perfused" and method == "partition":  # its mean by mass is K A (1 - LSF) / m
+                how = SINGLE_COMPARTMENT
             compared.append(
                 _compare(limit, limit.role, value, differences(limit, how, None, is_perfused=part is not None))
             )

@@ -19,3 +19,7 @@ from .vials import fraction_delivered as fraction_delivered
 from .vials import plan_vial as plan_vial
 from .voxels import Wish as Wish
 from .voxels import plan_voxels as plan_voxels
+from .voxels import plan_voxels_at as plan_voxels_at
+from .window import Target as Target
+from .window import WindowRow as WindowRow
+from .window import plan_window as plan_window

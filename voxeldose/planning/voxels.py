@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.administration import require_activity
 from voxeldose.model.best_value import best_value
 from voxeldose.model.limits import TOLERANCE
 from voxeldose.model.lungs import CONVENTIONAL_MASS_G
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.recovered import RecoveredDvh
 
-__all__ = ["Wish", "plan_voxels"]
+__all__ = ["Wish", "plan_voxels", "plan_voxels_at"]
 
 #: A coverage changes in steps of a voxel; a limit's activity stays this part below the step, more than what counts as reached.
 STEP = 2 * TOLERANCE
@@ -166,6 +167,40 @@ def plan_voxels(
         if b.kind == "goal" and not b.met
     ]
     lung_remarks = [target.remark for _, _, target in asked if target.remark is not None]
+    return replace(
+        _plan_at(result, factor, lungs, lung_remarks),
+        bounds=bounds,
+        binding=binding,
+        warnings=(*missed, *result.record.warnings),
+    )
+
+
+def plan_voxels_at(result: Assessment, activity_mbq: float, *, lungs: Lungs | None = None) -> Plan:
+    """The doses of an activity that is given, voxel by voxel.
+
+    Parameters
+    ----------
+    result : Assessment
+        Of the pre-treatment image, with any administered activity.
+    activity_mbq : float
+        In the patient at the infusion, lung shunt included.
+    lungs : Lungs, optional
+        As in :func:`plan_voxels`.
+
+    Raises
+    ------
+    QuantityError
+        If the activity is not above 0 MBq.
+    """
+    given, lungs = result.case.administration, lungs or Lungs()
+    if lungs.shunt_fraction is None:
+        lungs = replace(lungs, shunt_fraction=given.lung_shunt_fraction)
+    return _plan_at(result, require_activity(activity_mbq) / given.net_mbq, lungs, [])
+
+
+def _plan_at(result: Assessment, factor: float, lungs: Lungs, remarks: Sequence[Remark]) -> Plan:
+    """The dose map scaled by a factor, without goals and limits."""
+    given = result.case.administration
     means = {name: _Numbers(result, name).gy(Metric("mean")) * factor for name in result.rois}
     recovered = [name for name in result.rois if best_value(result, name, "mean_dose_gy").kind == "recovered"]
     return Plan(
@@ -178,10 +213,8 @@ def plan_voxels(
         whole_normal_gy=None,
         perfused_gy=_only(result, means, "perfused"),
         lung_gy=_lungs_gy(result, means, lungs, factor),
-        bounds=bounds,
-        binding=binding,
-        assumptions=distinct([ONE_FACTOR, *lung_remarks, *_recovered_remarks(recovered), *result.record.assumptions]),
-        warnings=(*missed, *result.record.warnings),
+        assumptions=distinct([ONE_FACTOR, *remarks, *_recovered_remarks(recovered), *result.record.assumptions]),
+        warnings=result.record.warnings,
     )
 
 

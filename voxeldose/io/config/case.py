@@ -15,6 +15,7 @@ from voxeldose.io.config.report import ReportTable  # noqa: TC001 - pydantic nee
 from voxeldose.io.config.toml import NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
 from voxeldose.io.config.uncertainty import UncertaintyTable  # noqa: TC001 - pydantic needs it at run time
+from voxeldose.io.folders import files_below
 from voxeldose.io.raster import RASTER_SUFFIXES, data_files
 from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
 from voxeldose.model.roles import Role  # noqa: TC001 - pydantic needs it at run time
@@ -23,6 +24,7 @@ __all__ = [
     "CaseFile",
     "case_file_again",
     "case_file_from",
+    "files_read_at",
     "input_files",
     "named_inputs",
     "read_case_file",
@@ -376,7 +378,7 @@ def case_file_again(content: dict[str, Any], where: str) -> CaseFile:
 
 def input_files(config: CaseFile) -> tuple[Path, ...]:
     """Every file that a case reads, or might read in the folders that it names."""
-    return tuple(dict.fromkeys(f for p in named_inputs(config) for f in _files(Path(p))))
+    return tuple(dict.fromkeys(f for p in named_inputs(config) for f in files_read_at(Path(p))))
 
 
 def named_inputs(config: CaseFile) -> list[str]:
@@ -405,7 +407,8 @@ def _data_behind(path: Path) -> tuple[Path, ...]:
     return data_files(path) if path.name.casefold().endswith(RASTER_SUFFIXES) else ()
 
 
-def _files(path: Path) -> list[Path]:
+def files_read_at(path: Path) -> list[Path]:
+    """The files at a path that are read, or might be: those below a folder, or a file and the values that its header points to."""
     if path.is_file():
         return [path, *(file for file in _data_behind(path) if file.is_file())]
-    return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return list(files_below(path).files)

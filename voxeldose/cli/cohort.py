@@ -37,6 +37,7 @@ class CohortFlags:
     plan_only: bool
     no_report: bool
     identifiers: bool
+    zone: str | None
     quiet: bool
 
 
@@ -63,6 +64,7 @@ class CohortFlags:
 @click.option("--plan-only", is_flag=True, help="Print what would run and what would be refused; compute nothing.")
 @click.option("--no-report", is_flag=True, help="No report of each case's own.")
 @click.option("--identifiers", is_flag=True, help="Show labels in the report; label unlabelled cases by their path.")
+@click.option("--zone", help="Time zone of the table's instants that have none: Europe/Berlin, +02:00.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @as_record(CohortFlags, "flags")
 @refuse_idle(
@@ -87,7 +89,7 @@ def cohort(source: Path, out: Path | None, flags: CohortFlags) -> None:
         if value is not None and flags.scheduler not in (None, *ON_THIS_MACHINE):
             msg = f"{flag} is of use on this machine only; the cluster at --scheduler has its own workers."
             raise click.UsageError(msg)
-    wanted = Source(source, flags.template, flags.identifiers, flags.protocol)
+    wanted = Source(source, flags.template, flags.identifiers, flags.protocol, flags.zone)
     if flags.plan_only:
         *cases, verdicts = preview_lines(wanted, out, report=not flags.no_report)
         print_lines(cases)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from voxeldose.io.dicom.header import printable
 from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
@@ -15,13 +16,16 @@ __all__ = ["inspection_lines"]
 
 
 def inspection_lines(found: Sequence[FoundSeries]) -> list[str]:
-    """A line per series, then each with its instants, what sets it apart, what it needs, and the verdict."""
+    """A line per series, then each with its instants, what sets it apart, what it needs, and the verdict.
+
+    Control characters of headers and names are shown as their escapes.
+    """
     text = table_lines([_cells(n, series) for n, series in enumerate(found, start=1)])
     for n, series in enumerate(found, start=1):
         text += ["", f"{n}  {series.path}"]
         text += [f"   {title:<9} {words}" for title, words in _details(series)]
         text += [f"   {'labels' if not n else '':<9} {line}" for n, line in enumerate(_label_lines(series))]
-    return text
+    return [printable(line) for line in text]
 
 
 def _cells(n: int, series: FoundSeries) -> dict[str, str]:

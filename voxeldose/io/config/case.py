@@ -15,6 +15,7 @@ from voxeldose.io.config.report import ReportTable  # noqa: TC001 - pydantic nee
 from voxeldose.io.config.toml import NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
 from voxeldose.io.config.uncertainty import UncertaintyTable  # noqa: TC001 - pydantic needs it at run time
+from voxeldose.io.folders import files_below
 from voxeldose.io.raster import RASTER_SUFFIXES, data_files
 from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
 from voxeldose.model.roles import Role  # noqa: TC001 - pydantic needs it at run time
@@ -23,6 +24,7 @@ __all__ = [
     "CaseFile",
     "case_file_again",
     "case_file_from",
+    "files_read_at",
     "input_files",
     "named_inputs",
     "read_case_file",
@@ -197,6 +199,8 @@ class DoseTable(_Table):
     """Set of Y-90 constants that rules the run."""
     thresholds: str | None = None
     """TOML file with your site's own limits; they replace published ones of the same name. Example: `"limits.toml"`."""
+    plausibility: str | None = None
+    """TOML file with your site's own rules of plausibility, `[[rule]]` as in `tables/plausibility.toml`; a known code changes that rule's keys, such as its level (note, warning, refusal, off). Example: `"rules.toml"`."""
 
 
 class OutputTable(_Table):
@@ -349,10 +353,9 @@ def resolve_paths(tables: dict[str, Any], path: Path) -> dict[str, Any]:
     dose = tables.get("dose")
     if isinstance(dose, dict) and isinstance(dose.get("density"), str) and dose["density"] not in ("uniform", "ct"):
         dose["density"] = str(path.parent / dose["density"])
-    if isinstance(dose, dict) and isinstance(dose.get("hu_table"), str):
-        dose["hu_table"] = str(path.parent / dose["hu_table"])
-    if isinstance(dose, dict) and isinstance(dose.get("thresholds"), str):
-        dose["thresholds"] = str(path.parent / dose["thresholds"])
+    for key in ("hu_table", "thresholds", "plausibility"):
+        if isinstance(dose, dict) and isinstance(dose.get(key), str):
+            dose[key] = str(path.parent / dose[key])
     return tables
 
 
@@ -377,7 +380,7 @@ def case_file_again(content: dict[str, Any], where: str) -> CaseFile:
 
 def input_files(config: CaseFile) -> tuple[Path, ...]:
     """Every file that a case reads, or might read in the folders that it names."""
-    return tuple(dict.fromkeys(f for p in named_inputs(config) for f in _files(Path(p))))
+    return tuple(dict.fromkeys(f for p in named_inputs(config) for f in files_read_at(Path(p))))
 
 
 def named_inputs(config: CaseFile) -> list[str]:
@@ -393,8 +396,7 @@ def named_inputs(config: CaseFile) -> list[str]:
         paths.append(config.dose.hu_table)
     if config.protocol is not None:
         paths.append(config.protocol)
-    if config.dose.thresholds:
-        paths.append(config.dose.thresholds)
+    paths += [path for path in (config.dose.thresholds, config.dose.plausibility) if path]
     return paths
 
 
@@ -407,7 +409,8 @@ def _data_behind(path: Path) -> tuple[Path, ...]:
     return data_files(path) if path.name.casefold().endswith(RASTER_SUFFIXES) else ()
 
 
-def _files(path: Path) -> list[Path]:
+def files_read_at(path: Path) -> list[Path]:
+    """The files at a path that are read, or might be: those below a folder, or a file and the values that its header points to."""
     if path.is_file():
         return [path, *(file for file in _data_behind(path) if file.is_file())]
-    return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return list(files_below(path).files)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voxeldose.errors import InputError
+from voxeldose.io.text_files import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,6 +26,11 @@ __all__ = [
     "table_from",
     "table_from_json",
 ]
+
+#: A drive or share in double quotes, with single backslashes; and any backslash between double quotes.
+_WINDOWS_PATH = re.compile(r"""[=\[,{]\s*"(?:[A-Za-z]:\\(?!\\)|\\\\[A-Za-z0-9._-]+\\(?!\\))""")
+_WITH_BACKSLASH = re.compile(r'"[^"\n]*\\[^"\n]*"')
+_BACKSLASHES = " In double quotes a backslash begins an escape: write paths with / or in single quotes, as in path = 'C:\\data\\pet'."
 
 #: From 0 to just below 1.
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -60,20 +67,31 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
     InputError
         If there is no such file or it is not TOML.
     """
+    text = ""
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        text = read_text(path)
+        _require_escaped_paths(text, path)
+        tables = tomllib.loads(text)
     except FileNotFoundError as error:
         msg = f"{path}: there is no such {what}."
         raise InputError(msg, code="file-missing") from error
     except (OSError, ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        msg = f"{path}: cannot be read as TOML ({why})."
+        msg = f"{path}: cannot be read as TOML ({why}).{_BACKSLASHES if _WITH_BACKSLASH.search(text) else ''}"
         raise InputError(msg, code="file-damaged") from error
     key = _key_with_nul(tables)
     if key is not None:
         msg = f"{path}: {key} holds the character NUL, which no name or path has; write the text without it."
         raise InputError(msg, code="value-wrong", keys=(key,))
     return tables
+
+
+def _require_escaped_paths(text: str, path: Path) -> None:
+    r"""Refuse a Windows path whose backslashes are escapes of TOML: ``"C:\new"`` would hold a line feed, and no error."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.lstrip().startswith("#") and _WINDOWS_PATH.search(line):
+            msg = f"{path}: line {number} holds a Windows path with backslashes.{_BACKSLASHES}"
+            raise InputError(msg, code="path-with-backslashes", line=number)
 
 
 def _key_with_nul(value: object, key: str = "") -> str | None:

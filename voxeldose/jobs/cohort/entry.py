@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-__all__ = ["Entry", "build_case_file", "known_columns"]
+__all__ = ["Entry", "build_case_file", "is_instant", "known_columns"]
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,11 @@ class Entry:
 def known_columns() -> dict[str, Any]:
     """Columns of a table as ``table.key`` of the case file, with the type of each."""
     return dict(_leaves(CaseFile, ""))
+
+
+def is_instant(annotation: Any) -> bool:
+    """Whether a column holds an instant."""
+    return annotation is not None and datetime in _parts(annotation, deep=False)
 
 
 def build_case_file(entry: Entry) -> CaseFile:

@@ -13,14 +13,18 @@ import platform
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 SHAPE, SPACING_MM = (200, 512, 512), (3.0, 0.8, 0.8)
 ASKED = 3
 
 
-def headers() -> list:
+def headers() -> list[Dataset]:
     """Headers of a CT without pixels, one for each slice."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid

@@ -1,7 +1,8 @@
 """Peak memory and CPU time of reading a study and bringing it onto one grid, beside plain SimpleITK reading of its files.
 
 Makes a CT of 300 x 512 x 512, a PET of 109 x 200 x 200 (one DICOM file a slice) and 20 regions of the CT's voxels as a
-label map and as a DICOM SEG; then reads them in processes of their own, so that each peak is one reader's.
+label map and as a DICOM SEG; then reads them in processes of their own, so that each peak is one reader's. At last inspects
+a folder of 40 series of 100 files, beside pydicom reading each header once.
 
     python benchmarks/bench_reading.py [--folder DIR]
 """
@@ -24,6 +25,7 @@ import numpy as np
 CT = ((300, 512, 512), (1.5, 0.8, 0.8))
 PET = ((109, 200, 200), (3.27, 4.07, 4.07))
 REGIONS = 20
+SERIES, FILES = 40, 100
 LIMIT_GIB = 3.0
 FRAME = "1.2.826.0.1.3680043.8.498.78"
 
@@ -33,13 +35,19 @@ def centred(shape: tuple[int, int, int], spacing: tuple[float, float, float]) ->
     return np.array([-(shape[a] - 1) * spacing[a] / 2 for a in (2, 1, 0)])
 
 
-def write_series(folder: Path, modality: str, values, spacing: tuple[float, float, float]) -> None:
+def write_series(
+    folder: Path,
+    modality: str,
+    values,
+    spacing: tuple[float, float, float],
+    shape: tuple[int, int, int] | None = None,
+) -> None:
     """One file a slice; ``values(k)`` gives the stored numbers of a slice."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
     folder.mkdir(parents=True)
-    shape = CT[0] if modality == "CT" else PET[0]
+    shape = shape or (CT[0] if modality == "CT" else PET[0])
     start = centred(shape, spacing)
     study, series = "1.2.826.0.1.3680043.8.498.79", generate_uid()
     for k in range(shape[0]):
@@ -138,9 +146,39 @@ def measured(reader: str, folder: Path, labels: str) -> dict[str, object]:
     return found | {"wall_s": time.perf_counter() - started}
 
 
+def make_many_series(folder: Path) -> None:
+    """Many small CT series below one folder."""
+    for n in range(SERIES):
+        write_series(folder / f"series_{n:02d}", "CT", lambda k: np.full((16, 16), 1024 + k), CT[1], (FILES, 16, 16))
+
+
+def by_inspection(folder: Path, _: str) -> dict[str, float]:
+    """How many series and files an inspection finds usable."""
+    from voxeldose.io.inspection import inspect
+
+    usable = [found for found in inspect(folder) if found.uses == ("ct",)]
+    return {"series": len(usable), "files": sum(found.files for found in usable)}
+
+
+def by_pydicom(folder: Path, _: str) -> dict[str, float]:
+    """How many series and files there are, by reading each header once."""
+    from pydicom import dcmread
+
+    headers = [dcmread(path, stop_before_pixels=True) for path in sorted(folder.rglob("*.dcm"))]
+    return {"series": len({header.SeriesInstanceUID for header in headers}), "files": len(headers)}
+
+
+READERS = {
+    "voxeldose": by_voxeldose,
+    "simpleitk": by_simpleitk,
+    "inspection": by_inspection,
+    "pydicom": by_pydicom,
+}
+
+
 def child(reader: str, folder: Path, labels: str) -> None:
     """Read, and print what was found and what it took."""
-    facts = (by_voxeldose if reader == "voxeldose" else by_simpleitk)(folder, labels)
+    facts = READERS[reader](folder, labels)
     used = resource.getrusage(resource.RUSAGE_SELF)
     peak = used.ru_maxrss / 1024**2
     print(json.dumps({"facts": facts, "peak_gib": peak, "cpu_s": used.ru_utime + used.ru_stime}))  # noqa: T201
@@ -150,7 +188,7 @@ def main() -> None:
     """Make the files if needed, measure, compare."""
     words = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     words.add_argument("--folder", type=Path)
-    words.add_argument("--reader", choices=["voxeldose", "simpleitk"])
+    words.add_argument("--reader", choices=READERS)
     words.add_argument("--labels", default="labels.nii.gz")
     words.add_argument("--make", action="store_true")
     given = words.parse_args()
@@ -188,6 +226,14 @@ def main() -> None:
                 f"  {len(shared)} means and volumes agree to {worst:.1e}; regions keep {kept:.6f} of their volume: "
                 f"{'agree' if agrees else 'DISAGREE'}; {'under' if ours['peak_gib'] < LIMIT_GIB else 'OVER'} {LIMIT_GIB:g} GiB"
             )
+        many = Path(scratch) / "many"
+        make_many_series(many)
+        ours, plain = (measured(reader, many, "") for reader in ("inspection", "pydicom"))
+        say(f"\n{SERIES} series of {FILES} files                               peak GiB    CPU s   wall s")
+        for name, found in (("voxeldose inspect, pixels included", ours), ("pydicom: each header once", plain)):
+            say(f"  {name:<42} {found['peak_gib']:>8.2f} {found['cpu_s']:>8.1f} {found['wall_s']:>8.1f}")
+        same = ours["facts"] == plain["facts"]
+        say(f"  {'agree' if same else 'DISAGREE'}; {ours['cpu_s'] / plain['cpu_s']:.1f} times the CPU time of pydicom")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from functools import cache
 import numpy as np
 
 from voxeldose.dose.assess import assess
+from voxeldose.dose.limits import with_best_values
+from voxeldose.dose.recovery.results import moved_regions
 from voxeldose.model.administration import Administration
 from voxeldose.model.assessment import Distribution, RoiUncertainty, Term, Uncertainty
 from voxeldose.model.case import Case
@@ -101,9 +103,14 @@ def recovered(found, factor=1.25, method="field"):
     facts = {"draws": 24, "outlines": "fitted", "fwhm_mm_kji": [6.5, 6.5, 6.5], "chi_square_per_voxel": 1.02}
     image = Volume(found.activity.bq_per_ml, found.activity.grid)
     predicted = image.replaced(image.values * np.float32(0.98))
-    residual = Residual(image, predicted, image.replaced(np.full_like(image.values, 1e5)))
+    residual = Residual(
+        image,
+        predicted,
+        image.replaced(np.full_like(image.values, 1e5)),
+        moved_regions(found.regions, {"lesion": lesion}),
+    )
     field = method == "field"
     one = Recovered(
         method, {"lesion": lesion}, facts if field else {}, found.dose, (), (), 1.0, residual if field else None
     )
-    return replace(found, recovered=one)
+    return with_best_values(replace(found, recovered=one))

@@ -7,6 +7,7 @@ Its edges are voxel edges, so that activities, volumes, T/N and the mean dose by
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -44,17 +45,28 @@ class Truth:
     """Numbers of the study by closed form, for one ratio of tumor to normal concentration outside the core."""
 
     ratio: float
+    REPORTED: ClassVar = (
+        *(
+            "liver",
+            "normal_liver",
+            "perfused",
+            "perfused_normal_liver",
+            "nonperfused_normal_liver",
+            "lesion_1",
+            "lesion_2",
+        ),
+    )
 
     @property
     def voxels(self) -> dict[str, int]:
-        """Voxels of every region; the liver label is without its tumors."""
+        """Voxels of every region; the liver is with its tumors, as the results have it."""
         filled = {name: np.zeros(GRID.shape, bool)[where].size for name, where in BOXES.items()}
         perfused_normal = filled["perfused"] - filled["lesion_1"]
-        liver = filled["liver"] - filled["lesion_1"] - filled["lesion_2"]
+        normal = filled["liver"] - filled["lesion_1"] - filled["lesion_2"]
         return filled | {
-            "liver": liver,
+            "normal_liver": normal,
             "perfused_normal_liver": perfused_normal,
-            "nonperfused_normal_liver": liver - perfused_normal,
+            "nonperfused_normal_liver": normal - perfused_normal,
         }
 
     def volume_ml(self, name: str) -> float:
@@ -75,8 +87,8 @@ class Truth:
     def activity_mbq(self, name: str) -> float:
         """Activity of a region at the infusion."""
         normal = self.normal_mbq_per_ml * self.volume_ml("perfused_normal_liver")
-        held = {"perfused": self.liver_mbq, "lesion_1": self.liver_mbq - normal}
-        held |= dict.fromkeys(("liver", "perfused_normal_liver"), normal)
+        held = {"liver": self.liver_mbq, "perfused": self.liver_mbq, "lesion_1": self.liver_mbq - normal}
+        held |= dict.fromkeys(("normal_liver", "perfused_normal_liver"), normal)
         held["lungs"] = (ADMINISTERED_MBQ - RESIDUAL_MBQ) * LUNG_SHUNT_FRACTION
         return held.get(name, 0.0)
 
@@ -106,7 +118,7 @@ def write_segmentectomy(folder: Path, *, engine: str = "local", more: str = "") 
         (folder / name).mkdir(parents=True)
     hu = np.full(GRID.shape, -1000, np.float32)
     hu[2:, 2:-2, 2:-2] = 40
-    hu[LIVER], hu[LUNGS] = 58, -780
+    hu[LIVER], hu[LUNGS] = 58, -700
     hu[LESION_1] = hu[LESION_2] = 46
     write_ct(STUDY, hu, GRID, folder / "ct", PET_AT - timedelta(minutes=6))
     given = Administration(Y90, ADMINISTERED_MBQ, INFUSION_AT)
@@ -136,6 +148,7 @@ def _bq_per_ml(truth: Truth) -> np.ndarray:
     values[LESION_1] *= np.float32(truth.ratio)
     values[CORE] = 0
     values[LUNGS] = truth.activity_mbq("lungs") / truth.volume_ml("lungs") * 1e6
+    values[[0, -1], 15, 18] = values.max() / 50_000  # the image goes on where lungs and liver end
     return values
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import tomllib
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,7 +12,10 @@ import pytest
 import voxeldose as vd
 from voxeldose.demo.dicom_study import PhantomStudy, write_ct, write_pet
 from voxeldose.demo.phantom import CT_AT, INFUSION_AT, PET_AT
+from voxeldose.io.config.administration import AdministrationTable
+from voxeldose.io.config.toml import table_from
 from voxeldose.io.nifti import write_labels
+from voxeldose.jobs.settings import build_administration
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -108,6 +112,19 @@ def test_the_reader_of_the_page_reads_and_refuses(tmp_path, monkeypatch):
     with pytest.raises(vd.InputError) as refusal:
         there["read_raw"]("scan.raw")
     assert refusal.value.code == "size-differs"
+
+
+def test_the_page_of_territories_has_a_case_file_and_the_same_from_python(capsys):
+    (example,) = examples("docs/territories.md")
+    there = {}
+    exec(example, there)  # noqa: S102 - a page of this repository
+    assert f"# {capsys.readouterr().out.strip()}" in example
+    (text,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "territories.md").read_text("utf-8"), re.DOTALL)
+    table = table_from(AdministrationTable, tomllib.loads(text)["administration"], "the page")
+    given = build_administration(table, "ddep")
+    assert given.net_mbq == there["given"].net_mbq
+    assert given.lung_shunt_fraction == pytest.approx(there["given"].lung_shunt_fraction)
+    assert [one.roi for one in given.territories] == [one.roi for one in there["given"].territories]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -35,7 +35,7 @@ PACKAGES = (
     "jobs",
     "model",
     "planning",
-    "planning.lungs",
+    "dose.lungs",
     "report",
 )
 

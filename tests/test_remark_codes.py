@@ -6,7 +6,7 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
-from voxeldose.dose.plausibility import published_rules
+from voxeldose.model.plausibility import published_rules
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "voxeldose"
@@ -34,7 +34,7 @@ BY_VARIABLE = {
 
 #: Files that pass on a code made elsewhere.
 PASSED_ON = {
-    "dose/plausibility.py": "the code of its rule",
+    "model/plausibility.py": "the code of its rule",
     "io/dicom/structures.py": "what the contours of a region say, with its name",
     "io/results/content.py": "remarks of results, read back",
 }
@@ -44,6 +44,8 @@ SHARED = {
     "goal-missed": "a plan, of compartments or of voxels, keeps a limit and so does not reach its goal",
     "lung-shunt-missing": "no lung shunt fraction was given, so 0 is taken",
     "microspheres-fixed": "no activity moves; of assessments and of plans, in the same sentence",
+    "perfused-volume-from-case": "the mass of the perfused volume is that of the case's region, for a dose or for days of infusion",
+    "shelf-life-missing": "no shelf life is known, for one vial or for the vials of many days",
     "slices-nearly-even": "slices of an image, or of a segmentation, lie near even places",
 }
 

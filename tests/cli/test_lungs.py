@@ -159,6 +159,45 @@ constants = "legacy"
     assert json.loads(run("lung-shunt", "spect", case, "--activity-mbq", 100, "--json").stdout)["activity_mbq"] == 100
 
 
+def test_a_case_needs_no_administered_activity_for_a_shunt_and_says_what_whole_lungs_are(spect):
+    text = """
+[activity]
+path = "spect.nii.gz"
+quantity = "counts"
+[[rois]]
+path = "labels.nii.gz"
+[rois.labels]
+1 = { name = "liver", role = "liver" }
+2 = { name = "lungs", role = "lung" }
+"""
+    case = spect / "case.toml"
+    case.write_text(text)
+    plain = run("lung-shunt", "spect", case, "--json")
+    assert plain.exit_code == 0, plain.stderr
+    found = json.loads(plain.stdout)
+    assert found["lung_shunt_fraction"] == pytest.approx(8 / 108, rel=1e-6)
+    assert found["lung_gy"] is None
+    assert "activity-from-case" not in {a["code"] for a in found["assumptions"]}
+    ml = 8 * 80 * 0.06
+    twice = json.loads(run("lung-shunt", "spect", case, "--lung-volume-ml", 2 * ml, "--json").stdout)
+    assert twice["lung_shunt_fraction"] == pytest.approx(16 / 116, rel=1e-6)
+    case.write_text(text + f"[lungs]\nvolume_ml = {3 * ml}\nearlier_gy = [7.0]\ndome_margin_mm = 7.0\n")
+    by_case = json.loads(run("lung-shunt", "spect", case, "--activity-mbq", 1000, "--json").stdout)
+    assert by_case["lung_shunt_fraction"] == pytest.approx(24 / 124, rel=1e-6)
+    assert by_case["cumulative_gy"] == pytest.approx(by_case["lung_gy"] + 7)
+    assert by_case["inputs"]["dome_margin_mm"] == 7
+    flags = ("--lung-volume-ml", 2 * ml, "--dome-margin-mm", 0, "--json")
+    assert json.loads(run("lung-shunt", "spect", case, *flags).stdout)["lung_shunt_fraction"] == pytest.approx(16 / 116)
+
+
+def test_the_mass_of_whole_lungs_scales_counts_without_an_activity(spect):
+    grams = 8 * 80 * 0.06 * np.interp(-740, (-1000, -98), (0.00121, 0.93))
+    result = by_spect(spect, "--ct", spect / "ct.nii.gz", "--lung-mass-g", 2 * grams)
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["lung_shunt_fraction"] == pytest.approx(16 / 116, rel=1e-4)
+    assert by_spect(spect, "--lung-mass-g", 900).exit_code == 2
+
+
 def test_labels_that_are_no_labels_are_refused(spect):
     (spect / "labels.json").write_text('{"1": "liver"}')
     result = by_spect(spect)

@@ -58,7 +58,7 @@ activity_mbq = 1200
 normal_g = 500
 tumors = [{ name = "a", mass_g = 120, tn = 4 }]
 """
-PRODUCT = "[glass]\nvials_gbq = [2.5]\nbq_per_sphere = 3000.0\n"
+PRODUCT = "[glass]\nvials_gbq = [4.8]\nbq_per_sphere = 3000.0\n"
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,26 @@ FORMS = {
     "plan vial": [
         ("--activity-mbq", 1700, "--at", AT),
         ("--activity-mbq", 1700, "--at", AT, "--device", "glass", "--calibrated-at", BEFORE),
-        ("PERFUSED", "--activity-mbq", 1700),
+        ("PERFUSED", "--activity-mbq", 1700, "--calibrated-at", BEFORE),
+    ],
+    "plan window": [
+        ("--dose-gy", 420, "--mass-g", 250, "--device", "glass", "--from", AT, "--days", 2, "--calibrated-at", BEFORE),
+        ("--activity-mbq", 1700, "--device", "glass", "--from", AT, "--days", 2, "--calibrated-at", BEFORE),
+        (
+            "--activity-mbq",
+            900,
+            "--device",
+            "glass",
+            "--from",
+            AT,
+            "--days",
+            2,
+            "--calibrated-at",
+            BEFORE,
+            "--most-above-percent",
+            400,
+        ),
+        ("PERFUSED", "--activity-mbq", 1700, "--from", AT, "--days", 2, "--calibrated-at", BEFORE),
     ],
     "plan delivered": [("--assay-mbq", 3120, "--assayed-at", BEFORE, "--at", AT)],
     "card": [("--perfused-gy", 420), ("PRE",)],
@@ -156,17 +175,18 @@ FORMS = {
 
 #: A value of each option that is unlike its default; of one command alone before that of all.
 VALUES = {
+    "--from": ("2024-05-02T12:15:00Z",), "--days": (1,), "--hours": (10, 11), "--assay-h": (2,), "--most-above-percent": (500,),
     "--activity-mbq": (950,), "--lung-shunt": (0.11,), "--lung-g": (850,), "--constants": ("vendor",), "--device": ("resin",),
     "--bilirubin-mg-per-dl": (1.4,), "--thresholds": ("SITE",), "--roi": ("lesion",), "--dose-gy": (333,), "--mass-g": (222,),
     "--tumor-g": (33,), "--tn": (4.4,), "--normal-g": (900,), "--unperfused-g": (333,), "--territories": ("TERRITORIES",),
     "--tumor-gy": (222,), "--normal-limit-gy": (15,), "--lung-limit-gy": (3,), "--goal": ("lesion.mean=50",),
     "--limit": ("lesion.mean=40",), "--height-m": (1.8,), "--weight-kg": (80,), "--tumor-part": (0.3,),
     "--at": ("2024-05-02T09:15:00Z",), "--calibrated-at": ("2024-04-30T16:00:00Z",), "--residual-fraction": (0.02,),
-    "--vial-gbq": (9,), "--sphere-bq-at-calibration": (3333,), "--shelf-life-h": (200,), "--expires-at": ("2024-05-01T10:15:00Z",),
+    "--vial-gbq": (4.9,), "--sphere-bq-at-calibration": (3333,), "--shelf-life-h": (200,), "--expires-at": ("2024-05-01T10:15:00Z",),
     "--tumor-ml": (33,), "--product": ("PRODUCT",), "--residual-mbq": (22,), "--residual-at": ("2024-05-02T12:15:00Z",),
     "--perfused-gy": (222,), "--treated-fraction": (0.2,), "--albi": (2,), "--child-pugh": ("B",), "--segments": (3,),
     "--tumor-diameter-mm": (90,), "--tumor": (0.5, 222), "--earlier-gy": (11,), "--lung-mass-g": (850,),
-    "--dome-margin-mm": (9,), "--volume-ml": (12,), "--role": ("tumor",), "--results": ("PRE",), "--geud-a": (-5,),
+    "--dome-margin-mm": (9,), "--lung-volume-ml": (4000,), "--volume-ml": (12,), "--role": ("tumor",), "--results": ("PRE",), "--geud-a": (-5,),
     "--slope": (3,), "--clonogens": (1e6,), "--td50-gy": (52,), "--m": (0.28,), "--source": ("protocol",), "--list": (),
     "--normal": (6e6, 700), "--normal-gy": (50, 800), "--normal-is": ("perfused normal liver",), "--voxel-mm": (3,),
     "--fwhm-mm": (6,), "--contour-fwhm-mm": (5,), "--diameter-sd-mm": (3,), "--diameter-mm": (25,), "--phi": (0.7,), "--c2": (0.9,),
@@ -263,7 +283,7 @@ NEEDS_COMPANY = {
         *("--background-anterior", "--background-posterior", "--earlier-gy", "--lung-mass-g", "--constants"),
     ),
     "lung-shunt spect": (
-        *("--activity", "--rois", "--labels", "--ct", "--quantity", "--dome-margin-mm"),
+        *("--activity", "--rois", "--labels", "--ct", "--quantity", "--dome-margin-mm", "--lung-volume-ml"),
         *("--earlier-gy", "--lung-mass-g", "--constants"),
     ),
     "radiobiology": (
@@ -279,6 +299,9 @@ NEEDS_COMPANY = {
     "uncertainty recovery": ("--results", "--true-mbq-per-ml", "--true-sd-fraction", "--roi"),
     "uncertainty mean": ("--recovery-correlation",),
     "plan bsa": ("--tumor-part",),
+    "plan mird": ("--at", "--calibrated-at", "--product"),
+    "plan partition": ("--at", "--calibrated-at", "--product"),
+    "plan voxel": ("--at", "--calibrated-at", "--product"),
     "plan delivered": ("--residual-at",),
     "plan vial": ("--expires-at",),
     "card": ("--sphere-bq-at-calibration", "--calibrated-at", "--at"),
@@ -302,12 +325,13 @@ ASSESS = {
     "image_nuclide": ("Tc-99m", {}), "undo_nuclide": ("F-18", {}), "undo_suv": (True, {}), "weight_kg": (70.0, {"undo_suv": True}),
     "energy_window": (2, {"activity": "spect"}), "slice_spacing_mm": (4.0, {"activity": "spect"}),
     "ct_uneven": ("resample", {"ct": "ct.nii.gz"}), "hu_table": ("hu.csv", {"density": "ct", "ct": "ct.nii.gz"}),
-    "lung_shunt": (0.05, {}), "calibration": ("absolute", {}), "calibration_region": ("liver", {}), "engine": ("local", {}),
+    "lung_shunt": (0.05, {}), "calibration": ("absolute", {}), "calibration_region": ("liver", {}),
+    "allow_activity_outside": (True, {}), "engine": ("local", {}),
     "grid": (2.0, {}), "density_g_per_ml": (1.05, {}), "density": ("density.nii.gz", {}), "constants": ("vendor", {}),
     "thresholds": ("site.toml", {}), "device": ("resin", {}), "uncertainty": ((("timing_h", 0.2),), {}), "samples": (99, {}),
     "probability": (("lesion.mean>=9",), {}), "dose_bits": ("32", {"activity": "spect"}), "bed_dose": ("tumor", {}),
     "rtstruct": (True, {}), "rtstruct_holes": ("xor", {"rtstruct": True}), "rtplan": (True, {}), "dose_on_ct": (True, {}),
-    "allow_activity_outside": (True, {}), "bilirubin_mg_per_dl": (1.4, {}), "case_id": ("other", {}),
+    "bilirubin_mg_per_dl": (1.4, {}), "case_id": ("other", {}),
 }  # fmt: skip
 
 
@@ -332,13 +356,26 @@ def test_a_flag_of_assess_changes_the_case_and_is_refused_where_it_could_not_act
 
 
 def test_every_flag_of_assess_is_walked():
-    own = {"case", "out", "overwrite", "as_json", "quiet", "labels"}
+    own = {
+        "case",
+        "out",
+        "overwrite",
+        "as_json",
+        "quiet",
+        "labels",
+        "protocol",
+    }  # a protocol's keys lie under the case's
     assert {p.name for p in main.commands["assess"].params} == set(ASSESS) | own
 
 
-def test_calibration_region_and_activities_need_what_they_are_for():
-    absolute = {"calibration": "absolute", "calibration_region": "liver"}
-    assert "--calibration-region does nothing" in (idle_flag(absolute, config_with(absolute)) or "")
+def test_calibration_and_activities_need_what_they_are_for():
+    absolute = {"calibration": "absolute", "allow_activity_outside": True}
+    assert "--allow-activity-outside does nothing" in (idle_flag(absolute, config_with(absolute)) or "")
+    named = {
+        "calibration": "absolute",
+        "calibration_region": "liver",
+    }  # what is compared with the administered activity
+    assert idle_flag(named, config_with(named)) is None
     tables = tomllib.loads(CASE)
     del tables["administration"]["administered_mbq"]
     bare = {"calibration": "absolute", "residual_mbq": 3.0}

@@ -188,9 +188,7 @@ def test_compartments_from_a_case(case):
     assert found["normal_gy"] == pytest.approx(205 / 5, rel=1e-5)
     assert found["inputs"]["territories"][0]["lung_shunt_fraction"] == 0.04
     whole = asked("mird", case, "--roi", "liver", "--dose-gy", 60)
-    assert whole["inputs"]["mass_g"] == pytest.approx(
-        14 * 16 * 20 * GRID.voxel_volume_ml * 1.04 - 120 * GRID.voxel_volume_ml * 1.04
-    )
+    assert whole["inputs"]["mass_g"] == pytest.approx(14 * 16 * 20 * GRID.voxel_volume_ml * 1.04)  # with its tumor
     assert "role 'perfused'" in refused("plan", "mird", case, "--dose-gy", 60)
 
 
@@ -387,11 +385,11 @@ def test_the_card_of_a_results_folder_and_of_its_case_agree(case, tmp_path):
     shown = [json.loads(run("card", source, *flags).stdout) for source in (out, out / "assessment.json", given)]
     assert shown[0] == shown[1] == shown[2]
     rows = {(r["item"], r["reference"]): r for r in shown[0]["rows"]}
-    mass_g = (14 * 16 * 20 - 120) * GRID.voxel_volume_ml * 1.04
+    mass_g = 14 * 16 * 20 * GRID.voxel_volume_ml * 1.04  # of the perfused label and the tumor in it
     dose = rows["Perfused volume, mean dose", 190]
     assert dose["value"] == pytest.approx(49.38305 * 800 * 0.96 / mass_g, rel=1e-6)
     assert rows["Activity per sphere at infusion", 297]["status"] == "met"
-    assert rows["Tumor diameter", 80]["status"] == "not given"
+    assert rows["Tumor diameter", 80]["status"] == "met"  # of the lesion that the perfused label encloses
     assert {"formula", "constants", "inputs", "sources"} <= shown[0].keys()
     assert any("Weber 2022" in source for source in shown[0]["sources"])
 

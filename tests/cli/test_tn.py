@@ -70,6 +70,7 @@ def test_results_answer_with_their_own_rows_and_normal_region(tmp_path):
         "schema": "voxeldose/assessment/2",
         "tumor_to_normal": [row],
         "assumptions": said,
+        "warnings": [],
         "constants": {"name": "ddep"},
     }
     (tmp_path / "assessment.json").write_text(json.dumps(content | {"rois": {"a": {}, "n": {}}}))

@@ -11,6 +11,8 @@ from small_study import FILES, run
 
 from voxeldose.demo.run import AnswerRow, compare_answers
 from voxeldose.io.config.case import read_case_file
+from voxeldose.io.regions import read_seg
+from voxeldose.model.radionuclide import Y90
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +76,7 @@ def test_the_pet_finds_the_dose_less_what_blur_carries_out(study, truth):
     assert 0.88 < rois["perfused"]["mean_dose_gy"] / true["perfused"]["mean_dose_gy"] < 0.97
     assert 0.80 < rois["lesion_1"]["mean_dose_gy"] / true["lesion_1"]["mean_dose_gy"] < 0.95
     assert abs(rois["lesion_2"]["mean_dose_gy"]) < 10  # noise about zero
-    for name in ("perfused", "lesion_1", "lesion_2", "liver"):
+    for name in ("perfused", "lesion_1", "lesion_2", "liver", "normal_liver", "perfused_normal_liver"):
         assert rois[name]["volume_ml"] == pytest.approx(true[name]["volume_ml"], rel=0.02)
 
 
@@ -135,7 +137,16 @@ def test_flags_with_the_labels_file_give_the_numbers_of_the_case_file(tmp_path):
     by_case = json.loads(run("assess", case, "--json", "--out", tmp_path / "a").stdout)
     files = ("--rois", case.parent / "labels.nii.gz", "--rois", case.parent / "perfused.nii.gz")
     given = ("--administered-mbq", 1810, "--residual-mbq", 10, "--lung-shunt", 0.05, "--at", "2024-05-02T10:15:00Z")
-    words = ("--activity", case.parent / "pet", *files, "--labels", tmp_path / "labels.json", *given)
+    words = (
+        "--activity",
+        case.parent / "pet",
+        "--ct",
+        case.parent / "ct",
+        *files,
+        "--labels",
+        tmp_path / "labels.json",
+        *given,
+    )
     result = run("assess", *words, "--engine", "local", "--device", "glass", "--json", "--out", tmp_path / "b")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["rois"] == by_case["rois"]
@@ -148,11 +159,17 @@ def test_the_small_study_has_the_numbers_of_its_closed_forms(tmp_path, which, tr
     assert result.exit_code == 0, result.output
     content = json.loads(result.stdout)
     # 1e-4: stored values of the images are rounded to 16 bits, the set's K to its digits
-    for name in ("liver", "lesion_1", "lesion_2", "perfused"):
+    for name in truth.REPORTED:
         roi = content["rois"][name]
         assert roi["volume_ml"] == pytest.approx(truth.volume_ml(name), rel=1e-6)
         assert roi["activity_mbq"] == pytest.approx(truth.activity_mbq(name), rel=1e-4)
         assert roi["mean_dose_gy"] == pytest.approx(truth.local_mean_gy(name), rel=1e-4)
+    even = Y90.gy_kg_per_gbq * truth.liver_mbq / (truth.volume_ml("perfused") * small.DENSITY_G_PER_ML)
+    assert content["rois"]["perfused"]["single_compartment_gy"] == pytest.approx(even, rel=1e-9)
+    assert content["tumor_to_normal_ratio"] == pytest.approx(truth.tumor_to_normal, rel=1e-4)
+    assert content["tumor_to_normal_region"] == "perfused_normal_liver"
+    segments = read_seg(tmp_path / "results" / "rois.dcm")
+    assert segments["liver"].volume_ml == pytest.approx(truth.volume_ml("liver"), rel=1e-6)  # as the report measures it
     for name, fraction in truth.local_v400_fraction.items():
         assert content["rois"][name]["v400_fraction"] == pytest.approx(fraction, abs=1e-9)
 

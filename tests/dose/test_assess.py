@@ -88,7 +88,7 @@ def test_tumor_to_normal_uses_perfused_normal_liver_where_it_is_known():
     one = ActivityMap(values, GRID, at=AT, radionuclide=Y90)
     (row,) = assess(Case(one, RoiSet((LIVER, TUMOR, perfused)), case().administration)).tumor_to_normal
     assert row.by_concentration == pytest.approx(5, rel=1e-5)
-    assert row.normal.startswith("perfused normal liver")
+    assert row.normal.startswith("perfused_normal_liver")
     inflated = assess(Case(one, RoiSet((LIVER, TUMOR)), case().administration)).tumor_to_normal[0]
     assert inflated.by_concentration > 6.5
 

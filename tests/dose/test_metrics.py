@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 from remarks import refusal
 
-from voxeldose.dose.metrics import overlaps, roi_metrics, tumor_to_normal, tumor_to_normal_of, tumor_to_normal_table
+from voxeldose.dose.metrics import roi_metrics
 from voxeldose.dose.radiobiology import bed_gy
+from voxeldose.dose.regions import overlaps
+from voxeldose.dose.tumor_to_normal import tumor_to_normal, tumor_to_normal_of
 from voxeldose.errors import QuantityError
 from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import Y90
-from voxeldose.model.roi import Roi
+from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.tissue import default_sets
 from voxeldose.model.volume import DecayMap, DensityMap, DoseMap
 
@@ -76,22 +78,20 @@ def test_parameters_of_the_other_tissue_are_refused():
 def test_tumor_to_normal_of_each_tumor_and_of_all_pooled():
     first, second = measured(np.r_[1, np.zeros(9)]), measured(np.r_[0, 0.5, np.zeros(8)], doses=DOSES * 2)
     normal = measured(np.r_[np.zeros(5), np.ones(5)], doses=np.full(10, 50.0), role="normal_liver")
-    rows = {r.roi: r for r in tumor_to_normal_table({"a": first, "b": second, "n": normal}, normal, "the rest")}
-    assert [rows[n].by_concentration for n in ("a", "b", "all tumors")] == pytest.approx([1, 1, 1])
+    found = tumor_to_normal({"a": first, "b": second, "n": normal}, {"n": normal})
+    rows = {r.roi: r for r in found.rows}
+    assert [rows[n].by_concentration for n in ("a", "b", "treated tumors")] == pytest.approx([1, 1, 1])
     assert rows["a"].by_dose == pytest.approx(100 / 50)
     assert rows["b"].by_dose == pytest.approx(300 / 50)
-    assert rows["all tumors"].by_dose == pytest.approx((100 + 0.5 * 300) / 1.5 / 50)
-    assert rows["a"].normal == "the rest"
+    assert rows["treated tumors"].by_dose == pytest.approx((100 + 0.5 * 300) / 1.5 / 50)
+    assert rows["a"].normal == "whole normal liver: n"
+    assert (found.region, found.pooled) == ("n", pytest.approx(1))
 
 
-def test_tumor_to_normal_is_activity_a_gram_pooled():
-    metrics = {
-        "t1": measured(np.r_[1, np.zeros(9)]),
-        "n": measured(np.r_[np.zeros(5), np.ones(5)], role="normal_liver"),
-    }
-    assert tumor_to_normal(metrics) == pytest.approx(1)
-    assert tumor_to_normal({"t1": metrics["t1"]}) is None
-    assert tumor_to_normal({"n": metrics["n"]}) is None
+def test_tumor_to_normal_needs_a_tumor_and_normal_liver():
+    tumor, normal = measured(np.r_[1, np.zeros(9)]), measured(np.r_[np.zeros(5), np.ones(5)], role="normal_liver")
+    for found in (tumor_to_normal({"t": tumor}, {}), tumor_to_normal({"n": normal}, {"n": normal})):
+        assert (found.rows, found.pooled, found.region) == ((), None, None)
 
 
 def test_worked_example_24():
@@ -103,7 +103,8 @@ def test_worked_example_24():
         role: roi_metrics(Roi(role, role, [[occupancy]], grid), 0.0, dose, dose, decays, 1.05)
         for role, occupancy in (("tumor", [1, 0]), ("normal_liver", [0, 1]))
     }
-    assert tumor_to_normal(metrics) == pytest.approx(4.00, rel=1e-6)
+    normal = {"normal_liver": metrics["normal_liver"]}
+    assert tumor_to_normal(metrics, normal).pooled == pytest.approx(4.00, rel=1e-6)
 
 
 def test_overlap_is_reported_in_ml_and_neighbours_in_one_voxel_do_not_overlap():
@@ -111,10 +112,12 @@ def test_overlap_is_reported_in_ml_and_neighbours_in_one_voxel_do_not_overlap():
         return Roi(name, "tumor", np.reshape(values, GRID.shape), GRID)
 
     a, b = roi("a", [1, 1, 0.5] + [0] * 7), roi("b", [0, 1, 0.5] + [0] * 7)
-    found = overlaps([a, b], GRID.voxel_volume_ml)
+    both = RoiSet((a, b))
+    found = overlaps(both, both)
     assert [(o.first, o.second) for o in found] == [("a", "b")]
-    assert found[0].volume_ml == pytest.approx(1.0)
-    assert overlaps([a, roi("c", [0, 0, 0.5] + [0] * 7)], 1.0) == ()
+    assert found[0].volume_ml == pytest.approx(1.5)  # both end in the third voxel, on the same side
+    beside = RoiSet((a, roi("c", [0, 0, 0.5, 1] + [0] * 6)))
+    assert overlaps(beside, beside) == ()
 
 
 def test_part_of_a_voxel_gets_the_dose_where_it_lies_but_not_in_local_deposition():

@@ -187,6 +187,22 @@ def test_an_overlap_is_shared_evenly_where_the_case_says_so():
     assert result.totals.activity_mbq == pytest.approx(1202, rel=1e-6)
 
 
+def test_what_if_in_shared_voxels_changes_only_what_came_by_that_vessel():
+    values = np.zeros(GRID.shape, np.float32)
+    values[6:14, 6:16, 6:26] = 10
+    engine = LocalDeposition()
+    result = assess(case(replace(BOTH, overlap_shared=True), OVERLAPPING, values), engine)
+    twice = what_if(result, engine, activity_factor=2.0, territory="right")
+    again = what_if(twice, engine, activity_factor=2.0, territory="right")
+    per_left, per_right = 392 / (7 * 80), 810 / (13 * 80)
+    for run, factor in ((twice, 2), (again, 4)):
+        mbq = run.activity.bq_per_ml[10, 10] * GRID.voxel_volume_ml / 1e6
+        assert mbq[[8, 13, 20]] == pytest.approx(
+            [per_left, (per_left + factor * per_right) / 2, factor * per_right], rel=1e-5
+        )
+        assert run.totals.activity_mbq == pytest.approx(392 + factor * 810, rel=1e-5)
+
+
 def test_each_territory_counts_decays_from_its_own_infusion():
     later = replace(ONE_RIGHT, at=AT + timedelta(hours=24))
     given = administration_of([TreatedTerritory("left", ONE_LEFT), TreatedTerritory("right", later)])
@@ -218,6 +234,18 @@ def test_absolute_bq_per_ml_are_decayed_to_each_infusion():
     assert [result.rois[n].activity_mbq for n in ("left", "right")] == pytest.approx([392, 729], rel=1e-5)
     assert [row.recovered_fraction for row in result.totals.territories] == pytest.approx([1, 0.9], rel=1e-5)
     assert result.totals.recovered_fraction == pytest.approx((392 + 729) / 1202, rel=1e-5)
+
+
+def test_what_is_hardly_plausible_of_one_infusion_names_its_territory():
+    large = replace(ONE_RIGHT, residual_mbq=300.0, lung_shunt_fraction=0.25)
+    given = administration_of([TreatedTerritory("left", ONE_LEFT), TreatedTerritory("right", large)])
+    warnings = assess(case(given), LocalDeposition()).record.warnings
+    (residual,) = coded("residual-large", warnings)
+    assert residual.numbers["roi"] == "right"
+    assert residual.numbers["value"] == pytest.approx(300 / 905)
+    assert residual.sentence.startswith("right: 33 % of the vial")
+    (shunt,) = coded("lung-shunt-above-20-percent", warnings)
+    assert shunt.sentence.startswith("right: The lung shunt fraction is 25.0 %")
 
 
 def test_an_image_before_the_last_infusion_is_refused():

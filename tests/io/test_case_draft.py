@@ -6,10 +6,12 @@ import tomllib
 import nibabel as nib
 import numpy as np
 import pytest
+from pydicom import config
 
 from voxeldose.io.case_draft import draft_case
 from voxeldose.io.config.case import case_file_from, read_case_tables
 from voxeldose.io.inspection import inspect
+from voxeldose.io.inspection_text import inspection_lines
 
 
 @pytest.fixture
@@ -116,3 +118,28 @@ def test_results_of_voxeldose_are_not_taken_for_an_activity(study):
     shutil.copy(study / "liver.nii.gz", study / "results" / "dose.nii.gz")
     (study / "results" / "run.json").write_text("{}")
     assert "dose.nii.gz" not in written(study).read_text("utf-8")
+
+
+HOSTILE = 'ACME\nquantity = "counts" #\x1b]0;PWNED\x07\x85'
+
+
+@pytest.mark.parametrize("keyword", ["Manufacturer", "ManufacturerModelName", "Units", "DecayCorrection"])
+def test_text_of_a_header_is_never_a_key_of_the_draft_or_a_command_of_the_terminal(write_series, tmp_path, keyword):
+    with config.disable_value_validation():
+        folder = write_series("PT", folder="study/pet", change=lambda ds, _: setattr(ds, keyword, HOSTILE))
+    found = inspect(folder.parent)
+    draft = draft_case(found, folder.parent)
+    assert "quantity" not in tomllib.loads(draft).get("activity", {})
+    lines = inspection_lines(found)
+    for line in (*draft.splitlines(), *lines):
+        assert line.isprintable()
+    assert len(lines) == len("\n".join(lines).splitlines())
+
+
+def test_the_name_of_a_folder_is_never_a_key_of_the_draft(write_series, tmp_path):
+    folder = write_series("PT", folder='study/x\nquantity = "counts"\x1b')
+    draft = draft_case(inspect(folder), tmp_path)
+    tables = tomllib.loads(draft)
+    assert set(tables["activity"]) == {"path"}
+    assert (tmp_path / tables["activity"]["path"]).samefile(folder)
+    assert all(line.isprintable() for line in inspection_lines(inspect(folder)))

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from remarks import refusal
 
+import voxeldose as vd
 from voxeldose.errors import InputError
 from voxeldose.io.inspection import inspect
+from voxeldose.io.inspection_text import inspection_lines
 
 KEYS = {
     "path",
@@ -24,6 +26,7 @@ KEYS = {
     "quirks",
     "use",
     "regions",
+    "labels",
     "needs",
     "verdict",
 }
@@ -118,6 +121,42 @@ def test_a_label_map_without_names_says_so(tmp_path):
     (row,) = inspect(tmp_path / "seg.nii.gz")
     assert "labels need names" in row.verdict
     assert set(row.needs) == {"rois.labels"}
+
+
+def test_every_label_of_a_map_is_listed_with_its_volume_named_or_not(tmp_path):
+    values = np.zeros((4, 5, 6), np.uint8)
+    values[0, :2, :3], values[1:3, :, 1], values[3, 4, 5] = 1, 7, 200
+    write_label_map(tmp_path / "seg.nii.gz", values)  # voxels of 2 x 2 x 3 mm
+    (row,) = inspect(tmp_path / "seg.nii.gz")
+    assert [(one.label, one.name, one.role) for one in row.labels] == [(n, None, None) for n in ("1", "7", "200")]
+    assert [one.volume_ml for one in row.labels] == pytest.approx([6 * 0.012, 10 * 0.012, 0.012])
+    assert row.as_dict()["labels"][1] == {
+        "label": "7",
+        "name": None,
+        "role": None,
+        "volume_ml": pytest.approx(0.12),
+        "problem": "",
+    }
+    lines = inspection_lines([row])
+    assert any(line.split() == ["200", "no", "name", "-", "0.0"] for line in lines)
+
+
+@pytest.mark.parametrize("write", [vd.write_seg, vd.write_rtstruct])
+def test_every_region_of_a_dicom_file_is_listed_with_its_volume(write_series, tmp_path, write):
+    folder = write_series("CT", shape=(8, 20, 22), spacing=(3.0, 2.0, 2.0))
+    grid = vd.read_ct(folder).grid
+    boxes = {name: np.zeros(grid.shape, np.float32) for name in ("liver", "lesion_1")}
+    boxes["liver"][1:7, 2:18, 2:18], boxes["lesion_1"][3:5, 6:12, 6:12] = 1, 1
+    rois = vd.RoiSet(
+        tuple(vd.Roi(name, role, boxes[name], grid) for name, role in (("liver", "liver"), ("lesion_1", "tumor")))
+    )
+    (tmp_path / "rois").mkdir()
+    write(rois, tmp_path / "rois" / "rois.dcm", reference=folder)
+    (row,) = inspect(tmp_path / "rois")
+    assert [(one.name, one.role) for one in row.labels] == [("liver", "liver"), ("lesion_1", "tumor")]
+    # corners are cut from contours (less than 1 % here), nothing from a SEG
+    assert [one.volume_ml for one in row.labels] == pytest.approx([r.volume_ml for r in rois], rel=0.03)
+    assert row.verdict.startswith("2 regions. Hardly plausible: The liver regions together are ")
 
 
 def test_a_file_of_four_dimensions_is_refused_in_its_row(tmp_path):

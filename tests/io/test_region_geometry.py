@@ -148,7 +148,7 @@ def test_a_role_by_name_stands_against_the_code_of_the_file_and_that_is_stated(s
     (remark,) = coded("role-from-name-against-code", roi.remarks)
     assert remark.numbers == {"roi": "lesion_1", "role": "tumor", "coded": "liver"}
     assert remark.sentence == (
-        "ROI lesion_1 has the role tumor, taken from its name. Its code in the file, Liver (SCT 10200004), alone would say liver."
+        "Role tumor taken from the name of ROI lesion_1. Its code in the file, Liver (SCT 10200004), alone would say liver."
     )
 
 

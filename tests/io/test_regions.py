@@ -107,11 +107,11 @@ def test_two_regions_of_one_name_are_refused(tmp_path, refused):
     )
 
 
-def test_one_voxel_one_label_is_noted_since_the_liver_there_does_not_hold_its_tumors(tmp_path):
+def test_one_voxel_one_label_is_noted_since_no_region_there_holds_another(tmp_path):
     path = save(tmp_path / "seg.nii.gz", label_map())
     rois = read_labels(path, {5: ("liver", "liver"), 7: ("lesion", "tumor")})
     (remark,) = (r for r in rois["liver"].remarks if r.code == "label-map-without-overlap")
-    assert "does not hold its tumors" in remark.sentence
+    assert remark.sentence == "In seg.nii.gz every voxel has one label, so that none of its 2 regions holds another."
 
 
 def test_whole_numbers_stored_as_floats_are_labels(tmp_path):
@@ -127,7 +127,7 @@ def test_a_mask_takes_its_name_and_role_from_its_file_name(tmp_path, value):
     assert roi.volume_ml == pytest.approx(0.144)
     (remark,) = roi.remarks
     assert (remark.code, remark.numbers) == ("role-from-name", {"roi": "Liver_Tumor", "role": "tumor"})
-    assert remark.sentence == "ROI Liver_Tumor has the role tumor, taken from its name."
+    assert remark.sentence == "Role tumor taken from the name of ROI Liver_Tumor."
 
 
 def test_a_mask_of_fractions_keeps_them(tmp_path):

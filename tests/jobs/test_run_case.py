@@ -4,7 +4,7 @@ import json
 
 import pytest
 from remarks import coded
-from small_study import CASE, run, write_study
+from small_study import CASE, GRID, run, write_study
 
 from voxeldose.io.config.case import case_file_from, read_case_tables
 from voxeldose.io.results.folder import read_results
@@ -53,3 +53,33 @@ def test_every_output_says_whether_the_dose_is_predicted_or_delivered(tmp_path, 
     assert f"Absorbed dose, {text}" in answer.stdout
     assert text in page.split("</title>")[0]
     assert f'<p class="kind">{text}</p>' in page
+
+
+def test_a_treated_segment_is_the_perfused_volume(tmp_path):
+    labels = 'labels = { 1 = { name = "segment_6", role = "segment", treated = true }, 2 = { name = "lesion", role = "tumor" } }'
+    text = CASE.replace(CASE[CASE.index("labels = {") : CASE.index("[administration]")], f"{labels}\n")
+    case = write_study(tmp_path / "study", text + '[dose]\nengine = "local"\n')
+    answer = run("assess", case, "--out", tmp_path / "out", "--json")
+    assert answer.exit_code == 0, answer.output
+    content = json.loads(answer.stdout)
+    segment = content["rois"]["segment_6"]
+    assert segment["role"] == "perfused"
+    mass_g = 8 * 10 * 10 * GRID.voxel_volume_ml * 1.04  # with the lesion that the label leaves out
+    assert segment["single_compartment_gy"] == pytest.approx(49.38 * 60 / mass_g, rel=1e-4)
+    assert content["tumor_to_normal_region"] == "perfused_normal_liver"
+    assert content["tumor_to_normal_ratio"] == pytest.approx(5, rel=1e-5)
+    (said,) = [one for one in content["assumptions"] if one["code"] == "segment-treated"]
+    assert said["numbers"] == {"roi": "segment_6"}
+    card = json.loads(run("card", tmp_path / "out", "--json").stdout)
+    assert card["inputs"]["perfused_gy"] == segment["single_compartment_gy"]
+    plan = json.loads(run("plan", "mird", case, "--activity-mbq", 60, "--json").stdout)
+    assert plan["perfused_gy"] == pytest.approx(segment["single_compartment_gy"], rel=1e-9)
+    ratios = json.loads(run("tn", tmp_path / "out", "--json").stdout)["tumor_to_normal"]
+    assert [row["by_concentration"] for row in ratios] == [content["tumor_to_normal_ratio"]]
+
+
+def test_only_a_segment_can_be_treated(tmp_path):
+    text = CASE.replace('name = "liver", role = "liver"', 'name = "liver", role = "liver", treated = true')
+    answer = run("assess", write_study(tmp_path / "study", text), "--out", tmp_path / "out")
+    assert answer.exit_code == 3
+    assert "treated = true goes with the role segment" in answer.stderr

@@ -131,6 +131,11 @@ def test_terminal_and_report_show_what_each_got(results, folder):
     assert together.split() == ["together", "1315.0", "1300.0", "7.5", "98.0", "1202.0", "1202.0"]
     page = (results / "report.html").read_text()
     assert "Territory left" in page
+    assert (
+        "410.0 MBq in the vial, 400.0 net: 392.0 in the liver, 8.000 in the lungs; infused 2024-05-02 10:15+00:00"
+        in page
+    )
+    assert "each territory equals its own net" in page
     assert "Territory right" in page
 
 

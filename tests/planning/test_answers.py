@@ -10,6 +10,7 @@ from small_study import run
 
 from voxeldose.dose.assess import assess
 from voxeldose.dose.engines.local import LocalDeposition
+from voxeldose.dose.lungs import counted_shunt
 from voxeldose.dose.segmentectomy import SegmentectomyFacts, TumorCoverage
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.results.assessment import plain
@@ -42,7 +43,7 @@ from voxeldose.planning.answers.vials import (
     answer_vial,
     product_of,
 )
-from voxeldose.planning.lungs import Views, counted_shunt, planar_shunt
+from voxeldose.planning.planar_shunt import Views, planar_shunt
 from voxeldose.planning.territories import Territory, Tumor
 
 CALIBRATED, AT = datetime(2024, 5, 5, 12, tzinfo=UTC), datetime(2024, 5, 8, 10, tzinfo=UTC)
@@ -244,7 +245,7 @@ WITH_A_CASE = {
     "tumor-volume-from-case": (
         lambda setting: answer_vial(VialQuestion(1700), setting),
         {"tumor_ml": pytest.approx(48 * 0.05)},
-        "The tumors are 2.40 mL by the case's regions.",
+        "The treated tumors are 2.40 mL by the case's regions.",
     ),
 }
 

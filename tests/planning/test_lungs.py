@@ -2,22 +2,14 @@ import numpy as np
 import pytest
 from remarks import coded, refusal
 
+from voxeldose.dose.lungs import counted_shunt, lung_dose, lung_mass, spect_shunt
 from voxeldose.errors import GeometryError, InputError, QuantityError
 from voxeldose.model.grid import Grid
+from voxeldose.model.lungs import LungMass, LungSettings, LungShunt
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import CountMap, DensityMap
-from voxeldose.planning.lungs import (
-    LungMass,
-    LungShunt,
-    Views,
-    counted_shunt,
-    lung_dose,
-    lung_mass,
-    planar_shunt,
-    spect_shunt,
-)
-from voxeldose.planning.lungs.planar import planar_regions
+from voxeldose.planning.planar_shunt import Views, planar_regions, planar_shunt
 
 LUNG, LIVER = Views(120e3, 150e3), Views(1.5e6, 1.1e6)
 GRID = Grid.from_axes((20, 12, 14), (5, 4, 3), (-20, -22, -50))
@@ -81,12 +73,12 @@ def test_earlier_treatments_add_and_lower_what_is_allowed():
     assert later.cumulative_gy == pytest.approx(first.gy + 42)
     assert [limit.met for limit in later.limits] == [True, False]
     (above,) = coded("lung-dose-above-cumulative-limit", later.warnings)
-    assert above.numbers == {"lung_gy": pytest.approx(first.gy + 42), "limit_gy": 50.0}
-    assert above.sentence == "53.9 Gy with earlier treatments exceed 50 Gy."
+    assert above.numbers == {"lung_gy": pytest.approx(first.gy + 42), "limit_gy": 50.0, "lung_mass_g": 1000.0}
+    assert above.sentence == "53.9 Gy to the lungs (1 kg by convention) with earlier treatments exceed 50 Gy."
     assert not coded("lung-dose-above-limit", later.warnings)
     (above,) = coded("lung-dose-above-limit", lung_dose(9000, 0.08, Y90).warnings)
-    assert above.numbers == {"lung_gy": pytest.approx(3 * first.gy), "limit_gy": 30.0}
-    assert above.sentence == "35.6 Gy exceed the 30 Gy of one treatment."
+    assert above.numbers == {"lung_gy": pytest.approx(3 * first.gy), "limit_gy": 30.0, "lung_mass_g": 1000.0}
+    assert above.sentence == "35.6 Gy to the lungs (1 kg by convention) exceed the 30 Gy of one treatment."
     assert first.allowed_mbq == pytest.approx(3000 * 30 / first.gy)
     assert later.allowed_mbq == pytest.approx(3000 * 8 / first.gy)
     assert lung_dose(1, 0.1, Y90, earlier_gy=(60.0,)).allowed_mbq == 0
@@ -126,16 +118,20 @@ def test_background_is_taken_off_by_pixels_in_each_view():
         (lambda: spect_shunt(image(), RoiSet((LIVER_ROI,))), "region-missing", "role lung"),
         (lambda: spect_shunt(image(), RoiSet((LUNG_ROI,))), "region-missing", "ROI of the liver"),
         (
-            lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), dome_margin_mm=99),
+            lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), lungs=LungSettings(dome_margin_mm=99)),
             "margin-too-large",
             "No lung is left",
         ),
         (
-            lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), dome_margin_mm=-1),
+            lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), lungs=LungSettings(dome_margin_mm=-1)),
             "value-out-of-range",
             "0 mm or more",
         ),
-        (lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), lung_mass_g=900), "density-missing", "give a CT"),
+        (
+            lambda: spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)), lungs=LungSettings(mass_g=900)),
+            "density-missing",
+            "give a CT",
+        ),
         (
             lambda: spect_shunt(image(liver=0), RoiSet((LIVER_ROI, LUNG_ROI))),
             "value-out-of-range",
@@ -169,28 +165,92 @@ def test_a_dome_margin_leaves_out_what_the_liver_spills_and_scales_to_all_lung()
     rois = RoiSet((LIVER_ROI, LUNG_ROI))
     clean = spect_shunt(image(), rois).fraction
     assert spect_shunt(image(dome=10.0), rois).fraction > 2 * clean
-    with_margin = spect_shunt(image(dome=10.0), rois, dome_margin_mm=10)  # two layers of 5 mm
+    with_margin = spect_shunt(image(dome=10.0), rois, lungs=LungSettings(dome_margin_mm=10))  # two layers of 5 mm
     assert with_margin.fraction == pytest.approx(clean)
     assert with_margin.inputs["lung_part_seen"] == pytest.approx(7 / 9)
     (margin,) = coded("dome-margin", with_margin.assumptions)
     assert margin.numbers == {"dome_margin_mm": 10}
     assert "within 10 mm of the liver is left out" in margin.sentence
     (scaled,) = coded("lung-counts-scaled", with_margin.assumptions)
-    assert scaled.numbers == {"seen_fraction": pytest.approx(7 / 9), "measure": "by volume"}
+    assert scaled.numbers == {"seen_fraction": pytest.approx(7 / 9), "measure": "volume"}
     assert scaled.sentence == "Counts of 77.8% of the lungs (by volume) stand for all of them."
 
 
 def test_lung_beyond_the_field_of_view_is_scaled_and_said():
     tall = Grid.from_axes((30, 12, 14), (5, 4, 3), (-20, -22, -50))
     shunt = spect_shunt(image(), RoiSet((LIVER_ROI, roi("lungs", "lung", np.s_[9:27, 2:10, 2:12], tall))))
-    # eleven of eighteen slices lie in the image, and two of those hold no counts
-    assert shunt.lung_counts == pytest.approx(9 * 80 * 18 / 11)
+    # eleven of eighteen slices lie in the image; two of those are nothing but zeros, so that nine were seen
+    assert shunt.lung_counts == pytest.approx(9 * 80 * 18 / 9)
+    assert shunt.inputs["lung_part_seen"] == pytest.approx(1 / 2)
+    assert "lung-at-image-edge" not in codes(shunt.warnings)
     assert "roi-outside-image" in codes(shunt.warnings)
+    (beyond,) = coded("lung-beyond-field-of-view", shunt.warnings)
+    assert beyond.numbers["outside_fraction"] == pytest.approx(2 / 11)
+    assert "18.2% of the lungs in the image lie in slices that hold nothing but zeros" in beyond.sentence
 
 
-def test_a_lung_that_ends_at_the_edge_of_the_image_is_warned_of():
-    shunt = spect_shunt(image(), RoiSet((LIVER_ROI, roi("lungs", "lung", np.s_[9:20, 2:10, 2:12]))))
-    assert "lung-at-image-edge" in codes(shunt.warnings)
+def cut(slices, **more):
+    """Lungs of 12 slices, of which an image cut after so many slices shows the first ones, drawn on the image itself."""
+    grid = GRID.window((0, 0, 0), (slices, 12, 14))
+    counts = np.zeros(grid.shape)
+    counts[2:9, 2:10, 2:12] = 20
+    counts[9:21, 2:10, 2:12] = 0.5
+    regions = [("liver", np.s_[2:9, 2:10, 2:12]), ("lung", np.s_[9:21, 2:10, 2:12])]
+    rois = RoiSet(tuple(roi(role, role, where, grid) for role, where in regions))
+    return spect_shunt(CountMap(counts, grid), rois, **more)
+
+
+def test_lungs_cut_by_the_image_give_too_low_a_shunt_which_is_said_and_scaled_on_request():
+    whole = 12 * 0.5 / (12 * 0.5 + 7 * 20)  # 4.1 %
+    seen = cut(14)
+    assert seen.fraction == pytest.approx(5 * 0.5 / (5 * 0.5 + 7 * 20))  # 1.8 %
+    (warned,) = coded("lung-at-image-edge", seen.warnings)
+    assert "comes out too low" in warned.sentence
+    assert "--lung-volume-ml" in warned.sentence
+    assert seen.inputs["lung_at_edge"] is True
+    ml = 12 * 80 * 0.06
+    scaled = cut(14, lungs=LungSettings(volume_ml=ml))
+    assert scaled.fraction == pytest.approx(whole)
+    assert scaled.formula.endswith("N_lung = counts seen * lung volume / lung volume seen")
+    assert not coded("lung-at-image-edge", scaled.warnings)
+    (stand,) = coded("lung-counts-scaled", scaled.assumptions)
+    assert stand.numbers == {"seen_fraction": pytest.approx(5 / 12), "measure": "volume"}
+    grid = GRID.window((0, 0, 0), (14, 12, 14))
+    by_mass = cut(14, density=DensityMap(np.full(grid.shape, 0.3), grid), lungs=LungSettings(mass_g=0.3 * ml))
+    assert by_mass.fraction == pytest.approx(whole)
+    assert not coded("lung-at-image-edge", by_mass.warnings)
+
+
+def test_whole_lungs_inside_the_image_are_not_called_cut():
+    shunt = spect_shunt(image(), RoiSet((LIVER_ROI, LUNG_ROI)))
+    assert shunt.inputs["lung_at_edge"] is True  # the phantom's counts end with its lungs
+    counts = image().counts.copy()
+    counts[18:] = 0.01
+    shunt = spect_shunt(CountMap(counts, GRID), RoiSet((LIVER_ROI, LUNG_ROI)))
+    assert shunt.inputs["lung_at_edge"] is False
+    assert not {"lung-at-image-edge", "lung-beyond-field-of-view", "roi-outside-image"} & codes(shunt.warnings)
+
+
+def test_lungs_in_slices_of_zeros_alone_have_no_counts_and_that_is_said():
+    shunt = spect_shunt(image(), RoiSet((LIVER_ROI, roi("lungs", "lung", np.s_[18:20, 2:10, 2:12]))))
+    assert shunt.fraction == 0
+    (beyond,) = coded("lung-beyond-field-of-view", shunt.warnings)
+    assert beyond.sentence.endswith("nothing was counted in them.")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "code"),
+    [
+        ({"volume_ml": 1.0}, "mL of lung are seen but all lungs are 1 mL", "values-contradict"),
+        ({"volume_ml": 0.0}, "above 0 mL", "value-out-of-range"),
+        ({"mass_g": -1.0}, "above 0 g", "value-out-of-range"),
+        ({"mass_g": 900.0, "volume_ml": 4000.0}, "give one of them", "values-contradict"),
+        ({"earlier_gy": (-1.0,)}, "0 Gy or more", "value-out-of-range"),
+    ],
+)
+def test_whole_lungs_that_cannot_be_are_refused(settings, words, code):
+    with pytest.raises(QuantityError, match=words, check=refusal(code)):
+        cut(14, lungs=LungSettings(**settings))
 
 
 def test_masses_rule_where_there_is_a_ct():
@@ -199,10 +259,10 @@ def test_masses_rule_where_there_is_a_ct():
     density, rois = DensityMap(rho, GRID), RoiSet((LIVER_ROI, LUNG_ROI))
     grams = rho[9:18, 2:10, 2:12].sum() * 0.06
     assert lung_mass(density, rois).grams == pytest.approx(grams, rel=1e-6)
-    shunt = spect_shunt(image(), rois, density=density, lung_mass_g=2 * grams)
+    shunt = spect_shunt(image(), rois, density=density, lungs=LungSettings(mass_g=2 * grams))
     assert shunt.lung_counts == pytest.approx(2 * 720, rel=1e-6)
     with pytest.raises(QuantityError) as refused:
-        spect_shunt(image(), rois, density=density, lung_mass_g=grams / 2)
+        spect_shunt(image(), rois, density=density, lungs=LungSettings(mass_g=grams / 2))
     assert refused.value.code == "values-contradict"
 
 

@@ -119,9 +119,35 @@ def test_what_is_not_known_of_a_vial_is_assumed_in_a_sentence(code, numbers, wor
     (assumed,) = coded(code, plan_vial(1700.0, AT, tumor_ml=50.0).assumptions)
     assert assumed.numbers == numbers
     assert words in assumed.sentence
-    known = Product("glass", (3.0, 7.0), shelf_life_h=300.0)
+    known = Product("glass", (3.0, 5.0), shelf_life_h=300.0)
     plan = plan_vial(1700.0, AT, product=known, calibrations=SUNDAYS[1:], residual_fraction=0.01)
     assert not coded(code, plan.assumptions)
+
+
+def test_a_vial_far_above_what_is_needed_is_not_offered_unless_a_part_is_drawn_or_more_is_allowed():
+    at = {"calibrations": [AT]}
+    with pytest.raises(QuantityError, match="97 % more", check=refusal("vial-too-large")):
+        plan_vial(1523.0, AT, product=Product("glass", (3.0,)), **at)
+    just = plan_vial(2400.0, AT, product=Product("glass", (2.0, 3.0, 5.0)), **at)  # 3 GBq is exactly 25 % more
+    assert [o.is_offered for o in just.options] == [False, True, False]
+    assert just.chosen.excess_fraction == pytest.approx(0.25)
+    assert "at most 25 % more" in just.offer_rule
+    with pytest.raises(QuantityError, check=refusal("vial-too-large")):
+        plan_vial(2399.0, AT, product=Product("glass", (3.0,)), **at)
+    assert plan_vial(1523.0, AT, product=Product("glass", (3.0,)), most_above=1.0, **at).chosen.vial_gbq == 3
+    drawn = plan_vial(600.0, AT, product=Product("resin", (3.0,), is_divisible=True), **at)
+    assert drawn.chosen.excess_fraction == pytest.approx(4)
+    assert "A part of a vial is drawn" in drawn.offer_rule
+
+
+def test_sizes_in_steps_are_filled_in_and_resin_is_divisible(tmp_path):
+    path = tmp_path / "site.toml"
+    path.write_text("[glass]\nvials_gbq = [3.0, 20.0]\nvial_step_gbq = 0.5\n")
+    sizes = read_product("glass", path).sizes_gbq
+    assert (sizes[:3], sizes[-1], len(sizes)) == ((3.0, 3.5, 4.0), 20.0, 35)
+    assert read_product("glass").sizes_gbq == (3, 5, 7, 10, 15, 20)
+    assert read_product("resin").is_divisible
+    assert not read_product("glass").is_divisible
 
 
 def test_the_activity_per_sphere_is_nominal():

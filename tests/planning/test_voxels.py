@@ -211,11 +211,20 @@ def test_masses_and_ratio_of_a_case_are_those_of_the_perfused_region(predicted):
     assert perfused_mass_g(predicted, "liver")[0] == rois["liver"].mass_g
 
 
-def test_a_tumor_perfused_in_part_and_missing_regions_are_refused(predicted):
-    with pytest.raises(QuantityError) as refused:
-        territory_of(predicted)
-    assert refused.value.code == "region-perfused-in-part"
-    assert refused.value.fields["roi"] == "small"
+def test_a_tumor_belongs_to_the_territory_if_half_of_it_is_perfused(predicted):
+    assert predicted.rois["small"].perfused_fraction == pytest.approx(2 / 3)
+    assert [t.name for t in territory_of(predicted).territory.tumors] == ["a.b", "small"]
+    moved = roi("small", "tumor", np.s_[16:18, 16:19, 19:22])
+    rois = RoiSet((*ROIS[:2], moved, *ROIS[3:]))
+    result = assess(Case(predicted.case.activity, rois, predicted.case.administration), LocalDeposition())
+    assert result.rois["small"].perfused_fraction == pytest.approx(1 / 3)
+    assert [t.name for t in territory_of(result).territory.tumors] == ["a.b"]
+    with pytest.raises(QuantityError, match="small is not reached", check=refusal("tumor-not-reached")):
+        plan_voxels(result, [Wish("small", "mean", 100.0)])
+    assert set(plan_voxels(result, [Wish("tumor", "mean", 100.0)]).tumor_gy) == {"a.b"}
+
+
+def test_missing_regions_are_refused(predicted):
     bare = assess(Case(predicted.case.activity, RoiSet(ROIS[:1]), predicted.case.administration), LocalDeposition())
     with pytest.raises(QuantityError) as refused:
         territory_of(bare)

@@ -90,7 +90,7 @@ def test_thresholds_not_met_come_first():
 
 
 def test_every_number_of_a_region_has_a_column():
-    numbers = {f.name for f in fields(RoiMetrics)} - {"role", "dvh"}
+    numbers = {f.name for f in fields(RoiMetrics)} - {"role", "dvh", "reached"}
     assert numbers == {column.key for column in COLUMNS}
 
 

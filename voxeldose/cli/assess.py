@@ -24,6 +24,7 @@ __all__ = ["assess"]
     "--registration", type=PATH, help="Rigid transform: DICOM REG, or ITK .tfm or .h5; applied to the activity."
 )
 @click.option("--labels", type=PATH, help='JSON: label value or name -> {"name": …, "role": …}.')
+@click.option("--protocol", type=PATH, help="TOML file of the site: its keys hold where the case file has none.")
 @click.option("--administered-mbq", type=float, help="Activity in the vial, decayed to the infusion.")
 @click.option("--residual-mbq", type=float, help="Left in vial and tubing, at the same instant.")
 @click.option("--at", type=Instant(), help="Instant of the infusion, with its zone.")

@@ -28,6 +28,7 @@ class CohortFlags:
     """How a cohort is read and run."""
 
     template: Path | None
+    protocol: Path | None
     workers: int | None
     memory_gb: float | None
     scheduler: str | None
@@ -36,6 +37,7 @@ class CohortFlags:
     plan_only: bool
     no_report: bool
     identifiers: bool
+    zone: str | None
     quiet: bool
 
 
@@ -45,6 +47,7 @@ class CohortFlags:
 @click.option(
     "--template", type=PATH, help="Case file with what all cases share; a folder then holds one study per folder."
 )
+@click.option("--protocol", type=PATH, help="TOML file of the site: its keys hold where a case has none.")
 @click.option("--workers", type=click.IntRange(1), help="Cases at a time on this machine (default: its processors).")
 @click.option(
     "--memory-gb", type=click.FloatRange(0.1), help="Most that one worker may use (default: its share of 90 %)."
@@ -61,6 +64,7 @@ class CohortFlags:
 @click.option("--plan-only", is_flag=True, help="Print what would run and what would be refused; compute nothing.")
 @click.option("--no-report", is_flag=True, help="No report of each case's own.")
 @click.option("--identifiers", is_flag=True, help="Show labels in the report; label unlabelled cases by their path.")
+@click.option("--zone", help="Time zone of the table's instants that have none: Europe/Berlin, +02:00.")
 @click.option("--quiet", is_flag=True, help="No progress.")
 @as_record(CohortFlags, "flags")
 @refuse_idle(
@@ -85,7 +89,7 @@ def cohort(source: Path, out: Path | None, flags: CohortFlags) -> None:
         if value is not None and flags.scheduler not in (None, *ON_THIS_MACHINE):
             msg = f"{flag} is of use on this machine only; the cluster at --scheduler has its own workers."
             raise click.UsageError(msg)
-    wanted = Source(source, flags.template, flags.identifiers)
+    wanted = Source(source, flags.template, flags.identifiers, flags.protocol, flags.zone)
     if flags.plan_only:
         *cases, verdicts = preview_lines(wanted, out, report=not flags.no_report)
         print_lines(cases)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from voxeldose.planning.answers.lungs import LungQuestion, LungShuntAnswer
-    from voxeldose.planning.lungs.planar import LabelImages, PlanarViews
+    from voxeldose.planning.planar_shunt import LabelImages, PlanarViews
 
 __all__ = ["lung_shunt"]
 
@@ -68,7 +68,7 @@ _DOSE_ALONE = (
 
 def _views(counts: Mapping[str, float | None]) -> PlanarViews:
     """The counts given; refused where those of lung or liver are missing."""
-    from voxeldose.planning.lungs.planar import PlanarViews, Views
+    from voxeldose.planning.planar_shunt import PlanarViews, Views
 
     def views_of(region: str) -> Views | None:
         anterior, posterior = counts[f"{region}_anterior"], counts[f"{region}_posterior"]
@@ -104,7 +104,7 @@ class PlanarFiles:
     def label_images(self) -> LabelImages:
         """The label images with what each label is."""
         from voxeldose.io.config.labels import named_labels
-        from voxeldose.planning.lungs.planar import LabelImages, planar_regions
+        from voxeldose.planning.planar_shunt import LabelImages, planar_regions
 
         if self.rois is None or self.labels is None:
             msg = "--image needs --rois (a label image) and --labels (what its values are)."
@@ -153,7 +153,7 @@ class PlanarFiles:
 def planar(files: PlanarFiles, lungs: LungFlags, as_json: bool, **counts: float | None) -> None:
     """From the counts of anterior and posterior views, or from the views themselves."""
     from voxeldose.planning.answers.lungs import answer_lung_shunt
-    from voxeldose.planning.lungs.planar import count_planar_images, planar_shunt
+    from voxeldose.planning.planar_shunt import count_planar_images, planar_shunt
 
     if files.images and any(counts[name] is not None for name in _NEEDED):
         msg = "give counts or --image, not both."
@@ -163,7 +163,7 @@ def planar(files: PlanarFiles, lungs: LungFlags, as_json: bool, **counts: float 
     else:
         views = _views(counts)
     shunt = planar_shunt(views.lung, views.liver, views.background)
-    _print_shunt(answer_lung_shunt(shunt, lungs.question()), as_json=as_json)
+    _print_shunt(answer_lung_shunt(shunt, lungs.question()), lungs, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,8 @@ class SpectFlags:
 
     lung_counts: float | None
     liver_counts: float | None
-    dome_margin_mm: float
+    dome_margin_mm: float | None
+    lung_volume_ml: float | None
 
 
 @lung_shunt.command(short_help="From a reconstructed image, or from its counts.")
@@ -185,16 +186,22 @@ class SpectFlags:
 @click.option("--lung-counts", type=float, help="Or counts of all lung, found elsewhere, with --liver-counts.")
 @click.option("--liver-counts", type=float, help="Counts of all liver, tumors included.")
 @click.option(
-    "--dome-margin-mm", type=float, default=0.0, show_default=True, help="Lung this near to the liver is left out."
+    "--dome-margin-mm", type=float, help="Lung this near to the liver is left out (default 0, or the case's)."
+)
+@click.option(
+    "--lung-volume-ml", type=float, help="Of both lungs, whole: scales the counts of lungs that the image cuts."
 )
 @click.option("--quiet", is_flag=True, help="No progress.")
 @_lung_options
 @as_record(SpectFlags, "flags")
-@refuse_idle(*(replace(rule, without=f"{rule.without} case") for rule in _DOSE_ALONE))
+@refuse_idle(
+    *(replace(rule, without=f"{rule.without} case ct") for rule in _DOSE_ALONE),
+    Idle("lung_volume_ml", without="case activity", why="a volume scales the counts of an image"),
+)
 def spect(case: Path | None, flags: SpectFlags, lungs: LungFlags, quiet: bool, as_json: bool, **files: Any) -> None:
     """From a reconstructed image of a CASE or of files, or from its counts; both lungs must lie in its field of view."""
+    from voxeldose.dose.lungs.shunt import counted_shunt
     from voxeldose.planning.answers.lungs import answer_lung_shunt
-    from voxeldose.planning.lungs.shunt import counted_shunt
 
     has_details = any(files[key] is not None for key in ("labels", "ct", "quantity"))
     is_counted = flags.lung_counts is not None or flags.liver_counts is not None
@@ -202,7 +209,7 @@ def spect(case: Path | None, flags: SpectFlags, lungs: LungFlags, quiet: bool, a
         msg = "give a CASE, or --activity with --rois, or --lung-counts with --liver-counts: one of them."
         raise click.UsageError(msg)
     if is_counted:
-        if flags.lung_counts is None or flags.liver_counts is None or has_details or flags.dome_margin_mm:
+        if flags.lung_counts is None or flags.liver_counts is None or has_details or flags.dome_margin_mm is not None:
             msg = "--lung-counts and --liver-counts belong together, without images."
             raise click.UsageError(msg)
         answer = answer_lung_shunt(counted_shunt(flags.lung_counts, flags.liver_counts), lungs.question())
@@ -210,23 +217,25 @@ def spect(case: Path | None, flags: SpectFlags, lungs: LungFlags, quiet: bool, a
         if has_details:
             msg = "a CASE names its own labels, CT and quantity."
             raise click.UsageError(msg)
-        answer = _of_case(case, lungs, flags.dome_margin_mm, quiet)
+        answer = _of_case(case, lungs, flags, quiet)
     elif files["activity"] is None or not files["rois"]:
         msg = "--activity and --rois belong together."
         raise click.UsageError(msg)
     else:
         with progress(quiet) as report_progress:
             report_progress("loading libraries")
+            from voxeldose.model.lungs import LungSettings
             from voxeldose.planning.answers.lungs import SpectFiles, answer_lung_shunt_of_files
 
+            settings = LungSettings(volume_ml=flags.lung_volume_ml, dome_margin_mm=flags.dome_margin_mm or 0.0)
             answer = answer_lung_shunt_of_files(
-                SpectFiles(**files), lungs.question(), dome_margin_mm=flags.dome_margin_mm, progress=report_progress
+                SpectFiles(**files), lungs.question(), lungs=settings, progress=report_progress
             )
-    _print_shunt(answer, as_json=as_json)
+    _print_shunt(answer, lungs, as_json=as_json)
 
 
-def _of_case(case: Path, lungs: LungFlags, dome_margin_mm: float, quiet: bool) -> LungShuntAnswer:
-    """By a case's image; activity and constants are the case's where no flag gives them."""
+def _of_case(case: Path, lungs: LungFlags, flags: SpectFlags, quiet: bool) -> LungShuntAnswer:
+    """By a case's image; what no flag gives is the case's: activity, constants, and its table of the lungs."""
     config = read_case(case, {})
     with progress(quiet) as report_progress:
         report_progress("loading libraries")
@@ -234,12 +243,14 @@ def _of_case(case: Path, lungs: LungFlags, dome_margin_mm: float, quiet: bool) -
         from voxeldose.jobs.open_case import open_case
         from voxeldose.planning.answers.lungs import LungImage, answer_lung_shunt_of_image
 
-        opened = open_case(config, progress=report_progress).case
+        opened = open_case(config, is_calibrated=False, progress=report_progress).case
         report_progress("counting")
         density = hu_to_density(opened.ct) if opened.ct is not None else None
         image = LungImage(opened.activity, opened.rois, density, opened.administration)
-        question = lungs.question(config.dose.constants)
-        return answer_lung_shunt_of_image(image, question, dome_margin_mm=dome_margin_mm)
+        question, settings = lungs.question(config.dose.constants).of_case(
+            opened.lungs, volume_ml=flags.lung_volume_ml, dome_margin_mm=flags.dome_margin_mm
+        )
+        return answer_lung_shunt_of_image(image, question, lungs=settings)
 
 
 @lung_shunt.command(short_help="Lung dose by a known shunt, earlier treatments added.")
@@ -255,8 +266,8 @@ def dose(fraction: float, lungs: LungFlags, as_json: bool) -> None:
     print_answer(answer_lung_dose(fraction, lungs.question()), as_json=as_json)
 
 
-def _print_shunt(answer: LungShuntAnswer, *, as_json: bool) -> None:
-    if answer.dose is None and answer.question.earlier_gy:
+def _print_shunt(answer: LungShuntAnswer, lungs: LungFlags, *, as_json: bool) -> None:
+    if answer.dose is None and lungs.earlier_gy:
         msg = "--earlier-gy needs --activity-mbq, the activity whose lung dose it is added to."
         raise click.UsageError(msg)
     print_answer(answer, as_json=as_json)

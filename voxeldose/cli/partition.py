@@ -10,7 +10,7 @@ import click
 from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import PATH, as_record, require_one_of
 from voxeldose.cli.plan_flags import PlanFlags, plan_options
-from voxeldose.cli.terminal import print_answer
+from voxeldose.cli.plan_sheet import SheetFlags, sheet_options
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -59,13 +59,20 @@ class Parts:
 @click.option("--normal-limit-gy", type=float, help="Limit for the mean of all normal liver.")
 @click.option("--lung-limit-gy", type=float, help="Limit for the mean of the lungs.")
 @plan_options
+@sheet_options
 @as_record(Parts, "parts")
 @refuse_idle(
     Idle("tn", beside="territories", why="the file gives the T/N of each tumor"),
     Idle("lung_g", without="lung_shunt case territories", why="the lungs' dose needs a lung shunt fraction"),
 )
 def partition(
-    parts: Parts, flags: PlanFlags, *, activity_mbq: float | None, as_json: bool, **wanted: float | None
+    parts: Parts,
+    flags: PlanFlags,
+    sheet: SheetFlags,
+    *,
+    activity_mbq: float | None,
+    as_json: bool,
+    **wanted: float | None,
 ) -> None:
     """Partition model: tumors, normal liver and lungs, forward and inverse."""
     by_masses = parts.normal_g is not None or bool(parts.tumor_g)
@@ -87,4 +94,4 @@ def partition(
         msg = "give an activity for every territory (--activity-mbq, or activity_mbq in the file), or --tumor-gy."
         raise click.UsageError(msg)
     answer = answer_partition(compartments, setting, goals=goals if is_inverse else None, activity_mbq=activity_mbq)
-    print_answer(answer, as_json=as_json)
+    sheet.show(answer, "partition", setting, as_json=as_json, parts=compartments)

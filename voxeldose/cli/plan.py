@@ -10,8 +10,10 @@ from voxeldose.cli.idle import Idle, refuse_idle
 from voxeldose.cli.options import PATH, json_option, require_one_of
 from voxeldose.cli.partition import partition
 from voxeldose.cli.plan_flags import PlanFlags, plan_options
+from voxeldose.cli.plan_sheet import SheetFlags, sheet_options
 from voxeldose.cli.terminal import print_answer
 from voxeldose.cli.vial import delivered, vial
+from voxeldose.cli.window import window
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,17 +36,19 @@ def plan() -> None:
 @click.option("--dose-gy", type=float, help="Wanted mean dose of the perfused volume.")
 @click.option("--activity-mbq", type=float, help="Or the activity whose dose is asked for.")
 @plan_options
+@sheet_options
 @refuse_idle(
     Idle("roi", without="case", why="it names a region of the case"),
     Idle("lung_g", without="lung_shunt case", why="the lungs' dose needs a lung shunt fraction"),
 )
-def mird(case: Path | None, flags: PlanFlags, *, as_json: bool, **asked: Any) -> None:
+def mird(case: Path | None, flags: PlanFlags, sheet: SheetFlags, *, as_json: bool, **asked: Any) -> None:
     """Single compartment: A = D m / (K (1 - LSF))."""
     require_one_of(("--dose-gy", asked["dose_gy"]), ("--activity-mbq", asked["activity_mbq"]))
     require_one_of(("CASE", case), ("--mass-g", asked["mass_g"]))
     from voxeldose.planning.answers.plans import answer_mird
 
-    print_answer(answer_mird(flags.setting(case, quiet=as_json, recovers=False), **asked), as_json=as_json)
+    setting = flags.setting(case, quiet=as_json, recovers=sheet.out is not None)
+    sheet.show(answer_mird(setting, **asked), "single compartment", setting, as_json=as_json)
 
 
 @plan.command(short_help="Scale the dose map of a pre-treatment SPECT to a goal.")
@@ -54,12 +58,14 @@ def mird(case: Path | None, flags: PlanFlags, *, as_json: bool, **asked: Any) ->
 )
 @click.option("--limit", "limits", multiple=True, metavar="ROI.METRIC=VALUE", help="Such as normal_liver.mean=75.")
 @plan_options
-def voxel(case: Path, goals: tuple[str, ...], limits: tuple[str, ...], as_json: bool, flags: PlanFlags) -> None:
+@sheet_options
+def voxel(case: Path, flags: PlanFlags, sheet: SheetFlags, *, as_json: bool, **wishes: tuple[str, ...]) -> None:
     """Voxel by voxel: scale the dose map that a pre-treatment image predicts.
 
     METRIC is mean, min, max, D95 (dose that 95 % receive at least) or V400 (fraction 0-1 that gets 400 Gy or more). ROI is a
     region's name, or a role such as tumor, which means every region of it.
     """
+    goals, limits = wishes["goals"], wishes["limits"]
     if not goals and not limits:
         msg = "give a --goal or a --limit."
         raise click.UsageError(msg)
@@ -72,7 +78,8 @@ def voxel(case: Path, goals: tuple[str, ...], limits: tuple[str, ...], as_json: 
             Wish.parse(text)
         except QuantityError as error:
             raise click.UsageError(str(error)) from error
-    print_answer(answer_voxels(flags.setting(case, quiet=as_json), goals, limits), as_json=as_json)
+    setting = flags.setting(case, quiet=as_json)
+    sheet.show(answer_voxels(setting, goals, limits), "voxel", setting, as_json=as_json)
 
 
 @plan.command(short_help="Resin by body surface area: an activity, no dose.")
@@ -96,3 +103,4 @@ def bsa(case: Path | None, height_m: float, weight_kg: float, tumor_part: float 
 plan.add_command(partition)
 plan.add_command(vial)
 plan.add_command(delivered)
+plan.add_command(window)

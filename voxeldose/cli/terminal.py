@@ -39,5 +39,7 @@ def print_lines(lines: Iterable[str], *, err: bool = False) -> None:
 
 
 def print_warnings(remarks: Iterable[Remark]) -> None:
-    """What is warned of, a line each on stderr."""
-    print_lines((f"warning: {remark.sentence}" for remark in remarks), err=True)
+    """What is warned of on stderr, a line per kind, the most harmful first."""
+    from voxeldose.model.remark_groups import texts_of
+
+    print_lines((f"warning: {text}" for text in texts_of(remarks)), err=True)

@@ -86,7 +86,7 @@ HU = {"body": 40, "lungs": -780, "spine": 260, "liver": 58, "lesion_1": 46, "nec
 REGIONS = {"liver": (1, "liver"), "lesion_1": (2, "tumor"), "lesion_2": (3, "tumor"), "lungs": (4, "lung")}
 DOSES = ("mean_dose_gy", "d70_gy", "v205_fraction", "v400_fraction")
 #: Voxel size for the true dose of each region.
-TRUTH_MM = {"liver": 1.5, "lesion_1": 0.6, "lesion_2": 0.5}
+TRUTH_MM = {"liver": 1.5, "normal_liver": 1.5, "lesion_1": 0.6, "lesion_2": 0.5}
 #: Middle and half widths (x, y, z) in mm of a box around the liver.
 LIVER_BOX = ((-40.0, 4.0, 2.0), (104.0, 82.0, 70.0))
 
@@ -189,12 +189,13 @@ LOBE = Phantom(
     normal="liver",
     regions=REGIONS,
     holds={
-        "liver": ("liver",),
+        "liver": ("liver", "lesion_1", "necrotic_core", "lesion_2"),
+        "normal_liver": ("liver",),
         "lesion_1": ("lesion_1", "necrotic_core"),
         "lesion_2": ("lesion_2",),
         "lungs": ("lungs",),
     },
-    boxes={"liver": LIVER_BOX},
+    boxes=dict.fromkeys(("liver", "normal_liver"), LIVER_BOX),
     truth_mm=TRUTH_MM,
     hu=HU,
     administered_mbq=ADMINISTERED_MBQ,
@@ -367,6 +368,6 @@ def truth_of_phantom(volumes_ml: Mapping[str, float], phantom: Phantom = LOBE) -
         "gy_kg_per_gbq": Y90.gy_kg_per_gbq,
         "dose": f"dose point kernel on sharp, noise-free activity; voxels in mm: {phantom.truth_mm}",
         "mird_dose_gy": "K * activity / mass, one compartment, all energy inside",
-        "regions": "liver is without the tumors; lungs have no voxel dose, as no uniform medium holds there",
+        "regions": "liver is with the tumors, normal_liver without; lungs have no voxel dose, as no uniform medium holds there",
     }
     return {"schema": "voxeldose/demo-truth/1", "version": __version__, "parameters": parameters, "rois": rois}

@@ -58,7 +58,8 @@ SEGMENTECTOMY = Phantom(
         "perfused": (5, "perfused"),
     },
     holds={
-        "liver": ("liver", "perfused"),
+        "liver": ("liver", "perfused", "lesion_1", "necrotic_core", "lesion_2"),
+        "normal_liver": ("liver", "perfused"),
         "lesion_1": ("lesion_1", "necrotic_core"),
         "lesion_2": ("lesion_2",),
         "lungs": ("lungs",),
@@ -66,10 +67,11 @@ SEGMENTECTOMY = Phantom(
         "perfused_normal_liver": ("perfused",),
         "nonperfused_normal_liver": ("liver",),
     },
-    boxes=dict.fromkeys(("liver", "nonperfused_normal_liver"), LIVER_BOX)
+    boxes=dict.fromkeys(("liver", "normal_liver", "nonperfused_normal_liver"), LIVER_BOX)
     | dict.fromkeys(("perfused", "perfused_normal_liver"), _SEGMENT_BOX),
     truth_mm={
         "liver": 1.5,
+        "normal_liver": 1.5,
         "nonperfused_normal_liver": 1.5,
         "perfused": 1.0,
         "perfused_normal_liver": 1.0,

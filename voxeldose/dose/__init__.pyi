@@ -14,8 +14,11 @@ from .engines.local import LocalDeposition as LocalDeposition
 from .engines.rays.transport import RayTransport as RayTransport
 from .engines.voxelise import voxelise as voxelise
 from .limits import published_limits as published_limits
+from .lungs import counted_shunt as counted_shunt
+from .lungs import lung_dose as lung_dose
+from .lungs import lung_mass as lung_mass
+from .lungs import spect_shunt as spect_shunt
 from .metrics import roi_metrics as roi_metrics
-from .metrics import tumor_to_normal_of as tumor_to_normal_of
 from .plausibility import judge as judge
 from .plausibility import published_rules as published_rules
 from .plausibility import rules_with as rules_with
@@ -34,6 +37,7 @@ from .segmentectomy import TumorCoverage as TumorCoverage
 from .segmentectomy import segmentectomy_card as segmentectomy_card
 from .statistics import RegionDose as RegionDose
 from .statistics import doses_in_regions as doses_in_regions
+from .tumor_to_normal import tumor_to_normal_of as tumor_to_normal_of
 from .uncertainty.inputs import Condition as Condition
 from .uncertainty.inputs import Spread as Spread
 from .uncertainty.mean_dose import MeanDoseSpread as MeanDoseSpread

@@ -43,6 +43,9 @@ CALIBRATIONS = {
     ADMINISTERED: "the image is scaled so that the activity in the region equals net × (1 - lung shunt)",
 }
 
+#: What the calibration by administered activity does where several vessels were infused.
+BY_TERRITORY = "the image is scaled so that the activity in each territory equals its own net × (1 - lung shunt)"
+
 #: After so many half-lives (107 days of Y-90) a million-millionth is left, which no image shows.
 MOST_HALF_LIVES = 40
 
@@ -150,12 +153,12 @@ def quantify(case: Case) -> Quantified:
             assumptions.append(Remark("activity-not-comparable", {}, sentence))
     shown = shown_by(activity, region, case)
     compared, warnings = _compare_with_administered(recovered, region.words)
-    text = f"{calibration}: {CALIBRATIONS[calibration]}"
+    by_territory = shares is not None and calibration == ADMINISTERED
+    text = f"{calibration}: {BY_TERRITORY if by_territory else CALIBRATIONS[calibration]}"
     numbers = {"calibration": calibration, "region": region.words}
     stated = Remark("calibration", numbers, f"Calibration {text}; calibration region: {region.words}.")
     warnings += outside_remarks(shown, region, case)
-    is_scaled = calibration == ADMINISTERED
-    rows = shares.activities(image, at_first, is_scaled=is_scaled) if shares is not None else ()
+    rows = shares.activities(image, at_first, is_scaled=by_territory) if shares is not None else ()
     warnings += share_warnings(rows, shows_spheres=imaged in (None, given.radionuclide.name))
     return Quantified(activity, recovered, shown, text, (*assumptions, *compared, stated), tuple(warnings), rows)
 

@@ -15,13 +15,15 @@ from voxeldose.dose.density import density_on_grid
 from voxeldose.dose.engines.local import LocalDeposition
 from voxeldose.dose.engines.named import default_engine
 from voxeldose.dose.limits import with_best_values
-from voxeldose.dose.measure import ENERGY_MISSING, DoseOnGrid, Run, Watch, distinct, measure
-from voxeldose.dose.plausibility import judge, published_rules
+from voxeldose.dose.lungs.findings import ABOVE_LIMITS
+from voxeldose.dose.measure import ENERGY_MISSING, DoseOnGrid, Run, Watch, measure
+from voxeldose.dose.plausibility import judge
 from voxeldose.dose.territories import region_of, share_out
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.administration import unit_doubts
-from voxeldose.model.remarks import Remark
+from voxeldose.model.plausibility import published_rules
+from voxeldose.model.remarks import Remark, distinct
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -155,7 +157,11 @@ def what_if(
         {"territory": territory, "factor": activity_factor},
         f"What if: activity{f' in {territory}' if territory else ''} times {activity_factor:g}.",
     )
-    again = {ENERGY_MISSING, *(rule.code for rule in published_rules())}  # asked again of the changed dose
+    again = {
+        ENERGY_MISSING,
+        *ABOVE_LIMITS,
+        *(rule.code for rule in result.case.rules or published_rules()),
+    }  # asked again of the changed dose
     kept = [a for a in record.assumptions if a.code not in again]
     grid = activity.grid
     region = region_of(result.case, grid, share_out(result.case.administration, result.case.rois, grid))

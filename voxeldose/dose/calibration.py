@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from voxeldose.dose.liver_parts import liver_parts
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.case import WHOLE_IMAGE, Administered
@@ -118,7 +119,8 @@ def calibration_region(rois: RoiSet, grid: Grid, calibration: Administered | Abs
     if named == WHOLE_IMAGE:
         return CalibrationRegion("the whole image", None, was_named=True)
     if named is not None:
-        return CalibrationRegion(f"ROI {named}", roi_onto(rois[named], grid)[0].on_window(grid), was_named=True)
+        region = liver_parts(rois).rois[named]  # with what it encloses, as its row in the results is
+        return CalibrationRegion(f"ROI {named}", roi_onto(region, grid)[0].on_window(grid), was_named=True)
     if rois.with_role(*INFUSED_ROLES):
         return _liver_region(rois, grid)
     if isinstance(calibration, Administered):

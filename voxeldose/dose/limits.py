@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
+from voxeldose.dose.liver_parts import PERFUSED
 from voxeldose.model.assessment import Threshold
 from voxeldose.model.best_value import best_value
 from voxeldose.model.limits import Limit, meets
@@ -80,13 +81,11 @@ def thresholds_met(
     """
     compared = []
     for limit in _limits_for(device, limits, bilirubin_mg_per_dl):
-        for name, roi in metrics.items():
-            if roi.role != limit.role:
-                continue
+        for name, roi in _compared_regions(limit, metrics).items():
             same, how = _same_quantity(limit, roi, engine)
             value = getattr(roi, same.metric)
             if value is not None and math.isfinite(value):
-                one = _compare(same, name, float(value), differences(limit, how, image))
+                one = _compare(same, name, float(value), differences(limit, how, image, is_perfused=name == PERFUSED))
                 compared.append(replace(one, image_value=one.value))
     return tuple(compared)
 
@@ -104,11 +103,18 @@ def _by_best_value(result: Assessment, threshold: Threshold) -> Threshold:
     if threshold.sense is None or not best.is_better or best.value is None or best.image is None:
         return threshold
     met, of_image = (meets(value, threshold.sense, threshold.limit) for value in (best.value, best.image))
-    image = f"{best.image:.4g} Gy" if threshold.metric.endswith("_gy") else f"{100 * best.image:.1f} %"
+    image = f"{best.image:.3g} Gy" if threshold.metric.endswith("_gy") else f"{100 * best.image:.1f} %"
     verdict = "" if met == of_image else f", which would {'' if of_image else 'not '}meet the limit"
     words = f"Here it is {best.words}; the image's own is {image}{verdict}."
     differs = " ".join(filter(None, (threshold.differs, words)))
     return replace(threshold, value=best.value, met=met, differs=differs, kind=best.kind, image_value=best.image)
+
+
+def _compared_regions(limit: Limit, metrics: Mapping[str, RoiMetrics]) -> dict[str, RoiMetrics]:
+    """The regions that a limit is for: those of its role, but no tumor that is not reached; perfused normal liver where it means that."""
+    if limit.perfused_only and PERFUSED in metrics:
+        return {PERFUSED: metrics[PERFUSED]}
+    return {name: m for name, m in metrics.items() if m.role == limit.role and m.reached is not False}
 
 
 def _same_quantity(limit: Limit, roi: RoiMetrics, engine: str) -> tuple[Limit, str]:
@@ -144,6 +150,8 @@ def compare_means(
         value = mean_gy.get(limit.role) if part is None else part
         if limit.metric == "mean_dose_gy" and value is not None:
             how = "lung shunt" if limit.role == "lung" else method
+            if limit.role == "perfused" and method == "partition":  # its mean by mass is K A (1 - LSF) / m
+                how = SINGLE_COMPARTMENT
             compared.append(
                 _compare(limit, limit.role, value, differences(limit, how, None, is_perfused=part is not None))
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,23 +15,28 @@ from voxeldose.dose.activity import count_decays, image_kind
 from voxeldose.dose.compartment import held_by_perfused, single_compartments_gy
 from voxeldose.dose.density import require_density_in
 from voxeldose.dose.limits import thresholds_met
-from voxeldose.dose.regions import perfused_normal, regions_on
+from voxeldose.dose.liver_parts import NONPERFUSED, PERFUSED
+from voxeldose.dose.lungs.findings import find_lungs
+from voxeldose.dose.regions import regions_on
+from voxeldose.dose.tumor_to_normal import is_reached, not_reached_remark, tumor_to_normal
 from voxeldose.geometry.contours import axial_diameter_mm
 from voxeldose.model.assessment import Assessment, Overlap, RunRecord, Totals
+from voxeldose.model.grid import window_around
 from voxeldose.model.radionuclide import JOULE_PER_MEV
-from voxeldose.model.remarks import Numbers, Remark
+from voxeldose.model.remarks import Numbers, Remark, distinct
+from voxeldose.model.roi import Roi, RoiSet, union
 from voxeldose.model.volume import DensityMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from voxeldose.dose.activity import Quantified
-    from voxeldose.model.assessment import RoiMetrics, TumorToNormal
+    from voxeldose.dose.regions import RegionsOnGrid
+    from voxeldose.model.assessment import RoiMetrics
     from voxeldose.model.case import Case
-    from voxeldose.model.roi import Roi, RoiSet
     from voxeldose.model.volume import DecayMap, DoseMap
 
-__all__ = ["ENERGY_MISSING", "DoseOnGrid", "Run", "Watch", "distinct", "measure"]
+__all__ = ["ENERGY_MISSING", "DoseOnGrid", "Run", "Watch", "measure"]
 
 #: Code of the remark on energy that is not in the dose map.
 ENERGY_MISSING = "energy-missing"
@@ -93,42 +99,44 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
     totals = _totals(run, on_grid)
     regions = regions_on(case.rois, on_grid.dose.grid)
     without_density = require_density_in(regions.rois, case, on_grid.density)
-    alone = {r.name: on_grid.measure(r, regions.outside_fraction[r.name], case) for r in regions.rois}
-    held_by, shared = held_by_perfused(alone, run.held_mbq, run.quantified.territories)
-    even_gy = single_compartments_gy(alone, held_by, given.radionuclide.gy_kg_per_gbq)
-    diameter_mm = {r.name: axial_diameter_mm(r) for r in case.rois if r.role == "tumor"}
-    measured = {
-        name: replace(m, single_compartment_gy=even_gy.get(name), axial_diameter_mm=diameter_mm.get(name))
-        for name, m in alone.items()
-    }
-    overlaps = metrics.overlaps([r for r in regions.rois if r.name in case.rois], on_grid.dose.grid.voxel_volume_ml)
-    ratios, against = _tumor_to_normal(measured, regions.rois, on_grid)
-    assumptions = (*run.assumptions, *_energy_missing(totals), *regions.assumptions, *shared, *against)
+    shown = image_kind(case)
+    lungs = find_lungs(case, shown.nuclide or "nuclide not stated", run.held_mbq)
+    rois, shared = _measure_regions(run, on_grid, regions, lungs.mass_g)
+    ratios = tumor_to_normal(rois, _normals(rois, regions.rois, on_grid, case))
+    assumptions = (
+        *run.assumptions,
+        *_energy_missing(totals),
+        *regions.assumptions,
+        *shared,
+        *ratios.assumptions,
+        *lungs.assumptions,
+    )
     warnings = (
         *run.warnings,
         *regions.warnings,
         *without_density,
         *(_lung_without_dose(r.name, on_grid.density) for r in regions.rois if not on_grid.is_known_in(r)),
-        *_overlap_warnings(regions.rois, overlaps),
+        *_overlap_warnings(regions.rois, regions.overlaps),
+        *not_reached_remark(rois),
+        *lungs.warnings,
     )
-    shown = image_kind(case)
     return Assessment(
         case=case,
         activity=run.quantified.activity,
         dose=on_grid.dose,
-        rois=measured,
+        rois=rois,
         regions=regions.rois,
-        tumor_to_normal_ratio=metrics.tumor_to_normal(measured),
+        tumor_to_normal_ratio=ratios.pooled,
         totals=totals,
         thresholds=thresholds_met(
-            measured,
+            rois,
             given.device,
             case.limits,
             engine=run.engine,
             image=shown.nuclide,
             bilirubin_mg_per_dl=case.bilirubin_mg_per_dl,
         ),
-        overlaps=overlaps,
+        overlaps=regions.overlaps,
         record=RunRecord(
             version=__version__,
             engine=run.engine,
@@ -140,15 +148,39 @@ def measure(run: Run, on_grid: DoseOnGrid, watch: Watch) -> Assessment:
             warnings=distinct(warnings),
             timings_s=watch.stop(),
         ),
-        tumor_to_normal=ratios,
+        tumor_to_normal=ratios.rows,
+        tumor_to_normal_region=ratios.region,
         kind=shown.kind,
         kind_text=shown.text,
+        lungs=lungs.findings,
     )
 
 
-def distinct(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
-    """Each remark once, in order: a volume and its regions may come from one file."""
-    return tuple({(remark.code, remark.sentence): remark for remark in remarks}.values())
+def _measure_regions(
+    run: Run, on_grid: DoseOnGrid, regions: RegionsOnGrid, lungs_g: Mapping[str, float]
+) -> tuple[dict[str, RoiMetrics], tuple[Remark, ...]]:
+    """The numbers of every region; lungs in a medium as dense as liver have the mass of the CT, or none."""
+    case = run.case
+    alone = {r.name: _measure_region(r, regions, on_grid, case) for r in regions.rois}
+    for region in regions.rois:
+        if not on_grid.is_known_in(region):
+            alone[region.name] = replace(alone[region.name], mass_g=lungs_g.get(region.name, math.nan))
+    held_by, shared = held_by_perfused(alone, run.held_mbq, run.quantified.territories)
+    even_gy = single_compartments_gy(alone, held_by, case.administration.radionuclide.gy_kg_per_gbq)
+    diameter_mm = {r.name: axial_diameter_mm(r) for r in case.rois if r.role == "tumor"}
+    return {
+        name: replace(m, single_compartment_gy=even_gy.get(name), axial_diameter_mm=diameter_mm.get(name))
+        for name, m in alone.items()
+    }, shared
+
+
+def _measure_region(region: Roi, regions: RegionsOnGrid, on_grid: DoseOnGrid, case: Case) -> RoiMetrics:
+    """The numbers of one region; the parts of normal liver have the parameters of its tissue."""
+    is_part = region.name in (PERFUSED, NONPERFUSED) and region.name in regions.derived
+    tissue = replace(region, role="normal_liver") if is_part else region
+    found = on_grid.measure(tissue, regions.outside_fraction[region.name], case)
+    inside = regions.perfused_fraction.get(region.name)
+    return replace(found, role=region.role, perfused_fraction=inside, reached=is_reached(inside))
 
 
 def _totals(run: Run, on_grid: DoseOnGrid) -> Totals:
@@ -193,27 +225,15 @@ def _lung_without_dose(name: str, density: DensityMap | float) -> Remark:
     return Remark("lung-dose-unknown", numbers, sentence)
 
 
-def _tumor_to_normal(
-    measured: Mapping[str, RoiMetrics], regions: RoiSet, on_grid: DoseOnGrid
-) -> tuple[tuple[TumorToNormal, ...], list[Remark]]:
-    """Every tumor against perfused normal liver where that is known, against whole normal liver elsewhere."""
-    normals = regions.with_role("normal_liver").names()
-    if not normals or not any(m.role == "tumor" for m in measured.values()):
-        return (), []
-    perfused = perfused_normal(regions)
-    if perfused is not None:
-        normal = metrics.roi_metrics(perfused, 0.0, on_grid.dose, on_grid.local, on_grid.decays, on_grid.density)
-        definition = (
-            f"perfused normal liver: {', '.join(normals)} inside {', '.join(regions.with_role('perfused').names())}"
-        )
-        return metrics.tumor_to_normal_table(measured, normal, definition), []
-    definition = f"whole normal liver: {normals[0]}"
-    sentence = (
-        f"T/N is against {definition}, as no perfused region is given; where only a part of the liver was infused this "
-        "makes it too high."
-    )
-    remark = Remark("tumor-to-normal-of-whole-liver", {"roi": normals[0]}, sentence)
-    return metrics.tumor_to_normal_table(measured, measured[normals[0]], definition), [remark]
+def _normals(rois: Mapping[str, RoiMetrics], regions: RoiSet, on_grid: DoseOnGrid, case: Case) -> dict[str, RoiMetrics]:
+    """The region of normal liver; of several, their union."""
+    normals = regions.with_role("normal_liver")
+    if len(normals) < 2:
+        return {name: rois[name] for name in normals.names()}
+    corners = np.concatenate([r.grid.corners() for r in normals])
+    frame = window_around(on_grid.dose.grid, corners)
+    both = Roi(", ".join(normals.names()), "normal_liver", union([r.on_window(frame) for r in normals]), frame)
+    return {both.name: on_grid.measure(both, 0.0, case)}
 
 
 def _overlap_warnings(regions: RoiSet, overlaps: tuple[Overlap, ...]) -> list[Remark]:

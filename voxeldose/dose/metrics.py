@@ -1,4 +1,4 @@
-"""Dose and regions to numbers: DVH metrics, tumor to normal.
+"""Dose and regions to numbers: DVH metrics.
 
 Definitions (weights ``w`` are occupied volumes, doses ``D`` voxel means):
 
@@ -12,35 +12,23 @@ Definitions (weights ``w`` are occupied volumes, doses ``D`` voxel means):
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from voxeldose.dose.radiobiology import eubed_gy, eud_gy
-from voxeldose.errors import QuantityError
-from voxeldose.model.assessment import Overlap, RoiMetrics, TumorToNormal
+from voxeldose.model.assessment import RoiMetrics
 from voxeldose.model.dvh import Dvh
 from voxeldose.model.metric import Metric
 from voxeldose.model.volume import DensityMap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from voxeldose.model.arrays import Floats
     from voxeldose.model.roi import Roi
     from voxeldose.model.tissue import Radiobiology
     from voxeldose.model.volume import DecayMap, DoseMap
 
-__all__ = [
-    "dvh_in",
-    "overlaps",
-    "roi_metrics",
-    "tumor_to_normal",
-    "tumor_to_normal_of",
-    "tumor_to_normal_table",
-]
-
+__all__ = ["dvh_in", "roi_metrics"]
 
 #: Doses of the coverages and fractions of the doses that every region is given.
 COVERAGES_GY = (100.0, 190.0, 205.0, 400.0, 446.0)
@@ -105,6 +93,8 @@ def roi_metrics(
         bed = mean + tissue.repair(nuclide) / tissue.alpha_beta_gy * (sd**2 + mean**2)
         eud = eud_gy(doses64, weights, tissue.alpha_per_gy)
         eubed = eubed_gy(doses64, weights, tissue, nuclide)
+    read: dict[str, Any] = {Metric("d", 100 * part).key: value for part, value in zip(FRACTIONS, doses, strict=True)}
+    read |= {Metric("v", dose).key: value for dose, value in zip(COVERAGES_GY, coverages, strict=True)}
     return RoiMetrics(
         role=roi.role,
         volume_ml=float(whole) * voxel_ml,
@@ -114,8 +104,7 @@ def roi_metrics(
         min_dose_gy=lowest,
         max_dose_gy=highest,
         sd_dose_gy=sd,
-        **{Metric("d", 100 * part).key: value for part, value in zip(FRACTIONS, doses, strict=True)},
-        **{Metric("v", dose).key: value for dose, value in zip(COVERAGES_GY, coverages, strict=True)},
+        **read,
         bed_gy=bed,
         eud_gy=eud,
         eubed_gy=eubed,
@@ -164,105 +153,3 @@ def _inside(roi: Roi, dose: DoseMap) -> Floats:
 def _product(weights: Floats, values: Floats) -> float:
     """Sum of weight times value, in float64."""
     return float(np.einsum("kji,kji->", weights, values, dtype=np.float64))
-
-
-def tumor_to_normal(metrics: Mapping[str, RoiMetrics]) -> float | None:
-    """Activity per gram of all tumors pooled over that of the normal liver; ``None`` without both.
-
-    Tumors that overlap each other count their shared voxels twice here; the run warns of it.
-    """
-    tumors = [m for m in metrics.values() if m.role == "tumor"]
-    normal = [m for m in metrics.values() if m.role == "normal_liver"]
-    if not tumors or not normal:
-        return None
-    in_normal = sum(m.activity_mbq for m in normal) / sum(m.mass_g for m in normal)
-    if in_normal <= 0:
-        return None
-    return sum(m.activity_mbq for m in tumors) / sum(m.mass_g for m in tumors) / in_normal
-
-
-def tumor_to_normal_table(
-    metrics: Mapping[str, RoiMetrics], normal: RoiMetrics, definition: str
-) -> tuple[TumorToNormal, ...]:
-    """Each tumor, and all pooled, against a normal region: by activity per millilitre (as counts would) and by mean dose.
-
-    Tumors that overlap each other count their shared voxels twice in the pool.
-    """
-    tumors = {name: m for name, m in metrics.items() if m.role == "tumor"}
-    rows = {name: (m.activity_mbq, m.volume_ml, m.mean_dose_gy) for name, m in tumors.items()}
-    return _ratios(rows, (normal.activity_mbq, normal.volume_ml, normal.mean_dose_gy), definition)
-
-
-def tumor_to_normal_of(
-    tumors: Mapping[str, tuple[float, float]],
-    normal: tuple[float, float],
-    definition: str,
-    *,
-    by_dose: bool = False,
-) -> tuple[TumorToNormal, ...]:
-    """Each tumor, and all pooled, against a normal region, from numbers alone: ``(N_T/V_T) / (N_N/V_N)``.
-
-    Parameters
-    ----------
-    tumors : mapping
-        Name to counts (or activity) and volume in mL; with ``by_dose`` to mean dose in Gy and volume in mL.
-    normal : (float, float)
-        The same of the normal region.
-    definition : str
-        What the normal region is; perfused normal liver alone gives the ratio that the partition model needs.
-    by_dose : bool
-        Whether the first numbers are mean doses.
-
-    Raises
-    ------
-    QuantityError
-        If there is no tumor, a volume is not above 0, a number is negative, or the normal region holds nothing.
-    """
-    for name, (amount, volume) in (*tumors.items(), ("the normal region", normal)):
-        if not (math.isfinite(amount) and amount >= 0 and math.isfinite(volume) and volume > 0):
-            msg = f"{name} needs 0 or more of counts or dose and a volume above 0 mL, found {amount} and {volume}."
-            raise QuantityError(msg, code="value-out-of-range", roi=name)
-    if not tumors or normal[0] == 0:
-        what = "a tumor" if not tumors else "counts or dose in the normal region, found 0"
-        msg = f"T/N needs {what}."
-        raise QuantityError(msg, code="tumor-to-normal-undefined")
-    nan = math.nan
-
-    def row(amount: float, volume: float) -> tuple[float, float, float]:
-        return (nan, volume, amount) if by_dose else (amount, volume, nan)
-
-    return _ratios({name: row(*of) for name, of in tumors.items()}, row(*normal), definition)
-
-
-def _ratios(
-    rows: dict[str, tuple[float, float, float]], normal: tuple[float, float, float], definition: str
-) -> tuple[TumorToNormal, ...]:
-    """Ratios of amount per millilitre and of mean dose; rows are (amount, mL, Gy), the pool of several rows is added."""
-    if len(rows) > 1:
-        amounts, volumes, doses = zip(*rows.values(), strict=True)
-        volume = sum(volumes)
-        dose = sum(gy * ml for gy, ml in zip(doses, volumes, strict=True)) / volume
-        rows = rows | {"all tumors": (sum(amounts), volume, dose)}
-    per_ml, gy = normal[0] / normal[1], normal[2]
-    return tuple(
-        TumorToNormal(
-            name,
-            amount / volume / per_ml if per_ml > 0 else None,
-            dose / gy if gy > 0 else None,
-            definition,
-            normal[1],
-        )
-        for name, (amount, volume, dose) in rows.items()
-    )
-
-
-def overlaps(rois: Sequence[Roi], voxel_volume_ml: float) -> tuple[Overlap, ...]:
-    """Every pair of regions (on windows of one lattice) that share more than 0.01 mL in voxels filled beyond one."""
-    shared_pairs = []
-    for n, first in enumerate(rois):
-        for second in rois[n + 1 :]:
-            other = second.on_window(first.grid)
-            shared = float(np.clip(first.occupancy + other - 1, 0, None).sum(dtype=np.float64)) * voxel_volume_ml
-            if shared > 0.01:
-                shared_pairs.append(Overlap(first.name, second.name, shared))
-    return tuple(shared_pairs)

@@ -1,4 +1,4 @@
-"""Regions made from regions: on the dose grid, and normal liver."""
+"""Regions on the dose grid, with the parts of the liver that a report needs, and their overlaps."""
 
 from __future__ import annotations
 
@@ -7,40 +7,73 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.geometry.resample import roi_onto
+from voxeldose.dose.liver_parts import liver_parts
+from voxeldose.geometry.overlap import shared_occupancy
+from voxeldose.geometry.resample import are_one_lattice, occupancy_onto, roi_onto
+from voxeldose.model.assessment import Overlap
 from voxeldose.model.remarks import Remark
-from voxeldose.model.roi import Roi, RoiSet, union
+from voxeldose.model.roi import RoiSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from voxeldose.model.arrays import Floats
     from voxeldose.model.grid import Grid
+    from voxeldose.model.roi import Roi
 
-__all__ = ["RegionsOnGrid", "perfused_normal", "regions_on"]
+__all__ = ["RegionsOnGrid", "overlaps", "regions_on"]
 
 #: A region with more than this part outside the dose grid gets a warning.
 OUTSIDE_WARNING = 0.01
 
+#: Less volume that two regions share is rounding.
+LEAST_SHARED_ML = 0.01
+
 
 @dataclass(frozen=True, eq=False)
 class RegionsOnGrid:
-    """Regions on windows of one grid, the part of each that lies outside it, and what that assumes and warns of."""
+    """Regions on windows of one grid, and what they assume and warn of.
+
+    Parameters
+    ----------
+    rois : RoiSet
+        Those given, each with what it encloses, then those made from them (:func:`voxeldose.dose.liver_parts.liver_parts`).
+    derived : tuple of str
+        Names of those that were made.
+    outside_fraction : mapping
+        Part of each that lies outside the grid.
+    perfused_fraction : mapping
+        Tumor -> part of it in perfused regions; empty without any.
+    overlaps : tuple of Overlap
+        Pairs of given regions that share volume.
+    assumptions, warnings : tuple of Remark
+        How they were made, and what lies outside.
+    """
 
     rois: RoiSet
+    derived: tuple[str, ...]
     outside_fraction: Mapping[str, float]
+    perfused_fraction: Mapping[str, float]
+    overlaps: tuple[Overlap, ...]
     assumptions: tuple[Remark, ...]
     warnings: tuple[Remark, ...]
 
 
 def regions_on(rois: RoiSet, grid: Grid) -> RegionsOnGrid:
-    """Every region on the dose grid, and normal liver (liver without tumors) where there is none."""
+    """Every region on the dose grid, with the parts of the liver that a report needs.
+
+    Raises
+    ------
+    GeometryError
+        If a region that was given lies wholly outside the grid, or in another frame of reference.
+    """
+    parts = liver_parts(rois)
     moved, outside = [], {}
-    assumptions: list[Remark] = []
     warnings: list[Remark] = []
-    for roi in rois:
+    for roi in parts.rois:
+        if roi.name in parts.derived and not _reaches(roi, grid):
+            continue
         region, beyond = roi_onto(roi, grid)
-        if beyond > OUTSIDE_WARNING:
+        if beyond > OUTSIDE_WARNING and roi.name not in parts.derived:
             sentence = (
                 f"{beyond:.1%} of ROI {roi.name} lies outside the dose grid; its numbers are those of the part inside."
             )
@@ -48,56 +81,44 @@ def regions_on(rois: RoiSet, grid: Grid) -> RegionsOnGrid:
         moved.append(region)
         outside[roi.name] = beyond
     regions = RoiSet(tuple(moved))
-    livers, tumors = regions.with_role("liver"), regions.with_role("tumor")
-    if livers and not regions.with_role("normal_liver"):
-        normal = _normal_liver(
-            livers, tumors, "normal_liver" if "normal_liver" not in regions else "normal_liver_derived"
-        )
-        if normal is None:
-            sentence = "Nothing of the liver is left outside the tumors, so there is no normal liver."
-            warnings.append(Remark("normal-liver-empty", {}, sentence))
-        else:
-            regions += RoiSet((normal,))
-            outside[normal.name] = max(outside[r.name] for r in livers)
-            sentence = f"{normal.name} is {', '.join(livers.names())} minus {', '.join(tumors.names()) or 'nothing'}."
-            assumptions.append(Remark("normal-liver-derived", {"roi": normal.name}, sentence))
-    return RegionsOnGrid(regions, outside, tuple(assumptions), tuple(warnings))
+    return RegionsOnGrid(
+        regions,
+        tuple(name for name in parts.derived if name in regions),
+        outside,
+        parts.perfused_fraction,
+        overlaps(RoiSet(tuple(r for r in parts.rois if r.name in rois)), regions),
+        parts.assumptions,
+        (*warnings, *parts.warnings),
+    )
 
 
-def _normal_liver(livers: RoiSet, tumors: RoiSet, name: str) -> Roi | None:
-    ends = [r.grid.points_lps_mm(np.array([(0, 0, 0), [n - 1 for n in r.grid.shape]])) for r in livers]
-    frame = livers.rois[0].grid.extended_to(np.concatenate(ends))
-    liver, moment = _union_and_moments(livers, frame)
-    if tumors:  # only what both fill beyond one voxel: a label map's border voxels hold some of each, side by side
-        tumor, tumor_moment = _union_and_moments(tumors, frame)
-        taken = np.clip(liver + tumor - 1, 0, None)
-        moment = moment - tumor_moment * np.where(tumor > 0, taken / np.maximum(tumor, 1e-6), 0)
-        liver = np.clip(liver - taken, 0, 1)
-    if not (liver > 0).any():
-        return None
-    offset = np.clip(np.where(liver > 1e-3, moment / np.maximum(liver, 1e-3), 0), -0.5, 0.5)
-    return Roi(name, "normal_liver", liver, frame, (), offset)
+def _reaches(roi: Roi, grid: Grid) -> bool:
+    """Whether any of a region lies inside a grid."""
+    return bool((occupancy_onto(roi, grid) > 0).any())
 
 
-def perfused_normal(regions: RoiSet) -> Roi | None:
-    """The part of normal liver inside perfused regions; ``None`` where there is none of either, or nothing in common.
+def overlaps(drawn: RoiSet, on_grid: RoiSet) -> tuple[Overlap, ...]:
+    """Every pair of regions that share more than 0.01 mL.
 
-    In a voxel that both fill only partly, the smaller part counts.
+    Counted on the voxels of their file where both lie on them, so that neighbours in a label map share nothing; else on the
+    dose grid.
+
+    Parameters
+    ----------
+    drawn : RoiSet
+        Where they were drawn.
+    on_grid : RoiSet
+        The same regions on windows of one grid.
     """
-    normals, perfused = regions.with_role("normal_liver"), regions.with_role("perfused")
-    if not normals or not perfused:
-        return None
-    ends = [r.grid.points_lps_mm(np.array([(0, 0, 0), [n - 1 for n in r.grid.shape]])) for r in normals]
-    frame = normals.rois[0].grid.extended_to(np.concatenate(ends))
-    both = np.minimum(*(union([r.on_window(frame) for r in chosen]) for chosen in (normals, perfused)))
-    return Roi("perfused normal liver", "normal_liver", both, frame) if (both > 0).any() else None
-
-
-def _union_and_moments(rois: RoiSet, frame: Grid) -> tuple[Floats, Floats]:
-    """Occupancy of the union on a window of their lattice, and occupancy times offset, (3, nk, nj, ni)."""
-    occupancy = union([r.on_window(frame) for r in rois])
-    moment = np.zeros((3, *frame.shape), np.float32)
-    for roi in rois:
-        if roi.offset is not None:
-            moment += np.stack([roi.grid.cut(roi.occupancy * along, frame) for along in roi.offset])
-    return occupancy, moment
+    pairs = []
+    for n, first in enumerate(drawn):
+        for second in drawn.rois[n + 1 :]:
+            a, b = first, second
+            if not are_one_lattice(first.grid, second.grid):
+                a, b = on_grid[first.name], on_grid[second.name]
+            near = a.grid.window([-1, -1, -1], [n + 2 for n in a.grid.shape])  # with what lies around: slopes need it
+            shared = shared_occupancy(a.on_window(near), b.on_window(near))
+            volume_ml = float(shared.sum(dtype=np.float64)) * a.grid.voxel_volume_ml
+            if volume_ml > LEAST_SHARED_ML:
+                pairs.append(Overlap(first.name, second.name, volume_ml))
+    return tuple(pairs)

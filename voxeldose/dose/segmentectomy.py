@@ -203,11 +203,13 @@ def _coverage(numbers: HasNumbers, name: str) -> TumorCoverage:
 
 def _treated_tumors(content: Mapping[str, Any], perfused: list[str]) -> list[str]:
     """Tumors that a perfused region reaches; all of them where there is none."""
-    tumors = [name for name, roi in content["rois"].items() if roi["role"] == "tumor"]
+    tumors = {name: roi for name, roi in content["rois"].items() if roi["role"] == "tumor"}
     if not perfused:
-        return tumors
-    reached = {n for pair in content["overlaps"] for n in _pair(pair) if _pair(pair) & set(perfused)}
-    return [name for name in tumors if name in reached]
+        return list(tumors)
+    met = {
+        n for pair in content["overlaps"] for n in _pair(pair) if _pair(pair) & set(perfused)
+    }  # earlier results say no more
+    return [name for name, roi in tumors.items() if roi.get("reached", name in met) is not False]
 
 
 def _segments_treated(content: Mapping[str, Any], perfused: list[str]) -> int | None:

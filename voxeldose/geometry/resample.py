@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi
 
-__all__ = ["moved_onto", "occupancy_onto", "onto", "roi_onto"]
+__all__ = ["are_one_lattice", "moved_onto", "occupancy_onto", "onto", "roi_onto"]
 
 V = TypeVar("V", bound=Volume)
 
@@ -92,7 +92,7 @@ def roi_onto(roi: Roi, grid: Grid) -> tuple[Roi, float]:
     offset: Floats | None
     if (start >= stop).any():
         inside, offset = np.zeros(part.shape, np.float32), None
-    elif _is_one_lattice(roi.grid, part):
+    elif are_one_lattice(roi.grid, part):
         inside, offset = roi.on_window(part), roi.offset
         if offset is not None:
             offset = np.stack([roi.grid.cut(along, part) for along in offset])
@@ -117,12 +117,12 @@ def occupancy_onto(roi: Roi, grid: Grid) -> Floats:
         If the frames of reference differ.
     """
     roi.grid.require_same_frame(grid, f"ROI {roi.name!r} and the grid")
-    if _is_one_lattice(roi.grid, grid):
+    if are_one_lattice(roi.grid, grid):
         return roi.on_window(grid)
     return np.clip(_mean_over_voxels(roi.occupancy, roi.grid, grid), 0, 1)
 
 
-def _is_one_lattice(old: Grid, new: Grid) -> bool:
+def are_one_lattice(old: Grid, new: Grid) -> bool:
     """Whether both grids are windows of one lattice, so that voxels can be copied."""
     matrix, offset = new.to_index_of(old)
     apart = (matrix - np.eye(3)) @ np.array(new.shape), offset - np.rint(offset)

@@ -30,6 +30,7 @@ from .images import read_activity as read_activity
 from .images import read_ct_image as read_ct_image
 from .images import read_density as read_density
 from .images import read_image as read_image
+from .inspection import FoundLabel as FoundLabel
 from .inspection import FoundSeries as FoundSeries
 from .inspection import inspect as inspect
 from .network.archive import Query as Query

@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voxeldose.io.dicom.header import printable
 from voxeldose.model.roles import ROLES
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ def _path_of(series: FoundSeries, folder: Path, uids: Counter[str]) -> list[str]
 
 def _describe(series: FoundSeries) -> str:
     facts: Iterable[str | None] = (series.kind, series.vendor, series.nuclide, series.units, series.decay)
-    return ", ".join(fact for fact in (*facts, series.grid_text) if fact)
+    return _one_line(", ".join(fact for fact in (*facts, series.grid_text) if fact))
 
 
 def _example(key: str, series: FoundSeries) -> str:
@@ -170,4 +171,4 @@ def _text(value: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))

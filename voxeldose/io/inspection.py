@@ -3,38 +3,44 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.io.arrays import SUFFIXES, read_array
 from voxeldose.io.damage import refusing_damage
-from voxeldose.io.dicom.files import Series, find_series
+from voxeldose.io.dicom.files import Series, scan_series
 from voxeldose.io.dicom.header import drug_item, number, text
 from voxeldose.io.dicom.instants import format_instant, instant, stated_zone, whole_instant
 from voxeldose.io.dicom.nuclide import nuclide_of
 from voxeldose.io.dicom.pet import units_of
-from voxeldose.io.dicom.planes import planes_of
+from voxeldose.io.dicom.planes import whole_header
 from voxeldose.io.dicom.quirks import quirks_of
+from voxeldose.io.dicom.unread import packed_or_list
+from voxeldose.io.folders import files_below
 from voxeldose.io.images import load_activity, load_ct_image
-from voxeldose.io.regions import read_labels
+from voxeldose.io.regions import list_regions, name_regions
+from voxeldose.model.plausibility import facts_of_regions, judge_facts
+from voxeldose.model.remark_groups import texts_of
+from voxeldose.model.roi import RoiSet
 from voxeldose.model.volume import ActivityMap, CountMap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pydicom.dataset import Dataset
 
-    from voxeldose.io.dicom.files import Scan
+    from voxeldose.io.dicom.files import Scanned
+    from voxeldose.io.found_regions import FoundRegions
     from voxeldose.io.images import ImageRead
     from voxeldose.model.grid import Grid
     from voxeldose.model.remarks import Remark
+    from voxeldose.model.roi import Roi
     from voxeldose.model.volume import Volume
 
-__all__ = ["FoundSeries", "Use", "inspect"]
+__all__ = ["FoundLabel", "FoundSeries", "Use", "inspect"]
 
 #: What a series or file can be in a case.
 Use = Literal["activity", "ct", "density", "rois"]
@@ -49,6 +55,29 @@ _WAYS_OUT = {
     "ct.uneven": '"resample" interpolates the slices',
     "activity.quantity": '"counts" uses it as a relative image',
 }
+
+
+@dataclass(frozen=True)
+class FoundLabel:
+    """One label of a file of regions.
+
+    Parameters
+    ----------
+    label : str
+        Its number in the file, or what a case may call it by.
+    name, role : str or None
+        As the file or its name says; ``None`` where they do not.
+    volume_ml : float or None
+        ``None`` where it could not be read.
+    problem : str
+        Why not, for people.
+    """
+
+    label: str
+    name: str | None
+    role: str | None
+    volume_ml: float | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -78,7 +107,9 @@ class FoundSeries:
     quirks : tuple of str
         What sets it apart, for people.
     regions : tuple of str
-        Their names.
+        Their names, where every label has one.
+    labels : tuple of FoundLabel
+        Every label of a file of regions with its volume, named or not.
     needs : mapping
         Key of the case file -> what the header leaves open.
     remarks : tuple of Remark
@@ -102,6 +133,7 @@ class FoundSeries:
     grid: Grid | None = None
     quirks: tuple[str, ...] = ()
     regions: tuple[str, ...] = ()
+    labels: tuple[FoundLabel, ...] = ()
     needs: Mapping[str, str] = field(default_factory=dict)
     remarks: tuple[Remark, ...] = ()
     refusal: VoxeldoseError | None = None
@@ -138,6 +170,7 @@ class FoundSeries:
             "quirks": list(self.quirks),
             "use": self.use_text,
             "regions": list(self.regions),
+            "labels": [asdict(label) for label in self.labels],
             "needs": dict(self.needs),
             "verdict": self.verdict,
         }
@@ -163,11 +196,17 @@ def inspect(path: str | Path) -> list[FoundSeries]:
         If there is nothing there that could be read.
     """
     path = Path(path)
-    scan = cache(find_series)
-    series = sorted(scan(path), key=lambda s: (str(s.folder), s.uid))
-    found = [_inspect_series(part, path, scan) for one in series for part in _parts(one)]
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if not p.name.startswith("."))
-    found += [_inspect_file(p) for p in files if p.is_file() and p.name.casefold().endswith(SUFFIXES)]
+    scanned = scan_series(path)
+    series = sorted(scanned.series, key=lambda s: (str(s.folder), s.uid))
+    found = [_inspect_series(part, scanned) for one in series for part in _parts(one)]
+    below = files_below(path)
+    images = [p for p in (*below.files, *below.dangling) if p.name.casefold().endswith(SUFFIXES)]
+    found += [_inspect_file(p) for p in images]
+    if not found and scanned.unread:
+        raise scanned.unread[0]
+    packed = [why for p in scanned.unknown if p.suffix and (why := packed_or_list(p)) is not None]
+    refused = {str(error.fields["path"]): error for error in (*packed, *scanned.unread)}
+    found += [_refused_file(error) for _, error in sorted(refused.items())]
     if not found:
         msg = f"{path}: nothing here is DICOM, {', '.join(SUFFIXES)}."
         raise InputError(msg, code="nothing-readable")
@@ -181,8 +220,13 @@ def _parts(series: Series) -> list[Series]:
     return [Series(series.uid, (p,), (h,)) for p, h in zip(series.paths, series.headers, strict=True)]
 
 
-def _inspect_series(series: Series, looked_in: Path, scan: Scan) -> FoundSeries:
-    header = _whole_header(series)
+def _refused_file(error: InputError) -> FoundSeries:
+    """A file that may be a part of a series, or hold some, and is not read."""
+    return FoundSeries(path=str(error.fields["path"]), kind="file", files=1, refusal=error, verdict=f"refused: {error}")
+
+
+def _inspect_series(series: Series, scanned: Scanned) -> FoundSeries:
+    header = whole_header(series)
     nuclide = nuclide_of(header)
     facts: dict[str, Any] = {
         "path": _place(series),
@@ -199,16 +243,18 @@ def _inspect_series(series: Series, looked_in: Path, scan: Scan) -> FoundSeries:
     }
     if series.modality in ("SEG", "RTSTRUCT"):
         return FoundSeries(**facts, **_regions_in(series.paths[0]))
-    return FoundSeries(**facts, **_image_in(series, looked_in, scan))
+    return FoundSeries(**facts, **_image_in(series, scanned.near(series)))
 
 
-def _image_in(series: Series, looked_in: Path, scan: Scan) -> dict[str, Any]:
-    """Use, grid, needs and verdict of an image series."""
+def _image_in(series: Series, near: InputError | None) -> dict[str, Any]:
+    """Use, grid, needs and verdict of an image series; ``near`` is what could not be read beside it."""
     reader = _READERS.get(series.modality)
     if reader is None:
         return {"verdict": _LATER.get(series.modality, f"{series.modality} is not used")}
     try:
-        volume = reader(looked_in, series_uid=series.uid, scan=scan).volume
+        if near is not None:
+            raise near
+        volume = reader(series.folder, series_uid=series.uid, scan=lambda _: [series]).volume
     except VoxeldoseError as error:
         keys = error.fields.get("keys")
         ways_out = {key: _WAYS_OUT[key] for key in keys if key in _WAYS_OUT} if isinstance(keys, tuple) else {}
@@ -221,16 +267,14 @@ def _image_in(series: Series, looked_in: Path, scan: Scan) -> dict[str, Any]:
         "uses": ("ct",) if series.modality == "CT" else ("activity",),
         "needs": _open_questions(volume),
         "remarks": volume.remarks,
-        "verdict": "; ".join(["can be used", *instants, *sentences]),
+        "verdict": "; ".join([_usable(volume), *instants, *sentences]),
     }
 
 
-def _whole_header(series: Series) -> Dataset:
-    """A header that holds what multi-frame files say in their functional groups."""
-    try:
-        return planes_of(series)[0].header
-    except (InputError, IndexError):
-        return series.first
+def _usable(volume: Volume) -> str:
+    """The verdict on what could be read: a series that may be incomplete is no image to be used."""
+    is_doubtful = any(remark.code == "series-may-be-incomplete" for remark in volume.remarks)
+    return "readable, but slices may be missing" if is_doubtful else "can be used"
 
 
 def _place(series: Series) -> str:
@@ -302,13 +346,36 @@ def _inspect_file(path: Path) -> FoundSeries:
 
 
 def _regions_in(path: Path) -> dict[str, Any]:
-    """Use, names, needs and verdict of a file of regions."""
+    """Use, labels with their volumes, needs and verdict of a file of regions."""
     try:
-        rois = list(read_labels(path))
+        found = list_regions(path)
     except VoxeldoseError as error:
+        return {"refusal": error, "verdict": f"refused: {error}"}
+    try:
+        rois = tuple(name_regions(found, [path], None))
+    except VoxeldoseError as error:
+        labels = tuple(_labels_in(found))
         if error.code != "label-without-name":
-            return {"refusal": error, "verdict": f"refused: {error}"}
+            return {"labels": labels, "refusal": error, "verdict": f"refused: {error}"}
         needs = {"rois.labels": "name and role of every label"}
-        return {"uses": ("rois",), "needs": needs, "verdict": f"labels need names: {error}"}
-    described = ", ".join(f"{r.name} ({r.role}, {r.volume_ml:.1f} mL)" for r in rois)
-    return {"uses": ("rois",), "regions": tuple(r.name for r in rois), "verdict": f"regions: {described}"}
+        return {"uses": ("rois",), "labels": labels, "needs": needs, "verdict": f"labels need names: {error}"}
+    described = f"{len(rois)} region{'s' * (len(rois) > 1)}"
+    labels = tuple(_labels_in(found, rois))
+    doubts = _hardly_plausible(RoiSet(rois))
+    verdict = f"{described}. Hardly plausible: {doubts}" if doubts else described
+    return {"uses": ("rois",), "regions": tuple(r.name for r in rois), "labels": labels, "verdict": verdict}
+
+
+def _hardly_plausible(rois: RoiSet) -> str:
+    """What the rules of plausibility say of the regions' volumes; empty where nothing is odd."""
+    found = judge_facts(facts_of_regions(rois))
+    return " ".join(texts_of((*found.warnings, *found.notes)))
+
+
+def _labels_in(found: FoundRegions, rois: Sequence[Roi] = ()) -> Iterator[FoundLabel]:
+    """Every label, with the names and roles that a case would take without being told; then what could not be read."""
+    for n, region in enumerate(found.regions):
+        name, role = (rois[n].name, rois[n].role) if rois else (region.own_name, region.role)
+        yield FoundLabel(region.keys[-1], name, role, region.roi.volume_ml)
+    for part in found.set_aside:
+        yield FoundLabel(part.keys[-1], part.name, None, None, str(part.error))

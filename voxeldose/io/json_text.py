@@ -38,7 +38,7 @@ def read_json(path: Path) -> Any:
     OSError, ValueError
         If it cannot be read; if it is not UTF-8 or not JSON, as in :func:`parse_json`.
     """
-    return parse_json(path.read_text("utf-8"))
+    return parse_json(path.read_text("utf-8-sig"))
 
 
 def format_json(content: Any, *, indent: int | None = 2) -> str:

@@ -28,15 +28,10 @@ def labelled_boxes(values: npt.NDArray[Any], background: int = 0) -> dict[int, t
     """
     from scipy.ndimage import find_objects
 
-    if background == 0 and not values.any():
-        return {}
-    labels: Integers = values.astype(np.int64)
-    if background != 0:
-        labels = np.where(labels == background, 0, labels + 1)
-    numbers = np.arange(1, int(labels.max(initial=0)) + 1) if labels.max(initial=0) <= _HIGHEST else None
-    if numbers is None:
-        found, inverse = np.unique(labels, return_inverse=True)
-        labels, numbers = inverse.reshape(labels.shape) + int(found[0] != 0), found[found != 0]
-    boxes = find_objects(labels)
-    shift = int(background != 0)
-    return {int(n) - shift: box for n, box in zip(numbers, boxes, strict=True) if box is not None}
+    highest = int(values.max(initial=0))
+    if background == 0 and highest <= _HIGHEST:
+        return {n: box for n, box in enumerate(find_objects(values, highest), 1) if box is not None} if highest else {}
+    labels: Integers = np.where(values == background, 0, values.astype(np.int64) + 1)
+    found, inverse = np.unique(labels, return_inverse=True)
+    boxes = find_objects(inverse.reshape(labels.shape) + int(found[0] != 0))
+    return {int(n) - 1: box for n, box in zip(found[found != 0], boxes, strict=True) if box is not None}

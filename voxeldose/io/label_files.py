@@ -107,7 +107,7 @@ def _of_labels(
         msg = f"{path}: {len(masks)} labels in a folder of masks; give one mask per file, or this file alone."
         raise InputError(msg, code="mask-with-several-labels")
     if len(masks) > 1:
-        sentence = f"In {path.name} a voxel has one label: a liver label there does not hold its tumors."
+        sentence = f"In {path.name} every voxel has one label, so that none of its {len(masks)} regions holds another."
         remarks = (*remarks, Remark("label-map-without-overlap", {"labels": len(masks)}, sentence))
     return [
         FileRegion(

@@ -91,7 +91,7 @@ def read_seg(path: str | Path, labels: Labels | None = None, *, reference: str |
     InputError
         If it is no SEG, cannot be decoded, contradicts itself, or nothing says how thick a slice is.
     """
-    return _name_regions(_in_seg(Path(path), _cited(reference)), [Path(path)], labels)
+    return name_regions(_in_seg(Path(path), _cited(reference)), [Path(path)], labels)
 
 
 def _cited(reference: str | Path | None) -> CitedImages:
@@ -138,7 +138,7 @@ def read_rtstruct(
     QuantityError
         If ``pixel_mm`` is not above zero, or makes too many voxels.
     """
-    rois = _name_regions(_in_rtstruct(Path(path), _cited(reference), pixel_mm=pixel_mm), [Path(path)], labels)
+    rois = name_regions(_in_rtstruct(Path(path), _cited(reference), pixel_mm=pixel_mm), [Path(path)], labels)
     return rois if grid is None else RoiSet(tuple(_on_grid(roi, grid) for roi in rois), grid)
 
 
@@ -177,7 +177,7 @@ def read_rois(
     source = _Source(scan, tuple(images), progress)
     found = [_regions(path, source, is_named=labels is not None) for path in paths]
     together = FoundRegions([r for f in found for r in f.regions], [p for f in found for p in f.set_aside])
-    return _name_regions(together, paths, labels)
+    return name_regions(together, paths, labels)
 
 
 def _on_grid(roi: Roi, grid: Grid) -> Roi:
@@ -191,8 +191,26 @@ def _on_grid(roi: Roi, grid: Grid) -> Roi:
     )
 
 
-def _name_regions(found: FoundRegions, paths: list[Path], labels: Labels | None) -> RoiSet:
-    """Regions with the user's names and roles, or the file's, on the file's grid if all have the same."""
+@refusing_damage
+def list_regions(path: str | Path) -> FoundRegions:
+    """Everything that a file of regions holds, named or not, and what could not be read of it.
+
+    Raises
+    ------
+    InputError
+        If nothing of it can be read.
+    """
+    return _regions(Path(path), _Source(), is_named=True)
+
+
+def name_regions(found: FoundRegions, paths: list[Path], labels: Labels | None) -> RoiSet:
+    """Regions with the user's names and roles, or the file's, on the file's grid if all have the same.
+
+    Raises
+    ------
+    InputError
+        If there is none, one that is wanted is not there, or one has no name and the user gives none.
+    """
     regions = found.regions
     wanted = None if labels is None else {label_key(key): value for key, value in labels.items()}
     _require_found(found, paths, wanted)
@@ -294,12 +312,12 @@ def _named_by_file(region: FileRegion, paths: list[Path]) -> Roi:
 def _role_of(name: str, roi: Roi) -> tuple[str, Remark]:
     """The role that a region's name says, or its codes where the name says none."""
     role, coded = role_from_name(name), role_from_codes(roi.codes)
-    by_name = f"ROI {name} has the role {role}, taken from its name."
+    by_name = f"Role {role.replace('_', ' ')} taken from the name of ROI {name}."
     if coded in ("other", role):
         return role, Remark("role-from-name", {"roi": name, "role": role}, by_name)
     known = ", ".join(str(c) for c in roi.codes if role_from_codes([c]) == coded)
     if role == "other":
-        sentence = f"ROI {name} has the role {coded}, taken from its code in the file: {known}."
+        sentence = f"Role {coded.replace('_', ' ')} taken from the code in the file, {known}, of ROI {name}."
         return coded, Remark("role-from-code", {"roi": name, "role": coded}, sentence)
     sentence = f"{by_name} Its code in the file, {known}, alone would say {coded}."
     return role, Remark("role-from-name-against-code", {"roi": name, "role": role, "coded": coded}, sentence)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import GeometryError, InputError
+from voxeldose.io.text_files import read_text
 from voxeldose.io.transform_files import ITK_SUFFIXES, require_whole_transform
 from voxeldose.model.rigid import rigid_matrix
 
@@ -60,8 +61,8 @@ def read_transform(path: Path) -> Matrix:
         If it is not rigid.
     """
     try:
-        text = path.read_text("utf-8") if path.suffix.casefold() in (".txt", ".csv") else ""
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path) if path.suffix.casefold() in (".txt", ".csv") else ""
+    except OSError as error:
         msg = f"{path}: cannot be read ({error})."
         raise InputError(
             msg, code="file-missing" if isinstance(error, FileNotFoundError) else "file-damaged"

@@ -25,6 +25,7 @@ from voxeldose.io.results.new_folder import new_folder
 from voxeldose.jobs import compare_content, compare_remarks
 from voxeldose.jobs.compare_pictures import draw_difference
 from voxeldose.jobs.compare_sides import Joining, Placed, Side, place
+from voxeldose.model.remark_groups import texts_of
 from voxeldose.model.remarks import Remark
 from voxeldose.model.roi import RoiSet
 from voxeldose.report.comparison import Picture, write_page
@@ -180,8 +181,8 @@ def _compare(
         "registration": placed.registration,
         **part.content,
         **compare_content.provenance(results, _inputs(options), add=options.add),
-        "assumptions": [one.sentence for one in assumptions],
-        "warnings": [one.sentence for one in warnings],
+        "assumptions": texts_of(assumptions),
+        "warnings": texts_of(warnings),
     }
     return Comparison(plain(content), part.dose, tuple(assumptions), tuple(warnings)), part
 

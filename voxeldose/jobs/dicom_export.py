@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from voxeldose.dose.liver_parts import liver_parts
 from voxeldose.dose.radiobiology import bed_gy
 from voxeldose.dose.regions import OUTSIDE_WARNING, regions_on
 from voxeldose.errors import GeometryError, InputError, VoxeldoseError
@@ -160,9 +161,9 @@ def write_dicom(
     plan if it is written, and ``dose.dcm`` holds the DVHs of the regions in the structure set that is written, or else of
     those in the one that the regions came from.
 
-    Regions that all lie on the voxels of the CT or PET and fill them wholly become a BINARY SEG there, exactly as they
-    were given, so that a run with that SEG finds the same numbers; derived normal liver is then derived again by that run
-    and is not in the SEG. Any others become a FRACTIONAL SEG on the dose grid, derived ones included.
+    Regions that all lie on the voxels of the CT or PET and fill them wholly become a BINARY SEG there, as they were given
+    and each with what it encloses, so that a run with that SEG finds the same numbers; derived parts of the liver are then
+    derived again by that run and are not in the SEG. Any others become a FRACTIONAL SEG on the dose grid, derived ones included.
 
     Returns
     -------
@@ -316,12 +317,14 @@ def bed_map(result: Assessment, tissue: str) -> tuple[DoseMap, str]:
 
 def _write_regions(result: Assessment, path: Path, source: DicomSource) -> StudyReference:
     """Write the SEG; returns the series that it cites."""
+    parts = liver_parts(result.case.rois)
+    given = RoiSet(tuple(r for r in parts.rois if r.name not in parts.derived))
     for series, name in ((source.ct, "ct"), (source.activity, "activity")):
         grid = source.grids.get(name)
         if series is None or grid is None:
             continue
-        if _lie_on_voxels_of(result.case.rois, grid):
-            write_seg(result.case.rois, path, reference=series)
+        if _lie_on_voxels_of(given, grid):
+            write_seg(given, path, reference=series)
             return series
     on_ct = "ct" in source.grids and source.grids["ct"].matches(result.dose.grid)
     cited = source.ct if on_ct else source.activity or source.ct

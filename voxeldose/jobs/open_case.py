@@ -12,6 +12,8 @@ from voxeldose.dose.engines.named import engine_named
 from voxeldose.errors import InputError
 from voxeldose.geometry.expressions import Derivation, Isocontour, derive
 from voxeldose.io.config.case import input_files
+from voxeldose.io.config.report import build_stated
+from voxeldose.io.dicom.acquisition import acquisition_of
 from voxeldose.io.dicom.files import find_series
 from voxeldose.io.dicom.options import CtOptions, PetOptions, SpectOptions
 from voxeldose.io.images import is_plain_file, load_activity, load_ct_image
@@ -21,18 +23,20 @@ from voxeldose.jobs.align import AlignedImages, align
 from voxeldose.jobs.dicom_export import DicomSource, dicom_source, require_dicom_for, structure_set_of_case
 from voxeldose.model.case import Case
 from voxeldose.model.remarks import Remark
+from voxeldose.model.reported import Reported
 from voxeldose.model.roi import RoiSet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from voxeldose.dose.engines.base import Engine
-    from voxeldose.io.config.case import CaseFile, DerivedTable
+    from voxeldose.io.config.case import CaseFile, DerivedTable, RoisTable
     from voxeldose.io.dicom.files import Scan
     from voxeldose.io.images import ImageRead
     from voxeldose.model.administration import Administration
     from voxeldose.model.rigid import Registration
-    from voxeldose.model.volume import ActivityMap, CountMap, Volume
+    from voxeldose.model.roi import Roi
+    from voxeldose.model.volume import ActivityMap, CountMap, CtImage, Volume
 
 __all__ = ["Opened", "open_case"]
 
@@ -47,8 +51,10 @@ class Opened:
     dicom: DicomSource
 
 
-def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None) -> Opened:
+def open_case(config: CaseFile, *, is_calibrated: bool = True, progress: Callable[[str], None] | None = None) -> Opened:
     """Read every file that a case names.
+
+    ``is_calibrated`` asks for what makes activity of the image; without it ratios of the image can be formed, but no dose.
 
     Raises
     ------
@@ -68,7 +74,10 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
     report_progress("reading regions")
     shown = [image.series for image in (activity, ct) if image is not None and image.series is not None]
     rois = tuple(
-        read_rois([Path(p) for p in table.paths], table.names, scan=scan, images=shown, progress=report_progress)
+        _with_treated(
+            read_rois([Path(p) for p in table.paths], table.names, scan=scan, images=shown, progress=report_progress),
+            table,
+        )
         for table in config.rois
     )
     drawn_on = tuple(table.drawn_on for table in config.rois)
@@ -79,8 +88,22 @@ def open_case(config: CaseFile, *, progress: Callable[[str], None] | None = None
     structures = structure_set_of_case(config, scan)
     dicom = dicom_source(activity, ct, registration=registration, structure_set=structures)
     require_dicom_for(config.output, dicom)
-    case = _build_case(config, given, images, registration, scan)
+    case = replace(_build_case(config, given, images, registration, scan), reported=_reported(config, activity, ct))
+    if is_calibrated:
+        case = replace(case, calibration=settings.choose_calibration(config))
     return Opened(case, engine_named(config.dose.engine), input_files(config), dicom)
+
+
+def _with_treated(rois: RoiSet, table: RoisTable) -> RoiSet:
+    """The regions of one entry; a treated segment is perfused, and says so."""
+    treated = {label.name for label in (table.labels or {}).values() if label.treated and label.role == "segment"}
+    return RoiSet(tuple(_as_perfused(r) if r.name in treated else r for r in rois), rois.grid)
+
+
+def _as_perfused(segment: Roi) -> Roi:
+    sentence = f"Segment {segment.name} is treated, so it counts as the perfused volume."
+    remark = Remark("segment-treated", {"roi": segment.name}, sentence)
+    return replace(segment, remarks=(*segment.remarks, remark))
 
 
 def _read_activity(config: CaseFile, given: Administration, scan: Scan) -> ImageRead[ActivityMap | CountMap]:
@@ -110,7 +133,6 @@ def _build_case(
         rois,
         given,
         ct=ct,
-        calibration=settings.choose_calibration(config),
         density=settings.build_density(config, ct),
         dose_grid=settings.choose_dose_grid(config, ct, rois, activity.grid),
         image_nuclide=config.activity.image_nuclide,
@@ -120,7 +142,16 @@ def _build_case(
         limits=settings.choose_limits(config),
         bilirubin_mg_per_dl=patient.bilirubin_mg_per_dl,
         patient=patient,
+        lungs=settings.build_lungs(config.lungs),
+        rules=settings.choose_rules(config),
     )
+
+
+def _reported(config: CaseFile, activity: ImageRead[ActivityMap | CountMap], ct: ImageRead[CtImage] | None) -> Reported:
+    """What the case states for its report, and how its images were acquired."""
+    series = (activity.series, ct.series if ct is not None else None)
+    image, of_ct = (acquisition_of(one) if one is not None else None for one in series)
+    return Reported(build_stated(config.report), image, of_ct, Path(config.protocol).name if config.protocol else "")
 
 
 def _infused(rois: RoiSet, given: Administration) -> RoiSet:

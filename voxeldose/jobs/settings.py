@@ -10,14 +10,17 @@ from voxeldose.dose.density import hu_to_density
 from voxeldose.dose.limits import merged, published_limits
 from voxeldose.dose.recovery.options import Resolution
 from voxeldose.dose.uncertainty.inputs import Condition, Spread
+from voxeldose.dose.uncertainty.presets import chosen_presets
 from voxeldose.dose.uncertainty.recovery import Recovery, fit_recovery
 from voxeldose.errors import InputError
 from voxeldose.io.config.hu_table import read_hu_table
 from voxeldose.io.config.limits import read_limits
+from voxeldose.io.config.rules import read_rules
 from voxeldose.io.images import read_density
 from voxeldose.model.administration import Administration, Assay, administration_from_assays, administration_of
 from voxeldose.model.case import Absolute, Administered
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.lungs import LungSettings
 from voxeldose.model.memory import require_memory
 from voxeldose.model.patient import Patient
 from voxeldose.model.radionuclide import y90_constants
@@ -26,9 +29,11 @@ from voxeldose.model.tissue import default_sets, linear_quadratic_set
 
 if TYPE_CHECKING:
     from voxeldose.io.config.administration import AdministrationTable
-    from voxeldose.io.config.case import CaseFile, RecoveryTable, UncertaintyTable
+    from voxeldose.io.config.case import CaseFile, LungsTable
+    from voxeldose.io.config.uncertainty import RecoveryTable, UncertaintyTable
     from voxeldose.model.grid import Grid
     from voxeldose.model.limits import Limit
+    from voxeldose.model.plausibility import Rule
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.tissue import Radiobiology
     from voxeldose.model.volume import CtImage, DensityMap
@@ -36,11 +41,13 @@ if TYPE_CHECKING:
 __all__ = [
     "build_administration",
     "build_density",
+    "build_lungs",
     "build_resolution",
     "choose_calibration",
     "choose_dose_grid",
     "choose_limits",
     "choose_patient",
+    "choose_rules",
     "choose_tissues",
     "input_uncertainties",
 ]
@@ -105,6 +112,11 @@ def choose_calibration(config: CaseFile) -> Administered | Absolute:
         )
         raise InputError(msg, code="key-missing", key="administration.administered_mbq")
     return Administered(config.dose.calibration_region, config.dose.allow_activity_outside)
+
+
+def build_lungs(table: LungsTable) -> LungSettings:
+    """What is known of the lungs besides the shunt fraction."""
+    return LungSettings(tuple(table.earlier_gy), table.mass_g, table.volume_ml, table.dome_margin_mm)
 
 
 def build_density(config: CaseFile, ct: CtImage | None) -> float | DensityMap:
@@ -174,6 +186,11 @@ def choose_patient(config: CaseFile) -> Patient:
     return Patient(**table | {"bilirubin_mg_per_dl": older if newer is None else newer})
 
 
+def choose_rules(config: CaseFile) -> tuple[Rule, ...] | None:
+    """The rules of plausibility with the site's own; ``None`` without a file."""
+    return read_rules(Path(config.dose.plausibility)) if config.dose.plausibility is not None else None
+
+
 def choose_tissues(config: CaseFile) -> dict[str, Radiobiology]:
     """Role -> parameter set: the defaults, with those that the case names in their place."""
     sets = default_sets()
@@ -185,10 +202,13 @@ def choose_tissues(config: CaseFile) -> dict[str, Radiobiology]:
 
 
 def input_uncertainties(table: UncertaintyTable) -> Spread:
-    """The standard uncertainties that a case states."""
-    given = table.model_dump(exclude={"recovery", "probabilities"}, exclude_none=True)
+    """The standard uncertainties that a case states, and those of its presets below them."""
+    given = table.model_dump(exclude={"recovery", "probabilities", "presets"}, exclude_none=True)
+    presets = chosen_presets(table.presets, given)
+    for one in presets:
+        given |= one.taken
     conditions = tuple(Condition.parse(words) for words in table.probabilities)
-    return Spread(**given, recovery=_recovery(table.recovery), conditions=conditions)
+    return Spread(**given, recovery=_recovery(table.recovery), conditions=conditions, presets=presets)
 
 
 def build_resolution(config: CaseFile) -> Resolution | None:

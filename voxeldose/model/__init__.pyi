@@ -29,8 +29,16 @@ from .kernel import PointKernel as PointKernel
 from .kernel import VoxelKernel as VoxelKernel
 from .kernel import point_kernel as point_kernel
 from .limits import Limit as Limit
+from .lungs import LungDose as LungDose
+from .lungs import LungLimit as LungLimit
+from .lungs import LungMass as LungMass
+from .lungs import LungSettings as LungSettings
+from .lungs import LungShunt as LungShunt
 from .metric import Metric as Metric
 from .patient import Patient as Patient
+from .plausibility import judge_facts as judge_facts
+from .plausibility import published_rules as published_rules
+from .plausibility import rules_with as rules_with
 from .radionuclide import TC99M as TC99M
 from .radionuclide import Y90 as Y90
 from .radionuclide import Radionuclide as Radionuclide

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.image_kind import Kind
     from voxeldose.model.limits import Sense
+    from voxeldose.model.lungs import LungFindings
     from voxeldose.model.radionuclide import Radionuclide
     from voxeldose.model.recovered import Recovered
     from voxeldose.model.remarks import Remark
@@ -111,7 +112,11 @@ class Uncertainty:
 
 @dataclass(frozen=True, eq=False)
 class RoiNumbers:
-    """Numbers of one region; definitions in :mod:`voxeldose.dose.metrics`. ``None`` where a number would mislead."""
+    """Numbers of one region; definitions in :mod:`voxeldose.dose.metrics`. ``None`` where a number would mislead.
+
+    Of a tumor, ``perfused_fraction`` is the part of its volume in perfused regions, and ``reached`` whether that makes it
+    treated; both are ``None`` where no perfused region is given.
+    """
 
     role: str
     volume_ml: float
@@ -138,6 +143,8 @@ class RoiNumbers:
     outside_fraction: float
     eubed_gy: float | None = None
     single_compartment_gy: float | None = None
+    perfused_fraction: float | None = None
+    reached: bool | None = None
     axial_diameter_mm: float | None = None
 
 
@@ -161,7 +168,8 @@ class Overlap:
 class TumorToNormal:
     """How much more a tumor got than normal liver, by activity concentration and by mean dose.
 
-    ``normal`` says which normal liver: with whole-liver normal where only a part was infused the ratio is too high.
+    ``normal`` says which normal liver: with whole-liver normal where only a part was infused the ratio is too high. A tumor that
+    is not ``reached``, as it lies outside the perfused regions, has no ratio.
     """
 
     roi: str
@@ -169,6 +177,7 @@ class TumorToNormal:
     by_dose: float | None
     normal: str
     normal_volume_ml: float
+    reached: bool = True
 
 
 @dataclass(frozen=True)
@@ -258,8 +267,10 @@ class Assessment:
     tumor_to_normal: tuple[TumorToNormal, ...] = ()
     uncertainty: Uncertainty | None = None
     recovered: Recovered | None = None
+    tumor_to_normal_region: str | None = None
     kind: Kind | None = None
     kind_text: str = ""
+    lungs: LungFindings | None = None
 
     def __repr__(self) -> str:
         from voxeldose.model.display import summary_of_assessment

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from voxeldose.model.densities import DEFAULT_DENSITY_G_PER_ML
+from voxeldose.model.lungs import LungSettings
 from voxeldose.model.patient import Patient, require_bilirubin
+from voxeldose.model.reported import Reported
 from voxeldose.model.tissue import default_sets
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from voxeldose.model.administration import Administration
     from voxeldose.model.grid import Grid
     from voxeldose.model.limits import Limit
+    from voxeldose.model.plausibility import Rule
     from voxeldose.model.rigid import Registration
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.tissue import Radiobiology
@@ -84,8 +87,14 @@ class Case:
         To compare the results with; the published ones shipped with voxeldose without it.
     bilirubin_mg_per_dl : float, optional
         Total, of the patient; decides limits that depend on it.
+    rules : tuple of Rule, optional
+        Of plausibility; the published ones without it.
+    lungs : LungSettings
+        Earlier doses to the lungs, and what is known of whole lungs where an image cuts them.
     patient : Patient
         What is known of the patient; nothing without it.
+    reported : Reported
+        What a report states besides what is computed: facts on the user's word, how the images were acquired.
     """
 
     activity: ActivityMap | CountMap
@@ -101,7 +110,10 @@ class Case:
     registration: Registration | None = field(default=None, kw_only=True)
     limits: tuple[Limit, ...] | None = field(default=None, kw_only=True)
     bilirubin_mg_per_dl: float | None = field(default=None, kw_only=True)
+    rules: tuple[Rule, ...] | None = field(default=None, kw_only=True)
+    lungs: LungSettings = field(default_factory=LungSettings, kw_only=True)
     patient: Patient = field(default_factory=Patient, kw_only=True)
+    reported: Reported = field(default_factory=Reported, kw_only=True)
 
     def __post_init__(self) -> None:
         require_bilirubin(self.bilirubin_mg_per_dl)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from voxeldose.model.remarks import Remark
+    from voxeldose.model.roi import RoiSet
     from voxeldose.model.volume import DoseMap, Volume
 
 __all__ = ["Estimate", "Recovered", "RecoveredDvh", "RecoveredMetrics", "RecoveredNumbers", "RecoveredRoi", "Residual"]
@@ -164,11 +165,14 @@ class Residual:
         Activity at the infusion in Bq/mL, on the image's own voxels.
     deviation : Volume
         Standard deviation of the image's noise in each voxel by the noise level found, Bq/mL; infinite where nothing was measured.
+    moved : RoiSet
+        Tumors in the outlines that the fit moved onto the image.
     """
 
     image: Volume
     predicted: Volume
     deviation: Volume
+    moved: RoiSet
 
 
 @dataclass(frozen=True, eq=False)

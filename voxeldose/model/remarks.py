@@ -5,11 +5,11 @@ Nothing searches a sentence for words: whoever must act on a remark asks for its
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-__all__ = ["Numbers", "Remark"]
+__all__ = ["Numbers", "Remark", "distinct"]
 
 #: What a sentence states, by name; the unit is in the name.
 Numbers = Mapping[str, float | int | str | bool | None]
@@ -51,3 +51,8 @@ class Remark:
     def __reduce__(self) -> tuple[type[Remark], tuple[str, dict[str, float | int | str | bool | None], str]]:
         """Pickled with plain numbers, as worker processes send it."""
         return Remark, (self.code, dict(self.numbers), self.sentence)
+
+
+def distinct(remarks: Iterable[Remark]) -> tuple[Remark, ...]:
+    """Each remark once, in order: a volume and its regions may come from one file."""
+    return tuple(dict.fromkeys(remarks))

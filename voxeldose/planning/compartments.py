@@ -126,7 +126,7 @@ def plan_partition(
     radionuclide : Radionuclide
         With the set of constants.
     lung_g : float, optional
-        Mass of the lungs; :data:`LUNG_MASS_G` without it.
+        Mass of the lungs; :data:`CONVENTIONAL_MASS_G` without it.
     unperfused_g : float
         Normal liver that no infusion reaches; counts in ``whole_normal_gy`` alone.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
+from voxeldose.dose.liver_parts import NONPERFUSED, PERFUSED
 from voxeldose.errors import QuantityError
 from voxeldose.model.best_value import best_value
 from voxeldose.model.remarks import Remark
@@ -15,16 +16,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageTerritory", "perfused_mass_g", "territory_of", "tumor_ml", "tumor_part_of"]
 
-#: Part of a tumor that must lie in the perfused region to count as inside it.
-INSIDE = 0.95
-
 
 @dataclass(frozen=True)
 class ImageTerritory:
-    """The partition model's territory as an image shows it; ``unperfused_g`` is normal liver outside the perfused region."""
+    """The partition model's territory as an image shows it.
+
+    ``unperfused_g`` is normal liver outside the perfused region, ``normal_ml`` the volume of the normal liver in it.
+    """
 
     territory: Territory
     unperfused_g: float
+    normal_ml: float
     assumptions: tuple[Remark, ...]
 
 
@@ -50,16 +52,16 @@ def perfused_mass_g(result: Assessment, roi: str | None = None) -> tuple[float, 
 
 
 def territory_of(result: Assessment, lung_shunt_fraction: float | None = None) -> ImageTerritory:
-    """The partition model's territory from an image: masses, and T/N as activity per gram in each tumor over normal liver.
+    """The partition model's territory from an image: masses, and T/N as activity per gram in each treated tumor over normal liver.
 
-    Normal liver is what is left of the one region of role ``perfused`` outside its tumors, or all normal liver where there is no
-    such region.
+    Normal liver is the run's perfused normal liver, or all normal liver where no perfused region is given; tumors that are not
+    reached are not in the territory (:mod:`voxeldose.dose.tumor_to_normal`). With one density, activity per gram and per
+    millilitre give the same ratio.
 
     Raises
     ------
     QuantityError
-        If there is no tumor or no normal liver, several perfused regions, a tumor that is perfused in part, or no activity in
-        normal liver.
+        If there is no treated tumor or no normal liver, several perfused regions, or no activity in normal liver.
     """
     tumors, perfused, normals = (_with_role(result, role) for role in ("tumor", "perfused", "normal_liver"))
     if not tumors:
@@ -68,24 +70,15 @@ def territory_of(result: Assessment, lung_shunt_fraction: float | None = None) -
     if len(perfused) > 1:
         msg = f"Several perfused regions ({', '.join(perfused)}) are several infusions; give their masses with --territories."
         raise QuantityError(msg, code="regions-several", role="perfused")
-    normal_liver_g = sum(result.rois[n].mass_g for n in normals)
-    if perfused:
-        tumors = [name for name in tumors if _is_inside(result, name, perfused[0])]
-        mass_g = result.rois[perfused[0]].mass_g - sum(result.rois[n].mass_g for n in tumors)
-        mbq = result.rois[perfused[0]].activity_mbq - sum(result.rois[n].activity_mbq for n in tumors)
-        sentence = f"Normal liver is {perfused[0]} without its tumors; T/N is activity per gram there."
-        normal = Remark("normal-liver-of-perfused", {"roi": perfused[0]}, sentence)
-    else:
-        mass_g, mbq = normal_liver_g, sum(result.rois[n].activity_mbq for n in normals)
-        sentence = (
-            f"Normal liver is {', '.join(normals)}. Where the infusion reaches a part of the liver only, T/N comes out too high: "
-            "give the perfused region."
-        )
-        normal = Remark("normal-liver-whole", {"roi": ", ".join(normals)}, sentence)
+    tumors = [name for name in tumors if result.rois[name].reached is not False]
+    within = [PERFUSED] if result.tumor_to_normal_region == PERFUSED else normals
+    mass_g, mbq, normal_ml = (
+        sum(getattr(result.rois[n], key) for n in within) for key in ("mass_g", "activity_mbq", "volume_ml")
+    )
     if not tumors or mass_g <= 0 or mbq <= 0:
         msg = (
-            f"The partition model needs tumors and normal liver with activity; found {len(tumors)} tumors, {mass_g:.1f} g and "
-            f"{mbq:.3g} MBq of normal liver. Give liver or normal_liver as a region."
+            f"The partition model needs treated tumors and normal liver with activity; found {len(tumors)} treated tumors, "
+            f"{mass_g:.1f} g and {mbq:.3g} MBq of normal liver. Give liver or normal_liver as a region, and the perfused region."
         )
         raise QuantityError(msg, code="region-missing", role="normal_liver")
     ratios = {name: _ratio(result, name, mbq / mass_g) for name in tumors}
@@ -93,14 +86,26 @@ def territory_of(result: Assessment, lung_shunt_fraction: float | None = None) -
     better = [
         f"{name} {one.value:.3g} (in the image {one.image:.3g})" for name, one in ratios.items() if one.is_recovered
     ]
-    remarks = [normal]
+    remarks = [_normal_remark(within, perfused)]
     if better:
         sentence = f"T/N is resolution recovered: {'; '.join(better)}."
         remarks.append(Remark("tumor-to-normal-recovered", {"rois": ", ".join(tumors)}, sentence))
-    unperfused_g = max(normal_liver_g - mass_g, 0.0) if perfused else 0.0
+    unperfused_g = result.rois[NONPERFUSED].mass_g if within == [PERFUSED] and NONPERFUSED in result.rois else 0.0
     territory = Territory(parts, mass_g, lung_shunt_fraction, perfused[0] if perfused else "liver")
     masses = Remark("mass-by-density", {}, "Masses are volumes of the regions times the run's density.")
-    return ImageTerritory(territory, unperfused_g, (*remarks, masses))
+    return ImageTerritory(territory, unperfused_g, normal_ml, (*remarks, masses))
+
+
+def _normal_remark(within: list[str], perfused: list[str]) -> Remark:
+    """Which normal liver the territory has."""
+    if within == [PERFUSED]:
+        sentence = f"Normal liver is {PERFUSED}, what {perfused[0]} holds of it; T/N is activity per gram there."
+        return Remark("normal-liver-of-perfused", {"roi": perfused[0]}, sentence)
+    sentence = (
+        f"Normal liver is {', '.join(within)}. Where the infusion reaches a part of the liver only, T/N comes out too high: "
+        "give the perfused region."
+    )
+    return Remark("normal-liver-whole", {"roi": ", ".join(within)}, sentence)
 
 
 class _Ratio(NamedTuple):
@@ -120,9 +125,9 @@ def _ratio(result: Assessment, name: str, normal_mbq_per_g: float) -> _Ratio:
     return _Ratio(image, image, False)
 
 
-def tumor_ml(result: Assessment) -> float:
-    """Volume of all tumors together, what two of them share counted once; 0 without any."""
-    tumors = _with_role(result, "tumor")
+def tumor_ml(result: Assessment, *, treated: bool = False) -> float:
+    """Volume of all tumors, or of the treated ones, together; what two of them share counted once; 0 without any."""
+    tumors = [n for n in _with_role(result, "tumor") if not (treated and result.rois[n].reached is False)]
     shared = sum(o.volume_ml for o in result.overlaps if o.first in tumors and o.second in tumors)
     return sum(result.rois[name].volume_ml for name in tumors) - shared
 
@@ -148,16 +153,3 @@ def tumor_part_of(result: Assessment) -> tuple[float, str]:
 
 def _with_role(result: Assessment, role: str) -> list[str]:
     return [name for name, m in result.rois.items() if m.role == role]
-
-
-def _is_inside(result: Assessment, tumor: str, perfused: str) -> bool:
-    """Whether a tumor lies in the perfused region; refused where it does so in part."""
-    shared = sum(o.volume_ml for o in result.overlaps if {o.first, o.second} == {tumor, perfused})
-    part = shared / result.rois[tumor].volume_ml
-    if 1 - INSIDE < part < INSIDE:
-        msg = (
-            f"{part:.0%} of {tumor} lies in {perfused}: the rest is another territory's. Draw the parts, or give masses with "
-            "--territories."
-        )
-        raise QuantityError(msg, code="region-perfused-in-part", roi=tumor, part_fraction=part)
-    return part >= INSIDE

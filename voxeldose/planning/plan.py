@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from voxeldose.dose.compartment import compartment_gy
 from voxeldose.model.administration import require_above_zero, require_shunt
 from voxeldose.model.limits import meets
+from voxeldose.model.lungs import CONVENTIONAL_MASS_G
 from voxeldose.model.radionuclide import Y90_SETS
 from voxeldose.model.remarks import Remark
 
@@ -17,18 +18,13 @@ if TYPE_CHECKING:
     from voxeldose.model.radionuclide import Radionuclide
 
 __all__ = [
-    "LUNG_MASS_G",
     "TRAPPED",
     "Bound",
     "Lungs",
     "Plan",
     "lung_dose_gy",
-    "once",
     "with_other_constants",
 ]
-
-#: The mass that the 30 Gy limit goes with; by CT it was 822 ± 103 g in 30 patients (Kao 2014, doi:10.1186/s13550-014-0033-7).
-LUNG_MASS_G = 1000.0
 
 TRAPPED = Remark(
     "microspheres-fixed",
@@ -46,7 +42,7 @@ class Lungs:
     shunt_fraction : float, optional
         Of the net activity, at least 0 and below 1. Without it 0 is taken, lungs have no dose, and the plan says so.
     mass_g : float, optional
-        :data:`LUNG_MASS_G` without it.
+        :data:`CONVENTIONAL_MASS_G` without it.
     """
 
     shunt_fraction: float | None = None
@@ -60,7 +56,7 @@ class Lungs:
     @property
     def grams(self) -> float:
         """The mass that counts."""
-        return LUNG_MASS_G if self.mass_g is None else self.mass_g
+        return CONVENTIONAL_MASS_G if self.mass_g is None else self.mass_g
 
     def remarks(self) -> tuple[Remark, ...]:
         """What is assumed about them."""
@@ -68,8 +64,8 @@ class Lungs:
             sentence = "No lung shunt fraction was given: 0 is taken, and the lungs' dose is not known."
             return (Remark("lung-shunt-missing", {"lung_shunt_fraction": 0.0}, sentence),)
         if self.mass_g is None and self.shunt_fraction > 0:
-            sentence = f"Lungs of {LUNG_MASS_G:g} g, the convention that the 30 Gy limit goes with."
-            return (Remark("lung-mass-conventional", {"lung_mass_g": LUNG_MASS_G}, sentence),)
+            sentence = f"Lungs of {CONVENTIONAL_MASS_G:g} g, the convention that the 30 Gy limit goes with."
+            return (Remark("lung-mass-conventional", {"lung_mass_g": CONVENTIONAL_MASS_G}, sentence),)
         return ()
 
 
@@ -131,14 +127,6 @@ class Plan:
     territories_mbq: dict[str, float] | None = None
     assumptions: tuple[Remark, ...] = ()
     warnings: tuple[Remark, ...] = ()
-
-
-def once(remarks: Sequence[Remark]) -> tuple[Remark, ...]:
-    """Each sentence once, in order."""
-    by_sentence: dict[str, Remark] = {}
-    for remark in remarks:
-        by_sentence.setdefault(remark.sentence, remark)
-    return tuple(by_sentence.values())
 
 
 def with_other_constants(plan: Plan) -> dict[str, dict[str, float]]:

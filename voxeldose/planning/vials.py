@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import require_activity, unit_doubts
-from voxeldose.model.limits import meets
+from voxeldose.model.limits import is_within, meets
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.remarks import Remark
 from voxeldose.model.volume import require_zone
@@ -22,7 +22,17 @@ if TYPE_CHECKING:
 
     from voxeldose.model.radionuclide import Radionuclide
 
-__all__ = ["CURIE_BQ", "Product", "VialOption", "VialPlan", "bq_per_sphere_at", "fraction_delivered", "plan_vial"]
+__all__ = [
+    "CURIE_BQ",
+    "Product",
+    "VialOption",
+    "VialPlan",
+    "bq_per_sphere_at",
+    "fraction_delivered",
+    "offered_vials",
+    "plan_vial",
+    "require_residual",
+]
 
 #: Exact by definition.
 CURIE_BQ = 3.7e10
@@ -32,6 +42,10 @@ DECAYED_H = 24.0 * 73
 
 #: Five times the largest vial on the market; a size above it is MBq given as GBq.
 LARGEST_GBQ = 100.0
+
+#: Most that a vial which is given whole may hold above what is needed, as a part of it (judgement): a perfused volume that is to
+#: get 400 Gy then gets 500 Gy at most.
+MOST_ABOVE = 0.25
 
 RESIDUAL_MISSING = Remark("residual-missing", {"residual_mbq": 0.0}, "No residual was given: 0 is taken.")
 
@@ -54,6 +68,8 @@ class Product:
         Where it comes from.
     shelf_life_h : float, optional
         From calibration to the last use.
+    is_divisible : bool
+        Whether a part of a vial is drawn, so that it may hold any amount above what is needed.
     """
 
     name: str
@@ -62,6 +78,7 @@ class Product:
     bq_per_sphere: float | None = None
     bq_per_sphere_source: str = "given"
     shelf_life_h: float | None = None
+    is_divisible: bool = False
 
     def __post_init__(self) -> None:
         numbers = [*self.vials_gbq, *(x for x in (self.bq_per_sphere, self.shelf_life_h) if x is not None)]
@@ -78,7 +95,7 @@ class VialOption:
     """One vial at the infusion.
 
     ``net_mbq`` is what the whole vial brings into the patient, less the residual; ``excess_fraction`` how much that is above the
-    wanted activity.
+    wanted activity; ``is_offered`` whether it holds enough and not too much.
     """
 
     vial_gbq: float
@@ -88,6 +105,7 @@ class VialOption:
     excess_fraction: float
     bq_per_sphere: float | None
     spheres: float | None
+    is_offered: bool = True
 
     @property
     def vial_mci(self) -> float:
@@ -124,7 +142,15 @@ class VialPlan:
     assumptions: tuple[Remark, ...]
     sources: tuple[str, ...]
     warnings: tuple[Remark, ...] = ()
+    offer_rule: str = ""
     formula: str = "A_vial(cal) = A 2^((t - t_cal)/T½) / (1 - R); SA(t) = SA_cal 2^(-(t - t_cal)/T½); N = A / SA"
+
+
+def require_residual(fraction: float) -> None:
+    """Refuse a residual outside 0 to 1, percent included."""
+    if not (math.isfinite(fraction) and 0 <= fraction < 1):
+        msg = f"The residual must be at least 0 and below 1 (a fraction, not percent), found {fraction}."
+        raise QuantityError(msg, code="value-out-of-range")
 
 
 def fraction_delivered(elapsed_h: float, radionuclide: Radionuclide = Y90) -> float:
@@ -151,6 +177,7 @@ def plan_vial(
     residual_fraction: float = 0.0,
     expires_at: datetime | None = None,
     tumor_ml: float | None = None,
+    most_above: float = MOST_ABOVE,
 ) -> VialPlan:
     """The smallest vial that holds enough at the hour of infusion.
 
@@ -172,6 +199,8 @@ def plan_vial(
         After which the vial must not be used; the product's shelf life without it.
     tumor_ml : float, optional
         For spheres per millilitre.
+    most_above : float
+        Most that an offered vial may hold above what is needed, as a part of it; any for a product of which a part is drawn.
 
     Raises
     ------
@@ -180,35 +209,20 @@ def plan_vial(
     """
     require_activity(activity_mbq)
     require_zone(at, "the infusion (at)")
-    if not (math.isfinite(residual_fraction) and 0 <= residual_fraction < 1):
-        msg = f"The residual must be at least 0 and below 1 (a fraction, not percent), found {residual_fraction}."
-        raise QuantityError(msg, code="value-out-of-range")
+    require_residual(residual_fraction)
     if tumor_ml is not None and not (math.isfinite(tumor_ml) and tumor_ml > 0):
         msg = f"The tumor volume must be above 0 mL, found {tumor_ml}."
         raise QuantityError(msg, code="value-out-of-range")
     product = product or Product("no product named")
     needed = activity_mbq / (1 - residual_fraction)
+    most = math.inf if product.is_divisible else most_above
     usable = _usable(calibrations or (at,), at, expires_at, product)
-    options = []
-    for calibrated_at in usable:
-        left = radionuclide.decay_factor((at - calibrated_at).total_seconds())
-        per_sphere = product.bq_per_sphere * left if product.bq_per_sphere is not None else None
-        for size in product.vials_gbq or (needed / left / 1000,):
-            filled = size * 1000 * left
-            net = filled * (1 - residual_fraction)
-            count = filled * 1e6 / per_sphere if per_sphere else None
-            options.append(VialOption(size, calibrated_at, filled, net, net / activity_mbq - 1, per_sphere, count))
-    options.sort(key=lambda o: o.at_infusion_mbq)
-    enough = [o for o in options if meets(o.at_infusion_mbq, "at least", needed)]
-    if not enough:
-        most = options[-1]
-        msg = (
-            f"{needed:.0f} MBq are needed in the vial at {at.isoformat()}, but the largest {product.name} vial "
-            f"({most.vial_gbq:g} GBq at {most.calibration_at.isoformat()}) then holds {most.at_infusion_mbq:.0f} MBq. Name a later "
-            "calibration, or plan two vials."
-        )
-        raise QuantityError(msg, code="vial-too-small", needed_mbq=needed, largest_mbq=most.at_infusion_mbq)
-    chosen = enough[0]
+    wanted = _Wanted(activity_mbq, needed, residual_fraction, most)
+    options = _options(usable, at, radionuclide, product, wanted)
+    offered = [o for o in options if o.is_offered]
+    if not offered:
+        raise _none_offered(options, wanted, at, product)
+    chosen = offered[0]
     spheres = activity_mbq * 1e6 / chosen.bq_per_sphere if chosen.bq_per_sphere else None
     return VialPlan(
         activity_mbq,
@@ -222,7 +236,87 @@ def plan_vial(
         _assumptions(product, residual_fraction, tumor_ml, is_calibrated=bool(calibrations)),
         (f"Vial sizes: {product.vials_source}", *_sphere_source(product)),
         unit_doubts(activity_mbq),
+        _offer_rule(most),
     )
+
+
+def offered_vials(
+    activity_mbq: float,
+    at: datetime,
+    calibrations: Sequence[datetime],
+    product: Product,
+    radionuclide: Radionuclide = Y90,
+    *,
+    residual_fraction: float = 0.0,
+    most_above: float = MOST_ABOVE,
+) -> tuple[VialOption, ...]:
+    """The vials that :func:`plan_vial` would offer at an instant, smallest first; none where none fits."""
+    most = math.inf if product.is_divisible else most_above
+    wanted = _Wanted(activity_mbq, activity_mbq / (1 - residual_fraction), residual_fraction, most)
+    life_h = DECAYED_H if product.shelf_life_h is None else product.shelf_life_h
+    usable = [c for c in calibrations if 0 <= (at - c).total_seconds() / 3600 <= life_h]
+    return tuple(o for o in _options(usable, at, radionuclide, product, wanted) if o.is_offered)
+
+
+class _Wanted(NamedTuple):
+    """In the patient, in the vial, the part that stays behind, and the most that a vial may hold above what is needed."""
+
+    activity_mbq: float
+    needed_mbq: float
+    residual_fraction: float
+    most_above: float
+
+    def allows(self, filled_mbq: float) -> bool:
+        """Whether a vial that holds this at the infusion is offered."""
+        return is_within(filled_mbq, self.needed_mbq, self.needed_mbq * (1 + self.most_above))
+
+
+def _options(
+    usable: Sequence[datetime], at: datetime, radionuclide: Radionuclide, product: Product, wanted: _Wanted
+) -> list[VialOption]:
+    """Every size of every calibration at the infusion, in order of activity."""
+    options = []
+    for calibrated_at in usable:
+        left = radionuclide.decay_factor((at - calibrated_at).total_seconds())
+        per_sphere = product.bq_per_sphere * left if product.bq_per_sphere is not None else None
+        for size in product.vials_gbq or (wanted.needed_mbq / left / 1000,):
+            filled = size * 1000 * left
+            net = filled * (1 - wanted.residual_fraction)
+            count = filled * 1e6 / per_sphere if per_sphere else None
+            excess = net / wanted.activity_mbq - 1
+            options.append(
+                VialOption(size, calibrated_at, filled, net, excess, per_sphere, count, wanted.allows(filled))
+            )
+    return sorted(options, key=lambda o: o.at_infusion_mbq)
+
+
+def _offer_rule(most_above: float) -> str:
+    """Which vials are offered, in words."""
+    if math.isinf(most_above):
+        return "A part of a vial is drawn, so every vial that holds enough is offered."
+    return f"A vial is given whole: one is offered that holds what is needed and at most {100 * most_above:g} % more."
+
+
+def _none_offered(options: Sequence[VialOption], wanted: _Wanted, at: datetime, product: Product) -> QuantityError:
+    """Why none of these vials is offered: all hold too little, or the next one far too much."""
+    needed = wanted.needed_mbq
+    most = options[-1]
+    if not meets(most.at_infusion_mbq, "at least", needed):
+        msg = (
+            f"{needed:.0f} MBq are needed in the vial at {at.isoformat()}, but the largest {product.name} vial "
+            f"({most.vial_gbq:g} GBq at {most.calibration_at.isoformat()}) then holds {most.at_infusion_mbq:.0f} MBq. Name a later "
+            "calibration, or plan two vials."
+        )
+        return QuantityError(msg, code="vial-too-small", needed_mbq=needed, largest_mbq=most.at_infusion_mbq)
+    next_one = next(o for o in options if meets(o.at_infusion_mbq, "at least", needed))
+    above = next_one.at_infusion_mbq / needed - 1
+    msg = (
+        f"{needed:.0f} MBq are needed in the vial at {at.isoformat()}, and no {product.name} vial holds that and at most "
+        f"{100 * wanted.most_above:g} % more: the next ({next_one.vial_gbq:g} GBq at {next_one.calibration_at.isoformat()}) holds "
+        f"{next_one.at_infusion_mbq:.0f} MBq, {100 * above:.0f} % more. Name another calibration (--calibrated-at), your supplier's sizes "
+        "(--product, --vial-gbq), or allow more (--most-above-percent)."
+    )
+    return QuantityError(msg, code="vial-too-large", needed_mbq=needed, next_mbq=next_one.at_infusion_mbq)
 
 
 def _usable(

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.administration import require_activity
 from voxeldose.model.best_value import best_value
 from voxeldose.model.limits import TOLERANCE
+from voxeldose.model.lungs import CONVENTIONAL_MASS_G
 from voxeldose.model.metric import Metric
 from voxeldose.model.recovered import RecoveredMetrics
-from voxeldose.model.remarks import Remark
-from voxeldose.planning.plan import LUNG_MASS_G, Bound, Lungs, Plan, lung_dose_gy, once
+from voxeldose.model.remarks import Remark, distinct
+from voxeldose.planning.plan import Bound, Lungs, Plan, lung_dose_gy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.recovered import RecoveredDvh
 
-__all__ = ["Wish", "plan_voxels"]
+__all__ = ["Wish", "plan_voxels", "plan_voxels_at"]
 
 #: A coverage changes in steps of a voxel; a limit's activity stays this part below the step, more than what counts as reached.
 STEP = 2 * TOLERANCE
@@ -165,6 +167,40 @@ def plan_voxels(
         if b.kind == "goal" and not b.met
     ]
     lung_remarks = [target.remark for _, _, target in asked if target.remark is not None]
+    return replace(
+        _plan_at(result, factor, lungs, lung_remarks),
+        bounds=bounds,
+        binding=binding,
+        warnings=(*missed, *result.record.warnings),
+    )
+
+
+def plan_voxels_at(result: Assessment, activity_mbq: float, *, lungs: Lungs | None = None) -> Plan:
+    """The doses of an activity that is given, voxel by voxel.
+
+    Parameters
+    ----------
+    result : Assessment
+        Of the pre-treatment image, with any administered activity.
+    activity_mbq : float
+        In the patient at the infusion, lung shunt included.
+    lungs : Lungs, optional
+        As in :func:`plan_voxels`.
+
+    Raises
+    ------
+    QuantityError
+        If the activity is not above 0 MBq.
+    """
+    given, lungs = result.case.administration, lungs or Lungs()
+    if lungs.shunt_fraction is None:
+        lungs = replace(lungs, shunt_fraction=given.lung_shunt_fraction)
+    return _plan_at(result, require_activity(activity_mbq) / given.net_mbq, lungs, [])
+
+
+def _plan_at(result: Assessment, factor: float, lungs: Lungs, remarks: Sequence[Remark]) -> Plan:
+    """The dose map scaled by a factor, without goals and limits."""
+    given = result.case.administration
     means = {name: _Numbers(result, name).gy(Metric("mean")) * factor for name in result.rois}
     recovered = [name for name in result.rois if best_value(result, name, "mean_dose_gy").kind == "recovered"]
     return Plan(
@@ -172,15 +208,13 @@ def plan_voxels(
         given.radionuclide,
         "A = s A_map, D_i = s D_map,i; s from mean and Dx by proportion, from Vd by V_d(s D) = V_d/s(D)",
         (VOXEL_SOURCE,),
-        {name: means[name] for name, m in result.rois.items() if m.role == "tumor"},
+        {name: means[name] for name, m in result.rois.items() if m.role == "tumor" and m.reached is not False},
         normal_gy=_only(result, means, "normal_liver"),
         whole_normal_gy=None,
         perfused_gy=_only(result, means, "perfused"),
         lung_gy=_lungs_gy(result, means, lungs, factor),
-        bounds=bounds,
-        binding=binding,
-        assumptions=once([ONE_FACTOR, *lung_remarks, *_recovered_remarks(recovered), *result.record.assumptions]),
-        warnings=(*missed, *result.record.warnings),
+        assumptions=distinct([ONE_FACTOR, *remarks, *_recovered_remarks(recovered), *result.record.assumptions]),
+        warnings=result.record.warnings,
     )
 
 
@@ -198,8 +232,13 @@ class _Target:
 
 
 def _targets(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> list[_Target]:
-    of_role = [name for name, m in result.rois.items() if m.role == wish.roi]
+    of_role = [name for name, m in result.rois.items() if m.role == wish.roi and m.reached is not False]
     names = [wish.roi] if wish.roi in result.rois else of_role
+    if kind == "goal" and wish.roi in result.rois and result.rois[wish.roi].reached is False:
+        msg = (
+            f"{wish}: {wish.roi} is not reached: less than half of it lies in a perfused region. Give a treated tumor."
+        )
+        raise QuantityError(msg, code="tumor-not-reached", roi=wish.roi)
     known = [name for name in names if math.isfinite(result.rois[name].mean_dose_gy)]
     lung_like = wish.roi == "lung" or any(result.rois[name].role == "lung" for name in names)
     if lung_like and not known:
@@ -291,7 +330,7 @@ def _shunted(result: Assessment, wish: Wish, kind: str, lungs: Lungs) -> _Target
     at_one = lung_dose_gy(given.radionuclide.gy_kg_per_gbq, [(given.net_mbq, lungs.shunt_fraction)], lungs.grams) or 0.0
     sentence = (
         f"The lungs' dose is K A LSF / m with LSF {lungs.shunt_fraction:g} and {lungs.grams:g} g, not that of a dose map"
-        f"{'' if lungs.mass_g else f' ({LUNG_MASS_G:g} g is the convention that the 30 Gy limit goes with)'}."
+        f"{'' if lungs.mass_g else f' ({CONVENTIONAL_MASS_G:g} g is the convention that the 30 Gy limit goes with)'}."
     )
     numbers = {"lung_shunt_fraction": lungs.shunt_fraction, "lung_mass_g": lungs.grams}
     remark = Remark("lung-dose-by-shunt", numbers, sentence)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from voxeldose.model.assessment import RoiMetrics
@@ -17,7 +18,17 @@ if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment, Threshold
     from voxeldose.model.territory import TerritoryActivity
 
-__all__ = ["COLUMNS", "Column", "Group", "Intervals", "ThresholdRow", "facts", "intervals", "threshold_rows"]
+__all__ = [
+    "COLUMNS",
+    "Column",
+    "Group",
+    "Intervals",
+    "ThresholdRow",
+    "facts",
+    "intervals",
+    "lung_rows",
+    "threshold_rows",
+]
 
 
 class Column(NamedTuple):
@@ -164,6 +175,7 @@ def facts(result: Assessment) -> list[Group]:
     return [
         Group("Calibration check", _calibration(result)),
         Group("Administration", [*_administration(result), *_territories(result)]),
+        *([Group("Lungs", [*lung_rows(result)])] if result.lungs is not None else []),
         Group("Constants", _constants(result)),
         Group("Grids, in slice × row × column", grids),
         Group("Method", _method(result)),
@@ -191,6 +203,26 @@ def _calibration(result: Assessment) -> list[tuple[str, str | None]]:
     ]
 
 
+def lung_rows(result: Assessment) -> list[tuple[str, str]]:
+    """The lungs' dose by the shunt fraction in each mass, against both limits, and the fraction that the image shows."""
+    lungs = result.lungs
+    if lungs is None:
+        return []
+    rows = []
+    for dose in [d for d in (lungs.dose, lungs.dose_by_mass) if d is not None]:
+        limits = [
+            f"{number(one.value_gy)} of {one.limit_gy:g} Gy {one.name}, {'kept' if one.met else 'EXCEEDED'}"
+            for one in dose.limits
+        ]
+        rows.append((f"In {number(dose.mass.grams)} g ({dose.mass.source})", "; ".join(limits)))
+    if lungs.shunt_fraction is not None:
+        rows.append(("Lung shunt fraction stated", f"{percent(lungs.shunt_fraction)} %"))
+    if lungs.measured is not None:
+        cut = ", lungs cut by the image" if lungs.measured.inputs["lung_at_edge"] else ""
+        rows.append(("Lung shunt fraction in this image", f"{percent(lungs.measured.fraction)} %{cut}"))
+    return rows
+
+
 def _administration(result: Assessment) -> list[tuple[str, str | None]]:
     given = result.case.administration
     shunt = given.lung_shunt_fraction
@@ -209,10 +241,10 @@ def _territories(result: Assessment) -> list[tuple[str, str | None]]:
 
 
 def _of_territory(one: TerritoryActivity) -> str:
-    at = f", infused {one.at}" if one.at else ""
+    at = f"; infused {datetime.fromisoformat(one.at).isoformat(' ', 'minutes')}" if one.at else ""
     return (
-        f"{number(one.administered_mbq)} MBq in the vial, {number(one.net_mbq)} net{at}; {number(one.held_mbq)} in the liver, "
-        f"{number(one.lung_mbq)} in the lungs; part of the image over part of the activities {number(one.share_ratio)}"
+        f"{number(one.administered_mbq)} MBq in the vial, {number(one.net_mbq)} net: {number(one.held_mbq)} in the liver, "
+        f"{number(one.lung_mbq)} in the lungs{at}. Its part of the image over its part of the activities: {number(one.share_ratio)}"
     )
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from voxeldose.model.best_value import BestValue, HasNumbers, ValueKind
     from voxeldose.model.recovered import Recovered
 
-__all__ = ["Best", "Ratio", "best", "intervals_text", "ratios", "recovery_coefficients"]
+__all__ = ["Best", "Ratio", "best", "intervals_text", "not_reached", "ratios", "recovery_coefficients"]
 
 #: Sources of an uncertainty by the keys of its inputs, for the sentence on what intervals cover.
 _SOURCES = {
@@ -79,6 +79,11 @@ def ratios(result: HasNumbers) -> list[Ratio]:
             pooled = best_pooled_ratio(result, names, row.by_concentration)
             found.append(Ratio(name, _as_words(pooled, ""), row.normal))
     return found
+
+
+def not_reached(result: HasNumbers) -> list[str]:
+    """Tumors outside the perfused volume, which have no T/N."""
+    return [row.roi for row in result.tumor_to_normal if getattr(row, "reached", True) is False]
 
 
 def intervals_text(result: Assessment) -> str:

@@ -6,6 +6,8 @@ import base64
 import io
 from typing import TYPE_CHECKING
 
+from voxeldose.report.fonts import complete_texts
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -20,7 +22,7 @@ def figure_file(figure: Figure, kind: str, dpi: int) -> bytes:
 
     buffer = io.BytesIO()
     metadata = {"Date": None} if kind == "svg" else None
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}):
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "voxeldose"}), complete_texts(figure):
         figure.savefig(buffer, format=kind, dpi=dpi, metadata=metadata)
     return buffer.getvalue()
 

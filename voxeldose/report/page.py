@@ -15,21 +15,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose.errors import InputError
-from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
-from voxeldose.report.headline import best, ratios
+from voxeldose.report.content import COLUMNS, facts, intervals, lung_rows, threshold_rows
+from voxeldose.report.headline import best, not_reached, ratios
 from voxeldose.report.images import data_uri
-from voxeldose.report.plots import draw_pictures, liver_frame, roi_styles, rois_with_role, slice_focus
+from voxeldose.report.pictures import draw_pictures
+from voxeldose.report.plots import liver_frame, roi_styles, rois_with_role, slice_focus
+from voxeldose.report.recovery import recovery_words
 from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.templates import page_template, text_of
 from voxeldose.report.viewer import ISODOSES_GY, colour_maps, viewer_data
-from voxeldose.report.wording import measure, number, percent, sentences
+from voxeldose.report.wording import activity, measure, number, percent, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from voxeldose.model.assessment import Assessment
     from voxeldose.model.card import CardRow
-    from voxeldose.report.plots import Pictures
+    from voxeldose.report.pictures import Pictures
 
 __all__ = ["write_report"]
 
@@ -37,6 +39,8 @@ __all__ = ["write_report"]
 _SCRIPTS = ("state.js", "planes.js", "dvh.js", "regions.js", "start.js")
 #: Points of a DVH curve on the page, and cards of single tumors; the table has all.
 CURVE_POINTS, MAX_CARDS = 500, 6
+#: Dose that both histograms mark, that of the coverage in the first numbers.
+COVERED_GY = 400.0
 
 
 def write_report(
@@ -65,7 +69,7 @@ def write_report(
     spread = intervals(result)
     tumors = rois_with_role(result, "tumor")
     largest = sorted(tumors, key=lambda name: -tumors[name].volume_ml)[:MAX_CARDS]
-    page = page_template("report.html.j2", number=number, percent=percent).render(
+    page = page_template("report.html.j2", number=number, percent=percent, activity=activity).render(
         result=result,
         card=card,
         record=result.record,
@@ -78,6 +82,7 @@ def write_report(
         perfused=rois_with_role(result, "perfused"),
         normals=rois_with_role(result, "normal_liver"),
         lungs=rois_with_role(result, "lung"),
+        lung_rows=lung_rows(result),
         thresholds=threshold_rows(result),
         focus=slice_focus(result),
         styles=roi_styles(result),
@@ -86,12 +91,16 @@ def write_report(
         measure=measure,
         best=partial(best, result),
         ratios=ratios(result),
+        not_reached=not_reached(result),
         facts=facts(result),
         items=reporting_items(result, spread),
         planes={name: data_uri(png, "png") for name, png in drawn.planes.items()},
         plane_columns=drawn.columns,
         plane_width=drawn.width_px,
         dvh=data_uri(drawn.dvh_svg, "svg"),
+        recovery=recovery_words(result),
+        recovery_dvh=data_uri(drawn.recovery.dvh, "png") if drawn.recovery.dvh else None,
+        residual=data_uri(drawn.recovery.residual, "png") if drawn.recovery.residual else None,
         style=text_of("report.css"),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii"),
@@ -110,6 +119,7 @@ def _data(result: Assessment) -> dict[str, Any]:
     return {
         "viewer": viewer_data(result),
         "top_gy": _rounded_up(frame.top_gy),
+        "top_mbq_per_ml": _rounded_up(max(float(result.activity.bq_per_ml.max()) / 1e6, 1e-6)),
         "isodoses_gy": [level for level in ISODOSES_GY if level < result.dose.gy.max()],
         "maps": colour_maps(),
         "dvh": _curves(result),
@@ -135,6 +145,8 @@ def _curves(result: Assessment) -> dict[str, Any]:
     for threshold in result.thresholds:
         if threshold.metric.endswith("_gy"):
             marks.setdefault(threshold.limit, []).append(threshold.roi)
+    if last >= COVERED_GY:  # whatever is compared, coverage at 400 Gy is asked for
+        marks.setdefault(COVERED_GY, [])
     shown = [{"gy": gy, "rois": rois} for gy, rois in sorted(marks.items()) if gy < last]
     return {"step_gy": step, "regions": regions, "marks": shown}
 

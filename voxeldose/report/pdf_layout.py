@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from voxeldose.errors import InputError
+from voxeldose.report.fonts import BOLD, FONT, in_fonts, register_fonts, runs_of
 from voxeldose.report.palette import INK, LINE, QUIET
+from voxeldose.report.wording import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,12 +24,12 @@ __all__ = [
     "heading",
     "paragraph",
     "picture",
+    "plain_name",
     "table",
     "write_document",
 ]
 
 MARGIN_MM, WIDE_MM = 16.0, 178.0  # of A4's 210
-FONT, BOLD = "VoxeldoseSans", "VoxeldoseSans-Bold"
 
 
 @contextmanager
@@ -52,9 +53,13 @@ class Footer:
     def __call__(self, canvas: Any, document: Any) -> None:
         """Draw it on the page just begun."""
         canvas.saveState()
-        canvas.setFont(FONT, 7)
         canvas.setFillColor(QUIET)
-        canvas.drawString(document.leftMargin + 6, 32, self.subject)
+        line = canvas.beginText(document.leftMargin + 6, 32)
+        for font, piece in runs_of(self.subject):
+            line.setFont(font, 7)
+            line.textOut(piece)
+        canvas.drawText(line)
+        canvas.setFont(FONT, 7)
         canvas.drawString(document.leftMargin + 6, 23, self.maker)
         canvas.drawRightString(document.pagesize[0] - document.rightMargin - 6, 23, f"page {document.page}")
         canvas.restoreState()
@@ -94,20 +99,6 @@ def write_document(parts: Sequence[Any], path: str | Path, *, title: str, subjec
         raise InputError(msg, code="file-not-written") from failure
 
 
-@cache
-def _register_fonts() -> None:
-    """DejaVu Sans, which comes with matplotlib: it has the signs that the standard fonts of PDF lack (≥, α, ½)."""
-    from matplotlib import get_data_path
-    from reportlab.pdfbase import pdfmetrics
-    from reportlab.pdfbase.ttfonts import TTFont
-
-    folder = Path(get_data_path()) / "fonts" / "ttf"
-    for name, file in ((FONT, "DejaVuSans.ttf"), (BOLD, "DejaVuSans-Bold.ttf")):
-        if name not in pdfmetrics.getRegisteredFontNames():
-            pdfmetrics.registerFont(TTFont(name, folder / file))
-    pdfmetrics.registerFontFamily(FONT, normal=FONT, bold=BOLD, italic=FONT, boldItalic=BOLD)
-
-
 def paragraph(
     words: str, size: float = 8.5, *, colour: str = INK, bold: bool = False, align: int = 0, after: float = 0
 ) -> Any:
@@ -115,7 +106,7 @@ def paragraph(
     from reportlab.lib.styles import ParagraphStyle
     from reportlab.platypus import Paragraph
 
-    _register_fonts()
+    register_fonts()
     font = BOLD if bold else FONT
     style = ParagraphStyle(
         "",
@@ -127,7 +118,7 @@ def paragraph(
         spaceAfter=after,
         splitLongWords=1,
     )
-    return Paragraph(words, style)
+    return Paragraph(in_fonts(words), style)
 
 
 def heading(words: str) -> Any:
@@ -135,11 +126,11 @@ def heading(words: str) -> Any:
     from reportlab.lib.styles import ParagraphStyle
     from reportlab.platypus import Paragraph
 
-    _register_fonts()
+    register_fonts()
     style = ParagraphStyle(
         "", fontName=BOLD, fontSize=11, leading=14, textColor=INK, spaceBefore=11, spaceAfter=4, keepWithNext=1
     )
-    return Paragraph(escape(words), style)
+    return Paragraph(in_fonts(escape(words)), style)
 
 
 def table(rows: list[list[Any]], widths_mm: list[float], *, style: list[Any] | None = None, repeat: int = 0) -> Any:
@@ -157,6 +148,11 @@ def table(rows: list[list[Any]], widths_mm: list[float], *, style: list[Any] | N
         ("RIGHTPADDING", (0, 0), (-1, -1), 3),
     ]
     return Table(rows, [w * mm for w in widths_mm], style=lines + (style or []), repeatRows=repeat, hAlign="LEFT")
+
+
+def plain_name(name: str) -> str:
+    """A name out of a file as markup, short enough for a table."""
+    return escape(shortened(name, 60))
 
 
 def picture(png: bytes, wide_mm: float, tall_mm: float) -> Any:

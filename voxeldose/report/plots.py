@@ -5,18 +5,14 @@ Images are sampled on planes of the patient, so that oblique grids are drawn whe
 
 from __future__ import annotations
 
-import io
 import math
-import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from voxeldose.model.roles import LIVER_ROLES
 from voxeldose.model.volume import Volume
-from voxeldose.report.images import figure_file
-from voxeldose.report.palette import DASHES, GRID, ROIS
+from voxeldose.report.palette import GRID, styles_by_role
 from voxeldose.report.wording import shortened
 
 if TYPE_CHECKING:
@@ -25,7 +21,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
-    from matplotlib.transforms import Bbox
 
     from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.assessment import Assessment, RoiMetrics
@@ -33,15 +28,15 @@ if TYPE_CHECKING:
     from voxeldose.model.volume import CtImage, DoseMap
 
 __all__ = [
+    "EDGE_IN",
     "PLANES",
+    "SLICES_DPI",
     "Focus",
     "Frame",
     "Layers",
-    "Pictures",
     "Plane",
     "dose_colours",
     "draw_marks",
-    "draw_pictures",
     "draw_plane",
     "focus_in",
     "frame_around",
@@ -53,8 +48,8 @@ __all__ = [
     "slice_focus",
 ]
 
-_DPI = 110
-_EDGE_IN, _GAP_IN, _WIDE_IN, _TALL_IN = 0.08, 0.34, 9.0, 11.5
+SLICES_DPI = 110
+EDGE_IN, _GAP_IN, _WIDE_IN, _TALL_IN = 0.08, 0.34, 9.0, 11.5
 _MARGIN_MM = 40.0
 CT_WINDOW_HU = (-160.0, 240.0)  # window 400, level 40
 _MARK_GY = 400.0
@@ -153,12 +148,12 @@ def plot_slices(result: Assessment) -> Figure:
     focus = slice_focus(result)
     view = liver_frame(result, focus)
     box_mm = wide, deep, tall = [float(n) for n in view.high_lps_mm - view.low_lps_mm]
-    edge, gap = _EDGE_IN, _GAP_IN
+    edge, gap = EDGE_IN, _GAP_IN
     second = max(deep, 0.45 * wide)  # the free corner keeps space for names
     scale = min((_WIDE_IN - gap - 2 * edge) / (wide + second), (_TALL_IN - 2 * gap - edge) / (deep + tall))
     column, row = edge + scale * wide + gap, edge + scale * tall + gap
     size = (column + scale * second + edge, row + scale * deep + gap)
-    figure = Figure(figsize=size, dpi=_DPI)
+    figure = Figure(figsize=size, dpi=SLICES_DPI)
     colours = dose_colours(opaque=result.case.ct is None)
     layers = Layers(result.dose, result.case.ct, result.case.rois, roi_styles(result))
 
@@ -319,85 +314,11 @@ def frame_around(images: Sequence[DoseMap | CtImage], rois: RoiSet, focus: Focus
 
 
 def roi_styles(result: Assessment) -> dict[str, tuple[str, str]]:
-    """Give each region a colour and a dash, the same in slices, DVH and tables."""
-    names = dict.fromkeys([*result.rois, *result.case.rois.names()])
-    count = len(ROIS)
-    return {name: (ROIS[n % count], DASHES[n // count % len(DASHES)]) for n, name in enumerate(names)}
+    """Give each region a colour by its role and a dash, the same in slices, DVH and tables."""
+    roles = {name: roi.role for name, roi in result.rois.items()}
+    return styles_by_role(roles | {roi.name: roi.role for roi in result.case.rois})
 
 
 def rois_with_role(result: Assessment, role: str) -> dict[str, RoiMetrics]:
     """Metrics of the regions with a role, by name."""
     return {name: roi for name, roi in result.rois.items() if roi.role == role}
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """Both figures, written once for page and PDF.
-
-    Parameters
-    ----------
-    planes : dict
-        PNG of ``axial``, ``coronal``, ``sagittal`` and ``key``, cut from the figure of the slices.
-    columns : str
-        Widths of the two columns of that figure, as CSS.
-    width_px : int
-        Width of that figure.
-    slices_png, dvh_svg, dvh_png : bytes
-        The figures whole.
-    """
-
-    planes: dict[str, bytes]
-    columns: str
-    width_px: int
-    slices_png: bytes
-    dvh_svg: bytes
-    dvh_png: bytes
-
-
-def draw_pictures(result: Assessment) -> Pictures:
-    """Draw both figures as files in memory."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # names in scripts that matplotlib's font lacks
-        return _draw(result)
-
-
-def _draw(result: Assessment) -> Pictures:
-    from matplotlib.transforms import Bbox
-
-    figure = plot_slices(result)
-    whole = figure_file(figure, "png", _DPI)
-    wide, tall = figure.get_size_inches()
-    axial, _, sagittal, key = figure.axes[:4]
-    column = sagittal.get_position().x0 * wide - _EDGE_IN
-    row = axial.get_position().y0 * tall - _EDGE_IN
-    names = key.get_legend()
-    key_ends = names.get_window_extent().y0 / figure.dpi - _EDGE_IN if names else (row + tall) / 2
-    boxes = {
-        "axial": (0, row, column, tall),
-        "key": (column, max(row, key_ends), wide, tall),
-        "coronal": (0, 0, column, row),
-        "sagittal": (column, 0, wide, row),
-    }
-    parts = {name: _cut_png(whole, Bbox.from_extents(*box), float(tall)) for name, box in boxes.items()}
-    curves = plot_dvh(result)
-    return Pictures(
-        parts,
-        f"{column:.3f}fr {wide - column:.3f}fr",
-        round(wide * _DPI),
-        whole,
-        figure_file(curves, "svg", _DPI),
-        figure_file(curves, "png", 2 * _DPI),
-    )
-
-
-def _cut_png(png: bytes, box_in: Bbox, tall_in: float) -> bytes:
-    """A part of a picture; ``box_in`` in inches from its lower left corner."""
-    from PIL import Image
-
-    low_x, low_y, high_x, high_y = (float(n) for n in box_in.extents)
-    edges = (low_x, tall_in - high_y, high_x, tall_in - low_y)
-    with Image.open(io.BytesIO(png)) as whole:
-        part = whole.convert("RGB").crop(tuple(round(n * _DPI) for n in edges))
-        buffer = io.BytesIO()
-        part.save(buffer, "png", compress_level=4)
-    return buffer.getvalue()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.model.best_value import best_value, numbers_in
-from voxeldose.report.headline import ratios
+from voxeldose.report.headline import not_reached, ratios
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ def assessment_lines(content: Mapping[str, Any]) -> list[str]:
     kinds: dict[str, str] = {}
     rows = []
     for name, roi in content["rois"].items():
-        row = {"ROI": name, "role": roi["role"]}
+        row = {"ROI": name, "role": "tumor, not reached" if roi.get("reached") is False else roi["role"]}
         for title, key, factor in _COLUMNS:
             one = best_value(numbers, name, key)
             row[title] = format_number(one.value, factor=factor) + _MARKS[one.kind]
@@ -105,14 +105,43 @@ def assessment_lines(content: Mapping[str, Any]) -> list[str]:
         *_territory_lines(content),
         "; ".join(parts),
         *_region_lines(totals),
+        *_lung_lines(content.get("lungs")),
     ]
+
+
+def _lung_lines(lungs: Mapping[str, Any] | None) -> list[str]:
+    """The lungs' dose with its limits, and the shunt fraction that the image shows; nothing where none is known."""
+    if lungs is None:
+        return []
+    parts = []
+    if lungs["dose_gy"] is not None:
+        parts.append(
+            f"{_lung_dose(lungs, 'dose_gy', 'mass')}, by lung shunt {100 * lungs['lung_shunt_fraction']:.1f} %"
+        )
+    if lungs["dose_own_mass_gy"] is not None:
+        parts.append(_lung_dose(lungs, "dose_own_mass_gy", "own_mass"))
+    if lungs["measured_shunt_fraction"] is not None:
+        cut = ", lungs cut by the image" if lungs["measured_is_cut"] else ""
+        parts.append(f"shunt in this image {100 * lungs['measured_shunt_fraction']:.1f} %{cut}")
+    limits: dict[str, list[str]] = {}
+    for row in lungs["limits"]:
+        verdict = "kept" if row["met"] else "EXCEEDED"
+        words = f"{row['name']} {row['value_gy']:.1f} of {row['limit_gy']:g} Gy, {verdict}"
+        limits.setdefault(row["mass_source"], []).append(words)
+    rows = [f"  {source}: {'; '.join(words)}" for source, words in limits.items()]
+    return [f"Lungs: {'; '.join(parts)}", *rows] if parts else []
+
+
+def _lung_dose(lungs: Mapping[str, Any], dose: str, mass: str) -> str:
+    return f"{lungs[dose]:.1f} Gy in {lungs[f'{mass}_g']:.0f} g ({lungs[f'{mass}_source']})"
 
 
 def _ratio_words(numbers: HasNumbers) -> str:
     """T/N of each tumor, and of all pooled where there are several, and of which normal liver."""
     found = ratios(numbers)
     words = ", ".join(f"{one.roi} {one.best.words}{_MARKS[one.best.source]}" for one in found)
-    return f"T/N {words} against {found[0].normal}" if found else "T/N -"
+    left = "".join(f", {name} not reached" for name in not_reached(numbers))
+    return f"T/N {words} against {found[0].normal}{left}" if found else f"T/N -{left}"
 
 
 def _region_lines(totals: Mapping[str, Any]) -> list[str]:
@@ -254,6 +283,8 @@ def comparison_lines(content: Mapping[str, Any]) -> list[str]:
 
 def _ratio_line(row: Mapping[str, Any]) -> str:
     """T/N of one tumor, and against what."""
+    if not any(row["reached"].values()):
+        return f"  {row['roi']}: not reached"
     against = " > ".join(dict.fromkeys(one or "-" for one in row["normal"].values()))
     return f"  {row['roi']}: by concentration {_best_pair(row['best'], 1)}, by dose {_pair(row['by_dose'])} ({against})"
 

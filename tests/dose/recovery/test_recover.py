@@ -166,6 +166,18 @@ def test_the_residual_is_what_noise_explains(scan, found):
     np.testing.assert_allclose(own[tuple(slice(0, n) for n in part.shape)], part, rtol=1e-5, atol=1.0)
 
 
+def test_the_moved_outline_lies_where_the_fit_says_with_the_volume_it_says(scan, found):
+    (moved,) = found.residual.moved
+    drawn, tumor = scan.regions["t"], found.rois["t"]
+
+    def middle(roi):
+        index = np.indices(roi.grid.shape).reshape(3, -1).T
+        return np.average(roi.grid.points_lps_mm(index), axis=0, weights=roi.occupancy.ravel())
+
+    np.testing.assert_allclose(middle(moved) - middle(drawn), tumor.shift_lps_mm, atol=0.3)
+    assert moved.occupancy.sum() * moved.grid.voxel_volume_ml == pytest.approx(tumor.best.volume_ml.value, rel=0.05)
+
+
 def test_with_twice_the_activity_doses_double_and_coverage_is_read_from_the_dvh(found):
     tumor, twice = found.rois["t"], found.scaled(2.0).rois["t"]
     assert twice.best.mean_dose_gy.value == pytest.approx(2 * tumor.best.mean_dose_gy.value)

@@ -3,9 +3,10 @@
 import tomllib
 from datetime import UTC, datetime
 
-from voxeldose.io.config.case import case_file_from
+from voxeldose.io.config.case import CaseFile
 from voxeldose.io.config.commented import commented_case
 from voxeldose.io.config.reference import case_keys
+from voxeldose.io.config.toml import table_from
 
 TABLES = {
     "case": {"id": 'a "quoted" name'},
@@ -35,7 +36,7 @@ def test_every_key_stands_once_with_its_meaning():
     text = commented_case({})
     for key in case_keys():
         assert text.count(f"# {key.meaning} (") >= 1, key
-        assert f"\n#{key.table}\n" in text
+        assert f"\n#{key.table}\n" in text or not key.table
     assert sum(line.startswith("#") and " = " in line and line[1] != " " for line in text.splitlines()) == len(
         case_keys()
     )
@@ -43,8 +44,8 @@ def test_every_key_stands_once_with_its_meaning():
 
 def test_every_key_may_be_used_as_it_stands_there():
     tables = tomllib.loads(uncommented(commented_case({})))
-    case = case_file_from(tables, "full.toml")
+    case = table_from(CaseFile, tables, "full.toml")  # as it stands: the protocol that it names is not there
     assert case.activity.path == "pet"
     assert {f"[{name}]" for name in tables} | {f"[[{name}]]" for name in tables} >= {
-        key.table for key in case_keys() if "." not in key.table
+        key.table for key in case_keys() if key.table and "." not in key.table
     }

@@ -13,6 +13,12 @@ def test_labels_are_read_with_name_and_role(tmp_path):
     assert named_labels(path) == {"1": ("liver", "liver")}
 
 
+def test_a_treated_segment_is_perfused(tmp_path):
+    path = tmp_path / "labels.json"
+    path.write_text(json.dumps({"6": {"name": "segment_6", "role": "segment", "treated": True}}))
+    assert named_labels(path) == {"6": ("segment_6", "perfused")}
+
+
 @pytest.mark.parametrize("content", [{}, [], {"1": "liver"}, {"1": {"name": "liver"}}, {"1": {"role": "liver"}}])
 def test_a_label_without_name_or_role_is_refused_with_an_example(tmp_path, content):
     path = tmp_path / "labels.json"

@@ -45,8 +45,10 @@ def test_every_example_is_a_value_that_the_case_file_takes(key):
     if key.table.startswith("[["):
         needed = {"derived": {"name": "x", "role": "other"}, "territory": {"roi": "x", "administered_mbq": 1.0}}
         tables.setdefault(last, [needed.get(last, {})])[0][key.name] = value
-    else:
+    elif key.table:
         tables.setdefault(last, {})[key.name] = value
+    else:
+        tables[key.name] = value
     table_from(CaseFile, case, "example")
 
 

@@ -296,3 +296,74 @@ def test_a_ct_that_changes_along_the_table_is_read(write_series, place_error, ki
 def test_filters_of_a_pet_that_alternate_are_refused(write_series, refused):
     folder = write_series("PT", change=lambda ds, n: setattr(ds, "ConvolutionKernel", "XYZ Gauss" if n % 2 else "none"))
     refused(lambda: vd.read_pet(folder), "ConvolutionKernel", code="slices-contradict")
+
+
+@pytest.mark.parametrize("at", [0, 2, 4])
+@pytest.mark.parametrize("date", ["20240501", "20240503", "20230502"])
+def test_a_slice_of_another_day_is_refused(write_series, refused, at, date):
+    folder = write_series("PT", change=in_one(at, put("AcquisitionDate", date)))
+    message = refused(lambda: vd.read_pet(folder), f"slice_{at:02d}.dcm", "AcquisitionDate", code="slices-contradict")
+    assert date not in message
+
+
+def test_beds_over_midnight_are_read(write_series):
+    def bed(ds, n):
+        ds.SeriesDate, ds.SeriesTime = "20240502", "234000"
+        ds.AcquisitionDate, ds.AcquisitionTime = ("20240502", "234000") if n < 3 else ("20240503", "001000")
+
+    assert vd.read_pet(write_series("PT", change=bed)).at.isoformat() == "2024-05-02T23:40:00+00:00"
+
+
+@pytest.mark.parametrize(("keyword", "value"), [("RescaleSlope", "0.06"), ("RescaleIntercept", "-1000")])
+@pytest.mark.parametrize("at", [0, 3])
+def test_a_ct_slice_with_another_scale_than_the_rest_is_refused(write_series, refused, keyword, value, at):
+    folder = write_series("CT", change=in_one(at, put(keyword, value)))
+    refused(lambda: vd.read_ct(folder), f"slice_{at:02d}.dcm", keyword, value, code="slices-contradict")
+
+
+def test_a_ct_with_a_scale_of_its_own_in_every_slice_is_read(write_series):
+    folder = write_series("CT", change=lambda ds, n: setattr(ds, "RescaleSlope", f"{0.05 + n / 1000}"))
+    assert vd.read_ct(folder).grid.shape == (5, 7, 9)
+
+
+def frame_groups(kernels, currents):
+    groups = []
+    for n, (kernel, current) in enumerate(zip(kernels, currents, strict=True)):
+        group = Dataset()
+        for name, values in {
+            "CTReconstructionSequence": {"ConvolutionKernel": kernel},
+            "CTExposureSequence": {"XRayTubeCurrentInmA": current},
+            "CTXRayDetailsSequence": {"KVP": 120},
+            "PlanePositionSequence": {"ImagePositionPatient": [0, 0, 3 * n]},
+            "PlaneOrientationSequence": {"ImageOrientationPatient": [1, 0, 0, 0, 1, 0]},
+            "PixelMeasuresSequence": {"PixelSpacing": [1, 1]},
+            "PixelValueTransformationSequence": {"RescaleSlope": 1, "RescaleIntercept": -1024, "RescaleType": "HU"},
+        }.items():
+            item = Dataset()
+            for key, value in values.items():
+                setattr(item, key, value)
+            setattr(group, name, [item])
+        groups.append(group)
+    return groups
+
+
+@pytest.mark.parametrize(
+    ("kernels", "currents", "named"),
+    [
+        (["A"] * 8, [100.0] * 8, None),
+        (["A", "B"] * 4, [100.0] * 8, "ConvolutionKernel"),
+        (["A"] * 8, [100.0, 160.0] * 4, "XRayTubeCurrentInmA"),
+    ],
+)
+def test_frames_of_an_enhanced_ct_are_asked_too(write_series, tmp_path, refused, kernels, currents, named):
+    ds = dcmread(next(write_series("CT").iterdir()))
+    for key in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept"):
+        delattr(ds, key)
+    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.2.1"
+    ds.NumberOfFrames, ds.PixelData = 8, bytes(2 * 8 * ds.Rows * ds.Columns)
+    ds.PerFrameFunctionalGroupsSequence = frame_groups(kernels, currents)
+    ds.save_as(tmp_path / "enhanced.dcm")
+    if named is None:
+        assert vd.read_ct(tmp_path / "enhanced.dcm").grid.shape[0] == 8
+    else:
+        refused(lambda: vd.read_ct(tmp_path / "enhanced.dcm"), "frame", named, code="slices-contradict")

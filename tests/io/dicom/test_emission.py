@@ -9,11 +9,11 @@ import pytest
 from remarks import coded
 
 import voxeldose as vd
+from voxeldose.dose.lungs.spect import spect_shunt
 from voxeldose.io.case_draft import draft_case
 from voxeldose.io.dicom.planar import read_planar_views
 from voxeldose.io.images import read_activity
 from voxeldose.io.inspection import inspect
-from voxeldose.planning.lungs.spect import spect_shunt
 
 
 def put(**values):

@@ -36,6 +36,8 @@ ROI_KEYS = {
     "eud_gy",
     "eubed_gy",
     "single_compartment_gy",
+    "perfused_fraction",
+    "reached",
     "axial_diameter_mm",
     "mean_dose_local_gy",
 }
@@ -50,7 +52,20 @@ TOP_KEYS = {
     "assumptions",
     "warnings",
 }
-THRESHOLD_KEYS = {"name", "roi", "metric", "limit", "value", "met", "source", "method", "differs", "sense"}
+THRESHOLD_KEYS = {
+    "name",
+    "roi",
+    "metric",
+    "limit",
+    "value",
+    "met",
+    "source",
+    "method",
+    "differs",
+    "sense",
+    "kind",
+    "image_value",
+}
 
 
 def phantom(*, counts=False, administered=1000.0, lung_shunt=0.04):
@@ -142,7 +157,7 @@ def test_an_unknown_administered_activity_is_null():
 
 def test_fractions_are_fractions_and_times_have_a_zone(content):
     for row in content["rois"].values():
-        assert all(0 <= row[key] <= 1 for key in row if key.endswith("_fraction"))
+        assert all(0 <= row[key] <= 1 for key in row if key.endswith("_fraction") and row[key] is not None)
     assert datetime.fromisoformat(content["administration"]["at"]).utcoffset() is not None
 
 

@@ -8,12 +8,14 @@ import numpy as np
 
 from voxeldose.dose.recovery.checks import withheld_dvhs
 from voxeldose.dose.recovery.posterior import spread_of
+from voxeldose.geometry.outline import Outline
 from voxeldose.model.recovered import Estimate, Recovered, RecoveredDvh, RecoveredMetrics, RecoveredRoi, Residual
 from voxeldose.model.remarks import Remark
+from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import DoseMap, Volume
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from voxeldose.dose.recovery.numbers import InOutlines
     from voxeldose.dose.recovery.options import Resolution
@@ -22,14 +24,16 @@ if TYPE_CHECKING:
     from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.assessment import Assessment
 
-__all__ = ["collect", "half_of_interval", "of_comparator"]
+__all__ = ["collect", "half_of_interval", "moved_regions", "of_comparator"]
 
 #: Numbers that a lesion too small for the resolution does not get.
 OF_DVH = ("d95_gy", "d70_gy", "d50_gy", "v205_fraction", "v400_fraction")
 #: Standard deviation of what voxels and points leave open: part of a number, or of the volume.
 NUMERICAL = 0.005
 #: Mean doses of field and comparator that differ by more are worth a word.
-DISAGREE = 0.05
+DISAGREE, DISAGREE_GY = 0.05, 2.0
+#: Name of the normal liver inside perfused regions; where a run has no such region its recovered numbers stand nowhere.
+PERFUSED_NORMAL = "perfused_normal_liver"
 #: Points of a DVH.
 CURVE_POINTS = 301
 #: Half of a 95 % interval in standard deviations: Student's t for as many degrees of freedom as pairs of draws.
@@ -54,13 +58,15 @@ def collect(
     masks = dict(zip(fit.model.names, fit.linear.masks, strict=True))
     rois = {}
     for key in posterior.numbers[0]:
-        name = key or _normal_name(result)
+        name = key or _normal_name(result, ready)
+        if name not in result.rois:
+            continue
         best, drawn = (_metrics(posterior, key, pick, key in withheld) for pick in (BEST, DRAWN))
         rbv = comparator[key].best["mean_dose_gy"]
         motion = motions.get(key)
         core = masks.get(f"core of {key}")
         rois[name] = RecoveredRoi(
-            role="tumor" if key else "normal_liver",
+            role=result.rois[name].role,
             best=best,
             as_drawn=drawn,
             mean_dose_rbv_gy=rbv,
@@ -90,17 +96,35 @@ def collect(
         tuple(_outline_remarks(resolution)),
         tuple(warnings),
         0.0,
-        _residual(posterior),
+        _residual(posterior, moved_regions(result.regions, rois)),
     )
 
 
-def _residual(posterior: Posterior) -> Residual:
+def _residual(posterior: Posterior, moved: RoiSet) -> Residual:
     """Image, prediction and noise of the fit's box, in Bq/mL."""
     fit = posterior.fit
     scan, unit = fit.model.scan, np.float32(fit.model.scan.reference_bq_per_ml)
     deviation = np.where(scan.measured, fit.linear.unit_deviation * np.float32(fit.state.noise_level), np.inf)
     rows = (scan.image, fit.linear.predicted, deviation.astype(np.float32))
-    return Residual(*(Volume(values * unit, scan.grid) for values in rows))
+    image, predicted, noise = (Volume(values * unit, scan.grid) for values in rows)
+    return Residual(image, predicted, noise, moved)
+
+
+def moved_regions(regions: RoiSet, recovered: Mapping[str, RecoveredRoi]) -> RoiSet:
+    """Tumors in the outlines that were moved onto the image: shifted, then grown."""
+    moved = []
+    for name, roi in recovered.items():
+        if roi.role != "tumor":
+            continue
+        drawn = regions[name]
+        reach = float(np.linalg.norm(roi.shift_lps_mm)) + abs(roi.growth_mm) + 2
+        room = [int(np.ceil(reach / s)) for s in drawn.grid.spacing_mm]
+        grid = drawn.grid.window([-r for r in room], [n + 2 * r for n, r in zip(drawn.grid.shape, room, strict=True)])
+        shift_kji = grid.directions.T @ np.array(roi.shift_lps_mm)
+        outline = Outline.of(drawn.on_window(grid), grid.spacing_mm)
+        occupancy = np.clip(outline.moved(roi.growth_mm, shift_kji), 0, 1)
+        moved.append(Roi(name, "tumor", occupancy, grid))
+    return RoiSet(tuple(moved))
 
 
 def of_comparator(
@@ -118,7 +142,9 @@ def of_comparator(
         metrics = RecoveredMetrics(**values)
         role = "tumor" if key else "normal_liver"
         dvh = None if key in withheld else _dvh_of_comparator(both)
-        rois[key or _normal_name(result)] = RecoveredRoi(role, metrics, metrics, both.best["mean_dose_gy"], dvh=dvh)
+        name = key or _normal_name(result, ready)
+        if name in result.rois:
+            rois[name] = RecoveredRoi(role, metrics, metrics, both.best["mean_dose_gy"], dvh=dvh)
     words = (
         "Region-based voxelwise correction: means are right, but texture inside a region stays blurred, so that its D70 and D95 come out "
         "high; outlines are taken as exact and there is no interval."
@@ -162,7 +188,11 @@ def _interval(
         variance += (rows(posterior.wider).mean(axis=0) - values[: len(posterior.wider)].mean(axis=0)) ** 2
     variance += (NUMERICAL * (1.0 if is_fraction else centre)) ** 2
     half = half_of_interval(len(values) // 2) * np.sqrt(variance)
-    return centre, np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0 if is_fraction else np.inf)
+    return (
+        centre,
+        np.minimum(np.maximum(centre - half, 0.0), centre),
+        np.minimum(centre + half, 1.0 if is_fraction else np.inf),
+    )
 
 
 def _dvh(posterior: Posterior, key: str) -> RecoveredDvh:
@@ -203,7 +233,7 @@ def half_of_interval(pairs: int) -> float:
 def _disagreement(name: str, drawn: RecoveredMetrics, rbv: float) -> list[Remark]:
     """A word where the comparator's mean differs, in the outline as drawn."""
     mean = drawn.mean_dose_gy.value
-    if not mean or abs(rbv / mean - 1) <= DISAGREE:
+    if not mean or abs(rbv - mean) <= max(DISAGREE * abs(mean), DISAGREE_GY):
         return []
     words = (
         f"{name}: mean dose {mean:.0f} Gy by the field method and {rbv:.0f} Gy by region-based voxelwise correction, in the outline as "
@@ -224,8 +254,10 @@ def _outline_remarks(resolution: Resolution) -> list[Remark]:
     return [Remark("outlines-fitted", numbers, words)]
 
 
-def _normal_name(result: Assessment) -> str:
-    """The run's own name of normal liver."""
+def _normal_name(result: Assessment, ready: Prepared) -> str:
+    """The run's own name of the normal liver that is measured: the perfused part of it where perfused regions are given."""
+    if ready.perfused:
+        return PERFUSED_NORMAL
     return next((r.name for r in result.regions if r.role == "normal_liver"), "normal_liver")
 
 

@@ -65,6 +65,13 @@ class Prepared:
     means: Doubles
     contrast: float | None
 
+    @property
+    def perfused(self) -> list[str]:
+        """The regions given as perfused, in which normal liver is measured as the run's own T/N does."""
+        if self.contrast is not None:
+            return []
+        return [r.name for r in self.anatomy.partition.regions if self.anatomy.roles[r.name] == "perfused"]
+
 
 def recover(
     result: Assessment,
@@ -112,7 +119,7 @@ def recover(
     ready = prepare(result, resolution)
     nuclide = result.case.administration.radionuclide
     dose = CentreDose.of(kernel, ready.scan.fine, nuclide, density, reach)
-    gauge = Gauge(ready.anatomy, ready.scan, dose, _perfused(ready))
+    gauge = Gauge(ready.anatomy, ready.scan, dose, ready.perfused)
     means = gtm_means(ready.scan, ready.masks, ready.columns)
     activity, held = voxelwise(ready.scan, ready.masks, means)
     rbv = Draw(activity, {}, merged(ready.anatomy.partition.names, held))
@@ -167,13 +174,6 @@ def _medium(result: Assessment, engine: Engine | None) -> tuple[PointKernel, flo
         raise InputError(msg, code="engine-not-supported", engine=engine.name)
     kernel = engine.kernel if isinstance(engine.kernel, PointKernel) else point_kernel()
     return kernel, density, engine.reach_mm
-
-
-def _perfused(ready: Prepared) -> list[str]:
-    """The regions given as perfused, in which normal liver is measured as the run's own T/N does."""
-    if ready.contrast is not None:
-        return []
-    return [r.name for r in ready.anatomy.partition.regions if ready.anatomy.roles[r.name] == "perfused"]
 
 
 def _assumptions(ready: Prepared, resolution: Resolution) -> list[Remark]:

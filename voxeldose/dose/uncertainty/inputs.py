@@ -13,6 +13,7 @@ from voxeldose.model.metric import Metric
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from voxeldose.dose.uncertainty.presets import PresetUsed
     from voxeldose.dose.uncertainty.recovery import Recovery
 
 __all__ = ["DEFAULT_ENERGY_FRACTION", "REACH_SIGMAS", "Condition", "Spread"]
@@ -112,6 +113,8 @@ class Spread:
         Recovery by volume; corrects the means of tumors; the uncorrected ones are reported too.
     conditions : tuple of Condition
         Conditions whose probability is wanted, besides the published thresholds of the device.
+    presets : tuple of PresetUsed
+        Published sets that some of the values above are from.
     """
 
     samples: int = 500
@@ -129,6 +132,7 @@ class Spread:
     contour_fwhm_mm: float = 0.0
     recovery: Recovery | None = None
     conditions: tuple[Condition, ...] = ()
+    presets: tuple[PresetUsed, ...] = ()
 
     def __post_init__(self) -> None:
         for one in fields(self):

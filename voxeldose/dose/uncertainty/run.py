@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from voxeldose.dose.engines.base import Engine
     from voxeldose.dose.uncertainty.confidence import Confidence
     from voxeldose.dose.uncertainty.inputs import Spread
+    from voxeldose.dose.uncertainty.presets import PresetUsed
     from voxeldose.model.arrays import Doubles, Floats
     from voxeldose.model.assessment import Assessment, Term
     from voxeldose.model.best_value import ValueKind
@@ -235,10 +236,12 @@ def _conditions(result: Assessment, spread: Spread) -> tuple[Condition, ...]:
 
 
 def _inputs(spread: Spread) -> dict[str, object]:
-    left_out = ("samples", "seed", "conditions", "recovery")
+    left_out = ("samples", "seed", "conditions", "recovery", "presets")
     inputs: dict[str, object] = {k: v for k, v in vars(spread).items() if k not in left_out}
     curve = spread.recovery
     inputs["recovery"] = vars(curve).copy() if curve else None
+    if spread.presets:
+        inputs["presets"] = [vars(one).copy() for one in spread.presets]
     return inputs
 
 
@@ -256,6 +259,7 @@ def _collect_assumptions(spread: Spread) -> list[Remark]:
             "All regions shift together; each region's outline is wrong by one distance all around, independently of others.",
         ),
     ]
+    remarks += [_describe_preset(one) for one in spread.presets]
     sources = {
         "calibration": spread.calibration_fraction,
         "noise": spread.has_noise,
@@ -280,6 +284,14 @@ def _collect_assumptions(spread: Spread) -> list[Remark]:
         )
         remarks.append(Remark("uncertainty-recovery-curve", {"b_ml": curve.b_ml, "c": curve.c}, sentence))
     return remarks
+
+
+def _describe_preset(preset: PresetUsed) -> Remark:
+    """What a preset gave, and where it is from."""
+    taken = ", ".join(f"{key} {value:g}" for key, value in preset.taken.items()) or "nothing"
+    replaced = f"; the case gives {', '.join(preset.replaced)} itself" if preset.replaced else ""
+    sentence = f"Preset {preset.name} ({preset.title}) gives {taken}{replaced}. {preset.source}. {preset.how}"
+    return Remark("uncertainty-preset", {"preset": preset.name, **preset.taken}, sentence)
 
 
 def _collect_warnings(result: Assessment, spread: Spread) -> list[Remark]:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - pydantic needs it at run time
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, field_validator, model_serializer
+from pydantic import ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from voxeldose.io.config.administration import AdministrationTable
 from voxeldose.io.config.patient import PatientTable  # noqa: TC001 - pydantic needs it at run time
+from voxeldose.io.config.protocol import check_protocol, lay_over
+from voxeldose.io.config.report import ReportTable  # noqa: TC001 - pydantic needs it at run time
 from voxeldose.io.config.toml import NotNegative, Positive, read_toml, table_from, table_from_json
 from voxeldose.io.config.toml import Table as _Table
+from voxeldose.io.config.uncertainty import UncertaintyTable  # noqa: TC001 - pydantic needs it at run time
+from voxeldose.io.folders import files_below
 from voxeldose.io.raster import RASTER_SUFFIXES, data_files
 from voxeldose.model.densities import AIR_G_PER_ML, DENSEST_G_PER_ML
 from voxeldose.model.roles import Role  # noqa: TC001 - pydantic needs it at run time
@@ -20,21 +24,37 @@ __all__ = [
     "CaseFile",
     "case_file_again",
     "case_file_from",
+    "files_read_at",
     "input_files",
     "named_inputs",
     "read_case_file",
     "read_case_tables",
+    "read_protocol",
     "resolve_paths",
 ]
 
 
 class LabelTable(_Table):
-    """Name and role of one label."""
+    """Name and role of one label, and whether it is what the infusion went to."""
 
     name: str = Field(min_length=1)
     """What the region is called in the results. Example: `"lesion_1"`."""
     role: Role
     """What the region is; see the roles below."""
+    treated: bool = False
+    """Of a segment: the infusion went to it, so it counts as perfused, as with the role `perfused`. Example: `true`."""
+
+    @model_validator(mode="after")
+    def _is_a_segment(self) -> Self:
+        if self.treated and self.role not in ("segment", "perfused"):
+            msg = f"treated = true goes with the role segment (or perfused), and {self.name} has the role {self.role}."
+            raise ValueError(msg)
+        return self
+
+    @property
+    def used_role(self) -> str:
+        """The role that the region has in results: a treated segment is perfused."""
+        return "perfused" if self.treated else str(self.role)
 
 
 class CaseTable(_Table):
@@ -100,7 +120,7 @@ class RoisTable(_Table):
     @property
     def names(self) -> dict[str, tuple[str, str]] | None:
         """Label -> name and role, as the readers of regions take them."""
-        return {k: (v.name, str(v.role)) for k, v in self.labels.items()} if self.labels is not None else None
+        return {k: (v.name, v.used_role) for k, v in self.labels.items()} if self.labels is not None else None
 
 
 class DerivedTable(_Table):
@@ -141,6 +161,19 @@ class RegistrationTable(_Table):
     """Image of the moving frame that the search looks at, such as the CT of the PET/CT; the moving image itself without it."""
 
 
+class LungsTable(_Table):
+    """``[lungs]``: what is known of them besides the shunt fraction."""
+
+    earlier_gy: list[NotNegative] = Field(default=[])
+    """Lung doses of earlier treatments in Gy; they add up for the cumulative limit. Example: `[3.2]`."""
+    mass_g: Positive | None = None
+    """Mass of both lungs, whole, in g, for their dose beside the conventional 1000 g; counts of lungs that the image cuts are scaled to it where a CT is given. Example: `850.0`."""
+    volume_ml: Positive | None = None
+    """Volume of both lungs, whole, in mL: counts of lungs that the image cuts are scaled to it. Example: `4500.0`."""
+    dome_margin_mm: NotNegative = 0.0
+    """Lung this near to the liver is left out of a measured shunt fraction. Example: `15.0`."""
+
+
 class DoseTable(_Table):
     """``[dose]``."""
 
@@ -164,6 +197,8 @@ class DoseTable(_Table):
     """Set of Y-90 constants that rules the run."""
     thresholds: str | None = None
     """TOML file with your site's own limits; they replace published ones of the same name. Example: `"limits.toml"`."""
+    plausibility: str | None = None
+    """TOML file with your site's own rules of plausibility, `[[rule]]` as in `tables/plausibility.toml`; a known code changes that rule's keys, such as its level (note, warning, refusal, off). Example: `"rules.toml"`."""
 
 
 class OutputTable(_Table):
@@ -192,65 +227,6 @@ class RadiobiologyTable(_Table):
     """Name of a parameter set for BED and EUD of normal liver."""
 
 
-class RecoveryTable(_Table):
-    """Recovery by volume: the curve's parameters, or measured spheres (mL, recovery, its uncertainty)."""
-
-    b_ml: Positive | None = None
-    """Volume of half recovery in mL: the curve is 1 - 1/(1 + (v/b)^c) of the volume v."""
-    c: Positive | None = None
-    """Exponent of the curve."""
-    b_sd_ml: NotNegative = 0.0
-    """Standard deviation of `b_ml` in mL."""
-    c_sd: NotNegative = 0.0
-    """Standard deviation of `c`."""
-    correlation: Annotated[float, Field(ge=-1, le=1)] = 0.0
-    """Of the two parameters, -1 to 1."""
-    spheres: list[tuple[Positive, Positive, Positive]] | None = None
-    """Measured spheres in place of the curve: volume in mL, recovery, its uncertainty. Example: `[[0.52, 0.3, 0.05], [26.5, 0.85, 0.03]]`."""
-    source: str | None = None
-    """Where the curve comes from. Example: `"NEMA phantom, 2024-03"`."""
-
-    @field_validator("spheres", mode="before")
-    @classmethod
-    def _rows(cls, value: Any) -> Any:
-        return [tuple(row) if isinstance(row, list) else row for row in value] if isinstance(value, list) else value
-
-
-class UncertaintyTable(_Table):
-    """``[uncertainty]``: standard uncertainties; keys as in :class:`voxeldose.dose.uncertainty.inputs.Spread`."""
-
-    samples: Annotated[int, Field(ge=20)] | None = None
-    """Monte Carlo samples; 500 without it. Example: `2000`."""
-    seed: Annotated[int, Field(ge=0)] | None = None
-    """Of the random numbers. Example: `1`."""
-    calibration_fraction: NotNegative | None = None
-    """Standard uncertainty of the activity (dose calibrator, cross-calibration), relative. Example: `0.05`."""
-    energy_fraction: NotNegative | None = None
-    """Standard uncertainty of the energy per decay, relative."""
-    lung_shunt_sd: NotNegative | None = None
-    """Standard uncertainty of the lung shunt fraction. Example: `0.01`."""
-    timing_h: NotNegative | None = None
-    """Standard uncertainty of the time between infusion and scan in hours. Example: `0.1`."""
-    noise_fraction: NotNegative | None = None
-    """Standard deviation of a voxel at the concentration of normal liver, relative; it grows with the root of the concentration. Example: `0.25`."""
-    noise_fwhm_mm: NotNegative | None = None
-    """FWHM in mm of the noise's correlation. Example: `6.0`."""
-    noise_region: str | None = None
-    """In place of `noise_fraction`: a region taken as even, whose scatter is measured. Example: `"normal_liver"`."""
-    noise_floor: NotNegative | None = None
-    """Noise variance where there is no activity, as part of that in normal liver. Example: `0.15`."""
-    registration_mm: NotNegative | None = None
-    """Standard uncertainty of place along each axis in mm. Example: `2.0`."""
-    contour_mm: NotNegative | None = None
-    """Standard uncertainty in mm of the distance between drawn and true outline, the same all around. Example: `1.5`."""
-    contour_fwhm_mm: NotNegative | None = None
-    """In place of `contour_mm`: resolution in mm of the image that contours were drawn on."""
-    recovery: RecoveryTable | None = None
-    """Recovery of activity by volume: the mean dose is corrected with it."""
-    probabilities: list[str] = Field(default=[])
-    """Conditions whose probability is wanted. Example: `["lesion_1.d95>=400"]`."""
-
-
 class ResolutionTable(_Table):
     """``[resolution]``: the scanner's blur, and how it is undone; as in :class:`voxeldose.dose.recovery.options.Resolution`."""
 
@@ -276,9 +252,15 @@ class ResolutionTable(_Table):
     """Where the FWHM comes from. Example: `"NEMA scan of 3 May"`."""
 
 
+#: Tables that came later, and are written into manifests only where a case has them.
+_LATER = ("resolution", "patient", "report", "protocol")
+
+
 class CaseFile(_Table):
     """A whole case file; paths are absolute after reading."""
 
+    protocol: str | None = None
+    """TOML file of the site, whose keys hold where the case has none; first line of the file, before every table. Example: `"site.toml"`."""
     case: CaseTable = CaseTable()
     """The case itself."""
     activity: ActivityTable
@@ -293,6 +275,8 @@ class CaseFile(_Table):
     """A rigid motion between images."""
     administration: AdministrationTable = AdministrationTable()
     """What was given."""
+    lungs: LungsTable = LungsTable()
+    """The lungs: earlier doses, and whole lungs where an image cuts them."""
     dose: DoseTable = DoseTable()
     """How dose is computed."""
     radiobiology: RadiobiologyTable = RadiobiologyTable()
@@ -305,13 +289,14 @@ class CaseFile(_Table):
     """What is written besides the usual results."""
     patient: PatientTable | None = None
     """Facts about the patient for the radiation segmentectomy card; nothing is known without the table."""
+    report: ReportTable | None = None
+    """Facts for the record that no image can say; nothing is computed from them."""
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A case without [resolution] or [patient] is written as it was before there were such tables."""
+        """A case without a table that came later is written as it was before there was one."""
         content: dict[str, Any] = handler(self)
-        newer = ("resolution", "patient")
-        return {key: value for key, value in content.items() if key not in newer or value is not None}
+        return {key: value for key, value in content.items() if key not in _LATER or value is not None}
 
 
 def read_case_file(path: str | Path) -> CaseFile:
@@ -337,8 +322,24 @@ def read_case_tables(path: Path) -> dict[str, Any]:
     return resolve_paths(read_toml(path, "case file"), path)
 
 
+def read_protocol(path: Path) -> dict[str, Any]:
+    """The tables of a site's protocol, checked, with paths made absolute from its folder.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, a key is wrong, or one belongs to a single case.
+    """
+    path = path.absolute()
+    tables = resolve_paths(read_toml(path, "site protocol"), path)
+    check_protocol(CaseFile, tables, str(path))
+    return tables
+
+
 def resolve_paths(tables: dict[str, Any], path: Path) -> dict[str, Any]:
     """The same tables, with paths made absolute from the folder that ``path``, a file's absolute path, lies in."""
+    if isinstance(tables.get("protocol"), str):
+        tables["protocol"] = str(path.parent / tables["protocol"])
     for table in (*_as_list(tables.get("derived")), tables.get("registration")):
         if isinstance(table, dict) and isinstance(table.get("image"), str):
             table["image"] = str(path.parent / table["image"])
@@ -350,32 +351,34 @@ def resolve_paths(tables: dict[str, Any], path: Path) -> dict[str, Any]:
     dose = tables.get("dose")
     if isinstance(dose, dict) and isinstance(dose.get("density"), str) and dose["density"] not in ("uniform", "ct"):
         dose["density"] = str(path.parent / dose["density"])
-    if isinstance(dose, dict) and isinstance(dose.get("hu_table"), str):
-        dose["hu_table"] = str(path.parent / dose["hu_table"])
-    if isinstance(dose, dict) and isinstance(dose.get("thresholds"), str):
-        dose["thresholds"] = str(path.parent / dose["thresholds"])
+    for key in ("hu_table", "thresholds", "plausibility"):
+        if isinstance(dose, dict) and isinstance(dose.get(key), str):
+            dose[key] = str(path.parent / dose[key])
     return tables
 
 
 def case_file_from(tables: dict[str, Any], where: str) -> CaseFile:
-    """Check the tables of a case.
+    """Check the tables of a case, laid over those of its protocol where it names one.
 
     Raises
     ------
     InputError
         Names every wrong key, what was found, and for an unknown one the nearest known.
     """
+    protocol = tables.get("protocol")
+    if isinstance(protocol, str):
+        tables = lay_over(read_protocol(Path(protocol)), tables)
     return table_from(CaseFile, tables, where)
 
 
 def case_file_again(content: dict[str, Any], where: str) -> CaseFile:
-    """A case from what a manifest holds of it, where instants are text; checked as :func:`case_file_from` does."""
+    """A case from what a manifest holds of it, where instants are text and its protocol's keys are in place; checked."""
     return table_from_json(CaseFile, content, where)
 
 
 def input_files(config: CaseFile) -> tuple[Path, ...]:
     """Every file that a case reads, or might read in the folders that it names."""
-    return tuple(dict.fromkeys(f for p in named_inputs(config) for f in _files(Path(p))))
+    return tuple(dict.fromkeys(f for p in named_inputs(config) for f in files_read_at(Path(p))))
 
 
 def named_inputs(config: CaseFile) -> list[str]:
@@ -389,8 +392,9 @@ def named_inputs(config: CaseFile) -> list[str]:
     paths += [table.image for table in config.derived if table.image is not None]
     if isinstance(config.dose.hu_table, str):
         paths.append(config.dose.hu_table)
-    if config.dose.thresholds:
-        paths.append(config.dose.thresholds)
+    if config.protocol is not None:
+        paths.append(config.protocol)
+    paths += [path for path in (config.dose.thresholds, config.dose.plausibility) if path]
     return paths
 
 
@@ -403,7 +407,8 @@ def _data_behind(path: Path) -> tuple[Path, ...]:
     return data_files(path) if path.name.casefold().endswith(RASTER_SUFFIXES) else ()
 
 
-def _files(path: Path) -> list[Path]:
+def files_read_at(path: Path) -> list[Path]:
+    """The files at a path that are read, or might be: those below a folder, or a file and the values that its header points to."""
     if path.is_file():
         return [path, *(file for file in _data_behind(path) if file.is_file())]
-    return sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+    return list(files_below(path).files)

@@ -50,7 +50,7 @@ def commented_case(tables: Mapping[str, Any]) -> str:
         by_table.setdefault(key.table, []).append(key)
     lines = list(_HEAD)
     for table, keys in by_table.items():
-        entries = _entries(tables, table.strip("[]").split("."))
+        entries = _entries(tables, table.strip("[]").split(".") if table else [])
         lines += _documented(table, keys, entries[0] if entries else None)
         for entry in entries[1:]:
             lines += [table, *(f"{name} = {_toml(value)}" for name, value in entry.items()), ""]
@@ -60,7 +60,7 @@ def commented_case(tables: Mapping[str, Any]) -> str:
 
 def _documented(table: str, keys: Sequence[Key], entry: Mapping[str, Any] | None) -> list[str]:
     """One table with the meaning of each key above it."""
-    lines = [table if entry is not None else f"#{table}"]
+    lines = [table if entry is not None else f"#{table}"] if table else []
     for key in keys:
         facts = "; ".join(fact for fact in (key.kind, key.unit, _default_of(key)) if fact)
         lines.append(f"# {key.meaning} ({facts})")

@@ -67,6 +67,7 @@ def with_flags(tables: Mapping[str, Any], flags: Mapping[str, Any]) -> dict[str,
     """
     given = {flag: value for flag, value in flags.items() if value not in (None, ())}
     changed = {name: dict(table) if isinstance(table, dict) else table for name, table in tables.items()}
+    changed |= {"protocol": _absolute(given["protocol"])} if "protocol" in given else {}
     if not all(isinstance(changed.get(table, {}), dict) for table, _ in _KEYS.values() if table != "uncertainty"):
         return changed
     if "uncertainty" in given and isinstance(changed.get("uncertainty", {}), dict):
@@ -107,7 +108,7 @@ _NEEDS: dict[str, tuple[Callable[[CaseFile], object], str]] = {
     "energy_window": (_is_dicom, "a DICOM SPECT"),
     "slice_spacing_mm": (_is_dicom, "a DICOM SPECT"),
     "hu_table": (lambda c: c.dose.density == "ct", "--density ct"),
-    "calibration_region": (lambda c: c.dose.calibration == "administered", "--calibration administered"),
+    "allow_activity_outside": (lambda c: c.dose.calibration == "administered", "--calibration administered"),
     "residual_mbq": (lambda c: c.administration.administered_mbq, "--administered-mbq"),
     "residual_at": (lambda c: c.administration.residual_mbq, "--residual-mbq"),
     "dose_bits": (_is_dicom, "a DICOM image"),

@@ -6,6 +6,7 @@ import csv
 from pathlib import Path
 
 from voxeldose.errors import InputError
+from voxeldose.io.text_files import read_text
 
 __all__ = ["read_hu_table"]
 
@@ -30,8 +31,8 @@ def read_hu_table(path: str | Path) -> list[tuple[float, float]]:
     """
     path = Path(path)
     try:
-        text = path.read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_text(path)
+    except OSError as error:
         msg = f"{path}: the HU table cannot be read ({error})."
         raise InputError(
             msg, code="file-missing" if isinstance(error, FileNotFoundError) else "file-damaged"

@@ -12,6 +12,7 @@ import numpy as np
 from voxeldose.errors import InputError, QuantityError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.nifti import write_nifti
+from voxeldose.io.text_files import read_text
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import PointKernel
 from voxeldose.model.radionuclide import JOULE_PER_MEV
@@ -124,8 +125,8 @@ def read_point_kernel(path: str | Path, *, mev_per_decay: float, density_g_per_m
         raise InputError(msg, code="value-out-of-range")
     try:
         raw = path.read_bytes()
-        lines = raw.decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        lines = read_text(path).splitlines()
+    except OSError as error:
         msg = f"{path}: cannot be read as a table ({type(error).__name__})."
         raise InputError(
             msg, code="file-missing" if isinstance(error, FileNotFoundError) else "file-damaged"

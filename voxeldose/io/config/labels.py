@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.errors import InputError
-from voxeldose.io.json_text import read_json
+from voxeldose.io.json_text import parse_json
+from voxeldose.io.text_files import read_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ def read_labels_file(path: Path) -> Any:
         If it is not JSON.
     """
     try:
-        return read_json(path)
+        return parse_json(read_text(path))
     except (OSError, ValueError) as error:
         msg = f'{path}: cannot be read as JSON ({error}); needed is {{"1": {{"name": "liver", "role": "liver"}}}}.'
         raise InputError(msg, code="file-damaged") from error
@@ -41,4 +42,6 @@ def named_labels(path: Path) -> dict[str, tuple[str, str]]:
     if not labels or not all(isinstance(v, dict) and {"name", "role"} <= v.keys() for v in labels.values()):
         msg = f'{path}: every label needs a name and a role, as in {{"1": {{"name": "liver", "role": "liver"}}}}.'
         raise InputError(msg, code="label-incomplete")
-    return {key: (str(v["name"]), str(v["role"])) for key, v in labels.items()}
+    return {
+        key: (str(v["name"]), "perfused" if v.get("treated") is True else str(v["role"])) for key, v in labels.items()
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from importlib import resources
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["ProductTable", "TerritoriesFile", "read_product", "read_territories"]
+
+
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 
 class TumorTable(Table):
@@ -51,6 +54,23 @@ class ProductTable(Table):
     bq_per_sphere: Positive | None = None
     bq_per_sphere_source: str = "the site's product file"
     shelf_life_h: Positive | None = None
+    is_divisible: bool = False
+    """Whether a part of a vial is drawn; a vial that is given whole may not hold far more than is needed."""
+    vial_step_gbq: Positive | None = None
+    """Sizes come in steps from the first to the last of `vials_gbq`, such as `0.5`."""
+    calibration_weekdays: list[Weekday] = Field(default_factory=list)
+    """Days on which vials are calibrated, such as `["sunday"]`."""
+    calibration_hour: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = "12:00"
+    """Hour of the calibration on those days, in the zone of the question."""
+
+    @property
+    def sizes_gbq(self) -> tuple[float, ...]:
+        """Every size, those in steps filled in."""
+        if self.vial_step_gbq is None or len(self.vials_gbq) < 2:
+            return tuple(self.vials_gbq)
+        first, last = self.vials_gbq[0], self.vials_gbq[-1]
+        steps = int((last - first) / self.vial_step_gbq + 1e-9)
+        return tuple(round(first + n * self.vial_step_gbq, 9) for n in range(steps + 1))
 
 
 class ProductsFile(Table):

@@ -53,7 +53,7 @@ class Key:
     Parameters
     ----------
     table : str
-        As it is written: ``[dose]``, ``[[rois]]``.
+        As it is written: ``[dose]``, ``[[rois]]``; empty for keys that stand before every table.
     name : str
         The key.
     meaning, example : str
@@ -94,7 +94,7 @@ def case_keys(table: str | None = None) -> tuple[Key, ...]:
     wanted = table.strip("[] ")
     found = tuple(key for key in keys if key.table.strip("[]") == wanted)
     if not found:
-        known = list(dict.fromkeys(key.table.strip("[]") for key in keys))
+        known = list(dict.fromkeys(key.table.strip("[]") for key in keys if key.table))
         near = difflib.get_close_matches(wanted, known, 1, 0.4)
         hint = f"did you mean {near[0]!r}" if near else f"there are {', '.join(known)}"
         msg = f"The case file has no table {wanted!r}; {hint}."
@@ -112,7 +112,8 @@ def key_lines(keys: Sequence[Key]) -> list[str]:
     lines: list[str] = []
     for n, key in enumerate(keys):
         if n == 0 or key.table != keys[n - 1].table:
-            lines += ["", key.table] if n else [key.table]
+            title = key.table or "before every table"
+            lines += ["", title] if n else [title]
         given = "required" if key.default == "required" else f"default {key.default}" if key.default else ""
         lines.append(f"  {key.name}  ({'; '.join(fact for fact in (key.kind, key.unit, given) if fact)})")
         lines.append(f"      {key.meaning}")
@@ -132,7 +133,7 @@ def _keys_of(model: type[BaseModel], above: str, *, is_list: bool) -> Iterator[K
             continue
         meaning, _, example = (field.description or "").partition("Example: ")
         yield Key(
-            table=f"[[{above}]]" if is_list else f"[{above}]",
+            table=(f"[[{above}]]" if is_list else f"[{above}]") if above else "",
             name=shown,
             meaning=meaning.strip(),
             example=example.strip().rstrip(".").strip("`"),

@@ -3,18 +3,34 @@
 from __future__ import annotations
 
 import difflib
+import re
 import tomllib
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from voxeldose.errors import InputError
+from voxeldose.io.text_files import read_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Fraction", "NotNegative", "Positive", "Table", "read_toml", "table_from", "table_from_json"]
+__all__ = [
+    "Fraction",
+    "NotNegative",
+    "Positive",
+    "Table",
+    "check_part",
+    "read_toml",
+    "table_from",
+    "table_from_json",
+]
+
+#: A drive or share in double quotes, with single backslashes; and any backslash between double quotes.
+_WINDOWS_PATH = re.compile(r"""[=\[,{]\s*"(?:[A-Za-z]:\\(?!\\)|\\\\[A-Za-z0-9._-]+\\(?!\\))""")
+_WITH_BACKSLASH = re.compile(r'"[^"\n]*\\[^"\n]*"')
+_BACKSLASHES = " In double quotes a backslash begins an escape: write paths with / or in single quotes, as in path = 'C:\\data\\pet'."
 
 #: From 0 to just below 1.
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -51,20 +67,31 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
     InputError
         If there is no such file or it is not TOML.
     """
+    text = ""
     try:
-        tables = tomllib.loads(path.read_text("utf-8"))
+        text = read_text(path)
+        _require_escaped_paths(text, path)
+        tables = tomllib.loads(text)
     except FileNotFoundError as error:
         msg = f"{path}: there is no such {what}."
         raise InputError(msg, code="file-missing") from error
     except (OSError, ValueError, RecursionError) as error:
         why = "it is nested too deeply" if isinstance(error, RecursionError) else error
-        msg = f"{path}: cannot be read as TOML ({why})."
+        msg = f"{path}: cannot be read as TOML ({why}).{_BACKSLASHES if _WITH_BACKSLASH.search(text) else ''}"
         raise InputError(msg, code="file-damaged") from error
     key = _key_with_nul(tables)
     if key is not None:
         msg = f"{path}: {key} holds the character NUL, which no name or path has; write the text without it."
         raise InputError(msg, code="value-wrong", keys=(key,))
     return tables
+
+
+def _require_escaped_paths(text: str, path: Path) -> None:
+    r"""Refuse a Windows path whose backslashes are escapes of TOML: ``"C:\new"`` would hold a line feed, and no error."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        if not line.lstrip().startswith("#") and _WINDOWS_PATH.search(line):
+            msg = f"{path}: line {number} holds a Windows path with backslashes.{_BACKSLASHES}"
+            raise InputError(msg, code="path-with-backslashes", line=number)
 
 
 def _key_with_nul(value: object, key: str = "") -> str | None:
@@ -91,7 +118,23 @@ def table_from(model: type[T], tables: dict[str, Any], where: str) -> T:
     try:
         return model.model_validate(tables)
     except ValidationError as error:
-        raise _refusal(error, model, tables, where) from None
+        raise _refusal(error.errors(), model, tables, where) from None
+
+
+def check_part(model: type[Table], tables: Mapping[str, Any], where: str) -> None:
+    """Check the keys and values that are there; keys that ``model`` needs may be missing.
+
+    Raises
+    ------
+    InputError
+        As of :func:`table_from`.
+    """
+    try:
+        model.model_validate(dict(tables))
+    except ValidationError as error:
+        problems = [one for one in error.errors() if one["type"] != "missing"]
+        if problems:
+            raise _refusal(problems, model, tables, where) from None
 
 
 def table_from_json(model: type[T], tables: dict[str, Any], where: str) -> T:
@@ -99,16 +142,15 @@ def table_from_json(model: type[T], tables: dict[str, Any], where: str) -> T:
     try:
         return model.model_validate(tables, strict=False)
     except ValidationError as error:
-        raise _refusal(error, model, tables, where) from None
+        raise _refusal(error.errors(), model, tables, where) from None
 
 
 #: What pydantic calls a problem -> what the refusal is called; any other is a value that cannot be.
 _CODES = {"extra_forbidden": "key-unknown", "missing": "key-missing"}
 
 
-def _refusal(error: ValidationError, model: type[Table], tables: object, where: str) -> InputError:
+def _refusal(problems: Sequence[Any], model: type[Table], tables: object, where: str) -> InputError:
     """One refusal of all problems; its code is that of the first, ``keys`` are those of all."""
-    problems = error.errors()
     sentences = dict.fromkeys(_describe(p, model, tables) for p in problems)
     keys = tuple(dict.fromkeys(_dotted(_place(p, tables)) for p in problems))
     return InputError(

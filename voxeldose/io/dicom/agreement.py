@@ -7,13 +7,15 @@ two images, or a slice of somebody else, and would give numbers that depend on w
 from __future__ import annotations
 
 from collections import Counter
+from datetime import UTC
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxeldose.errors import InputError
-from voxeldose.io.dicom.header import drug_item, items, number, private_value, tag_text, text
+from voxeldose.io.dicom.header import drug_item, is_missing, items, number, private_value, tag_of, tag_text, text
+from voxeldose.io.dicom.instants import instant
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,11 +69,60 @@ _IN_BLOCKS = (
     "SliceThickness",
     "ReconstructionDiameter",
 )
-_CT_IN_BLOCKS = (*_IN_BLOCKS, "AcquisitionNumber", "FilterType", "ContrastBolusAgent", "ScanOptions", "ExposureTime")
+_CT_IN_BLOCKS = (
+    *_IN_BLOCKS,
+    "AcquisitionNumber",
+    "FrameAcquisitionNumber",
+    "FilterType",
+    "ContrastBolusAgent",
+    "ScanOptions",
+    "ExposureTime",
+)
 #: Change smoothly along a CT with a modulated tube current; two series in one alternate.
-_SMOOTH = ("Exposure", "XRayTubeCurrent", "ExposureInuAs", "XRayTubeCurrentInuA", "CTDIvol")
+_SMOOTH = (
+    "Exposure",
+    "XRayTubeCurrent",
+    "ExposureInuAs",
+    "XRayTubeCurrentInuA",
+    "ExposureInmAs",
+    "XRayTubeCurrentInmA",
+    "CTDIvol",
+)
+#: Slices of one scan, all beds included, were measured within this.
+_ONE_SCAN_S = 12 * 3600.0
 #: By how much of its neighbours' mean a slice must lie beyond them, to one side and the other in turn, to alternate.
 _ALTERNATES = 0.05
+#: Shown in a refusal; other values are free text, or the patient's.
+_SHOWN = {
+    "AcquisitionNumber",
+    "AttenuationCorrected",
+    "ConvolutionKernel",
+    "CorrectedImage",
+    "CountsSource",
+    "DecayCorrected",
+    "DecayCorrection",
+    "ExposureTime",
+    "FrameAcquisitionNumber",
+    "ImageType",
+    "KVP",
+    "Modality",
+    "NumberOfSlices",
+    "PixelPaddingValue",
+    "RadionuclideCodeSequence",
+    "RadionuclideHalfLife",
+    "RadionuclidePositronFraction",
+    "ReconstructionDiameter",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "RescaleType",
+    "ScatterCorrected",
+    "SeriesNumber",
+    "SeriesType",
+    "SliceThickness",
+    "SUVType",
+    "TimezoneOffsetFromUTC",
+    "Units",
+}
 #: Part of the slices that must do so, of at least so many.
 _MOST, _ENOUGH = 0.9, 6
 #: Private attributes from which the start of a PET is taken: group, creator, element.
@@ -102,30 +153,25 @@ def require_agreement(planes: Sequence[Plane], modality: str) -> None:
         raise _contradiction(planes, found, keyword)
     if is_emission:
         _require_one_drug(planes)
+        _require_one_scan(planes)
     _require_scale_in_all_or_none(planes)
     for keyword in _CT_IN_BLOCKS if modality == "CT" else _IN_BLOCKS:
         found = _values_of(planes, keyword)
         if found is not None and sum(a != b for a, b in pairwise(found)) >= len(set(found)):
             raise _contradiction(planes, found, keyword)
     if modality == "CT":
+        _require_usual_scale(planes)
         for keyword in _SMOOTH:
             _require_no_alternation(planes, keyword)
 
 
 def _values_of(planes: Sequence[Plane], keyword: str) -> list[str] | None:
     """An attribute of every slice as plain text; ``None`` if all say the same."""
-    from pydicom.datadict import tag_for_keyword
-    from pydicom.dataelem import RawDataElement
-
-    tag = tag_for_keyword(keyword) or 0
-    stored = [p.header.get_item(tag) if tag in p.header else None for p in planes]
+    tag = tag_of(keyword)
+    stored = [p.header.get_item(tag) for p in planes]
     first = stored[0]
-    if all(one is None for one in stored):
-        return None
-    if isinstance(first, RawDataElement) and all(
-        isinstance(one, RawDataElement) and one.value == first.value for one in stored
-    ):
-        return None
+    if all(one is first or (one is not None and first is not None and one.value == first.value) for one in stored):
+        return None  # as stored or as converted, without converting any
     return _unlike([_plain(p.header, keyword) for p in planes])
 
 
@@ -160,13 +206,36 @@ def _of_drug(drug: Dataset, keyword: str) -> str:
 
 def _require_scale_in_all_or_none(planes: Sequence[Plane]) -> None:
     for keyword in ("RescaleSlope", "RescaleIntercept"):
-        missing = [p for p in planes if p.header.get(keyword) in (None, "")]
+        missing = [p for p in planes if is_missing(p.header, keyword)]
         if missing and len(missing) < len(planes):
             msg = (
                 f"{missing[0]}: {keyword} {tag_text(keyword)} is missing, and there in {len(planes) - len(missing)} other slices of "
                 "the series, so this slice has another unit. Export the series again."
             )
             raise InputError(msg, code="rescale-missing", keyword=keyword, slices=len(missing))
+
+
+def _require_usual_scale(planes: Sequence[Plane]) -> None:
+    """Refuse a CT in which most slices share slope and intercept and the others do not: scanners write one for all."""
+    for keyword in ("RescaleSlope", "RescaleIntercept"):
+        found = _values_of(planes, keyword)
+        if found is not None and 2 * Counter(found).most_common(1)[0][1] > len(found):
+            raise _contradiction(planes, found, keyword)
+
+
+def _require_one_scan(planes: Sequence[Plane]) -> None:
+    """Refuse slices that were measured on other days than the rest."""
+    starts = [instant(p.header, "AcquisitionDate", "AcquisitionTime", UTC) for p in planes]
+    known = sorted(at for at in starts if at is not None)
+    if not known or (known[-1] - known[0]).total_seconds() <= _ONE_SCAN_S:
+        return
+    usual = known[len(known) // 2]
+    far = [at is not None and abs((at - usual).total_seconds()) > _ONE_SCAN_S for at in starts]
+    days = [
+        "" if at is None else at.date().isoformat() if is_far else usual.date().isoformat()
+        for at, is_far in zip(starts, far, strict=True)
+    ]
+    raise _contradiction(planes, days, "AcquisitionDate")
 
 
 def _require_no_alternation(planes: Sequence[Plane], keyword: str) -> None:
@@ -192,12 +261,8 @@ def _contradiction(planes: Sequence[Plane], found: list[str], keyword: str, tag:
     tag = tag or tag_text(keyword)
     usual, often = Counter(found).most_common(1)[0]
     at = next(n for n, value in enumerate(found) if value != usual)
-    is_hidden = (
-        keyword in _PATIENT
-        or keyword.endswith("UID")
-        or keyword in ("PatientWeight", "SeriesDescription", "ProtocolName")
-    )
-    say = "differs from" if is_hidden else f"is {found[at][:64] or 'missing'} and {usual[:64] or 'missing'} in"
+    values = f"is {found[at][:64] or 'missing'} and {usual[:64] or 'missing'} in"
+    say = values if keyword in _SHOWN else "differs from"
     msg = (
         f"{planes[at]}: {keyword} {tag} {say} {often} other slice{'s' * (often != 1)} of the series. Two images, or a slice of another, "
         "lie in one series; export one image."

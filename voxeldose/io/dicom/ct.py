@@ -11,7 +11,7 @@ from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
 from voxeldose.io.dicom.emission import require_no_projection
 from voxeldose.io.dicom.files import only_series
-from voxeldose.io.dicom.header import count, number, text
+from voxeldose.io.dicom.header import count, number, same_stored, text
 from voxeldose.io.dicom.options import CtOptions
 from voxeldose.io.dicom.planes import (
     Stack,
@@ -96,7 +96,10 @@ def _require_hu(values: Floats, where: str) -> None:
 
 def _require_ct_numbers(planes: Sequence[Plane]) -> None:
     """Refuse spectral and derived maps (electron density, effective Z, iodine) that call themselves CT."""
+    first = planes[0].header
     for plane in planes:
+        if plane.header is not first and same_stored(first, plane.header, ("ImageType", "FrameType", "RescaleType")):
+            continue
         require_no_projection(plane.header, str(plane))
         kind = text(plane.header, "RescaleType")
         if kind not in CT_NUMBERS:

@@ -12,7 +12,8 @@ import numpy as np
 
 from voxeldose.errors import InputError
 from voxeldose.io.dicom.agreement import require_agreement
-from voxeldose.io.dicom.header import count, frame_header, items, numbers, stated_number, text, words
+from voxeldose.io.dicom.header import count, frame_header, items, numbers, same_stored, stated_number, text, words
+from voxeldose.io.dicom.numbering import missing_slices
 from voxeldose.io.dicom.pixels import stored_pixels
 from voxeldose.model.grid import Grid, lps_grid, towards_lps
 from voxeldose.model.remarks import Numbers, Remark
@@ -43,12 +44,15 @@ __all__ = [
     "vector",
     "volume_of",
     "volume_of_stack",
+    "whole_header",
 ]
 
 #: A slice may lie this far from its even place, as a part of the spacing (GE PET: up to 2.5 % in real files).
 UNEVEN_PART = 0.05
 #: In-plane drift of slice origins that is still no shear.
 DRIFT_MM = 0.05
+#: What all slices of a stack share.
+_LAYOUT = ("ImageOrientationPatient", "PixelSpacing", "Rows", "Columns", "FrameOfReferenceUID")
 #: Multi-frame objects whose places and scales stand in functional groups.
 ENHANCED = {
     "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT",
@@ -136,6 +140,14 @@ class UnevenPlaces:
         return InputError(f"{self.message}{way_out}", code=self.code, keys=keys, **self.fields)
 
 
+def whole_header(series: Series) -> Dataset:
+    """A header that holds what multi-frame files say in their functional groups."""
+    try:
+        return planes_of(series)[0].header
+    except (InputError, IndexError):
+        return series.first
+
+
 def planes_of(series: Series) -> list[Plane]:
     """Every slice of a series: one per file, or one per frame of enhanced and legacy converted objects.
 
@@ -199,12 +211,13 @@ def volume_of_stack(
     along = stack.along
     worst = float(np.abs(along - np.linspace(along[0], along[-1], len(along))).max())
     values, grid = towards_lps(stack.values(scale or rescale), _even_grid(stack))
+    missing = missing_slices(stack.planes, modality)
     if worst <= 0.01:
-        return values, grid, ()
+        return values, grid, missing
     step = float(along[-1] - along[0]) / (len(along) - 1)
     sentence = f"{modality} slices lie up to {worst:.3f} mm from even places; taken as even at {step:.4f} mm."
     found: Numbers = {"modality": modality, "offset_mm": worst, "spacing_mm": step}
-    return values, grid, (Remark("slices-nearly-even", found, sentence),)
+    return values, grid, (*missing, Remark("slices-nearly-even", found, sentence))
 
 
 def stack_planes(planes: Sequence[Plane], series: Series) -> Stack:
@@ -233,7 +246,7 @@ def stack_planes(planes: Sequence[Plane], series: Series) -> Stack:
     places = []
     for plane in planes:
         other = plane.header
-        same = (
+        same = same_stored(header, other, _LAYOUT) or (
             np.allclose(image_axes(other, str(plane)), (row, column), atol=1e-4)
             and np.allclose(pixel_spacing(other, str(plane)), spacing, rtol=1e-4)
             and _shape(other) == shape

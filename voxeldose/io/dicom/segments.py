@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from voxeldose.errors import InputError
 from voxeldose.io.damage import refusing_damage
@@ -172,10 +173,10 @@ def _unnamed(unnamed: list[int], path: Path) -> InputError:
 
 
 class _Part(NamedTuple):
-    """What a segment fills of one slice: the box, and the occupancy in it."""
+    """What a segment fills of one slice: the box, and its mask or occupancy in it."""
 
     box: tuple[slice, ...]
-    values: Floats
+    values: npt.NDArray[np.bool_] | Floats
 
 
 def _parts_of_frames(
@@ -191,16 +192,18 @@ def _parts_of_frames(
         segment_number = frames.segments[n]
         if segment_number is None:
             boxes = labelled_boxes(stored, background)
-            parts = {v: _Part(box, (stored[box] == v).astype(np.float32)) for v, box in boxes.items()}
+            parts = {v: _Part(box, stored[box] == v) for v, box in boxes.items()}
         else:
             box = bounding_box(stored != 0)
             if box is not None and int(stored.max()) > scale:
                 msg = f"{path}: frame {n + 1} holds {int(stored.max())}, where the highest value is {scale}. Export it again."
                 raise InputError(msg, code="value-out-of-range", found=int(stored.max()), highest=scale)
-            parts = (
-                {} if box is None else {segment_number: _Part(box, stored[box].astype(np.float32) / np.float32(scale))}
-            )
+            parts = {} if box is None else {segment_number: _Part(box, _scaled(stored[box], scale))}
         yield int(frames.slices[n]), parts
+
+
+def _scaled(stored: npt.NDArray[Any], scale: int) -> npt.NDArray[np.bool_] | Floats:
+    return stored != 0 if scale == 1 else stored.astype(np.float32) / np.float32(scale)
 
 
 def _scale(seg: Dataset, path: Path) -> int:

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
-from voxeldose.io.dicom.header import text
+from voxeldose.io.dicom.header import text, without_escapes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["description_of", "fit_character_set", "labels_for", "name_in", "role_in"]
 
 _UTF8 = "ISO_IR 192"
-#: Value representations whose characters are those of Specific Character Set (PS3.5 6.1.2.2).
+#: Value representations whose characters are those of Specific Character Set.
 _TEXTS = frozenset({"LO", "LT", "PN", "SH", "ST", "UC", "UT"})
 #: The most characters of a Long String.
 _LONGEST = 64
@@ -43,14 +43,14 @@ def fit_character_set(new: Dataset, source: Dataset | None = None) -> None:
 
 
 def _texts(new: Dataset) -> Iterator[str]:
-    """Every text of an object; names of persons are made to be encoded again."""
+    """Every text of an object, each made to be encoded again."""
     for element in new.iterall():
         if element.VR not in _TEXTS or not element.value:
             continue
-        if element.VR == "PN":
-            element.value = str(element.value)
-        values = [element.value] if isinstance(element.value, str) else element.value
-        yield from (str(v) for v in ([element.value] if element.VR == "PN" else values))
+        is_one = isinstance(element.value, str) or element.VM == 1
+        values = [without_escapes(str(v)) for v in ([element.value] if is_one else element.value)]
+        element.value = values[0] if is_one else values
+        yield from values
 
 
 def _fits(value: str, codec: str) -> bool:

@@ -6,6 +6,7 @@ import csv
 import math
 import re
 from dataclasses import asdict, fields, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +14,15 @@ import numpy as np
 from voxeldose.io.json_text import format_json
 from voxeldose.io.results.content import SCHEMA, remark_rows
 from voxeldose.model.assessment import RoiNumbers
+from voxeldose.model.lungs import LIMIT_SOURCE
 from voxeldose.model.roles import ROLES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from voxeldose.model.assessment import Assessment, Uncertainty
+    from voxeldose.model.lungs import LungFindings
+    from voxeldose.model.reported import Acquisition, Reported, Stated
     from voxeldose.model.roi import Roi
     from voxeldose.model.tissue import Radiobiology
 
@@ -54,6 +58,7 @@ def _parts(result: Assessment) -> dict[str, Any]:
         "patient": result.case.patient.facts() or None,
         "rois": rois,
         "tumor_to_normal_ratio": result.tumor_to_normal_ratio,
+        "tumor_to_normal_region": result.tumor_to_normal_region,
         "tumor_to_normal": [asdict(t) for t in result.tumor_to_normal],
         "totals": _totals(result),
         "thresholds": [asdict(t) for t in result.thresholds],
@@ -68,6 +73,7 @@ def _parts(result: Assessment) -> dict[str, Any]:
         },
         "method": _method(result),
         "radiobiology": _radiobiology(result),
+        "lungs": _lungs(result.lungs) if result.lungs else None,
         "uncertainty": _uncertainty(result.uncertainty) if result.uncertainty else None,
         "administration": {
             "administered_mbq": given.administered_mbq,
@@ -76,10 +82,24 @@ def _parts(result: Assessment) -> dict[str, Any]:
             "lung_shunt_fraction": given.lung_shunt_fraction,
             "device": given.device,
         },
+        "reported": _reported(result.case.reported),
         "registration": result.case.registration.facts() if result.case.registration else None,
         "assumptions": remark_rows(record.assumptions),
         "warnings": remark_rows(record.warnings),
     }
+
+
+def _reported(reported: Reported) -> dict[str, Any]:
+    """Facts on the user's word and of the headers, instants as text; ``None`` where there are none."""
+
+    def plain_facts(facts: Stated | Acquisition | None) -> dict[str, Any] | None:
+        if facts is None:
+            return None
+        rows = asdict(facts).items()
+        return {key: value.isoformat() if isinstance(value, datetime) else value for key, value in rows}
+
+    sides = {"stated": reported.stated, "image": reported.image, "ct": reported.ct}
+    return {key: plain_facts(facts) for key, facts in sides.items()} | {"protocol": reported.protocol or None}
 
 
 def _totals(result: Assessment) -> dict[str, Any]:
@@ -116,6 +136,35 @@ def _radiobiology(result: Assessment) -> dict[str, Any]:
 def _tissue(tissue: Radiobiology) -> dict[str, Any]:
     names = ("name", "tissue", "alpha_beta_gy", "repair_half_time_h", "alpha_per_gy", "source", "year")
     return {name: getattr(tissue, name) for name in names}
+
+
+def _lungs(lungs: LungFindings) -> dict[str, Any]:
+    """The lungs' dose by the shunt fraction, with limits, and the fraction that the run's own image shows."""
+    first, second, measured = lungs.dose, lungs.dose_by_mass, lungs.measured
+    seen = measured.inputs if measured is not None else {}
+    return {
+        "lung_shunt_fraction": lungs.shunt_fraction,
+        "dose_gy": first.gy if first else None,
+        "mass_g": first.mass.grams if first else None,
+        "mass_source": first.mass.source if first else None,
+        "dose_own_mass_gy": second.gy if second else None,
+        "own_mass_g": second.mass.grams if second else None,
+        "own_mass_source": second.mass.source if second else None,
+        "earlier_gy": list(first.earlier_gy) if first else [],
+        "cumulative_gy": first.cumulative_gy if first else None,
+        "limits": [
+            {**asdict(limit), "met": limit.met, "mass_g": one.mass.grams, "mass_source": one.mass.source}
+            for one in (first, second)
+            if one is not None
+            for limit in one.limits
+        ],
+        "limits_source": LIMIT_SOURCE,
+        "formula": first.formula if first else None,
+        "measured_shunt_fraction": measured.fraction if measured else None,
+        "measured_part_seen": seen.get("lung_part_seen"),
+        "measured_is_cut": seen.get("lung_at_edge"),
+        "measured_formula": measured.formula if measured else None,
+    }
 
 
 def _uncertainty(uncertainty: Uncertainty) -> dict[str, Any]:
@@ -198,7 +247,7 @@ def columns() -> dict[str, dict[str, dict[str, str]]]:
 #: Unit and meaning of what ``rois.csv`` holds besides coverages and doses to fractions.
 _MEANINGS = {
     "volume_ml": ("mL", "volume within the dose grid, partial voxels counted by their occupancy"),
-    "mass_g": ("g", "volume times density"),
+    "mass_g": ("g", "volume times density; of lungs never at the density of liver, but the CT's or empty"),
     "activity_mbq": ("MBq", "activity in the region at the infusion"),
     "mean_dose_gy": ("Gy", "absorbed dose to total decay, mean over the volume, negative voxels included"),
     "min_dose_gy": ("Gy", "lowest dose of an occupied voxel"),
@@ -214,6 +263,8 @@ _MEANINGS = {
         "Gy",
         "of a perfused region: K A (1 - LSF) / m, the mean dose if the activity that goes there spread evenly",
     ),
+    "perfused_fraction": ("1", "of a tumor: part of its volume that lies in perfused regions, 0 to 1"),
+    "reached": ("", "of a tumor: whether at least half of it lies in perfused regions; if not it is not treated"),
     "axial_diameter_mm": ("mm", "of a tumor: longest diameter of its outline in one slice of the file it was drawn in"),
     "mean_dose_local_gy": ("Gy", "mean dose of the same region by local deposition"),
 }

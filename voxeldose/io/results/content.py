@@ -103,11 +103,11 @@ def messages_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def numbers_of(content: Mapping[str, Any], *, schema: str = SCHEMA) -> dict[str, Any]:
-    """What two runs are compared by: everything but words for people, the version, and how long it took.
+    """What two runs are compared by: everything but words for people, facts for the report, the version, and how long it took.
 
     With the ``schema`` of an earlier run only what that held: schema 1 had no numbers of remarks and no parameter sets.
     """
-    left_out = {"schema", "version", *(() if schema == SCHEMA else (*_LISTS, "radiobiology"))}
+    left_out = {"schema", "version", "reported", *(() if schema == SCHEMA else (*_LISTS, "radiobiology"))}
     numbers = _bare(content, left_out)
     if isinstance(uncertainty := numbers.get("uncertainty"), dict):
         numbers["uncertainty"] = _bare(uncertainty, left_out | {"seconds"})

@@ -17,7 +17,7 @@ import numpy as np
 
 from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.io.arrays import read_array
-from voxeldose.io.config.case import case_file_again
+from voxeldose.io.config.case import case_file_again, files_read_at
 from voxeldose.io.regions import read_rois, read_seg
 from voxeldose.io.results.content import read_content, remarks_of
 from voxeldose.io.results.manifest import read_manifest, sha256
@@ -110,7 +110,7 @@ class StoredAssessment:
         What was given.
     rois : mapping
         Region -> its numbers.
-    kind, kind_text, tumor_to_normal_ratio, tumor_to_normal, totals, thresholds, overlaps, uncertainty
+    kind, kind_text, tumor_to_normal_ratio, tumor_to_normal_region, tumor_to_normal, totals, thresholds, overlaps, uncertainty
         As of the assessment; ``None`` and an empty text where earlier results do not state the kind.
     recovered : RecoveredNumbers or None
         Numbers with the scanner's blur taken out, where the case asked for them; the recovered map is ``dose_recovered``.
@@ -131,6 +131,7 @@ class StoredAssessment:
     administration: Administration
     rois: Mapping[str, StoredRoi]
     tumor_to_normal_ratio: float | None
+    tumor_to_normal_region: str | None
     tumor_to_normal: tuple[TumorToNormal, ...]
     totals: Totals
     thresholds: tuple[Threshold, ...]
@@ -248,6 +249,7 @@ def _assessment(folder: Path, content: dict[str, Any]) -> StoredAssessment:
         administration=_administration(content, record.constants),
         rois={name: _roi(row) for name, row in content["rois"].items()},
         tumor_to_normal_ratio=content["tumor_to_normal_ratio"],
+        tumor_to_normal_region=content.get("tumor_to_normal_region"),
         tumor_to_normal=tuple(_read(TumorToNormal, row) for row in content.get("tumor_to_normal", ())),
         totals=_totals(content["totals"]),
         thresholds=tuple(_read(Threshold, row) for row in content["thresholds"]),
@@ -367,8 +369,8 @@ def _regions_of_case(path: Path) -> RoiSet:
     rois = RoiSet()
     for table in config.rois:
         paths = [Path(p) for p in table.paths]
-        files = [f for p in paths for f in ([p] if p.is_file() else sorted(p.rglob("*"))) if f.is_file()]
-        if not files or any(recorded.get(str(f)) != _hash_of(f) for f in files if not f.name.startswith(".")):
+        files = [file for p in paths for file in files_read_at(p)]
+        if not files or any(recorded.get(str(f)) != _hash_of(f) for f in files):
             msg = f"{path}: the ROI files of the case are not there as they were."
             raise InputError(msg, code="inputs-changed")
         rois += read_rois(paths, table.names)

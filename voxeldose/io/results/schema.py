@@ -42,6 +42,7 @@ def assessment_schema() -> dict[str, Any]:
             "patient": {"type": ["object", "null"]},
             "rois": {"type": "object", "additionalProperties": _roi()},
             "tumor_to_normal_ratio": _NUMBER,
+            "tumor_to_normal_region": _MAYBE_TEXT,
             "tumor_to_normal": _list(
                 {
                     "roi": _TEXT,
@@ -49,6 +50,7 @@ def assessment_schema() -> dict[str, Any]:
                     "by_dose": _NUMBER,
                     "normal": _TEXT,
                     "normal_volume_ml": _NUMBER,
+                    "reached": {"type": "boolean"},
                 }
             ),
             "totals": _totals(),
@@ -66,6 +68,7 @@ def assessment_schema() -> dict[str, Any]:
                 {"engine": _TEXT, "description": _TEXT, "calibration": _TEXT, "grid": {"type": "object"}}
             ),
             "radiobiology": {"type": "object"},
+            "lungs": _lungs(),
             "uncertainty": {"type": ["object", "null"]},
             "resolution": {"type": "object"},
             "administration": _object(
@@ -77,6 +80,7 @@ def assessment_schema() -> dict[str, Any]:
                     "device": _MAYBE_TEXT,
                 }
             ),
+            "reported": {"type": "object"},
             "registration": {"type": ["object", "null"]},
             "assumptions": _remarks(),
             "warnings": _remarks(),
@@ -88,6 +92,23 @@ _TOTALS = (
     *("activity_mbq", "administered_mbq", "net_mbq", "recovered_fraction", "energy_j", "energy_emitted_j", "held_mbq"),
     *("calibration_region_mbq", "outside_region_mbq", "outside_region_fraction", "liver_of_field_fraction"),
 )
+
+
+def _lungs() -> dict[str, Any]:
+    """Dose to the lungs by the shunt fraction in 1 kg and in their own mass, and the fraction that the image shows."""
+    numbers = (
+        *("lung_shunt_fraction", "dose_gy", "mass_g", "dose_own_mass_gy", "own_mass_g", "cumulative_gy"),
+        *("measured_shunt_fraction", "measured_part_seen"),
+    )
+    texts = ("mass_source", "own_mass_source", "limits_source", "formula", "measured_formula")
+    limit = {"name": _TEXT, "limit_gy": _NUMBER, "value_gy": _NUMBER, "met": {"type": "boolean"}}
+    others = {
+        "earlier_gy": {"type": "array", "items": {"type": "number"}},
+        "limits": _list(limit | {"mass_g": _NUMBER, "mass_source": _TEXT}),
+        "measured_is_cut": {"type": ["boolean", "null"]},
+    }
+    found = _object(dict.fromkeys(numbers, _NUMBER) | dict.fromkeys(texts, _MAYBE_TEXT) | others)
+    return found | {"type": ["object", "null"]}
 
 
 def _totals() -> dict[str, Any]:
@@ -108,6 +129,7 @@ def _roi() -> dict[str, Any]:
     }
     rest = {
         "role": {"enum": list(ROLES)},
+        "reached": {"type": ["boolean", "null"]},
         "outside_grid_fraction": _NUMBER,
         "source_name": _MAYBE_TEXT,
         "codes": {"type": "array"},

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-__all__ = ["Entry", "build_case_file", "known_columns"]
+__all__ = ["Entry", "build_case_file", "is_instant", "known_columns"]
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class Entry:
         What messages call it.
     pair : str
         Cases with the same word belong to one patient.
-    case_file, template, study : str, optional
-        Absolute paths: a case file, a case file with what all cases share, the folder of a study.
+    case_file, template, study, protocol : str, optional
+        Absolute paths: a case file, a case file with what all cases share, the folder of a study, the site's protocol.
     base : str
         The file from whose folder paths in ``cells`` are meant.
     cells : dict
@@ -53,6 +53,7 @@ class Entry:
     case_file: str | None = None
     template: str | None = None
     study: str | None = None
+    protocol: str | None = None
     base: str = ""
     cells: dict[str, Any] = field(default_factory=dict)
     refused: str | None = None
@@ -62,6 +63,11 @@ class Entry:
 def known_columns() -> dict[str, Any]:
     """Columns of a table as ``table.key`` of the case file, with the type of each."""
     return dict(_leaves(CaseFile, ""))
+
+
+def is_instant(annotation: Any) -> bool:
+    """Whether a column holds an instant."""
+    return annotation is not None and datetime in _parts(annotation, deep=False)
 
 
 def build_case_file(entry: Entry) -> CaseFile:
@@ -76,7 +82,10 @@ def build_case_file(entry: Entry) -> CaseFile:
         raise InputError(entry.refused, code=entry.refused_code)
     tables: dict[str, Any] = {}
     if entry.study is not None and entry.template is not None:
-        tables = _fill_template(read_toml(Path(entry.template), "template"), Path(entry.study))
+        template = read_toml(Path(entry.template), "template")
+        if isinstance(template.get("protocol"), str):
+            template["protocol"] = str(Path(entry.template).parent / template["protocol"])
+        tables = _fill_template(template, Path(entry.study))
     elif entry.template is not None:
         tables = read_case_tables(Path(entry.template))
     where = entry.where
@@ -85,6 +94,8 @@ def build_case_file(entry: Entry) -> CaseFile:
         where = entry.case_file
     if entry.cells:
         _merge(tables, resolve_paths(_tables_of(entry.cells), Path(entry.base)))
+    if entry.protocol is not None:
+        tables["protocol"] = entry.protocol
     case = tables.setdefault("case", {})
     if isinstance(case, dict):
         case["id"] = case.get("id") or entry.name

@@ -5,22 +5,29 @@ from __future__ import annotations
 import csv
 import difflib
 import hashlib
+import io
 import json
-import os
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from voxeldose.errors import InputError
+from voxeldose.io.config.case import read_protocol
 from voxeldose.io.config.toml import read_toml
+from voxeldose.io.dicom.unread import dangling_link
+from voxeldose.io.folders import walk_folders
 from voxeldose.io.json_text import format_json
 from voxeldose.io.results.new_folder import replacing
-from voxeldose.jobs.cohort.entry import Entry, known_columns
+from voxeldose.io.text_files import read_text
+from voxeldose.jobs.cohort.entry import Entry, is_instant, known_columns
 from voxeldose.jobs.cohort.store import MARKER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import tzinfo
 
 __all__ = ["MADE_UP", "Source", "import_extra", "write_plan"]
 
@@ -43,11 +50,17 @@ class Source:
         A case file with what all cases share.
     identifiers : bool
         Cases without a label take the path of their case file or study as one.
+    protocol : path, optional
+        The site's protocol, in place of one that cases name.
+    zone : str, optional
+        Of instants in a table that have none: a name such as Europe/Berlin, or an offset such as +02:00.
     """
 
     path: Path
     template: Path | None = None
     identifiers: bool = False
+    protocol: Path | None = None
+    zone: str | None = None
 
 
 def write_plan(source: Source, out: Path, plan: Path) -> int:
@@ -81,7 +94,9 @@ def _describe_empty(source: Source) -> str:
 def _unique_entries(source: Source, out: Path) -> Iterator[Entry]:
     """The entries, with a second one of the same name refused."""
     seen: dict[str, int] = {}
-    for entry in _entries(source, out):
+    protocol = _protocol_of(source)
+    for listed in _entries(source, out):
+        entry = replace(listed, protocol=protocol)
         key = entry.name.casefold()
         first = seen.setdefault(key, entry.row)
         if first == entry.row:
@@ -98,6 +113,14 @@ def _unique_entries(source: Source, out: Path) -> Iterator[Entry]:
         )
 
 
+def _protocol_of(source: Source) -> str | None:
+    """The absolute path of the site's protocol, after a look at its keys: wrong ones would refuse every case."""
+    if source.protocol is None:
+        return None
+    read_protocol(source.protocol)
+    return str(source.protocol.absolute())
+
+
 def _entries(source: Source, out: Path) -> Iterator[Entry]:
     path = source.path.absolute()
     template = str(source.template.absolute()) if source.template is not None else None
@@ -107,14 +130,47 @@ def _entries(source: Source, out: Path) -> Iterator[Entry]:
     if path.is_dir():
         yield from _from_studies(path, out, template, source) if template else _from_case_files(path, out, source)
     elif path.is_file():
-        yield from _from_table(path, template)
+        yield from _from_table(path, template, _zone_named(source.zone))
     else:
         msg = f"{source.path}: there is no such table or folder."
         raise InputError(msg, code="file-missing")
 
 
-def _from_table(path: Path, template: str | None) -> Iterator[Entry]:
-    for row, cells in enumerate(_rows(path), 1):
+def _zone_named(name: str | None) -> tzinfo | None:
+    """The zone of a name or an offset."""
+    if name is None:
+        return None
+    try:
+        offset = datetime.fromisoformat(f"2000-01-01T00:00{name}").tzinfo
+    except ValueError:
+        offset = None
+    if offset is not None:
+        return offset
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        msg = f"{name!r} is no time zone; give one such as Europe/Berlin, or an offset such as +02:00."
+        raise InputError(msg, code="zone-unknown") from error
+
+
+def _with_zone(cells: dict[str, Any], zone: tzinfo) -> dict[str, Any]:
+    """Cells whose instants have a zone: that of the cell, else ``zone``."""
+    known = known_columns()
+    for column, cell in cells.items():
+        if not isinstance(cell, str) or not is_instant(known.get(column)):
+            continue
+        try:
+            at = datetime.fromisoformat(cell)
+        except ValueError:
+            continue  # refused by name when its turn comes
+        if at.tzinfo is None:
+            cells = {**cells, column: at.replace(tzinfo=zone).isoformat()}
+    return cells
+
+
+def _from_table(path: Path, template: str | None, zone: tzinfo | None) -> Iterator[Entry]:
+    for row, read in enumerate(_rows(path), 1):
+        cells = read if zone is None else _with_zone(read, zone)
         pair = str(cells.pop("pair", "") or "")
         wrong = cells.pop("", None)
         where = f"{path.name}, row {row}"
@@ -147,21 +203,19 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
         yield from _parquet_rows(path)
         return
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            mark = max(",;\t", key=head.count)
-            table = csv.reader(file, delimiter=mark, strict=True)
-            names = [name.strip() for name in next(table, [])]
-            _check_columns(names, path)
-            for cells in table:
-                row: dict[str, Any] = {n: c.strip() for n, c in zip(names, cells, strict=False) if c.strip()}
-                if any(c.strip() for c in cells[len(names) :]):
-                    row[""] = True
-                if row:
-                    yield row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        msg = f"{path}: cannot be read as CSV in UTF-8 ({error})."
+        text = read_text(path)
+        mark = max(",;\t", key=text.partition("\n")[0].count)
+        table = csv.reader(io.StringIO(text), delimiter=mark, strict=True)
+        names = [name.strip() for name in next(table, [])]
+        _check_columns(names, path)
+        for cells in table:
+            row: dict[str, Any] = {n: c.strip() for n, c in zip(names, cells, strict=False) if c.strip()}
+            if any(c.strip() for c in cells[len(names) :]):
+                row[""] = True
+            if row:
+                yield row
+    except (OSError, csv.Error) as error:
+        msg = f"{path}: cannot be read as CSV ({error})."
         raise InputError(msg, code="file-damaged") from error
 
 
@@ -217,15 +271,29 @@ def _check_columns(names: list[str], path: Path) -> None:
 
 def _from_case_files(folder: Path, out: Path, source: Source) -> Iterator[Entry]:
     row = 0
-    for here, below, files in os.walk(folder):
-        place = folder.__class__(here)
-        below[:] = sorted(d for d in below if not d.startswith(".") and place / d != out)
+    for place, below, files in walk_folders(folder):
+        below[:] = [name for name in below if place / name != out]
         if "run.json" in files or MARKER in files:
             below.clear()
             continue
-        for file in sorted(f for f in files if f.endswith(".toml") and not f.startswith(".")):
+        for name in files:
+            link = place / name
+            if link.is_symlink() and not link.exists() and not link.suffix:
+                row += 1
+                relative = link.relative_to(folder).as_posix()
+                yield Entry(
+                    row,
+                    _name(relative if source.identifiers else None, relative),
+                    f"linked folder {row}",
+                    refused=str(dangling_link(link if source.identifiers else Path("a linked case folder"))),
+                    refused_code="link-dangling",
+                )
+        names = [f for f in files if f.endswith(".toml")]
+        protocols = {source.protocol.resolve()} if source.protocol is not None else set()
+        protocols |= {p for file in names if (p := _named_protocol(place / file)) is not None}
+        for file in names:
             path = place / file
-            if not _is_case_file(path):
+            if path.resolve() in protocols or not _is_case_file(path):
                 continue
             row += 1
             relative = path.relative_to(folder).as_posix()
@@ -239,6 +307,15 @@ def _from_studies(folder: Path, out: Path, template: str, source: Source) -> Ite
     for row, study in enumerate(studies, 1):
         name = _name(study.name if source.identifiers else None, study.name)
         yield Entry(row, name, f"study {row}", template=template, study=str(study))
+
+
+def _named_protocol(path: Path) -> Path | None:
+    """The protocol that a case file names, if it can be read and names one."""
+    try:
+        named = read_toml(path, "case file").get("protocol")
+    except InputError:  # it is refused when its turn comes
+        return None
+    return (path.parent / named).resolve() if isinstance(named, str) else None
 
 
 def _is_case_file(path: Path) -> bool:

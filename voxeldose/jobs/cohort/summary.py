@@ -18,12 +18,15 @@ from voxeldose.io.results.content import UNCLASSIFIED, remarks_of
 from voxeldose.io.results.new_folder import replacing
 from voxeldose.jobs.cohort.store import facts_of, read_plan
 from voxeldose.model.best_value import best_pooled_ratio, best_value, numbers_in
+from voxeldose.model.remark_groups import harm_of, texts_of
 from voxeldose.report.cohort import Line, draw_histograms, draw_scatter, values_by_quantity
 from voxeldose.report.images import figure_uri
 from voxeldose.report.templates import page_template
 from voxeldose.report.wording import number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from voxeldose.jobs.cohort.store import Store
     from voxeldose.model.remarks import Remark
 
@@ -64,7 +67,7 @@ def write_page(store: Store, *, identifiers: bool) -> None:
     lines = _mark_outliers(lines)
     pairs, apart = _pairs(lines)
     lines.sort(key=lambda one: (not one.outlying, not one.warnings, one.row))
-    text = page_template("cohort.html.j2", number=partial(number, digits=3)).generate(
+    text = page_template("cohort.html.j2", number=partial(number, digits=3), sentences=_all_sentences).generate(
         lines=lines,
         failures=failures,
         open_cases=open_cases,
@@ -100,7 +103,11 @@ def find_outliers(values: list[float]) -> list[bool]:
 def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> Line:
     content, task = facts["assessment"], facts["task"]
     rois, numbers = content["rois"], numbers_in(content)
-    tumors = [n for n, r in rois.items() if r["role"] == "tumor" and r["mean_dose_gy"] is not None]
+    tumors = [
+        n
+        for n, r in rois.items()
+        if r["role"] == "tumor" and r["mean_dose_gy"] is not None and r.get("reached") is not False
+    ]
     livers = [n for n, r in rois.items() if r["role"] == "normal_liver" and r["mean_dose_gy"] is not None]
     normal = [best_value(numbers, name, "mean_dose_gy").value for name in livers]
     keys = ("mean_dose_gy", "v205_fraction", "v400_fraction", "mass_g")
@@ -182,7 +189,7 @@ class CommonWarning:
 
 
 def common_warnings(lines: list[Line]) -> list[CommonWarning]:
-    """The kinds of warnings that most cases have, at most twelve."""
+    """The kinds of warnings that most cases have, at most twelve, the most harmful first."""
     first: dict[str, Remark] = {}
     cases: dict[str, int] = defaultdict(int)
     for line in lines:
@@ -190,8 +197,14 @@ def common_warnings(lines: list[Line]) -> list[CommonWarning]:
         for kind, remark in own.items():
             first.setdefault(kind, remark)
             cases[kind] += 1
-    kinds = sorted(cases, key=lambda kind: -cases[kind])[:MOST_KINDS]
+    most = sorted(cases, key=lambda kind: -cases[kind])[:MOST_KINDS]
+    kinds = sorted(most, key=lambda kind: harm_of(first[kind].code))
     return [CommonWarning(first[kind].code, first[kind].sentence, cases[kind]) for kind in kinds]
+
+
+def _all_sentences(remarks: Sequence[Remark]) -> str:
+    """Warnings of one case, grouped, in one text."""
+    return " ".join(texts_of(remarks))
 
 
 def _kind(remark: Remark) -> str:

@@ -35,6 +35,7 @@ _DVH_BATCH = 200_000
 _HEAD = {"row": int, "case": str, "pair": str, "status": str, "roi": str, "role": str}
 _OF_CASE = {
     "tumor_to_normal_ratio": float,
+    "tumor_to_normal_region": str,
     "total_activity_mbq": float,
     "administered_mbq": float,
     "recovered_fraction": float,
@@ -139,6 +140,7 @@ def case_rows(entry: Entry, facts: dict[str, Any], *, identifiers: bool = False)
     content, run, task = facts["assessment"], facts["run"], facts["task"]
     whole = {
         "tumor_to_normal_ratio": content["tumor_to_normal_ratio"],
+        "tumor_to_normal_region": content.get("tumor_to_normal_region"),
         "total_activity_mbq": content["totals"]["activity_mbq"],
         "administered_mbq": content["totals"]["administered_mbq"],
         "recovered_fraction": content["totals"]["recovered_fraction"],

@@ -28,6 +28,7 @@ from .plans import answer_body_surface as answer_body_surface
 from .plans import answer_mird as answer_mird
 from .plans import answer_partition as answer_partition
 from .plans import answer_voxels as answer_voxels
+from .plans import answer_voxels_at as answer_voxels_at
 from .radiobiology import ParameterSets as ParameterSets
 from .radiobiology import RadiobiologyAnswer as RadiobiologyAnswer
 from .radiobiology import RadiobiologyQuestion as RadiobiologyQuestion
@@ -43,6 +44,10 @@ from .settings import compartments_of_file as compartments_of_file
 from .settings import compartments_of_image as compartments_of_image
 from .settings import compartments_of_masses as compartments_of_masses
 from .settings import site_limits as site_limits
+from .sheets import PlanSheet as PlanSheet
+from .sheets import VialWishes as VialWishes
+from .sheets import plan_sheet as plan_sheet
+from .sheets import write_plan as write_plan
 from .vials import Assays as Assays
 from .vials import DeliveredAnswer as DeliveredAnswer
 from .vials import OwnVials as OwnVials
@@ -51,3 +56,6 @@ from .vials import VialQuestion as VialQuestion
 from .vials import answer_delivered as answer_delivered
 from .vials import answer_vial as answer_vial
 from .vials import product_of as product_of
+from .windows import WindowAnswer as WindowAnswer
+from .windows import WindowQuestion as WindowQuestion
+from .windows import answer_window as answer_window

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from voxeldose.model.remark_groups import texts_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -50,9 +52,9 @@ def formula_lines(formula: str, radionuclide: Radionuclide) -> list[str]:
 
 def basis_lines(sources: Iterable[str], assumptions: Iterable[Remark]) -> list[str]:
     """Sources and assumptions."""
-    return [*(f"Source: {source}" for source in sources), *(f"assumed: {r.sentence}" for r in assumptions)]
+    return [*(f"Source: {source}" for source in sources), *(f"assumed: {text}" for text in texts_of(assumptions))]
 
 
 def note_lines(warnings: Iterable[Remark]) -> list[str]:
-    """Warnings, a line each."""
-    return [f"warning: {remark.sentence}" for remark in warnings]
+    """Warnings, a line per kind, the most harmful first."""
+    return [f"warning: {text}" for text in texts_of(warnings)]

@@ -5,22 +5,24 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from voxeldose.dose.lungs.dose import lung_dose
+from voxeldose.dose.lungs.spect import lung_mass, spect_shunt
 from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
+from voxeldose.model.lungs import LIMIT_SOURCE, LungDose, LungMass, LungSettings
 from voxeldose.model.radionuclide import Radionuclide, y90_constants
+from voxeldose.model.remark_groups import texts_of
 from voxeldose.model.remarks import Remark
 from voxeldose.planning.answers.facts import constants_facts, note_lines
-from voxeldose.planning.lungs.dose import LIMIT_SOURCE, LungDose, LungMass, lung_dose
-from voxeldose.planning.lungs.spect import lung_mass, spect_shunt
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from voxeldose.model.administration import Administration
+    from voxeldose.model.lungs import LungShunt
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.volume import ActivityMap, CountMap, DensityMap
-    from voxeldose.planning.lungs.shunt import LungShunt
 
 __all__ = [
     "LungDoseAnswer",
@@ -62,6 +64,20 @@ class LungQuestion:
     def radionuclide(self) -> Radionuclide:
         """With the set of constants."""
         return y90_constants(self.constants or "ddep")
+
+    def of_case(
+        self, known: LungSettings, *, volume_ml: float | None = None, dome_margin_mm: float | None = None
+    ) -> tuple[LungQuestion, LungSettings]:
+        """The question and what is known of whole lungs, with the case's values where none is given here.
+
+        A mass or a volume given here scales lungs that are cut in place of what the case says.
+        """
+        asked = replace(self, earlier_gy=self.earlier_gy or known.earlier_gy)
+        is_given = self.lung_mass_g is not None or volume_ml is not None
+        if not is_given:
+            asked, volume_ml = replace(asked, lung_mass_g=known.mass_g), known.volume_ml
+        margin = known.dome_margin_mm if dome_margin_mm is None else dome_margin_mm
+        return asked, LungSettings(volume_ml=volume_ml, dome_margin_mm=margin)
 
     def mass(self, measured: LungMass | None) -> LungMass | None:
         """The mass that is given, or the one measured."""
@@ -168,7 +184,7 @@ class LungShuntAnswer:
 
     def notes(self) -> list[str]:
         """What is assumed, and the warnings."""
-        return [*(f"assumed: {r.sentence}" for r in self.assumptions), *note_lines(self.warnings)]
+        return [*(f"assumed: {text}" for text in texts_of(self.assumptions)), *note_lines(self.warnings)]
 
 
 def _dose_lines(dose: LungDose, radionuclide: Radionuclide) -> list[str]:
@@ -243,7 +259,7 @@ class LungImage:
     Parameters
     ----------
     image, rois, density
-        As in :func:`voxeldose.planning.lungs.spect_shunt`.
+        As in :func:`voxeldose.dose.lungs.spect_shunt`.
     given : Administration, optional
         Of the case that the image belongs to.
     """
@@ -255,7 +271,7 @@ class LungImage:
 
 
 def answer_lung_shunt_of_image(
-    image: LungImage, question: LungQuestion, *, dome_margin_mm: float = 0.0
+    image: LungImage, question: LungQuestion, *, lungs: LungSettings | None = None
 ) -> LungShuntAnswer:
     """Shunt fraction and dose by a reconstructed image.
 
@@ -264,9 +280,9 @@ def answer_lung_shunt_of_image(
     image : LungImage
         With its regions.
     question : LungQuestion
-        Without its activity that of the case is taken.
-    dome_margin_mm : float
-        Lung this near to the liver is left out.
+        Without its activity that of the case is taken. With a CT, its mass of whole lungs scales the counts of lungs that are cut.
+    lungs : LungSettings, optional
+        The margin next to the liver, and the volume of whole lungs.
 
     Raises
     ------
@@ -274,13 +290,10 @@ def answer_lung_shunt_of_image(
         If a region is missing or a number is impossible.
     """
     density, given = image.density, image.given
-    shunt = spect_shunt(
-        image.image,
-        image.rois,
-        density=density,
-        dome_margin_mm=dome_margin_mm,
-        lung_mass_g=question.lung_mass_g if density is not None else None,
-    )
+    settings = lungs or LungSettings()
+    if density is not None and settings.volume_ml is None:
+        settings = replace(settings, mass_g=question.lung_mass_g)
+    shunt = spect_shunt(image.image, image.rois, density=density, lungs=settings)
     measured = lung_mass(density, image.rois) if density is not None and question.lung_mass_g is None else None
     if question.activity_mbq is None and given is not None and given.administered_mbq is not None:
         question = replace(question, activity_mbq=given.net_mbq)
@@ -319,7 +332,7 @@ def answer_lung_shunt_of_files(
     files: SpectFiles,
     question: LungQuestion,
     *,
-    dome_margin_mm: float = 0.0,
+    lungs: LungSettings | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> LungShuntAnswer:
     """Shunt fraction and dose by a reconstructed image that is read from files.
@@ -341,7 +354,7 @@ def answer_lung_shunt_of_files(
     image = read_activity(files.activity, quantity=files.quantity)
     density = hu_to_density(read_ct_image(files.ct)) if files.ct else None
     progress("counting")
-    return answer_lung_shunt_of_image(LungImage(image, regions, density), question, dome_margin_mm=dome_margin_mm)
+    return answer_lung_shunt_of_image(LungImage(image, regions, density), question, lungs=lungs)
 
 
 def _dose(shunt: LungShunt | float, question: LungQuestion, mass: LungMass | None) -> LungDose:

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, Any
 from voxeldose.dose.limits import compare_means, published_limits
 from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
+from voxeldose.model.lungs import CONVENTIONAL_MASS_G
 from voxeldose.model.patient import require_bilirubin
-from voxeldose.model.remarks import Remark
+from voxeldose.model.remarks import Remark, distinct
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
+from voxeldose.planning.answers.plausible import judge_plan
 from voxeldose.planning.answers.settings import Compartments, PartitionGoals, PlanSetting
 from voxeldose.planning.body_surface import plan_body_surface
 from voxeldose.planning.compartments import plan_mird, plan_partition, plan_partition_for
 from voxeldose.planning.from_assessment import perfused_mass_g, tumor_part_of
-from voxeldose.planning.plan import LUNG_MASS_G, Lungs, Plan, with_other_constants
+from voxeldose.planning.plan import Lungs, Plan, with_other_constants
 from voxeldose.planning.territories import doses_of_compartments
-from voxeldose.planning.voxels import Wish, plan_voxels
+from voxeldose.planning.voxels import Wish, plan_voxels, plan_voxels_at
 from voxeldose.report.text import format_number, table_lines
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ __all__ = [
     "answer_mird",
     "answer_partition",
     "answer_voxels",
+    "answer_voxels_at",
 ]
 
 
@@ -61,12 +64,16 @@ class CompartmentRow:
 
 @dataclass(frozen=True)
 class PlanAnswer:
-    """A plan, the published limits that its doses compare with, and what it was asked from; compartments by partition only."""
+    """A plan, the published limits that its doses compare with, and what it was asked from.
+
+    A plan by partition has ``compartments``, one by voxels the assessment at its activity, ``planned``.
+    """
 
     plan: Plan
     thresholds: tuple[Threshold, ...]
     inputs: Mapping[str, object]
     compartments: tuple[CompartmentRow, ...] = ()
+    planned: Assessment | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """The content that ``--json`` prints."""
@@ -272,23 +279,44 @@ def answer_voxels(setting: PlanSetting, goals: Sequence[str], limits: Sequence[s
     QuantityError
         If the setting has no assessment, a goal or limit has no meaning, or none can be reached.
     """
-    from voxeldose.dose.assess import what_if
-
-    result = setting.assessment
-    if result is None:
-        msg = "An assessment is needed, of the image that predicts the dose."
-        raise QuantityError(msg, code="assessment-missing")
+    result = _require_assessment(setting)
     plan = plan_voxels(
         result,
         [Wish.parse(text) for text in goals],
         [Wish.parse(text) for text in limits],
         lungs=Lungs(setting.lung_shunt_fraction, setting.lung_mass_g),
     )
+    return _answer_voxels(plan, setting, result, {"goals": list(goals), "limits": list(limits)})
+
+
+def answer_voxels_at(setting: PlanSetting, activity_mbq: float) -> PlanAnswer:
+    """The doses of an activity by the predicted dose map.
+
+    Raises
+    ------
+    QuantityError
+        If the setting has no assessment, or the activity is not above 0 MBq.
+    """
+    result = _require_assessment(setting)
+    plan = plan_voxels_at(result, activity_mbq, lungs=Lungs(setting.lung_shunt_fraction, setting.lung_mass_g))
+    return _answer_voxels(plan, setting, result, {"activity_mbq": activity_mbq})
+
+
+def _require_assessment(setting: PlanSetting) -> Assessment:
+    if setting.assessment is None:
+        msg = "An assessment is needed, of the image that predicts the dose."
+        raise QuantityError(msg, code="assessment-missing")
+    return setting.assessment
+
+
+def _answer_voxels(plan: Plan, setting: PlanSetting, result: Assessment, inputs: Mapping[str, object]) -> PlanAnswer:
+    """A plan by the dose map, with that map at the planned activity."""
+    from voxeldose.dose.assess import what_if
+
     _require_lung_mass_used(plan, setting, "voxel")
     planned = what_if(result, activity_factor=plan.activity_mbq / result.case.administration.net_mbq)
     plan = _assuming(plan, _by_territory(planned))
-    inputs = {"goals": list(goals), "limits": list(limits)}
-    return _answer(plan, inputs, replace(setting, assessment=planned), "voxel")
+    return replace(_answer(plan, inputs, replace(setting, assessment=planned), "voxel"), planned=planned)
 
 
 def _by_territory(planned: Assessment) -> tuple[Remark, ...]:
@@ -345,11 +373,17 @@ def _assuming(plan: Plan, assumptions: Sequence[Remark]) -> Plan:
 def _answer(plan: Plan, inputs: Mapping[str, object], setting: PlanSetting, method: str | None) -> PlanAnswer:
     shared = {
         "lung_shunt_fraction": setting.shunt_fraction,
-        "lung_g": setting.lung_mass_g or LUNG_MASS_G,
+        "lung_g": setting.lung_mass_g or CONVENTIONAL_MASS_G,
         "device": setting.microspheres,
     }
     thresholds = _thresholds(plan, setting, method)
     _require_bilirubin_used(thresholds, setting)
+    found = judge_plan(plan, setting)
+    plan = replace(
+        plan,
+        assumptions=distinct((*plan.assumptions, *found.notes)),
+        warnings=distinct((*plan.warnings, *found.warnings)),
+    )
     return PlanAnswer(plan, thresholds, {**inputs, **shared})
 
 

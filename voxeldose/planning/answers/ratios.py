@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from voxeldose.dose.metrics import tumor_to_normal_of
+from voxeldose.dose.tumor_to_normal import tumor_to_normal_of
 from voxeldose.errors import InputError
 from voxeldose.io.results.content import remark_rows, remarks_of
 from voxeldose.model.remarks import Remark
@@ -41,7 +41,7 @@ class RatioAnswer:
     inputs: Mapping[str, object]
     constants: Mapping[str, object]
     assumptions: tuple[Remark, ...]
-    formula: str = "T/N = (N_T / V_T) / (N_N / V_N) by counts or activity; mean dose over mean dose by dose; pooled: sums of all tumors"
+    formula: str = "T/N = (N_T / V_T) / (N_N / V_N) by counts or activity; mean dose over mean dose by dose; pooled: sums of the treated tumors"
     sources: tuple[str, ...] = SOURCES
 
     def as_dict(self) -> dict[str, Any]:
@@ -62,7 +62,9 @@ class RatioAnswer:
         rows = [
             {
                 "tumor": row["roi"],
-                "T/N by counts": format_number(row["by_concentration"], ".2f"),
+                "T/N by counts": "not reached"
+                if row.get("reached") is False
+                else format_number(row["by_concentration"], ".2f"),
                 "by dose": format_number(row["by_dose"], ".2f"),
             }
             for row in self.rows
@@ -98,7 +100,7 @@ def answer_ratio(
 
 
 #: What a run says of its normal region, by code.
-RATIO_REMARKS = ("tumor-to-normal-of-whole-liver", "normal-liver-derived")
+RATIO_REMARKS = ("tumor-to-normal-of-whole-liver", "normal-liver-derived", "liver-part-derived", "tumors-not-reached")
 
 
 def answer_ratio_of_results(content: Mapping[str, Any], source: str) -> RatioAnswer:
@@ -113,5 +115,7 @@ def answer_ratio_of_results(content: Mapping[str, Any], source: str) -> RatioAns
     if not rows:
         msg = f"{source}: T/N needs regions of role tumor and of normal liver; there are {', '.join(content['rois'])}."
         raise InputError(msg, code="region-missing")
-    of_run = tuple(remark for remark in remarks_of(content["assumptions"]) if remark.code in RATIO_REMARKS)
+    of_run = tuple(
+        remark for remark in remarks_of([*content["assumptions"], *content["warnings"]]) if remark.code in RATIO_REMARKS
+    )
     return RatioAnswer(tuple(rows), {"source": source}, content["constants"], (EVEN, *of_run))

@@ -136,16 +136,8 @@ def compartments_of_image(
         assumptions = (*assumptions, Remark("ratios-given", {t.name: t.ratio for t in territory.tumors}, sentence))
     rest_g = found.unperfused_g if unperfused_g is None else unperfused_g
     volumes_ml = {t.name: setting.assessment.rois[t.name].volume_ml for t in territory.tumors}
-    volumes_ml[""] = _normal_ml(setting.assessment, territory, sum(volumes_ml.values()))
+    volumes_ml[""] = found.normal_ml
     return Compartments((territory,), (None,), setting.lung_mass_g, rest_g, assumptions, volumes_ml)
-
-
-def _normal_ml(result: Assessment, territory: Territory, tumors_ml: float) -> float:
-    """Volume of the territory's normal liver: its perfused region without the tumors, or all normal liver."""
-    perfused = result.rois.get(territory.name)
-    if perfused is not None and perfused.role == "perfused":
-        return perfused.volume_ml - tumors_ml
-    return sum(roi.volume_ml for roi in result.rois.values() if roi.role == "normal_liver")
 
 
 def _with_ratios(tumors: Sequence[Tumor], ratios: Sequence[float]) -> tuple[Tumor, ...]:

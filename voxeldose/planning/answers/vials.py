@@ -13,7 +13,7 @@ from voxeldose.model.remarks import Remark
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
 from voxeldose.planning.from_assessment import tumor_ml as tumor_ml_of
 from voxeldose.planning.plan import Lungs, lung_dose_gy
-from voxeldose.planning.vials import RESIDUAL_MISSING, Product, plan_vial
+from voxeldose.planning.vials import MOST_ABOVE, RESIDUAL_MISSING, Product, plan_vial
 from voxeldose.report.text import format_number, table_lines
 
 if TYPE_CHECKING:
@@ -39,6 +39,10 @@ __all__ = [
 ]
 
 
+#: What a product's table says of a :class:`Product` besides its sizes.
+_PRODUCT = {"vials_source", "bq_per_sphere", "bq_per_sphere_source", "shelf_life_h", "is_divisible"}
+
+
 @dataclass(frozen=True)
 class VialQuestion:
     """What a vial is asked for.
@@ -57,6 +61,8 @@ class VialQuestion:
         After which the vial must not be used.
     tumor_ml : float, optional
         For spheres per millilitre; the case's without it.
+    most_above : float
+        Most that a vial which is given whole may hold above what is needed, as a part of it.
     """
 
     activity_mbq: float
@@ -65,6 +71,7 @@ class VialQuestion:
     residual_fraction: float = 0.0
     expires_at: datetime | None = None
     tumor_ml: float | None = None
+    most_above: float = MOST_ABOVE
 
 
 @dataclass(frozen=True)
@@ -89,8 +96,8 @@ def product_of(device: str | None, file: Path | None = None, own: OwnVials | Non
     if device is not None:
         from voxeldose.io.config.plan import read_product
 
-        table = read_product(device, file).model_dump()
-        product = Product(device, **table | {"vials_gbq": tuple(table["vials_gbq"])})
+        table = read_product(device, file)
+        product = Product(device, **table.model_dump(include=_PRODUCT), vials_gbq=table.sizes_gbq)
     elif own == OwnVials():
         return None
     if own.vials_gbq:
@@ -134,6 +141,7 @@ class VialAnswer:
             "spheres": plan.spheres,
             "spheres_in_vial": chosen.spheres,
             "spheres_per_ml": plan.spheres_per_ml,
+            "offer_rule": plan.offer_rule,
             "options": [_option_facts(o) for o in plan.options],
             "lung_gy": self.lung_gy(plan.activity_mbq),
             "vial_lung_gy": self.lung_gy(chosen.net_mbq),
@@ -161,8 +169,10 @@ class VialAnswer:
                     "10^6 spheres": format_number(o.spheres and o.spheres / 1e6, ".3f"),
                 }
                 for o in plan.options
+                if o.is_offered
             ]
         )
+        text.append(plan.offer_rule)
         when, needed = plan.at.isoformat(), f"{plan.needed_mbq:.1f} MBq in the vial"
         text += ["", f"Wanted {plan.activity_mbq:g} MBq in the patient at {when}: {needed}."]
         if plan.spheres is not None:
@@ -190,6 +200,7 @@ def _option_facts(option: VialOption) -> dict[str, Any]:
         "excess_fraction": option.excess_fraction,
         "bq_per_sphere": option.bq_per_sphere,
         "spheres_in_vial": option.spheres,
+        "is_offered": option.is_offered,
     }
 
 
@@ -230,6 +241,7 @@ def answer_vial(question: VialQuestion, setting: PlanSetting, product: Product |
         residual_fraction=filled.residual_fraction,
         expires_at=filled.expires_at,
         tumor_ml=filled.tumor_ml,
+        most_above=filled.most_above,
     )
     inputs = {
         "activity_mbq": filled.activity_mbq,
@@ -248,14 +260,14 @@ def answer_vial(question: VialQuestion, setting: PlanSetting, product: Product |
 def _with_case(question: VialQuestion, assessment: Assessment) -> tuple[VialQuestion, list[Remark]]:
     """The question with what the case says where it does not, and what is so assumed."""
     remarks = []
-    at, tumor_ml = assessment.case.administration.at, tumor_ml_of(assessment)
+    at, tumor_ml = assessment.case.administration.at, tumor_ml_of(assessment, treated=True)
     if question.at is None and at is not None:
         question = replace(question, at=at)
         sentence = f"The infusion is at {at.isoformat()}, as the case says."
         remarks.append(Remark("infusion-from-case", {"at": at.isoformat()}, sentence))
     if question.tumor_ml is None and tumor_ml > 0:
         question = replace(question, tumor_ml=tumor_ml)
-        sentence = f"The tumors are {tumor_ml:.2f} mL by the case's regions."
+        sentence = f"The treated tumors are {tumor_ml:.2f} mL by the case's regions."
         remarks.append(Remark("tumor-volume-from-case", {"tumor_ml": tumor_ml}, sentence))
     return question, remarks
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from voxeldose.errors import QuantityError
+from voxeldose.model.lungs import LungShunt
 from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["FIELD_OF_VIEW", "Counts", "LungShunt", "counted_shunt", "shunt_by_spect"]
+__all__ = ["FIELD_OF_VIEW", "Counts", "counted_shunt", "shunt_by_spect"]
 
 FIELD_OF_VIEW = Remark(
     "field-of-view",
@@ -21,27 +22,6 @@ FIELD_OF_VIEW = Remark(
     "seen from its voxels.",
 )
 SPECT_SOURCE = "EANM SOP, Chiesa 2021, doi:10.1186/s40658-021-00394-3"
-
-
-@dataclass(frozen=True)
-class LungShunt:
-    """A lung shunt fraction and how it was found.
-
-    ``sd`` is from counting statistics alone, ``None`` where counts are no longer Poisson (reconstructed images). ``is_planar``
-    where it is from planar views, as the shunts were that the limits for the lungs go with.
-    """
-
-    fraction: float
-    sd: float | None
-    method: str
-    formula: str
-    lung_counts: float
-    liver_counts: float
-    inputs: Mapping[str, object]
-    assumptions: tuple[Remark, ...]
-    warnings: tuple[Remark, ...]
-    sources: tuple[str, ...]
-    is_planar: bool = False
 
 
 @dataclass(frozen=True)

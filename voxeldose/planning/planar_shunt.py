@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from voxeldose.errors import InputError, QuantityError
+from voxeldose.model.lungs import LungShunt
 from voxeldose.model.remarks import Remark
-from voxeldose.planning.lungs.shunt import LungShunt
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
 from remarks import coded
@@ -208,6 +209,19 @@ def test_a_medium_that_lacks_a_listed_slice_is_refused(medium, refused, lost):
     slices[lost].unlink()
     refused(lambda: vd.read_ct(medium), slices[lost].name, "DICOMDIR", code="series-incomplete")
     assert not is_usable(inspect(medium))
+
+
+def test_a_series_copied_without_the_others_of_its_medium_is_read(medium, write_series, tmp_path, place_error):
+    files = FileSet(medium)
+    for file in write_series("PT", folder="other").iterdir():
+        files.add(file)
+    files.write(use_existing=True)
+    series = {p.parent for p in files_below(medium).files if p.name != "DICOMDIR"}
+    assert len(series) == 2
+    for folder in series:
+        if dcmread(next(folder.iterdir())).Modality == "PT":
+            shutil.rmtree(folder)
+    assert place_error(vd.read_ct(medium)) < 0.03
 
 
 # --- numbers ---

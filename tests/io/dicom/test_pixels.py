@@ -208,7 +208,7 @@ needs_dcmtk = pytest.mark.skipif(shutil.which("dcmcjpeg") is None, reason="dcmtk
 
 @needs_dcmtk
 @pytest.mark.parametrize("bits", [12, 10])
-def test_jpeg_of_twelve_bits_is_decoded_as_dcmtk_does(write_series, tmp_path, bits):
+def test_jpeg_of_twelve_bits_is_decoded_as_dcmtk_does(write_series, tmp_path, bits, capfd):
     folder = write_series("CT", change=put(BitsStored=bits, HighBit=bits - 1), shape=(4, 32, 32))
     smooth = np.rint(500 + 40 * np.add.outer(np.arange(32), np.arange(32)) / 10).astype(np.uint16)
     expected = []
@@ -221,6 +221,7 @@ def test_jpeg_of_twelve_bits_is_decoded_as_dcmtk_does(write_series, tmp_path, bi
         expected.append(plain.pixel_array * float(plain.RescaleSlope) + float(plain.RescaleIntercept))
     np.testing.assert_allclose(vd.read_ct(folder).hu, expected, rtol=0, atol=1e-3)
     np.testing.assert_allclose(vd.read_ct(folder).hu[0], smooth - 1000.0, rtol=0, atol=2)
+    assert capfd.readouterr() == ("", "")
 
 
 @needs_dcmtk

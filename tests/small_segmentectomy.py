@@ -118,7 +118,7 @@ def write_segmentectomy(folder: Path, *, engine: str = "local", more: str = "") 
         (folder / name).mkdir(parents=True)
     hu = np.full(GRID.shape, -1000, np.float32)
     hu[2:, 2:-2, 2:-2] = 40
-    hu[LIVER], hu[LUNGS] = 58, -780
+    hu[LIVER], hu[LUNGS] = 58, -700
     hu[LESION_1] = hu[LESION_2] = 46
     write_ct(STUDY, hu, GRID, folder / "ct", PET_AT - timedelta(minutes=6))
     given = Administration(Y90, ADMINISTERED_MBQ, INFUSION_AT)
@@ -148,6 +148,7 @@ def _bq_per_ml(truth: Truth) -> np.ndarray:
     values[LESION_1] *= np.float32(truth.ratio)
     values[CORE] = 0
     values[LUNGS] = truth.activity_mbq("lungs") / truth.volume_ml("lungs") * 1e6
+    values[[0, -1], 15, 18] = values.max() / 50_000  # the image goes on where lungs and liver end
     return values
 
 

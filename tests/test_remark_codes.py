@@ -6,7 +6,7 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
-from voxeldose.dose.plausibility import published_rules
+from voxeldose.model.plausibility import published_rules
 
 TESTS = Path(__file__).parent
 PACKAGE = TESTS.parent / "voxeldose"
@@ -34,7 +34,7 @@ BY_VARIABLE = {
 
 #: Files that pass on a code made elsewhere.
 PASSED_ON = {
-    "dose/plausibility.py": "the code of its rule",
+    "model/plausibility.py": "the code of its rule",
     "io/dicom/structures.py": "what the contours of a region say, with its name",
     "io/results/content.py": "remarks of results, read back",
 }

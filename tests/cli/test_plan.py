@@ -389,7 +389,7 @@ def test_the_card_of_a_results_folder_and_of_its_case_agree(case, tmp_path):
     dose = rows["Perfused volume, mean dose", 190]
     assert dose["value"] == pytest.approx(49.38305 * 800 * 0.96 / mass_g, rel=1e-6)
     assert rows["Activity per sphere at infusion", 297]["status"] == "met"
-    assert rows["Tumor diameter", 80]["status"] == "not given"
+    assert rows["Tumor diameter", 80]["status"] == "met"  # of the lesion that the perfused label encloses
     assert {"formula", "constants", "inputs", "sources"} <= shown[0].keys()
     assert any("Weber 2022" in source for source in shown[0]["sources"])
 

@@ -137,7 +137,16 @@ def test_flags_with_the_labels_file_give_the_numbers_of_the_case_file(tmp_path):
     by_case = json.loads(run("assess", case, "--json", "--out", tmp_path / "a").stdout)
     files = ("--rois", case.parent / "labels.nii.gz", "--rois", case.parent / "perfused.nii.gz")
     given = ("--administered-mbq", 1810, "--residual-mbq", 10, "--lung-shunt", 0.05, "--at", "2024-05-02T10:15:00Z")
-    words = ("--activity", case.parent / "pet", *files, "--labels", tmp_path / "labels.json", *given)
+    words = (
+        "--activity",
+        case.parent / "pet",
+        "--ct",
+        case.parent / "ct",
+        *files,
+        "--labels",
+        tmp_path / "labels.json",
+        *given,
+    )
     result = run("assess", *words, "--engine", "local", "--device", "glass", "--json", "--out", tmp_path / "b")
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["rois"] == by_case["rois"]

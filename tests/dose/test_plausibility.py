@@ -8,12 +8,12 @@ import pytest
 from voxeldose.demo.shapes import occupancy, sphere
 from voxeldose.dose.assess import assess, what_if
 from voxeldose.dose.engines.local import LocalDeposition
-from voxeldose.dose.plausibility import judge_facts, published_rules, rules_with
-from voxeldose.dose.plausibility_facts import Fact, facts_of
+from voxeldose.dose.plausibility_facts import facts_of
 from voxeldose.errors import QuantityError
 from voxeldose.model.administration import Administration
 from voxeldose.model.case import Administered, Case
 from voxeldose.model.grid import Grid
+from voxeldose.model.plausibility import Fact, judge_facts, published_rules, rules_with
 from voxeldose.model.radionuclide import TC99M, Y90
 from voxeldose.model.rigid import Registration
 from voxeldose.model.roi import Roi, RoiSet

@@ -156,7 +156,7 @@ def test_every_region_of_a_dicom_file_is_listed_with_its_volume(write_series, tm
     assert [(one.name, one.role) for one in row.labels] == [("liver", "liver"), ("lesion_1", "tumor")]
     # corners are cut from contours (less than 1 % here), nothing from a SEG
     assert [one.volume_ml for one in row.labels] == pytest.approx([r.volume_ml for r in rois], rel=0.03)
-    assert row.verdict == "2 regions"
+    assert row.verdict.startswith("2 regions. Hardly plausible: The liver regions together are ")
 
 
 def test_a_file_of_four_dimensions_is_refused_in_its_row(tmp_path):

@@ -10,13 +10,13 @@ import pytest
 
 import voxeldose
 from voxeldose.dose.lungs.dose import lung_dose
-from voxeldose.dose.plausibility import Rule
 from voxeldose.dose.recovery.dose_points import PointDvh
 from voxeldose.dose.segmentectomy import SegmentectomyFacts, segmentectomy_card
 from voxeldose.dose.uncertainty.confidence import Confidence
 from voxeldose.model.administration import unit_doubts
 from voxeldose.model.dvh import Dvh
 from voxeldose.model.limits import is_within, meets, with_tolerance
+from voxeldose.model.plausibility import Rule
 from voxeldose.model.radionuclide import Y90
 from voxeldose.planning.compartments import plan_partition_for
 from voxeldose.planning.plan import Bound

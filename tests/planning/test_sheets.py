@@ -95,6 +95,29 @@ def test_masses_alone_have_no_voxels_and_say_why(tmp_path):
     assert "Voxel by voxel: An assessment is needed" in page_text(tmp_path / "out")
 
 
+def test_several_territories_have_rows_of_their_own_and_no_common_vial(tmp_path):
+    path = tmp_path / "liver.toml"
+    rows = (("right", 1200, 500, "a", 120, 4), ("left", 800, 350, "c", 50, 3))
+    path.write_text(
+        "".join(
+            f'[[territory]]\nname = "{n}"\nactivity_mbq = {mbq}\nnormal_g = {g}\n'
+            f'tumors = [{{ name = "{t}", mass_g = {m}, tn = {r} }}]\n'
+            for n, mbq, g, t, m, r in rows
+        )
+    )
+    words = ("partition", "--territories", path, "--lung-shunt", 0.05, "--device", "glass", *WHEN)
+    _, sheet = planned(*words, out=tmp_path / "out")
+    for found, (name, mbq, g, tumor, m, r) in zip(sheet["territories"], rows, strict=True):
+        base = 49.38305 * mbq / 1000 * 0.95 / ((g + r * m) / 1000)
+        assert (found["territory"], found["activity_mbq"]) == (name, mbq)
+        assert found["normal_gy"] == pytest.approx(base)
+        assert found["tumors_gy"] == {tumor: pytest.approx(r * base)}
+        assert found["perfused_gy"] == pytest.approx(49.38305 * mbq * 0.95 / (g + m))
+    assert sheet["vial"] is None
+    assert "choose a vial for each" in page_text(tmp_path / "out")
+    assert "several territories have one each" in sheet["missing"]["single compartment"]
+
+
 def test_vial_and_spheres_are_those_of_the_activity(case, tmp_path):
     words = ("--activity-mbq", 1700, "--device", "glass")
     _, sheet = planned("mird", case, *words, *WHEN, out=tmp_path / "out")

@@ -1,11 +1,13 @@
 """The report as a person meets it: opened from disk in Chromium, looked at pixel by pixel, clicked, printed."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from report_case import hu_at, make_result
 
+from voxeldose.model.roi import RoiSet
 from voxeldose.report import viewer, write_report
 
 EVIL = '</script><img src=x onerror="window.hacked=1"><b>\'lesion'
@@ -346,3 +348,41 @@ def test_on_paper_it_is_light_static_and_a_few_pages(browser, path, tmp_path):
     browser.call("Emulation.setEmulatedMedia", media="")
     browser.printed(tmp_path / "print.pdf")
     assert 2 <= len(re.findall(rb"/Type /Page\b(?!s)", (tmp_path / "print.pdf").read_bytes())) <= 8
+
+
+def test_the_overlay_may_show_activity_with_its_own_scale(page, result):
+    bare(page)
+    before = page.value("document.getElementById('axial').toDataURL()")
+    top = page.value("document.getElementById('top').value")
+    put(page, "overlay", "activity")
+    assert words(page, "top-label") == "Scale to, MBq/mL"
+    assert float(page.value("document.getElementById('top').value")) >= result.activity.bq_per_ml.max() / 1e6
+    assert page.value("document.getElementById('axial').toDataURL()") != before
+    put(page, "overlay", "dose")
+    assert page.value("document.getElementById('top').value") == top
+    assert page.value("document.getElementById('axial').toDataURL()") == before
+    assert words(page, "top-label") == "Scale to, Gy"
+
+
+def test_isodoses_have_a_colour_each_and_a_key(page):
+    put(page, "levels", "100, 400, 1000")
+    key = page.value(
+        "[...document.querySelectorAll('#level-key span')].map((s) => [s.textContent, s.firstChild.style.background])"
+    )
+    assert [label for label, _ in key] == ["100", "400", "1000"]
+    assert len({colour for _, colour in key}) == 3
+
+
+def test_segments_lungs_and_derived_regions_are_off_until_asked_for(browser, tmp_path):
+    plain = make_result()
+    roles = {"lesion": "tumor", "liver": "segment"}
+    rois = RoiSet(tuple(replace(r, role=roles.get(r.name, r.role)) for r in plain.regions))
+    write_report(replace(plain, regions=rois), tmp_path / "report.html")
+    browser.size(1400, 1000)
+    browser.open(tmp_path / "report.html")
+    state = browser.value(
+        "Object.fromEntries([...document.querySelectorAll('#outline-toggles label')].map((l) => "
+        "[l.textContent, l.querySelector('input').checked]))"
+    )
+    assert state["lesion"] is True
+    assert state["liver"] is False

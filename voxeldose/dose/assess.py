@@ -17,11 +17,12 @@ from voxeldose.dose.engines.named import default_engine
 from voxeldose.dose.limits import with_best_values
 from voxeldose.dose.lungs.findings import ABOVE_LIMITS
 from voxeldose.dose.measure import ENERGY_MISSING, DoseOnGrid, Run, Watch, measure
-from voxeldose.dose.plausibility import judge, published_rules
+from voxeldose.dose.plausibility import judge
 from voxeldose.dose.territories import region_of, share_out
 from voxeldose.errors import QuantityError
 from voxeldose.geometry.resample import roi_onto
 from voxeldose.model.administration import unit_doubts
+from voxeldose.model.plausibility import published_rules
 from voxeldose.model.remarks import Remark, distinct
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def what_if(
     again = {
         ENERGY_MISSING,
         *ABOVE_LIMITS,
-        *(rule.code for rule in published_rules()),
+        *(rule.code for rule in result.case.rules or published_rules()),
     }  # asked again of the changed dose
     kept = [a for a in record.assumptions if a.code not in again]
     grid = activity.grid

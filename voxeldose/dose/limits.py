@@ -103,7 +103,7 @@ def _by_best_value(result: Assessment, threshold: Threshold) -> Threshold:
     if threshold.sense is None or not best.is_better or best.value is None or best.image is None:
         return threshold
     met, of_image = (meets(value, threshold.sense, threshold.limit) for value in (best.value, best.image))
-    image = f"{best.image:.4g} Gy" if threshold.metric.endswith("_gy") else f"{100 * best.image:.1f} %"
+    image = f"{best.image:.3g} Gy" if threshold.metric.endswith("_gy") else f"{100 * best.image:.1f} %"
     verdict = "" if met == of_image else f", which would {'' if of_image else 'not '}meet the limit"
     words = f"Here it is {best.words}; the image's own is {image}{verdict}."
     differs = " ".join(filter(None, (threshold.differs, words)))

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from voxeldose.geometry.resample import occupancy_onto
+from voxeldose.model.plausibility import Fact
 from voxeldose.model.roi import union
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from voxeldose.model.roi import Roi, RoiSet
     from voxeldose.model.volume import CtImage
 
-__all__ = ["Fact", "facts_of"]
+__all__ = ["facts_of"]
 
 #: Roles that lie in the liver.
 IN_LIVER = ("liver", "normal_liver", "tumor", "perfused", "segment")
@@ -31,15 +32,6 @@ IN_LIVER = ("liver", "normal_liver", "tumor", "perfused", "segment")
 AIR_HU, BONE_HU = -300.0, 300.0
 #: Overlap of a tumor with the liver from which a label map is taken to nest them.
 NESTED = 0.01
-
-
-@dataclass(frozen=True)
-class Fact:
-    """A number, and the region or image it is of (empty for the whole case)."""
-
-    name: str
-    value: float
-    subject: str = ""
 
 
 def facts_of(result: Assessment) -> Iterator[Fact]:

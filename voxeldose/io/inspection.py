@@ -22,6 +22,9 @@ from voxeldose.io.dicom.unread import packed_or_list
 from voxeldose.io.folders import files_below
 from voxeldose.io.images import load_activity, load_ct_image
 from voxeldose.io.regions import list_regions, name_regions
+from voxeldose.model.plausibility import facts_of_regions, judge_facts
+from voxeldose.model.remark_groups import texts_of
+from voxeldose.model.roi import RoiSet
 from voxeldose.model.volume import ActivityMap, CountMap
 
 if TYPE_CHECKING:
@@ -358,7 +361,15 @@ def _regions_in(path: Path) -> dict[str, Any]:
         return {"uses": ("rois",), "labels": labels, "needs": needs, "verdict": f"labels need names: {error}"}
     described = f"{len(rois)} region{'s' * (len(rois) > 1)}"
     labels = tuple(_labels_in(found, rois))
-    return {"uses": ("rois",), "regions": tuple(r.name for r in rois), "labels": labels, "verdict": described}
+    doubts = _hardly_plausible(RoiSet(rois))
+    verdict = f"{described}. Hardly plausible: {doubts}" if doubts else described
+    return {"uses": ("rois",), "regions": tuple(r.name for r in rois), "labels": labels, "verdict": verdict}
+
+
+def _hardly_plausible(rois: RoiSet) -> str:
+    """What the rules of plausibility say of the regions' volumes; empty where nothing is odd."""
+    found = judge_facts(facts_of_regions(rois))
+    return " ".join(texts_of((*found.warnings, *found.notes)))
 
 
 def _labels_in(found: FoundRegions, rois: Sequence[Roi] = ()) -> Iterator[FoundLabel]:

@@ -143,6 +143,7 @@ def _build_case(
         bilirubin_mg_per_dl=patient.bilirubin_mg_per_dl,
         patient=patient,
         lungs=settings.build_lungs(config.lungs),
+        rules=settings.choose_rules(config),
     )
 
 

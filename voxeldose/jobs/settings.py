@@ -15,6 +15,7 @@ from voxeldose.dose.uncertainty.recovery import Recovery, fit_recovery
 from voxeldose.errors import InputError
 from voxeldose.io.config.hu_table import read_hu_table
 from voxeldose.io.config.limits import read_limits
+from voxeldose.io.config.rules import read_rules
 from voxeldose.io.images import read_density
 from voxeldose.model.administration import Administration, Assay, administration_from_assays, administration_of
 from voxeldose.model.case import Absolute, Administered
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from voxeldose.io.config.uncertainty import RecoveryTable, UncertaintyTable
     from voxeldose.model.grid import Grid
     from voxeldose.model.limits import Limit
+    from voxeldose.model.plausibility import Rule
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.tissue import Radiobiology
     from voxeldose.model.volume import CtImage, DensityMap
@@ -45,6 +47,7 @@ __all__ = [
     "choose_dose_grid",
     "choose_limits",
     "choose_patient",
+    "choose_rules",
     "choose_tissues",
     "input_uncertainties",
 ]
@@ -181,6 +184,11 @@ def choose_patient(config: CaseFile) -> Patient:
         msg = f"case.bilirubin_mg_per_dl = {older:g} and patient.bilirubin_mg_per_dl = {newer:g} contradict each other; keep one."
         raise InputError(msg, code="keys-contradict", key="patient.bilirubin_mg_per_dl")
     return Patient(**table | {"bilirubin_mg_per_dl": older if newer is None else newer})
+
+
+def choose_rules(config: CaseFile) -> tuple[Rule, ...] | None:
+    """The rules of plausibility with the site's own; ``None`` without a file."""
+    return read_rules(Path(config.dose.plausibility)) if config.dose.plausibility is not None else None
 
 
 def choose_tissues(config: CaseFile) -> dict[str, Radiobiology]:

@@ -36,6 +36,9 @@ from .lungs import LungSettings as LungSettings
 from .lungs import LungShunt as LungShunt
 from .metric import Metric as Metric
 from .patient import Patient as Patient
+from .plausibility import judge_facts as judge_facts
+from .plausibility import published_rules as published_rules
+from .plausibility import rules_with as rules_with
 from .radionuclide import TC99M as TC99M
 from .radionuclide import Y90 as Y90
 from .radionuclide import Radionuclide as Radionuclide

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from voxeldose.model.administration import Administration
     from voxeldose.model.grid import Grid
     from voxeldose.model.limits import Limit
+    from voxeldose.model.plausibility import Rule
     from voxeldose.model.rigid import Registration
     from voxeldose.model.roi import RoiSet
     from voxeldose.model.tissue import Radiobiology
@@ -86,6 +87,8 @@ class Case:
         To compare the results with; the published ones shipped with voxeldose without it.
     bilirubin_mg_per_dl : float, optional
         Total, of the patient; decides limits that depend on it.
+    rules : tuple of Rule, optional
+        Of plausibility; the published ones without it.
     lungs : LungSettings
         Earlier doses to the lungs, and what is known of whole lungs where an image cuts them.
     patient : Patient
@@ -107,6 +110,7 @@ class Case:
     registration: Registration | None = field(default=None, kw_only=True)
     limits: tuple[Limit, ...] | None = field(default=None, kw_only=True)
     bilirubin_mg_per_dl: float | None = field(default=None, kw_only=True)
+    rules: tuple[Rule, ...] | None = field(default=None, kw_only=True)
     lungs: LungSettings = field(default_factory=LungSettings, kw_only=True)
     patient: Patient = field(default_factory=Patient, kw_only=True)
     reported: Reported = field(default_factory=Reported, kw_only=True)

@@ -24,7 +24,7 @@ from voxeldose.report.recovery import recovery_words
 from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.templates import page_template, text_of
 from voxeldose.report.viewer import ISODOSES_GY, colour_maps, viewer_data
-from voxeldose.report.wording import measure, number, percent, sentences
+from voxeldose.report.wording import activity, measure, number, percent, sentences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,6 +39,8 @@ __all__ = ["write_report"]
 _SCRIPTS = ("state.js", "planes.js", "dvh.js", "regions.js", "start.js")
 #: Points of a DVH curve on the page, and cards of single tumors; the table has all.
 CURVE_POINTS, MAX_CARDS = 500, 6
+#: Dose that both histograms mark, that of the coverage in the first numbers.
+COVERED_GY = 400.0
 
 
 def write_report(
@@ -67,7 +69,7 @@ def write_report(
     spread = intervals(result)
     tumors = rois_with_role(result, "tumor")
     largest = sorted(tumors, key=lambda name: -tumors[name].volume_ml)[:MAX_CARDS]
-    page = page_template("report.html.j2", number=number, percent=percent).render(
+    page = page_template("report.html.j2", number=number, percent=percent, activity=activity).render(
         result=result,
         card=card,
         record=result.record,
@@ -117,6 +119,7 @@ def _data(result: Assessment) -> dict[str, Any]:
     return {
         "viewer": viewer_data(result),
         "top_gy": _rounded_up(frame.top_gy),
+        "top_mbq_per_ml": _rounded_up(max(float(result.activity.bq_per_ml.max()) / 1e6, 1e-6)),
         "isodoses_gy": [level for level in ISODOSES_GY if level < result.dose.gy.max()],
         "maps": colour_maps(),
         "dvh": _curves(result),
@@ -142,6 +145,8 @@ def _curves(result: Assessment) -> dict[str, Any]:
     for threshold in result.thresholds:
         if threshold.metric.endswith("_gy"):
             marks.setdefault(threshold.limit, []).append(threshold.roi)
+    if last >= COVERED_GY:  # whatever is compared, coverage at 400 Gy is asked for
+        marks.setdefault(COVERED_GY, [])
     shown = [{"gy": gy, "rois": rois} for gy, rois in sorted(marks.items()) if gy < last]
     return {"step_gy": step, "regions": regions, "marks": shown}
 

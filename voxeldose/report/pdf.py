@@ -6,33 +6,33 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from voxeldose.report.card import card_parts
-from voxeldose.report.content import COLUMNS, facts, intervals, lung_rows, threshold_rows
+from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
 from voxeldose.report.fonts import glyph_note
-from voxeldose.report.headline import best, ratios
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET, SOFT
+from voxeldose.report.pdf_first_page import first_page, role_words
 from voxeldose.report.pdf_layout import (
     WIDE_MM,
     Footer,
     heading,
     paragraph,
     picture,
+    plain_name,
     table,
     write_document,
 )
 from voxeldose.report.pictures import draw_pictures
-from voxeldose.report.plots import roi_styles, rois_with_role, slice_focus
+from voxeldose.report.plots import roi_styles, slice_focus
 from voxeldose.report.recovery_pdf import recovery_parts
 from voxeldose.report.reporting_items import reporting_items
-from voxeldose.report.wording import measure, number, percent, sentences, shortened
+from voxeldose.report.wording import measure, number, sentences, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from voxeldose.model.assessment import Assessment, RoiMetrics
+    from voxeldose.model.assessment import Assessment
     from voxeldose.model.card import CardRow
     from voxeldose.report.content import Group, Intervals, ThresholdRow
-    from voxeldose.report.headline import Best
     from voxeldose.report.pictures import Pictures
 
 __all__ = ["write_pdf"]
@@ -66,7 +66,8 @@ def write_pdf(
     label = f"{title} {shortened(result.case.id, 60)}".strip()
     drawn, spread = pictures or draw_pictures(result), intervals(result)
     parts = [
-        *_answers(result, spread),
+        *first_page(result, drawn, spread),
+        *_details(result),
         *_histograms(result, drawn),
         *_images(result, drawn),
         *recovery_parts(result, drawn.recovery),
@@ -81,112 +82,11 @@ def write_pdf(
     write_document(parts, path, title=label, subject="Absorbed dose after radioembolization", footer=footer)
 
 
-def _plain(name: str) -> str:
-    return escape(shortened(name, 60))
+def _details(result: Assessment) -> list[Any]:
+    """What the first page has no room for: thresholds with their sources, and every warning."""
+    from reportlab.platypus import PageBreak
 
-
-def _answers(result: Assessment, spread: Intervals | None) -> list[Any]:
-    """The first page: what was given, doses, warnings, thresholds."""
-    return [
-        *_titles(result),
-        *_chosen_regions(result),
-        *_ratios(result, spread),
-        *_warnings(result),
-        *_thresholds(result),
-    ]
-
-
-def _titles(result: Assessment) -> list[Any]:
-    record, given, totals = result.record, result.case.administration, result.totals
-    device = f"{given.device.capitalize()} microspheres, " if given.device else ""
-    activity = f"{number(totals.activity_mbq)} MBq in the image"
-    if totals.net_mbq is not None:
-        activity = f"net {number(totals.net_mbq)} MBq"
-    at = f" at {given.at.isoformat(' ', 'minutes')}" if given.at else ""
-    title = f"{escape(record.constants.name)} absorbed dose <font color='{QUIET}'>{_plain(result.case.id)}</font>"
-    return [
-        paragraph(title, 16, bold=True, after=3),
-        paragraph(escape(result.kind_text), 11, bold=True, after=3),
-        paragraph(escape(f"{device}{activity}{at}. Engine {record.engine}."), 9, colour=QUIET, after=6),
-    ]
-
-
-def _chosen_regions(result: Assessment) -> list[Any]:
-    """A few numbers of tumors, normal liver and lungs."""
-    chosen = [
-        (name, roi)
-        for role in ("tumor", "perfused", "normal_liver", "lung")
-        for name, roi in rois_with_role(result, role).items()
-    ]  # fmt: skip
-    if not chosen:
-        return [paragraph("No tumor, liver or lung ROI was given.", colour=QUIET)]
-    heads = ["Region", "Volume mL", "Mean Gy", "D95 Gy", "D70 Gy", "V400 %"]
-    rows = [[paragraph(h, 8, colour=QUIET, bold=True, align=2 if n else 0) for n, h in enumerate(heads)]]
-    for name, roi in chosen:
-        mean = best(result, name, "mean_dose_gy", "Gy")
-        kind = f"<br/><font size='7' color='{QUIET}'>{mean.kind}</font>" if mean.kind else ""
-        label = f"{_plain(name)} <font color='{QUIET}'>{_role(roi)}</font>{kind}"
-        others = (("d95_gy", "Gy"), ("d70_gy", "Gy"), ("v400_fraction", "%"))
-        cells = [_best(mean, strong=True), *(_best(best(result, name, key, unit), mean) for key, unit in others)]
-        rows.append([paragraph(label, 9), *(paragraph(c, 9, align=2) for c in (number(roi.volume_ml), *cells))])
-    return [table(rows, [52, 20, 28, 26, 26, 26], repeat=1), *_single_compartments(result)]
-
-
-def _best(one: Best, mean: Best | None = None, *, strong: bool = False) -> str:
-    """A best value, and beneath it its interval, and the image's own where that differs."""
-    beneath = [one.interval] if one.interval else []
-    if one.kind:
-        beneath.append(f"in the image {one.image}")
-    elif mean is not None and mean.kind:
-        beneath.append(f"not {mean.kind}")
-    lines = "".join(f"<br/><font size='6.5' color='{QUIET}'>{words}</font>" for words in beneath)
-    return f"{f'<b>{one.words}</b>' if strong else one.words}{lines}"
-
-
-def _role(roi: RoiMetrics) -> str:
-    return f"{roi.role.replace('_', ' ')}{', not reached' if roi.reached is False else ''}"
-
-
-def _single_compartments(result: Assessment) -> list[Any]:
-    """The mean of each perfused volume by one compartment, beside that of the dose map."""
-    return [
-        paragraph(
-            f"{_plain(name)}: <b>{number(roi.single_compartment_gy)} Gy</b> by single compartment, K A (1 - LSF) / m; "
-            f"{number(roi.mean_dose_gy)} Gy mean of the dose map.",
-            9,
-        )
-        for name, roi in result.rois.items()
-        if roi.single_compartment_gy is not None
-    ]
-
-
-def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
-    from reportlab.platypus import Spacer
-
-    totals = result.totals
-    recovered, liver = percent(totals.recovered_fraction), percent(totals.liver_of_field_fraction)
-    rows = [
-        f"{_plain(r.roi)} <b>{r.best.words}</b>"
-        + (f" ({r.best.interval})" if r.best.interval else "")
-        + (f", {r.best.kind}; in the image {r.best.image}" if r.best.kind else "")
-        for r in ratios(result)
-    ]
-    against = next((f" against {escape(r.normal)}" for r in ratios(result)), "")
-    text = (
-        f"T/N ratio by activity concentration{against}: {'; '.join(rows) or '-'}.  "
-        f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>.  "
-        f"Liver over field of view <b>{liver}{' %' if liver != '-' else ''}</b>."
-    )
-    if totals.calibration_region is not None:
-        text += (
-            f"<br/>Calibration region: {escape(totals.calibration_region)}; {number(totals.calibration_region_mbq)} MBq in it, "
-            f"{number(totals.outside_region_mbq)} MBq outside."
-        )
-    lungs = "; ".join(f"{label}: {words}" for label, words in lung_rows(result))
-    if lungs:
-        text += f"<br/><b>Lungs</b>: {escape(lungs)}."
-    parts = [Spacer(1, 5), paragraph(text, 9)]
-    return [*parts, paragraph(escape(spread.text), 8, colour=QUIET)] if spread is not None else parts
+    return [PageBreak(), *_thresholds(result), *_warnings(result)]
 
 
 def _warnings(result: Assessment) -> list[Any]:
@@ -223,7 +123,7 @@ def _threshold(row: ThresholdRow) -> list[Any]:
     source = f"{escape(row.source)}. Derived with: {escape(row.method)}. {escape(row.differs)}"
     return [
         paragraph("✓ met" if row.met else "✗ not met", 8.5, bold=True, colour=GOOD if row.met else ALERT),
-        paragraph(_plain(row.roi)),
+        paragraph(plain_name(row.roi)),
         paragraph(f"{row.quantity.lower()} <b>{row.value}</b>"),
         paragraph(row.limit),
         paragraph(f"{escape(row.name)}. <font color='{QUIET}'>{source}</font>", 8),
@@ -268,8 +168,8 @@ def _numbers(result: Assessment, spread: Intervals | None) -> list[Any]:
     if result.overlaps:
         rows = [
             [
-                paragraph(_plain(o.first)),
-                paragraph(_plain(o.second)),
+                paragraph(plain_name(o.first)),
+                paragraph(plain_name(o.second)),
                 paragraph(f"{number(o.volume_ml)} mL", align=2),
             ]
             for o in result.overlaps
@@ -284,8 +184,8 @@ def _region_table(result: Assessment, names: list[str], spread: Intervals | None
     styles = roi_styles(result)
     head = [paragraph("", 8)]
     for name in names:
-        role = _role(result.rois[name])
-        line = f"<font color='{styles[name][0]}'>■</font> <b>{_plain(name)}</b><br/><font color='{QUIET}'>{role}</font>"
+        role = role_words(result.rois[name])
+        line = f"<font color='{styles[name][0]}'>■</font> <b>{plain_name(name)}</b><br/><font color='{QUIET}'>{role}</font>"
         head.append(paragraph(line, 8, align=2))
     rows = [head]
     shading: list[Any] = []

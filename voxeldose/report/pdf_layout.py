@@ -11,6 +11,7 @@ from xml.sax.saxutils import escape
 from voxeldose.errors import InputError
 from voxeldose.report.fonts import BOLD, FONT, in_fonts, register_fonts, runs_of
 from voxeldose.report.palette import INK, LINE, QUIET
+from voxeldose.report.wording import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ __all__ = [
     "heading",
     "paragraph",
     "picture",
+    "plain_name",
     "table",
     "write_document",
 ]
@@ -146,6 +148,11 @@ def table(rows: list[list[Any]], widths_mm: list[float], *, style: list[Any] | N
         ("RIGHTPADDING", (0, 0), (-1, -1), 3),
     ]
     return Table(rows, [w * mm for w in widths_mm], style=lines + (style or []), repeatRows=repeat, hAlign="LEFT")
+
+
+def plain_name(name: str) -> str:
+    """A name out of a file as markup, short enough for a table."""
+    return escape(shortened(name, 60))
 
 
 def picture(png: bytes, wide_mm: float, tall_mm: float) -> Any:

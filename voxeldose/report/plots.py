@@ -12,7 +12,7 @@ import numpy as np
 
 from voxeldose.model.roles import LIVER_ROLES
 from voxeldose.model.volume import Volume
-from voxeldose.report.palette import DASHES, GRID, ROIS
+from voxeldose.report.palette import GRID, styles_by_role
 from voxeldose.report.wording import shortened
 
 if TYPE_CHECKING:
@@ -314,10 +314,9 @@ def frame_around(images: Sequence[DoseMap | CtImage], rois: RoiSet, focus: Focus
 
 
 def roi_styles(result: Assessment) -> dict[str, tuple[str, str]]:
-    """Give each region a colour and a dash, the same in slices, DVH and tables."""
-    names = dict.fromkeys([*result.rois, *result.case.rois.names()])
-    count = len(ROIS)
-    return {name: (ROIS[n % count], DASHES[n // count % len(DASHES)]) for n, name in enumerate(names)}
+    """Give each region a colour by its role and a dash, the same in slices, DVH and tables."""
+    roles = {name: roi.role for name, roi in result.rois.items()}
+    return styles_by_role(roles | {roi.name: roi.role for roi in result.case.rois})
 
 
 def rois_with_role(result: Assessment, role: str) -> dict[str, RoiMetrics]:

@@ -60,7 +60,7 @@ def recovery_words(result: Assessment) -> RecoveryWords | None:
     found = result.recovered
     if found is None:
         return None
-    regions = [_region(result, name, roi, found.method) for name, roi in found.rois.items()]
+    regions = [_region(result, name, found.rois[name], found.method) for name in result.rois if name in found.rois]
     return RecoveryWords(
         regions, _facts(found), sentences(found.assumptions), sentences(found.warnings), found.residual is not None
     )

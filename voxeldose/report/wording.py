@@ -12,7 +12,11 @@ if TYPE_CHECKING:
 
     from voxeldose.model.remarks import Remark
 
-__all__ = ["dose", "fact", "measure", "number", "percent", "sentences", "shortened", "times"]
+__all__ = ["activity", "dose", "fact", "measure", "number", "percent", "sentences", "shortened", "times"]
+
+
+#: 1 Ci is 37 GBq by definition.
+MBQ_PER_MCI = 37.0
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -23,6 +27,13 @@ def number(value: float | None, digits: int = 4) -> str:
     if size >= 10 ** (digits - 1) - 0.05:
         return f"{value:.0f}" if size < 1e7 else f"{value:.3e}"
     return f"{value:#.{digits}g}" if size >= 1e-3 else f"{value:.3g}"
+
+
+def activity(mbq: float | None) -> str:
+    """Write an activity as a clinic orders it, in MBq and mCi, ``-`` where there is none."""
+    if mbq is None or not math.isfinite(mbq):
+        return "-"
+    return f"{number(mbq)} MBq ({number(mbq / MBQ_PER_MCI, 3)} mCi)"
 
 
 def percent(fraction: float | None) -> str:

@@ -51,7 +51,7 @@ def test_a_limit_is_compared_with_the_recovered_value_and_the_images_own_stands_
     assert (after.value, after.met, after.kind, after.image_value) == (220.0, True, "recovered", before.value)
     assert after.differs.startswith(before.differs)
     assert after.differs.endswith(
-        f"Here it is resolution recovered; the image's own is {before.value:.4g} Gy, which would not meet the limit."
+        f"Here it is resolution recovered; the image's own is {before.value:.3g} Gy, which would not meet the limit."
     )
     assert all(t.kind == "image" for t in with_recovered(result, recovery_of(result)).thresholds)
 

@@ -31,7 +31,7 @@ OF_DVH = ("d95_gy", "d70_gy", "d50_gy", "v205_fraction", "v400_fraction")
 #: Standard deviation of what voxels and points leave open: part of a number, or of the volume.
 NUMERICAL = 0.005
 #: Mean doses of field and comparator that differ by more are worth a word.
-DISAGREE = 0.05
+DISAGREE, DISAGREE_GY = 0.05, 2.0
 #: Name of the normal liver inside perfused regions; where a run has no such region its recovered numbers stand nowhere.
 PERFUSED_NORMAL = "perfused_normal_liver"
 #: Points of a DVH.
@@ -188,7 +188,11 @@ def _interval(
         variance += (rows(posterior.wider).mean(axis=0) - values[: len(posterior.wider)].mean(axis=0)) ** 2
     variance += (NUMERICAL * (1.0 if is_fraction else centre)) ** 2
     half = half_of_interval(len(values) // 2) * np.sqrt(variance)
-    return centre, np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0 if is_fraction else np.inf)
+    return (
+        centre,
+        np.minimum(np.maximum(centre - half, 0.0), centre),
+        np.minimum(centre + half, 1.0 if is_fraction else np.inf),
+    )
 
 
 def _dvh(posterior: Posterior, key: str) -> RecoveredDvh:
@@ -229,7 +233,7 @@ def half_of_interval(pairs: int) -> float:
 def _disagreement(name: str, drawn: RecoveredMetrics, rbv: float) -> list[Remark]:
     """A word where the comparator's mean differs, in the outline as drawn."""
     mean = drawn.mean_dose_gy.value
-    if not mean or abs(rbv / mean - 1) <= DISAGREE:
+    if not mean or abs(rbv - mean) <= max(DISAGREE * abs(mean), DISAGREE_GY):
         return []
     words = (
         f"{name}: mean dose {mean:.0f} Gy by the field method and {rbv:.0f} Gy by region-based voxelwise correction, in the outline as "

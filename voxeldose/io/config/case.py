@@ -197,6 +197,8 @@ class DoseTable(_Table):
     """Set of Y-90 constants that rules the run."""
     thresholds: str | None = None
     """TOML file with your site's own limits; they replace published ones of the same name. Example: `"limits.toml"`."""
+    plausibility: str | None = None
+    """TOML file with your site's own rules of plausibility, `[[rule]]` as in `tables/plausibility.toml`; a known code changes that rule's keys, such as its level (note, warning, refusal, off). Example: `"rules.toml"`."""
 
 
 class OutputTable(_Table):
@@ -349,10 +351,9 @@ def resolve_paths(tables: dict[str, Any], path: Path) -> dict[str, Any]:
     dose = tables.get("dose")
     if isinstance(dose, dict) and isinstance(dose.get("density"), str) and dose["density"] not in ("uniform", "ct"):
         dose["density"] = str(path.parent / dose["density"])
-    if isinstance(dose, dict) and isinstance(dose.get("hu_table"), str):
-        dose["hu_table"] = str(path.parent / dose["hu_table"])
-    if isinstance(dose, dict) and isinstance(dose.get("thresholds"), str):
-        dose["thresholds"] = str(path.parent / dose["thresholds"])
+    for key in ("hu_table", "thresholds", "plausibility"):
+        if isinstance(dose, dict) and isinstance(dose.get(key), str):
+            dose[key] = str(path.parent / dose[key])
     return tables
 
 
@@ -393,8 +394,7 @@ def named_inputs(config: CaseFile) -> list[str]:
         paths.append(config.dose.hu_table)
     if config.protocol is not None:
         paths.append(config.protocol)
-    if config.dose.thresholds:
-        paths.append(config.dose.thresholds)
+    paths += [path for path in (config.dose.thresholds, config.dose.plausibility) if path]
     return paths
 
 

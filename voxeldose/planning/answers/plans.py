@@ -11,8 +11,9 @@ from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
 from voxeldose.model.lungs import CONVENTIONAL_MASS_G
 from voxeldose.model.patient import require_bilirubin
-from voxeldose.model.remarks import Remark
+from voxeldose.model.remarks import Remark, distinct
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
+from voxeldose.planning.answers.plausible import judge_plan
 from voxeldose.planning.answers.settings import Compartments, PartitionGoals, PlanSetting
 from voxeldose.planning.body_surface import plan_body_surface
 from voxeldose.planning.compartments import plan_mird, plan_partition, plan_partition_for
@@ -377,6 +378,12 @@ def _answer(plan: Plan, inputs: Mapping[str, object], setting: PlanSetting, meth
     }
     thresholds = _thresholds(plan, setting, method)
     _require_bilirubin_used(thresholds, setting)
+    found = judge_plan(plan, setting)
+    plan = replace(
+        plan,
+        assumptions=distinct((*plan.assumptions, *found.notes)),
+        warnings=distinct((*plan.warnings, *found.warnings)),
+    )
     return PlanAnswer(plan, thresholds, {**inputs, **shared})
 
 

@@ -219,7 +219,11 @@ def plan_sheet(
         one = answer if name == method else _tried(make, name, missing)
         if one is not None:
             found[name] = one
-    vial, no_vial = _vial(mbq, setting, wishes or VialWishes())
+    territories = compartments.territories if compartments is not None else ()
+    if len(territories) > 1:
+        vial, no_vial = None, "Territories are infused one by one: choose a vial for each (voxeldose plan vial)."
+    else:
+        vial, no_vial = _vial(mbq, setting, wishes or VialWishes())
     return PlanSheet(method, found, missing, compartments, vial, no_vial, setting)
 
 

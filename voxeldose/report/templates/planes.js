@@ -57,7 +57,7 @@ function veil(place) {
 }
 
 function wash(value, pixels, n) {
-  const place = clamp(value / state.top, 0, 1);
+  const place = clamp(value / top(), 0, 1);
   const from = 3 * Math.round(255 * (FIRST_COLOUR + (1 - FIRST_COLOUR) * place));
   const table = data.maps[state.map];
   pixels[n] = table[from];
@@ -122,7 +122,7 @@ function crossOn(plane) {
   return [across, plane.isFlipped ? view.box_mm[plane.down] - down : down];
 }
 
-function text(context, words, x, y, align = 'left', baseline = 'alphabetic') {
+function text(context, words, x, y, align = 'left', baseline = 'alphabetic', colour = '#fff') {
   context.textAlign = align;
   context.textBaseline = baseline;
   context.lineJoin = 'round';
@@ -130,7 +130,7 @@ function text(context, words, x, y, align = 'left', baseline = 'alphabetic') {
   context.strokeStyle = 'rgba(0, 0, 0, 0.75)';
   context.setLineDash([]);
   context.strokeText(words, x, y);
-  context.fillStyle = '#fff';
+  context.fillStyle = colour;
   context.fillText(words, x, y);
 }
 
@@ -165,7 +165,8 @@ function draw(plane) {
   if (view.layers.ct) place(view.layers.ct, painted(slice(view.layers.ct, plane, mm), grey));
   const dose = slice(view.layers.dose, plane, mm);
   context.globalAlpha = view.layers.ct ? state.opacity : 1;
-  place(view.layers.dose, painted(dose, wash));
+  const overlay = state.overlay === 'dose' ? dose : slice(view.layers.activity, plane, mm);
+  place(view.layers[state.overlay], painted(overlay, wash));
   context.globalAlpha = 1;
 
   const [stepAcross, stepDown] = [view.spacing_mm[plane.across], view.spacing_mm[plane.down]];
@@ -177,10 +178,10 @@ function draw(plane) {
     context.strokeStyle = 'rgba(0, 0, 0, 0.6)';
     context.lineWidth = lineWidth(2.4);
     context.stroke(line.path);
-    context.strokeStyle = '#fff';
-    context.lineWidth = lineWidth(0.9 + 0.25 * n);
+    context.strokeStyle = isodoseColour(n);
+    context.lineWidth = lineWidth(1.4);
     context.stroke(line.path);
-    if (line.ends.length) labels.push([String(level), line.ends[n % 4]]);
+    if (line.ends.length) labels.push([String(level), line.ends[n % 4], isodoseColour(n)]);
   });
   for (const roi of [...view.rois].sort((a, b) => LAYERING.indexOf(a.role) - LAYERING.indexOf(b.role))) {
     if (state.shown.has(roi.name)) outline(context, plane, roi, lineWidth);
@@ -199,12 +200,12 @@ function draw(plane) {
   context.stroke();
   context.font = SMALL;
   const taken = [];
-  for (const [label, end] of labels) {
+  for (const [label, end, colour] of labels) {
     const [x, y] = onScreen(end);
     const isClear = taken.every((other) => Math.abs(other[0] - x) > 24 || Math.abs(other[1] - y) > 12);
     if (!isClear || x < 14 || x > wide - 14 || y < 24 || y > tall - 24) continue;
     taken.push([x, y]);
-    text(context, label, x, y, 'center', 'middle');
+    text(context, label, x, y, 'center', 'middle', colour);
   }
   frame(context, plane, wide, tall, shown);
 }

@@ -14,7 +14,7 @@ function drawKey() {
   context.fillRect(left, 0, length, bar);
   const pixels = new Uint8ClampedArray(4);
   for (let x = 0; x < length; x += 1) {
-    wash((state.top * x) / length, pixels, 0);
+    wash((top() * x) / length, pixels, 0);
     context.fillStyle = `rgba(${pixels[0]}, ${pixels[1]}, ${pixels[2]}, ${(pixels[3] / 255) * (view.layers.ct ? state.opacity : 1)})`;
     context.fillRect(left + x, 0, 1.5, bar);
   }
@@ -22,10 +22,10 @@ function drawKey() {
   context.fillStyle = getComputedStyle(document.body).color;
   context.textBaseline = 'top';
   context.textAlign = 'center';
-  for (const gy of ticks(state.top, 5)) {
-    const x = left + (length * gy) / state.top;
+  for (const value of ticks(top(), 5)) {
+    const x = left + (length * value) / top();
     context.fillRect(x - 0.5, bar, 1, 4);
-    context.fillText(gy === 0 ? '0 Gy' : String(gy), x, bar + 6);
+    context.fillText(value === 0 ? (state.overlay === 'dose' ? '0 Gy' : '0 MBq/mL') : String(value), x, bar + 6);
   }
 }
 
@@ -50,9 +50,16 @@ function startKnobs() {
     state.zoom = Number(event.target.value);
     changed();
   });
-  byId('top').value = String(state.top);
+  byId('top').value = String(top());
   number('top', (value) => {
-    state.top = value;
+    state.tops[state.overlay] = value;
+  });
+  byId('overlay').addEventListener('change', (event) => {
+    state.overlay = event.target.value;
+    byId('top').value = String(top());
+    byId('top').setAttribute('aria-invalid', 'false');
+    byId('top-label').textContent = state.overlay === 'dose' ? 'Scale to, Gy' : 'Scale to, MBq/mL';
+    changed();
   });
   for (const name of Object.keys(data.maps)) byId('map').add(new Option(name, name));
   byId('map').addEventListener('change', (event) => {
@@ -100,6 +107,16 @@ function startKnobs() {
   });
 }
 
+function drawLevelKey() {
+  byId('level-key').replaceChildren(...state.levels.map((level, n) => {
+    const item = document.createElement('span');
+    const line = document.createElement('i');
+    line.style.background = isodoseColour(n);
+    item.append(line, String(level));
+    return item;
+  }));
+}
+
 function startViewer() {
   const [k, j, i] = view.box_mm;
   document.querySelector('.planes-live').style.gridTemplateColumns = `${i}fr ${i}fr ${j}fr`;
@@ -112,7 +129,7 @@ function startViewer() {
   PLANES.forEach(listenTo);
   addToggles(byId('outline-toggles'), view.rois);
   startKnobs();
-  listeners.push(drawKey, () => say('cross', state.at), () => say('pointer', state.pointer));
+  listeners.push(drawKey, drawLevelKey, () => say('cross', state.at), () => say('pointer', state.pointer));
 }
 
 function sorry(error) {

@@ -5,9 +5,10 @@ const view = data.viewer;
 const state = {
   at: [...view.start],
   pointer: null,
-  shown: new Set([...view.rois, ...data.dvh.regions].map((roi) => roi.name).filter((name) => !isLung(name))),
+  shown: new Set([...view.rois, ...data.dvh.regions].map((roi) => roi.name).filter((name) => !isOff(name))),
   opacity: 0.6,
-  top: data.top_gy,
+  overlay: 'dose',
+  tops: { dose: data.top_gy, activity: data.top_mbq_per_ml },
   map: Object.keys(data.maps)[0],
   levels: data.isodoses_gy,
   window: [400, 40],
@@ -16,8 +17,19 @@ const state = {
 const listeners = [];
 let isDue = false;
 
-function isLung(name) {
-  return view.rois.some((roi) => roi.name === name && roi.role === 'lung');
+// Lungs, segments and what is derived are drawn when they are asked for.
+function isOff(name) {
+  return view.rois.some((roi) => roi.name === name && ['lung', 'segment', 'other'].includes(roi.role));
+}
+
+function top() {
+  return state.tops[state.overlay];
+}
+
+// Of isodoses, by their place among the levels; the last one is the highest.
+const ISODOSE_COLOURS = ['#7fd7ff', '#6ee7a8', '#fff27a', '#ff7a5c', '#ff6ad5', '#c9a6ff'];
+function isodoseColour(n) {
+  return ISODOSE_COLOURS[n % ISODOSE_COLOURS.length];
 }
 
 function changed() {

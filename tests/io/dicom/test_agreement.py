@@ -71,6 +71,7 @@ PET = {
     "RadiopharmaceuticalStartDateTime": drug("RadiopharmaceuticalStartDateTime", "20240501120000"),
     "NumberOfSlices": put("NumberOfSlices", 5),
     "ReconstructionMethod": put("ReconstructionMethod", "FBP"),
+    "Manufacturer": put("Manufacturer", "Philips"),
 }
 
 
@@ -183,6 +184,11 @@ def test_every_slice_of_a_spect_has_its_own_slope(spect_of_files):
     folder, frames = spect_of_files()
     expected = frames.astype(float) * (1 + 0.5 * np.arange(5))[:, None, None]
     np.testing.assert_allclose(vd.read_spect(folder).counts, expected, rtol=1e-6)
+
+
+def test_a_spect_of_files_holds_from_its_first_slice_on_whatever_the_files_are_called(spect_of_files):
+    folder, _ = spect_of_files(put("AcquisitionTime", "135500"))
+    assert vd.read_spect(folder).at.isoformat() == "2024-05-02T13:55:00+00:00"
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,7 @@ _EMISSION = (
     "SUVType",
     "RescaleType",
     "TimezoneOffsetFromUTC",
+    "Manufacturer",
     "SeriesDate",
     "SeriesTime",
     "PatientWeight",

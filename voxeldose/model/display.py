@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from voxeldose.model.best_value import HasNumbers, best_pooled_ratio, best_value
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from voxeldose.model.arrays import Doubles, Floats
-    from voxeldose.model.assessment import RoiNumbers, RunRecord, Threshold, Totals
+    from voxeldose.model.assessment import RunRecord, Threshold, Totals
     from voxeldose.model.dvh import Dvh
     from voxeldose.model.grid import Grid
     from voxeldose.model.roi import Roi, RoiSet
@@ -57,11 +59,9 @@ SHOWN = (
 )
 
 
-class Results(Protocol):
+class Results(HasNumbers, Protocol):
     """What an assessment and one read back have in common."""
 
-    @property
-    def rois(self) -> Mapping[str, RoiNumbers]: ...
     @property
     def totals(self) -> Totals: ...
     @property
@@ -166,21 +166,36 @@ def html_of_rois(rois: RoiSet) -> str:
 
 
 def summary_of_assessment(result: Results) -> str:
-    """Engine, activity and mean doses in one line."""
-    means = ", ".join(f"{name} {format_number(roi.mean_dose_gy)} Gy" for name, roi in result.rois.items())
+    """Engine, activity and the best mean doses in one line; one that is not the image's own says what it is."""
+    means = ", ".join(_best_words(result, name, "mean_dose_gy", " Gy") for name in result.rois)
     activity = format_number(result.totals.activity_mbq)
     return f"{type(result).__name__}({result.record.engine}, {activity} MBq; mean dose: {means})"
 
 
+def _best_words(result: Results, name: str, key: str, unit: str) -> str:
+    best = best_value(result, name, key)
+    beside = f" ({best.words})" if best.is_better else ""
+    return f"{name} {format_number(best.value)}{unit}{beside}"
+
+
+def _best_cell(result: Results, name: str, key: str) -> str:
+    """A best value; where it is not the image's own, that and what the value is stand beside it."""
+    best = best_value(result, name, key)
+    beside = f" ({best.words}; {format_number(best.image)} in the image)" if best.is_better else ""
+    return f"{format_number(best.value)}{beside}"
+
+
 def html_of_assessment(result: Results) -> str:
     """A row per region with its main numbers, and the slice of the dose with the highest one."""
-    rows = [(name, roi.role, *(format_number(getattr(roi, key)) for key in SHOWN)) for name, roi in result.rois.items()]
+    rows = [(name, roi.role, *(_best_cell(result, name, key) for key in SHOWN)) for name, roi in result.rois.items()]
     totals, record = result.totals, result.record
+    treated = [t.roi for t in result.tumor_to_normal if t.roi in result.rois and t.by_concentration is not None]
+    ratio = best_pooled_ratio(result, treated, result.tumor_to_normal_ratio)
     facts = {
         type(result).__name__: f"{record.engine}, {record.constants.name}, {record.calibration}",
         "dose": result.kind_text,
         "activity at infusion": f"{format_number(totals.activity_mbq)} MBq",
-        "tumor to normal": format_number(result.tumor_to_normal_ratio),
+        "tumor to normal": format_number(ratio.value) + (f" ({ratio.words})" if ratio.is_better else ""),
         "limits met": f"{sum(t.met for t in result.thresholds)} of {len(result.thresholds)}",
         "assumptions, warnings": f"{len(record.assumptions)}, {len(record.warnings)}",
     }

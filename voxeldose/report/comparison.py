@@ -41,13 +41,13 @@ class Column(NamedTuple):
 #: What is shown of each region; comparison.csv has all.
 COLUMNS = (
     Column("Volume", "mL", "volume_ml"),
-    Column("Activity", "MBq", "activity_mbq"),
     Column("Mean", "Gy", "mean_dose_gy"),
-    Column("Single compartment", "Gy", "single_compartment_gy"),
+    Column("Single comp.", "Gy", "single_compartment_gy"),
     Column("D95", "Gy", "d95_gy"),
     Column("D70", "Gy", "d70_gy"),
-    Column("D2", "Gy", "d2_gy"),
     Column("V400", "%", "v400_fraction"),
+    Column("D2", "Gy", "d2_gy"),
+    Column("Activity", "MBq", "activity_mbq"),
     Column("BED", "Gy", "bed_gy"),
 )
 
@@ -79,7 +79,7 @@ class RatioRow(NamedTuple):
     roi: str
     by_concentration: tuple[Cell, Cell]
     by_dose: tuple[Cell, Cell]
-    normal: tuple[str, str]
+    normal: str
 
 
 class RegionTable(NamedTuple):
@@ -104,12 +104,17 @@ def ratio_rows(content: Mapping[str, Any]) -> list[RatioRow]:
     return [
         RatioRow(
             row["roi"],
-            (_best_cell(row["best"]["pre"], ""), _best_cell(row["best"]["post"], "")),
+            (_ratio_cell(row, "pre"), _ratio_cell(row, "post")),
             (Cell(fact(row["by_dose"]["pre"])), Cell(fact(row["by_dose"]["post"]))),
-            (row["normal"]["pre"] or "-", row["normal"]["post"] or "-"),
+            " → ".join(dict.fromkeys(row["normal"][side] or "-" for side in ("pre", "post"))),
         )
         for row in content["tumor_to_normal"]
     ]
+
+
+def _ratio_cell(row: Mapping[str, Any], side: str) -> Cell:
+    """T/N by concentration of one tumor in one result, or that it was not reached."""
+    return _best_cell(row["best"][side], "") if row["reached"][side] else Cell("not reached")
 
 
 def region_table(content: Mapping[str, Any], key: str) -> RegionTable:

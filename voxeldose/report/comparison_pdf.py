@@ -111,12 +111,17 @@ def _ratios(content: Mapping[str, Any]) -> list[Any]:
         return []
     rows = [_cells(["Tumor", "By concentration", "By mean dose", "Against"], bold=True)]
     for row in found:
-        against = row.normal[0] if row.normal[0] == row.normal[1] else " → ".join(row.normal)
-        ratios = [" → ".join(map(_cell, pair)) for pair in (row.by_concentration, row.by_dose)]
-        words = [_plain(row.roi), *ratios, _plain(against)]
+        ratios = [_both(pair) for pair in (row.by_concentration, row.by_dose)]
+        words = [_plain(row.roi), *ratios, _plain(row.normal)]
         rows.append(_row(words))
     note = paragraph("Before → after treatment, as each result has it.", 7.5, colour=QUIET)
     return [heading("Tumor-to-normal ratio of each tumor"), table(rows, [42, 36, 36, 64], repeat=1), note]
+
+
+def _both(pair: tuple[Cell, Cell]) -> str:
+    """Both values; where there is no number in either, what both say, once."""
+    words = [_cell(one) for one in pair]
+    return words[0] if words[0] == words[1] and not words[0][:1].isdigit() else " → ".join(words)
 
 
 def _fused(pictures: Sequence[Picture]) -> list[Any]:
@@ -171,8 +176,8 @@ def _sums(content: Mapping[str, Any]) -> list[Any]:
     heads = ["Region", "Volume mL", *(f"{side['name']} mean Gy" for side in content["results"])]
     rows = [_cells([*heads, "Sum mean Gy", "D95 Gy", "D2 Gy", "BED Gy"], bold=True)]
     for name, roi in content["rois"].items():
-        each = [fact(value) for value in roi["mean_each_gy"]]
-        sums = [fact(roi[key]) for key in ("mean_dose_gy", "d95_gy", "d2_gy", "bed_gy")]
+        each = [measure(value, "Gy") for value in roi["mean_each_gy"]]
+        sums = [measure(roi[key], "Gy") for key in ("mean_dose_gy", "d95_gy", "d2_gy", "bed_gy")]
         rows.append(_row([_plain(name), fact(roi["volume_ml"]), *each, *sums]))
     width = (WIDE_MM - 38) / (len(rows[0]) - 1)
     return [heading("Regions of the last treatment"), table(rows, [38, *[width] * (len(rows[0]) - 1)], repeat=1)]
@@ -196,6 +201,8 @@ def _others(pictures: Sequence[Picture]) -> list[Any]:
 
 
 def _agreement(content: Mapping[str, Any]) -> list[Any]:
+    from reportlab.platypus import KeepTogether
+
     gamma = content["gamma"]
     passed = f"{measure(gamma['passed_fraction'], '%')} % of {gamma['evaluated_voxels']} voxels pass"
     rows = [
@@ -205,16 +212,12 @@ def _agreement(content: Mapping[str, Any]) -> list[Any]:
     ]
     keys = ("pre_in_post_roi_gy", "post_in_post_roi_gy", "rms_difference_gy")
     for name, roi in content["rois"].items():
-        numbers = (measure(roi["gamma_passed_fraction"], "%"), *(fact(roi[key]) for key in keys))
+        numbers = (measure(roi["gamma_passed_fraction"], "%"), *(measure(roi[key], "Gy") for key in keys))
         rows.append(_row([_plain(name), *numbers]))
     matched = ", matched" if content["matching"] else ""
-    return [
-        heading(f"Agreement voxel by voxel{matched}"),
-        paragraph(
-            escape(f"Gamma {gamma['criteria']}: {passed}. The reference is the dose after treatment."), 8, after=3
-        ),
-        table(rows, [46, 33, 33, 33, 33], repeat=1),
-    ]
+    words = f"Gamma {gamma['criteria']}: {passed}. The reference is the dose after treatment."
+    parts = [heading(f"Agreement voxel by voxel{matched}"), paragraph(escape(words), 8, after=3)]
+    return [KeepTogether([*parts, table(rows, [46, 33, 33, 33, 33], repeat=1)])]
 
 
 def _words(content: Mapping[str, Any]) -> list[Any]:

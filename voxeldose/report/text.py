@@ -283,6 +283,8 @@ def comparison_lines(content: Mapping[str, Any]) -> list[str]:
 
 def _ratio_line(row: Mapping[str, Any]) -> str:
     """T/N of one tumor, and against what."""
+    if not any(row["reached"].values()):
+        return f"  {row['roi']}: not reached"
     against = " > ".join(dict.fromkeys(one or "-" for one in row["normal"].values()))
     return f"  {row['roi']}: by concentration {_best_pair(row['best'], 1)}, by dose {_pair(row['by_dose'])} ({against})"
 

@@ -299,3 +299,25 @@ def test_inputs_that_moved_changed_came_or_went_are_told(study):
         (remark,) = coded(code, remarks)
         assert remark.numbers == {}
         assert remark.sentence.endswith(f"{name} {words}")
+
+
+@pytest.mark.parametrize("suffix", [".mhd", ".nhdr"])
+def test_values_beside_a_header_are_inputs_and_one_changed_byte_is_found(study, suffix):
+    import SimpleITK as sitk  # noqa: N813
+
+    labels = sitk.ReadImage(str(study / "labels.nii.gz"))
+    header = study / f"labels{suffix}"
+    sitk.WriteImage(labels, str(header), False)
+    (values,) = [p for p in study.iterdir() if p.stem == "labels" and p.suffix == ".raw"]
+    case = (study / "case.toml").read_text()
+    assert "labels.nii.gz" in case
+    (study / "case.toml").write_text(case.replace("labels.nii.gz", header.name))
+    assert run("assess", study / "case.toml", "--out", study / "first").exit_code == 0
+    recorded = {i["path"]: i["sha256"] for i in json.loads((study / "first" / "run.json").read_text())["inputs"]}
+    assert recorded[str(values)] == sha256(values)
+    content = bytearray(values.read_bytes())
+    content[content.index(1)] = 0
+    values.write_bytes(content)
+    result = run("replay", study / "first", "--out", study / "second", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["inputs"]["changed"] == [str(values)]

@@ -12,7 +12,7 @@ from voxeldose.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Below", "files_below", "walk_folders"]
+__all__ = ["Below", "files_below", "is_dangling", "walk_folders"]
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,14 @@ def files_below(path: Path) -> Below:
             file = folder / name
             if file.is_file():
                 files.append(file)
-            elif file.is_symlink() and not file.exists():
+            elif is_dangling(file):
                 dangling.append(file)
     return Below(tuple(sorted(files)), tuple(sorted(dangling)))
+
+
+def is_dangling(path: Path) -> bool:
+    """Whether a path is a link that leads nowhere."""
+    return path.is_symlink() and not path.exists()
 
 
 def walk_folders(path: Path) -> Iterator[tuple[Path, list[str], list[str]]]:

@@ -208,7 +208,7 @@ def test_a_case_file_that_is_not_there_is_refused(tmp_path, refused):
 def test_a_folder_or_binary_file_as_case_file_is_refused(tmp_path, refused):
     refused(lambda: read_case_tables(tmp_path), str(tmp_path), "TOML")
     (tmp_path / "a.toml").write_bytes(b"\xff\xfe\x00")
-    refused(lambda: read_case_tables(tmp_path / "a.toml"), "a.toml", "TOML")
+    refused(lambda: read_case_tables(tmp_path / "a.toml"), "a.toml", "UTF-8", code="encoding-wrong")
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,10 @@ def test_what_the_table_does_not_say_must_be_given(cumulative, change):
 
 def test_a_file_that_is_no_text_or_not_there_is_refused(tmp_path):
     (tmp_path / "kernel.csv").write_bytes(b"\xff\xfe\x00\x81")
-    for name, code in (("kernel.csv", "file-damaged"), ("none.csv", "file-missing")):
-        with pytest.raises(InputError, match="cannot be read") as refusal:
+    for name, code, words in (
+        ("kernel.csv", "encoding-wrong", "UTF-8"),
+        ("none.csv", "file-missing", "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=words) as refusal:
             read_point_kernel(tmp_path / name, **GIVEN)
         assert refusal.value.code == code

@@ -71,6 +71,7 @@ PET = {
     "RadiopharmaceuticalStartDateTime": drug("RadiopharmaceuticalStartDateTime", "20240501120000"),
     "NumberOfSlices": put("NumberOfSlices", 5),
     "ReconstructionMethod": put("ReconstructionMethod", "FBP"),
+    "Manufacturer": put("Manufacturer", "Philips"),
 }
 
 
@@ -183,6 +184,11 @@ def test_every_slice_of_a_spect_has_its_own_slope(spect_of_files):
     folder, frames = spect_of_files()
     expected = frames.astype(float) * (1 + 0.5 * np.arange(5))[:, None, None]
     np.testing.assert_allclose(vd.read_spect(folder).counts, expected, rtol=1e-6)
+
+
+def test_a_spect_of_files_holds_from_its_first_slice_on_whatever_the_files_are_called(spect_of_files):
+    folder, _ = spect_of_files(put("AcquisitionTime", "135500"))
+    assert vd.read_spect(folder).at.isoformat() == "2024-05-02T13:55:00+00:00"
 
 
 @pytest.mark.parametrize(
@@ -319,6 +325,13 @@ def test_beds_over_midnight_are_read(write_series):
 def test_a_ct_slice_with_another_scale_than_the_rest_is_refused(write_series, refused, keyword, value, at):
     folder = write_series("CT", change=in_one(at, put(keyword, value)))
     refused(lambda: vd.read_ct(folder), f"slice_{at:02d}.dcm", keyword, value, code="slices-contradict")
+
+
+@pytest.mark.parametrize("value", ["-1", "7", "1e38"])
+@pytest.mark.parametrize("at", [0, 3])
+def test_a_pet_slice_with_another_intercept_than_the_rest_is_refused(write_series, refused, value, at):
+    folder = write_series("PT", change=in_one(at, put("RescaleIntercept", value)))
+    refused(lambda: vd.read_pet(folder), f"slice_{at:02d}.dcm", "RescaleIntercept", code="slices-contradict")
 
 
 def test_a_ct_with_a_scale_of_its_own_in_every_slice_is_read(write_series):

@@ -266,7 +266,7 @@ def test_a_table_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(InputError, match="cannot be read", check=refusal("file-missing")):
         read_hu_table(tmp_path / "none.csv")
     (tmp_path / "latin.csv").write_bytes("Lunge für,0.3\n".encode("latin-1"))
-    with pytest.raises(InputError, match="cannot be read", check=refusal("file-damaged")):
+    with pytest.raises(InputError, match="not in UTF-8", check=refusal("encoding-wrong")):
         read_hu_table(tmp_path / "latin.csv")
 
 

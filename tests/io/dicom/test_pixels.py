@@ -140,13 +140,15 @@ def test_a_slope_of_one_slice_that_makes_no_values_is_refused(write_series, refu
     folder = write_series(modality)
     edited(folder / "slice_02.dcm", put(RescaleSlope=slope))
     read = vd.read_ct if modality == "CT" else vd.read_pet
+    code = "slices-contradict" if (modality, slope) == ("CT", "1e38") else code
     refused(lambda: read(folder), "slice_02.dcm", code=code)
 
 
 @pytest.mark.parametrize(("slope", "intercept"), [("1e20", "0"), ("500", "0"), ("1", "1e30"), ("1", "-200000")])
 def test_ct_numbers_beyond_sixteen_bits_are_refused(write_series, refused, slope, intercept):
     folder = write_series("CT")
-    edited(folder / "slice_02.dcm", put(RescaleSlope=slope, RescaleIntercept=intercept))
+    for file in folder.iterdir():
+        edited(file, put(RescaleSlope=slope, RescaleIntercept=intercept))
     refused(lambda: vd.read_ct(folder), str(folder), "(0028,1053)", code="ct-not-in-hu")
 
 
@@ -208,7 +210,7 @@ needs_dcmtk = pytest.mark.skipif(shutil.which("dcmcjpeg") is None, reason="dcmtk
 
 @needs_dcmtk
 @pytest.mark.parametrize("bits", [12, 10])
-def test_jpeg_of_twelve_bits_is_decoded_as_dcmtk_does(write_series, tmp_path, bits):
+def test_jpeg_of_twelve_bits_is_decoded_as_dcmtk_does(write_series, tmp_path, bits, capfd):
     folder = write_series("CT", change=put(BitsStored=bits, HighBit=bits - 1), shape=(4, 32, 32))
     smooth = np.rint(500 + 40 * np.add.outer(np.arange(32), np.arange(32)) / 10).astype(np.uint16)
     expected = []
@@ -221,6 +223,7 @@ def test_jpeg_of_twelve_bits_is_decoded_as_dcmtk_does(write_series, tmp_path, bi
         expected.append(plain.pixel_array * float(plain.RescaleSlope) + float(plain.RescaleIntercept))
     np.testing.assert_allclose(vd.read_ct(folder).hu, expected, rtol=0, atol=1e-3)
     np.testing.assert_allclose(vd.read_ct(folder).hu[0], smooth - 1000.0, rtol=0, atol=2)
+    assert capfd.readouterr() == ("", "")
 
 
 @needs_dcmtk

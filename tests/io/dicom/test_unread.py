@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.fileset import FileSet
 from remarks import coded
@@ -178,19 +179,27 @@ def test_an_archive_beside_a_series_is_told_and_bars_nothing(write_series, place
 # --- lists of media ---
 
 
-@pytest.fixture
-def medium(write_series, tmp_path):
-    """A CT on a medium with its DICOMDIR."""
+def write_medium(target, *folders):
+    """The files of some folders on a medium with its DICOMDIR."""
     files = FileSet()
-    source = write_series("CT", folder="source", change=lambda ds, _: setattr(ds, "SeriesNumber", 1))
-    for file in sorted(source.iterdir()):
+    for file in (file for folder in folders for file in sorted(folder.iterdir())):
         files.add(file)
-    files.write(tmp_path / "medium")
+    files.write(target)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # pydicom leaves its folder to the collector
         del files
         gc.collect()
-    return tmp_path / "medium"
+    return target
+
+
+def numbered(ds, _):
+    ds.SeriesNumber = 1
+
+
+@pytest.fixture
+def medium(write_series, tmp_path):
+    """A CT on a medium with its DICOMDIR."""
+    return write_medium(tmp_path / "medium", write_series("CT", folder="source", change=numbered))
 
 
 def test_a_medium_is_read_with_its_list(medium, place_error):
@@ -208,6 +217,17 @@ def test_a_medium_that_lacks_a_listed_slice_is_refused(medium, refused, lost):
     slices[lost].unlink()
     refused(lambda: vd.read_ct(medium), slices[lost].name, "DICOMDIR", code="series-incomplete")
     assert not is_usable(inspect(medium))
+
+
+def test_a_series_copied_without_the_others_of_its_medium_is_read(write_series, tmp_path, place_error):
+    series = [write_series(kind, folder=kind, change=numbered) for kind in ("CT", "PT")]
+    medium = write_medium(tmp_path / "medium", *series)
+    folders = {p.parent for p in files_below(medium).files if p.name != "DICOMDIR"}
+    assert len(folders) == 2
+    for folder in folders:
+        if dcmread(next(folder.iterdir())).Modality == "PT":
+            shutil.rmtree(folder)
+    assert place_error(vd.read_ct(medium)) < 0.03
 
 
 # --- numbers ---

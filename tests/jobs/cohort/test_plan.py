@@ -318,3 +318,35 @@ def test_a_case_file_that_cannot_be_read_is_an_entry_and_not_the_end(tmp_path):
     assert len(found) == 2
     with pytest.raises(InputError, match="nested too deeply"):
         build_case_file(next(e for e in found if e.case_file.endswith("deep.toml")))
+
+
+# --- linked folders ---
+
+
+def case_text(name):
+    return f'[case]\nid = "{name}"\n[activity]\npath = "x"\n[[rois]]\npath = "y"\n[administration]\nadministered_mbq = 1.0\n'
+
+
+def test_linked_case_folders_are_cases_and_links_that_lead_nowhere_are_refused_rows(tmp_path):
+    for place in ("cohort/one", "elsewhere/two"):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "case.toml").write_text(case_text(place[-3:]))
+    (tmp_path / "cohort/two").symlink_to(tmp_path / "elsewhere/two")
+    (tmp_path / "cohort/three").symlink_to(tmp_path / "elsewhere/three")
+    (tmp_path / "cohort/one/round").symlink_to(tmp_path / "cohort")
+    found = entries(tmp_path / "cohort")
+    assert sorted(e.name for e in found if e.refused is None) == ["one", "two"]
+    (gone,) = [e for e in found if e.refused is not None]
+    assert gone.refused_code == "link-dangling"
+    assert "three" not in gone.refused
+    with pytest.raises(InputError) as caught:
+        build_case_file(gone)
+    assert caught.value.code == "link-dangling"
+
+
+def test_a_linked_study_that_leads_nowhere_is_a_refused_row(tmp_path):
+    (tmp_path / "studies/one").mkdir(parents=True)
+    (tmp_path / "studies/two").symlink_to(tmp_path / "gone")
+    (tmp_path / "template.toml").write_text(case_text("all"))
+    found = entries(tmp_path / "studies", template=tmp_path / "template.toml")
+    assert [e.refused_code for e in found] == [None, "link-dangling"]

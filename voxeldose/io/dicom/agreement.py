@@ -44,6 +44,7 @@ _EMISSION = (
     "SUVType",
     "RescaleType",
     "TimezoneOffsetFromUTC",
+    "Manufacturer",
     "SeriesDate",
     "SeriesTime",
     "PatientWeight",
@@ -155,12 +156,13 @@ def require_agreement(planes: Sequence[Plane], modality: str) -> None:
         _require_one_drug(planes)
         _require_one_scan(planes)
     _require_scale_in_all_or_none(planes)
+    _require_usual(planes, "RescaleIntercept")
     for keyword in _CT_IN_BLOCKS if modality == "CT" else _IN_BLOCKS:
         found = _values_of(planes, keyword)
         if found is not None and sum(a != b for a, b in pairwise(found)) >= len(set(found)):
             raise _contradiction(planes, found, keyword)
     if modality == "CT":
-        _require_usual_scale(planes)
+        _require_usual(planes, "RescaleSlope")
         for keyword in _SMOOTH:
             _require_no_alternation(planes, keyword)
 
@@ -215,12 +217,14 @@ def _require_scale_in_all_or_none(planes: Sequence[Plane]) -> None:
             raise InputError(msg, code="rescale-missing", keyword=keyword, slices=len(missing))
 
 
-def _require_usual_scale(planes: Sequence[Plane]) -> None:
-    """Refuse a CT in which most slices share slope and intercept and the others do not: scanners write one for all."""
-    for keyword in ("RescaleSlope", "RescaleIntercept"):
-        found = _values_of(planes, keyword)
-        if found is not None and 2 * Counter(found).most_common(1)[0][1] > len(found):
-            raise _contradiction(planes, found, keyword)
+def _require_usual(planes: Sequence[Plane], keyword: str) -> None:
+    """Refuse a series in which most slices share a value and the others do not.
+
+    Scanners write one intercept for all slices, in CT also one slope; PET and SPECT may have a slope of its own in every slice.
+    """
+    found = _values_of(planes, keyword)
+    if found is not None and 2 * Counter(found).most_common(1)[0][1] > len(found):
+        raise _contradiction(planes, found, keyword)
 
 
 def _require_one_scan(planes: Sequence[Plane]) -> None:

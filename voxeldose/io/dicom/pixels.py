@@ -6,6 +6,7 @@ import os
 import re
 import tempfile
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ from voxeldose.errors import InputError
 from voxeldose.io.dicom.header import count, number
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydicom.dataset import Dataset
 
 __all__ = ["stored_pixels", "transfer_syntax"]
@@ -217,8 +220,26 @@ def _by_itk(ds: Dataset) -> npt.NDArray[Any]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "frames.dcm"
         bare.save_as(file, enforce_file_format=True)
-        values = np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(file), imageIO="GDCMImageIO")))
+        with _without_complaints():
+            values = np.asarray(sitk.GetArrayFromImage(sitk.ReadImage(str(file), imageIO="GDCMImageIO")))
     return values[0] if count(ds, "NumberOfFrames", 1) == 1 and values.ndim == 3 else values
+
+
+@contextmanager
+def _without_complaints() -> Iterator[None]:
+    """Standard error closed for a library in C, which says of every frame that it tries 8 bits before it takes 12."""
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+            yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _within_bits(stored: npt.NDArray[Any], header: Dataset, path: Path) -> npt.NDArray[Any]:

@@ -329,12 +329,13 @@ def require_finite(values: Floats, plane: Plane) -> None:
 
 
 def require_rescale(planes: Sequence[Plane]) -> None:
-    """Refuse slices whose stored values have no unit for lack of slope or intercept."""
+    """Refuse slices whose stored values have no unit: slope or intercept are missing, or make no values."""
     for plane in planes:
         for key, tag in (("RescaleSlope", "(0028,1053)"), ("RescaleIntercept", "(0028,1052)")):
             if stated_number(plane.header, key, str(plane)) is None:
                 msg = f"{plane}: {key} {tag} is missing, so stored values have no unit. Export the series again."
                 raise InputError(msg, code="rescale-missing", keyword=key)
+        rescale(plane)
 
 
 def vector(header: Dataset, key: str, length: int, where: str) -> Doubles:

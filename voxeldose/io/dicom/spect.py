@@ -94,7 +94,7 @@ def nm_activity(series: Series, *, zone: tzinfo, options: SpectOptions) -> Count
     found = _load_volume(series, options)
     header, grid = series.first, found.grid
     nuclide = nuclide_of(header)
-    started = _acquisition_start(header, zone)
+    started = min((at for h in series.headers if (at := _acquisition_start(h, zone)) is not None), default=None)
     remarks = (*found.remarks, *zone_remarks(header, zone), *emission_remarks(header))
     if not found.is_bq_per_ml:
         return CountMap(found.values, grid, radionuclide=nuclide, at=started, modality="NM", remarks=remarks)

@@ -72,7 +72,7 @@ def unread_among(unknown: Iterable[Path], read: set[Path]) -> Iterator[InputErro
             )
             yield InputError(msg, code="file-damaged", path=str(path))
         elif path.name.upper() == "DICOMDIR" and read:
-            yield from _missing_of(path)
+            yield from _missing_of(path, read)
 
 
 def packed_or_list(path: Path) -> InputError | None:
@@ -131,28 +131,27 @@ def _is_directory(path: Path) -> bool:
     return start[128:132] == b"DICM" and _DIRECTORY.encode() in start
 
 
-def _missing_of(path: Path) -> Iterator[InputError]:
-    """The refusal of a folder that lacks files which its DICOMDIR lists as images of a series that is here."""
+def _missing_of(path: Path, read: set[Path]) -> Iterator[InputError]:
+    """The refusal of a folder with slices that lacks some which its DICOMDIR lists there."""
     from pydicom import dcmread
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            records = dcmread(path).get("DirectoryRecordSequence") or []
-            listed = [_listed_file(record) for record in records]
+            listed = [_listed_file(record) for record in dcmread(path).get("DirectoryRecordSequence") or []]
         except Exception:  # noqa: BLE001 - a list that cannot be read says nothing of what is missing
             return
-    there = {p.relative_to(path.parent).as_posix().casefold() for p in path.parent.rglob("*") if p.is_file()}
-    missing = [name for name in listed if name and name.casefold() not in there]
-    folders = {name.rpartition("/")[0] for name in listed if name} - {name.rpartition("/")[0] for name in missing}
-    for name in missing:
-        where = path.parent / name
+    there = {p.relative_to(path.parent).as_posix().casefold() for p in read if p.is_relative_to(path.parent)}
+    folders = {name.rpartition("/")[0] for name in there}
+    here = [name for name in listed if name and name.rpartition("/")[0].casefold() in folders]
+    missing = [name for name in here if name.casefold() not in there and not (path.parent / name).exists()]
+    if missing:
+        where = path.parent / missing[0]
         msg = (
-            f"{where}: {path.name} lists this file and it is not there ({len(missing)} of {len([n for n in listed if n])} are "
-            "missing), so its series is incomplete. Copy the medium whole."
+            f"{where}: {path.name} lists this file and it is not there ({len(missing)} of {len(here)} in these folders are missing), so "
+            "its series is incomplete. Copy the medium whole."
         )
-        yield InputError(msg, code="series-incomplete", path=str(where), missing=len(missing), folders=len(folders))
-        return
+        yield InputError(msg, code="series-incomplete", path=str(where), missing=len(missing), listed=len(here))
 
 
 def _listed_file(record: object) -> str:

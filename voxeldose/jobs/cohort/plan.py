@@ -18,7 +18,7 @@ from voxeldose.errors import InputError
 from voxeldose.io.config.case import read_protocol
 from voxeldose.io.config.toml import read_toml
 from voxeldose.io.dicom.unread import dangling_link
-from voxeldose.io.folders import walk_folders
+from voxeldose.io.folders import is_dangling, walk_folders
 from voxeldose.io.json_text import format_json
 from voxeldose.io.results.new_folder import replacing
 from voxeldose.io.text_files import read_text
@@ -276,18 +276,10 @@ def _from_case_files(folder: Path, out: Path, source: Source) -> Iterator[Entry]
         if "run.json" in files or MARKER in files:
             below.clear()
             continue
-        for name in files:
-            link = place / name
-            if link.is_symlink() and not link.exists() and not link.suffix:
+        for link in (place / name for name in files if not Path(name).suffix):
+            if is_dangling(link):
                 row += 1
-                relative = link.relative_to(folder).as_posix()
-                yield Entry(
-                    row,
-                    _name(relative if source.identifiers else None, relative),
-                    f"linked folder {row}",
-                    refused=str(dangling_link(link if source.identifiers else Path("a linked case folder"))),
-                    refused_code="link-dangling",
-                )
+                yield _dangling_folder(link, folder, row, source)
         names = [f for f in files if f.endswith(".toml")]
         protocols = {source.protocol.resolve()} if source.protocol is not None else set()
         protocols |= {p for file in names if (p := _named_protocol(place / file)) is not None}
@@ -303,10 +295,22 @@ def _from_case_files(folder: Path, out: Path, source: Source) -> Iterator[Entry]
 
 
 def _from_studies(folder: Path, out: Path, template: str, source: Source) -> Iterator[Entry]:
-    studies = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".") and p != out)
+    found = sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p != out)
+    studies = [p for p in found if p.is_dir() or (is_dangling(p) and not p.suffix)]
     for row, study in enumerate(studies, 1):
+        if is_dangling(study):
+            yield _dangling_folder(study, folder, row, source)
+            continue
         name = _name(study.name if source.identifiers else None, study.name)
         yield Entry(row, name, f"study {row}", template=template, study=str(study))
+
+
+def _dangling_folder(link: Path, folder: Path, row: int, source: Source) -> Entry:
+    """The row of a link that leads nowhere, where a folder of a case should be."""
+    relative = link.relative_to(folder).as_posix()
+    name = _name(relative if source.identifiers else None, relative)
+    shown = link if source.identifiers else Path(f"linked folder {row}")
+    return Entry(row, name, f"linked folder {row}", refused=str(dangling_link(shown)), refused_code="link-dangling")
 
 
 def _named_protocol(path: Path) -> Path | None:

@@ -15,7 +15,7 @@ STANDING = SQUARE[:, [2, 0, 1]]
 @pytest.mark.parametrize("loops", [[SQUARE, BENT], [SQUARE, SQUARE + UP, STANDING]], ids=["bent", "not parallel"])
 def test_contours_that_lie_in_no_parallel_planes_are_refused(loops):
     with pytest.raises(GeometryError, match="not planar", check=refusal("contours-not-planar")):
-        from_contours(loops, thickness=SlabThickness(3.0, "caller"))
+        from_contours(loops, thickness=SlabThickness(3.0, "user"))
 
 
 @pytest.mark.parametrize(
@@ -25,4 +25,4 @@ def test_contours_that_lie_in_no_parallel_planes_are_refused(loops):
 )
 def test_contours_without_area_are_refused(loops):
     with pytest.raises(GeometryError, match="enclose no area", check=refusal("contours-without-area")):
-        from_contours(loops, thickness=SlabThickness(3.0, "caller"))
+        from_contours(loops, thickness=SlabThickness(3.0, "user"))

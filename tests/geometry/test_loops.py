@@ -10,7 +10,7 @@ from voxeldose.geometry.contours import from_contours
 from voxeldose.geometry.loops import repeated_loops
 from voxeldose.geometry.slabs import SlabThickness
 
-THICK = SlabThickness(3.0, "caller")
+THICK = SlabThickness(3.0, "user")
 TURN = np.array([[0.96, 0, 0.28], [0, 1, 0], [-0.28, 0, 0.96]])
 CIRCLE = circle(20.0, 0.0)
 

@@ -56,7 +56,7 @@ def test_a_few_planes_show_theirs_only_if_even_and_near(planes, distance):
     assert shown_distance(planes) == distance
 
 
-@pytest.mark.parametrize("source", ["contours", "series", "set", "caller"])
+@pytest.mark.parametrize("source", ["contours", "series", "set", "user"])
 def test_the_gap_of_two_planes_is_never_their_thickness(source):
     distance, remarks = choose_distance([9.0, 39.0], SlabThickness(3.0, source))
     assert distance == 3.0

@@ -49,7 +49,7 @@ _SOURCES = {
     "contours": "the Contour Slab Thickness",
     "series": "the distance of slices in the series that the file cites",
     "set": "the distance of planes in the structure set",
-    "caller": "the thickness asked for",
+    "user": "the thickness that the user gives",
 }
 
 
@@ -58,7 +58,12 @@ class SlabThickness:
     """How thick the slices are on which a region was drawn, in mm, and who says so."""
 
     mm: float
-    source: Literal["contours", "series", "set", "caller"]
+    source: Literal["contours", "series", "set", "user"]
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether the contours or the user say it, and it is not concluded from images or other regions."""
+        return self.source in ("contours", "user")
 
     def __str__(self) -> str:
         return _SOURCES[self.source]
@@ -144,7 +149,7 @@ def choose_distance(planes: Sequence[float], thickness: SlabThickness | None) ->
     if gaps.size:
         distance, remarks = _bounded(planes, thickness)
         return distance, (*remarks, *_gap_remarks(gaps, distance))
-    if thickness.source == "contours":
+    if thickness.is_stated:
         return thickness.mm, ()
     sentence = f"drawn in one plane; taken to be {thickness.mm:.2f} mm thick, {thickness}"
     return thickness.mm, (Remark("contours-in-one-plane", {"thickness_mm": thickness.mm}, sentence),)
@@ -157,7 +162,7 @@ def _bounded(planes: Sequence[float], thickness: SlabThickness) -> tuple[float, 
     if usual <= thickness.mm or (shown is not None and shown <= GAP * thickness.mm):
         return usual, ()
     proven = proven_distance(planes)
-    if proven is None or thickness.source == "contours" or proven > EVERY_THIRD * thickness.mm:
+    if proven is None or thickness.is_stated or proven > EVERY_THIRD * thickness.mm:
         return thickness.mm, ()
     sentence = f"its planes are {proven:.2f} mm apart, where {thickness} is {thickness.mm:.2f} mm; taken to be as thick"
     numbers = {"distance_mm": proven, "thickness_mm": thickness.mm}

@@ -36,6 +36,7 @@ from .inspection import inspect as inspect
 from .network.archive import Query as Query
 from .nifti import write_labels as write_labels
 from .nifti import write_nifti as write_nifti
+from .regions import RegionSource as RegionSource
 from .regions import read_labels as read_labels
 from .regions import read_rois as read_rois
 from .regions import read_rtstruct as read_rtstruct

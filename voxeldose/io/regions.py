@@ -24,7 +24,7 @@ from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.roles import ROLES, role_from_codes, role_from_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from pydicom.dataset import Dataset
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     Labels = Mapping[int, tuple[str, str]] | Mapping[str, tuple[str, str]] | Mapping[int | str, tuple[str, str]]
 
-__all__ = ["read_labels", "read_rois", "read_rtstruct", "read_seg"]
+__all__ = ["RegionSource", "read_labels", "read_rois", "read_rtstruct", "read_seg"]
 
 
 #: Why a file in a folder of masks may be none; one that is damaged is refused, unless others are asked for by name.
@@ -74,7 +74,7 @@ def read_labels(path: str | Path, labels: Labels | None = None) -> RoiSet:
 
 
 @refusing_damage
-def read_seg(path: str | Path, labels: Labels | None = None, *, reference: str | Path | None = None) -> RoiSet:
+def read_seg(path: str | Path, labels: Labels | None = None, *, slices: str | Path | float | None = None) -> RoiSet:
     """Regions of a DICOM SEG.
 
     Parameters
@@ -83,19 +83,25 @@ def read_seg(path: str | Path, labels: Labels | None = None, *, reference: str |
         The file.
     labels : mapping, optional
         As in :func:`read_labels`, by segment number or label.
-    reference : path, optional
-        Folder of the series that it cites: its slices say how far apart those of the SEG are, where the file does not.
+    slices : path or float, optional
+        Folder of the series that it cites, whose slices say how far apart those of the SEG are where the file does not; or
+        that distance in mm.
 
     Raises
     ------
     InputError
         If it is no SEG, cannot be decoded, contradicts itself, or nothing says how thick a slice is.
     """
-    return name_regions(_in_seg(Path(path), _cited(reference)), [Path(path)], labels)
+    return name_regions(_in_seg(Path(path), _cited(slices)), [Path(path)], labels)
 
 
-def _cited(reference: str | Path | None) -> CitedImages:
-    return CitedImages(() if reference is None else tuple(s for s in find_series(Path(reference)) if "Rows" in s.first))
+def _cited(slices: str | Path | float | None) -> CitedImages:
+    """What the caller gives of the slices that regions were drawn on."""
+    if slices is None:
+        return CitedImages()
+    if isinstance(slices, str | Path):
+        return CitedImages(tuple(s for s in find_series(Path(slices)) if "Rows" in s.first))
+    return CitedImages(user_mm=slices)
 
 
 @refusing_damage
@@ -105,7 +111,7 @@ def read_rtstruct(
     *,
     grid: Grid | None = None,
     pixel_mm: float | None = None,
-    reference: str | Path | None = None,
+    slices: str | Path | float | None = None,
 ) -> RoiSet:
     """Regions of an RTSTRUCT; ``labels`` as in :func:`read_labels`, by ROI number or name.
 
@@ -126,8 +132,9 @@ def read_rtstruct(
     pixel_mm : float, optional
         In-plane size of the raster's voxels. Without it a 256th of the region's width, but at least 0.2 and at most 1.0 mm.
         Across the planes the raster has the distance of the planes.
-    reference : path, optional
-        Folder of the series that it cites: its slices say how thick those of the contours are, where the file does not.
+    slices : path or float, optional
+        Folder of the series that it cites, whose slices say how thick those of the contours are where the file does not; or
+        that thickness in mm.
 
     Raises
     ------
@@ -138,27 +145,36 @@ def read_rtstruct(
     QuantityError
         If ``pixel_mm`` is not above zero, or makes too many voxels.
     """
-    rois = name_regions(_in_rtstruct(Path(path), _cited(reference), pixel_mm=pixel_mm), [Path(path)], labels)
+    rois = name_regions(_in_rtstruct(Path(path), _cited(slices), pixel_mm=pixel_mm), [Path(path)], labels)
     return rois if grid is None else RoiSet(tuple(_on_grid(roi, grid) for roi in rois), grid)
 
 
 @dataclass(frozen=True, eq=False)
-class _Source:
-    """How regions are read: what lists the DICOM series at a path, image series that may be cited, who hears of progress."""
+class RegionSource:
+    """How files of regions are read.
+
+    Parameters
+    ----------
+    scan : callable
+        Lists the DICOM series at a path.
+    images : tuple of Series
+        Image series that a SEG or RTSTRUCT may cite, and whose slices say how thick its own are.
+    slice_mm : float, optional
+        How thick a slice of a SEG or RTSTRUCT is, as the user says.
+    progress : callable, optional
+        Called with a few words while a large SEG is read.
+    """
 
     scan: Scan = find_series
     images: tuple[Series, ...] = ()
+    slice_mm: float | None = None
     progress: Callable[[str], None] | None = None
 
 
-def read_rois(
-    paths: list[Path],
-    labels: Labels | None = None,
-    *,
-    scan: Scan = find_series,
-    images: Sequence[Series] = (),
-    progress: Callable[[str], None] | None = None,
-) -> RoiSet:
+_ALONE = RegionSource()
+
+
+def read_rois(paths: list[Path], labels: Labels | None = None, *, source: RegionSource = _ALONE) -> RoiSet:
     """Regions of several files, with one mapping for all of them.
 
     Parameters
@@ -167,14 +183,9 @@ def read_rois(
         Files and folders.
     labels : mapping, optional
         As in :func:`read_labels`.
-    scan : callable
-        Lists the DICOM series at a path.
-    images : sequence of Series
-        Image series that a SEG or RTSTRUCT may cite, and whose slices say how thick its own are.
-    progress : callable, optional
-        Called with a few words while a large SEG is read.
+    source : RegionSource
+        How they are read.
     """
-    source = _Source(scan, tuple(images), progress)
     found = [_regions(path, source, is_named=labels is not None) for path in paths]
     together = FoundRegions([r for f in found for r in f.regions], [p for f in found for p in f.set_aside])
     return name_regions(together, paths, labels)
@@ -200,7 +211,7 @@ def list_regions(path: str | Path) -> FoundRegions:
     InputError
         If nothing of it can be read.
     """
-    return _regions(Path(path), _Source(), is_named=True)
+    return _regions(Path(path), _ALONE, is_named=True)
 
 
 def name_regions(found: FoundRegions, paths: list[Path], labels: Labels | None) -> RoiSet:
@@ -323,7 +334,7 @@ def _role_of(name: str, roi: Roi) -> tuple[str, Remark]:
     return role, Remark("role-from-name-against-code", {"roi": name, "role": role, "coded": coded}, sentence)
 
 
-def _regions(path: Path, source: _Source, *, is_named: bool) -> FoundRegions:
+def _regions(path: Path, source: RegionSource, *, is_named: bool) -> FoundRegions:
     """What lies at a path; ``is_named`` where the user names the regions that are wanted."""
     if not path.exists():
         msg = f"{path}: there is no such file or folder."
@@ -350,7 +361,7 @@ def _regions(path: Path, source: _Source, *, is_named: bool) -> FoundRegions:
     return FoundRegions(regions, set_aside)
 
 
-def _in_dicom(path: Path, source: _Source) -> FoundRegions:
+def _in_dicom(path: Path, source: RegionSource) -> FoundRegions:
     """Regions of the one SEG or RTSTRUCT in a folder, or of that file."""
     series = source.scan(path)
     files = [
@@ -365,7 +376,8 @@ def _in_dicom(path: Path, source: _Source) -> FoundRegions:
         msg = f"{path}: one SEG or RTSTRUCT, or masks ({', '.join(SUFFIXES)}), are needed, found {listed}. Name the one file."
         raise InputError(msg, code="regions-several" if files else "regions-missing", count=len(files))
     modality, file, header = files[0]
-    images = CitedImages((*source.images, *(s for s in series if "Rows" in s.first and s.modality != "SEG")))
+    beside = (s for s in series if "Rows" in s.first and s.modality != "SEG")
+    images = CitedImages((*source.images, *beside), source.slice_mm)
     if modality == "SEG":
         return _in_seg(file, images, source.progress)
     return _in_rtstruct(file, images, header=header)

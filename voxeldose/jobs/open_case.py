@@ -17,7 +17,7 @@ from voxeldose.io.dicom.acquisition import acquisition_of
 from voxeldose.io.dicom.files import find_series
 from voxeldose.io.dicom.options import CtOptions, PetOptions, SpectOptions
 from voxeldose.io.images import is_plain_file, load_activity, load_ct_image
-from voxeldose.io.regions import read_rois
+from voxeldose.io.regions import RegionSource, read_rois
 from voxeldose.jobs import settings
 from voxeldose.jobs.align import AlignedImages, align
 from voxeldose.jobs.dicom_export import DicomSource, dicom_source, require_dicom_for, structure_set_of_case
@@ -72,10 +72,14 @@ def open_case(config: CaseFile, *, is_calibrated: bool = True, progress: Callabl
         options = CtOptions(config.ct.uneven)
         ct = load_ct_image(config.ct.path, series_uid=config.ct.series_uid, options=options, scan=scan)
     report_progress("reading regions")
-    shown = [image.series for image in (activity, ct) if image is not None and image.series is not None]
+    shown = tuple(i.series for i in (activity, ct) if i is not None and i.series is not None)
     rois = tuple(
         _with_treated(
-            read_rois([Path(p) for p in table.paths], table.names, scan=scan, images=shown, progress=report_progress),
+            read_rois(
+                [Path(p) for p in table.paths],
+                table.names,
+                source=RegionSource(scan, shown, table.slice_mm, report_progress),
+            ),
             table,
         )
         for table in config.rois

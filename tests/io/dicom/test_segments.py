@@ -12,7 +12,7 @@ from remarks import coded, refusal
 import voxeldose as vd
 from voxeldose.errors import InputError
 from voxeldose.io.dicom.segments import read_segments
-from voxeldose.io.regions import read_labels, read_rois, read_seg
+from voxeldose.io.regions import RegionSource, read_labels, read_rois, read_seg
 
 SHAPE, SPACING = (10, 12, 14), (3.0, 2.0, 1.5)
 VOXEL_ML = 3.0 * 2.0 * 1.5 / 1000
@@ -77,7 +77,7 @@ def test_a_stated_spacing_is_the_thickness_of_a_slice(seg, pattern, orientation)
 def test_without_it_the_series_cited_says_it(seg, pattern):
     path, folder = seg(masks_on(*PATTERNS[pattern]), states(1.0))
     wanted = len(PATTERNS[pattern]) * PIXELS * VOXEL_ML
-    assert read_seg(path, reference=folder).rois[0].volume_ml == pytest.approx(wanted, rel=1e-5)
+    assert read_seg(path, slices=folder).rois[0].volume_ml == pytest.approx(wanted, rel=1e-5)
     (folder / "seg.dcm").write_bytes(path.read_bytes())
     assert read_labels(folder).rois[0].volume_ml == pytest.approx(wanted, rel=1e-5)
 
@@ -95,9 +95,18 @@ def test_else_its_thickness_does_and_that_is_stated(seg, pattern):
 def test_a_slice_of_no_stated_thickness_is_refused_and_never_1_mm(seg, refused, pattern):
     path, folder = seg(masks_on(*PATTERNS[pattern]), states())
     refused(lambda: read_seg(path), str(path), "Spacing Between Slices", code="slice-thickness-missing")
-    assert read_seg(path, reference=folder).rois[0].volume_ml == pytest.approx(
+    assert read_seg(path, slices=folder).rois[0].volume_ml == pytest.approx(
         len(PATTERNS[pattern]) * PIXELS * VOXEL_ML, rel=1e-5
     )
+
+
+@pytest.mark.parametrize("pattern", ["one", "two apart"])
+@pytest.mark.parametrize(("thickness", "between"), [(None, None), (1.0, None), (1.0, 1.0)])
+def test_the_user_may_say_how_far_apart_slices_are_and_that_is_stated(seg, pattern, thickness, between):
+    path, _ = seg(masks_on(*PATTERNS[pattern]), states(thickness, between))
+    (roi,) = read_seg(path, slices=3.0)
+    assert roi.volume_ml == pytest.approx(len(PATTERNS[pattern]) * PIXELS * VOXEL_ML, rel=1e-5)
+    assert [r.numbers for r in coded("slice-thickness-of-user", roi.remarks)] == [{"slice_mm": 3.0}]
 
 
 @pytest.mark.parametrize("thickness", [None, 1.0, 2.5])
@@ -410,6 +419,6 @@ def test_long_reading_is_reported(seg, monkeypatch):
     path, _ = seg(two_segments())
     said = []
     monkeypatch.setattr(reader, "_EVERY_S", -1.0)
-    rois = read_rois([path], progress=said.append)
+    rois = read_rois([path], source=RegionSource(progress=said.append))
     assert len(rois) == 2
     assert said[0].startswith("reading regions: 0 of ")

@@ -10,7 +10,7 @@ from remarks import coded, refusal
 import voxeldose as vd
 from voxeldose.errors import InputError
 from voxeldose.geometry.contours import from_contours
-from voxeldose.io.regions import read_labels, read_rois, read_rtstruct
+from voxeldose.io.regions import RegionSource, read_labels, read_rois, read_rtstruct
 
 LIVER = [circle(40, 3.0 * n) for n in range(20)]
 FAR = [circle(10, 9.0), circle(10, 39.0)]
@@ -75,7 +75,7 @@ def test_far_lesions_alone_are_refused_without_their_series_and_read_with_it(wri
         InputError, match=r"rs\.dcm: ROI tumors.*Contour Slab", check=refusal("contours-thickness-unknown")
     ):
         read_rtstruct(path)
-    assert read_rtstruct(path, reference=folder)["tumors"].volume_ml == pytest.approx(ml(10, 5), rel=0.01)
+    assert read_rtstruct(path, slices=folder)["tumors"].volume_ml == pytest.approx(ml(10, 5), rel=0.01)
     (folder / "rs.dcm").write_bytes(path.read_bytes())
     assert read_labels(folder)["tumors"].volume_ml == pytest.approx(ml(10, 5), rel=0.01)
 
@@ -84,7 +84,7 @@ def test_a_series_that_is_not_cited_says_nothing(write_series, tmp_path):
     folder = write_series("CT", folder="ct")
     path = write_structures(tmp_path / "rs.dcm", {"tumors": FAR}, series_uid="1.2.3")
     with pytest.raises(InputError, check=refusal("contours-thickness-unknown")):
-        read_rtstruct(path, reference=folder)
+        read_rtstruct(path, slices=folder)
 
 
 # --- one bad part ---
@@ -215,4 +215,22 @@ def test_regions_of_a_case_take_the_slices_of_its_images(write_series, tmp_path)
     folder = write_series("CT", folder="ct", shape=(8, 7, 9))
     (series,) = find_series(folder)
     path = write_structures(tmp_path / "rs.dcm", {"tumors": FAR}, series_uid=series.uid)
-    assert read_rois([path], images=[series])["tumors"].volume_ml == pytest.approx(ml(10, 6), rel=0.01)
+    assert read_rois([path], source=RegionSource(images=(series,)))["tumors"].volume_ml == pytest.approx(
+        ml(10, 6), rel=0.01
+    )
+
+
+@pytest.mark.parametrize("slab", [None, 1.0])
+def test_the_user_may_say_how_thick_a_slice_is_and_that_is_stated(tmp_path, slab):
+    path = write_structures(tmp_path / "rs.dcm", {"tumors": FAR, "one": [circle(5, 0)]}, slab_mm=slab)
+    for rois in (read_rtstruct(path, slices=2.5), read_rois([path], source=RegionSource(slice_mm=2.5))):
+        assert rois["tumors"].volume_ml == pytest.approx(ml(10, 5), rel=0.01)
+        (remark,) = coded("slice-thickness-of-user", rois["one"].remarks)
+        assert remark.numbers == {"slice_mm": 2.5}
+
+
+@pytest.mark.parametrize("slices", [0.0, -3.0, np.nan, np.inf])
+def test_a_thickness_that_is_none_is_refused(tmp_path, slices):
+    path = write_structures(tmp_path / "rs.dcm", {"tumors": FAR})
+    with pytest.raises(vd.VoxeldoseError, match="above 0 mm", check=refusal("value-out-of-range")):
+        read_rtstruct(path, slices=slices)

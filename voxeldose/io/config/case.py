@@ -111,6 +111,8 @@ class RoisTable(_Table):
     """Label value, or name in the file, to name and role; only these are read. Example: `{ 1 = { name = "liver", role = "liver" } }`."""
     drawn_on: Literal["activity", "ct"] | None = None
     """The image on which the regions were drawn, where a registration moves one of the images."""
+    slice_mm: Positive | None = None
+    """How thick a slice of a SEG or RTSTRUCT is in mm, where neither the file nor the images that it cites say it. Example: `3.0`."""
 
     @property
     def paths(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""How far apart the slices of the image series lie that an object was drawn on, where that series is at hand."""
+"""How thick slices of regions are by what is known beside their file: the user's word, or the image series that it cites."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from voxeldose.errors import VoxeldoseError
+from voxeldose.errors import QuantityError, VoxeldoseError
 from voxeldose.io.dicom.header import items, text
 from voxeldose.io.dicom.series import series_grid
+from voxeldose.model.remarks import Remark
 
 if TYPE_CHECKING:
     from pydicom.dataset import Dataset
@@ -25,9 +26,22 @@ _ALIKE = 0.01
 
 @dataclass(frozen=True, eq=False)
 class CitedImages:
-    """Image series that objects may cite."""
+    """Image series that objects may cite, and how thick the user says that a slice is, in mm."""
 
     series: tuple[Series, ...] = ()
+    user_mm: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.user_mm is not None and not (np.isfinite(self.user_mm) and self.user_mm > 0):
+            msg = f"The thickness of a slice must be above 0 mm, found {self.user_mm:g}."
+            raise QuantityError(msg, code="value-out-of-range", slice_mm=self.user_mm)
+
+    def user_remarks(self, what: str) -> tuple[Remark, ...]:
+        """What is stated where the user's word is taken."""
+        if self.user_mm is None:
+            return ()
+        sentence = f"{what}: a slice is taken to be {self.user_mm:g} mm thick, as the user says."
+        return (Remark("slice-thickness-of-user", {"slice_mm": self.user_mm}, sentence),)
 
     def slice_mm(self, header: Dataset, normal: Doubles) -> float | None:
         """The distance of slices along ``normal`` in the series that an object cites.

@@ -98,6 +98,7 @@ def write_seg(
             raise InputError(msg, code="headers-insufficient") from error
         for item, roi in zip(seg.SegmentSequence, rois, strict=True):
             item.SegmentDescription = description_of(roi.role, roi.name, str(item.SegmentLabel))
+        _state_spacing(seg, content.volume.spacing_between_slices)
         cited, sop_class = study.instances[0], str(content.sources[0].SOPClassUID)
         if sop_class != cited.sop_class_uid:
             seg.walk(partial(_cite, uid=cited.sop_instance_uid, sop_class=cited.sop_class_uid))
@@ -169,6 +170,13 @@ def _segmentation(content: _Content, rois: RoiSet, study: StudyReference) -> Seg
         content_description="Regions of interest",
         series_description=study.describe("regions"),
     )
+
+
+def _state_spacing(seg: Segmentation, spacing_mm: float) -> None:
+    """State how far apart slices are, which highdicom takes from the images and leaves out where they have one slice."""
+    for groups in (*seg.SharedFunctionalGroupsSequence, *seg.PerFrameFunctionalGroupsSequence):
+        for measures in groups.get("PixelMeasuresSequence", ()):
+            measures.SliceThickness = measures.SpacingBetweenSlices = f"{spacing_mm:.9g}"
 
 
 def _cite(item: Dataset, element: DataElement, *, uid: str, sop_class: str) -> None:

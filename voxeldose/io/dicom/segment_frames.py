@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -166,7 +166,10 @@ def place_frames(frames: Frames, seg: Dataset, images: CitedImages, path: Path) 
     InputError
         If nothing says how far apart slices are.
     """
+    if images.user_mm is not None:
+        frames = replace(frames, stated_mm=images.user_mm)
     distance, remarks = _slice_mm(frames, images.slice_mm(seg, frames.normal), path)
+    remarks = (*images.user_remarks("SEG"), *remarks)
     lattice = fit_lattice(frames.heights, distance)
     if lattice is not None:
         index, start, step = lattice
@@ -204,7 +207,7 @@ def _slice_mm(frames: Frames, cited_mm: float | None, path: Path) -> tuple[float
     """How far apart slices are: as stated, else as in the series cited, else as thick as they are, and what is assumed."""
     nearest = float(np.diff(frames.heights).min()) if len(frames.heights) > 1 else np.inf
     proven = proven_distance(frames.heights)
-    for stated, what in ((frames.stated_mm, "Spacing Between Slices (0018,0088)"), (cited_mm, "the series cited")):
+    for stated, what in ((frames.stated_mm, "the file or the user"), (cited_mm, "the series cited")):
         if stated is None:
             continue
         if nearest < NEAREST_PART * stated:
@@ -234,7 +237,7 @@ def _from_thickness(
     if stated is None:
         msg = (
             f"{path}: neither Spacing Between Slices (0018,0088) nor Slice Thickness (0018,0050) is stated, and the frames are "
-            "too few to show how thick a slice is. Give the images that it was drawn on, or export it with its spacing."
+            "too few to show how thick a slice is. Give the images that it cites, or slice_mm in [[rois]], or export it with its spacing."
         )
         raise InputError(msg, code="slice-thickness-missing")
     if nearest < NEAREST_PART * stated:

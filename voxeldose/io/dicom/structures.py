@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -33,6 +34,9 @@ __all__ = ["Structure", "StructureFile", "read_structures"]
 #: Contours that enclose area (PS3.3 C.8.8.6.3); with CLOSEDPLANAR_XOR all of a plane count by the even-odd rule.
 _CLOSED = ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
 _OPEN = ("POINT", "OPEN_PLANAR", "OPEN_NONPLANAR")
+
+#: No point of a patient lies further from the origin; it is none where it does, or is no number.
+_FURTHEST_MM = 1e5
 
 _NO_IMAGES = CitedImages()
 
@@ -107,7 +111,7 @@ def read_structures(
     codes = _codes(header)
     structures = []
     for roi, stack in placed:
-        thickness = _thickness(roi, images.slice_mm(header, stack.normal), of_set)
+        thickness = _thickness(roi, images, images.slice_mm(header, stack.normal), of_set)
         try:
             region = _region(roi, stack, thickness, pixel_mm, codes.get(roi.number, ()))
         except (GeometryError, QuantityError) as error:
@@ -115,6 +119,7 @@ def read_structures(
                 raise
             set_aside.append(_refused(roi, error, path))
             continue
+        region = replace(region, remarks=(*images.user_remarks(f"ROI {roi.name}"), *region.remarks))
         structures.append(Structure(roi.number, roi.name, region))
     if not structures and not set_aside:
         msg = f"{path}: no ROI here has closed planar contours."
@@ -184,7 +189,7 @@ def _closed_loop(contour: Dataset, name: str, path: Path) -> Doubles | None:
     except InputError:
         points = np.empty(0)
     whole = points.size % 3 == 0 and points.size > 0 and (stated is None or points.size == 3 * int(stated))
-    if not whole or kind not in _CLOSED or not np.isfinite(points).all():
+    if not whole or kind not in _CLOSED or not (np.abs(points) < _FURTHEST_MM).all():
         msg = (
             f"{path}: a contour of ROI {name} is broken: Contour Geometric Type (3006,0042) is "
             f"{kind or 'missing'}, Number of Contour Points (3006,0046) {contour.get('NumberOfContourPoints')}, and Contour "
@@ -194,8 +199,10 @@ def _closed_loop(contour: Dataset, name: str, path: Path) -> Doubles | None:
     return points.reshape(-1, 3) if points.size >= 9 else None
 
 
-def _thickness(roi: _Drawn, series_mm: float | None, set_mm: float | None) -> SlabThickness | None:
-    """What is known of a ROI's slices: stated first, then the images, then the other ROIs."""
+def _thickness(roi: _Drawn, images: CitedImages, series_mm: float | None, set_mm: float | None) -> SlabThickness | None:
+    """What is known of a ROI's slices: the user's word, what the contours state, the images, the other ROIs."""
+    if images.user_mm is not None:
+        return SlabThickness(images.user_mm, "user")
     if roi.slab_mm is not None:
         return SlabThickness(roi.slab_mm, "contours")
     if series_mm is not None:
@@ -222,7 +229,7 @@ def _region(
 def _refused(roi: _Drawn, error: GeometryError | QuantityError, path: Path) -> SetAside:
     way_out = "Correct it in the contouring system, or leave it out of the export."
     if error.code in ("contours-in-one-plane", "contours-thickness-unknown"):
-        way_out = "Give the images that it was drawn on, or export it with Contour Slab Thickness (3006,0044)."
+        way_out = "Give the images that it cites, or slice_mm in [[rois]], or export it with Contour Slab Thickness (3006,0044)."
     msg = f"{path}: ROI {roi.name}: {error} {way_out}"
     return SetAside((roi.name, str(roi.number)), roi.name, InputError(msg, code=error.code, roi=roi.name))
 

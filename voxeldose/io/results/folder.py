@@ -18,7 +18,7 @@ import numpy as np
 from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.io.arrays import read_array
 from voxeldose.io.config.case import case_file_again, files_read_at
-from voxeldose.io.regions import read_rois, read_seg
+from voxeldose.io.regions import RegionSource, read_rois, read_seg
 from voxeldose.io.results.content import read_content, remarks_of
 from voxeldose.io.results.manifest import read_manifest, sha256
 from voxeldose.model.administration import Administration
@@ -373,7 +373,7 @@ def _regions_of_case(path: Path) -> RoiSet:
         if not files or any(recorded.get(str(f)) != _hash_of(f) for f in files):
             msg = f"{path}: the ROI files of the case are not there as they were."
             raise InputError(msg, code="inputs-changed")
-        rois += read_rois(paths, table.names)
+        rois += read_rois(paths, table.names, source=RegionSource(slice_mm=table.slice_mm))
     return rois
 
 

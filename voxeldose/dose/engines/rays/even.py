@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from scipy.ndimage import uniform_filter
@@ -22,17 +22,31 @@ if TYPE_CHECKING:
     from voxeldose.model.arrays import Doubles, Mask, Reals
     from voxeldose.model.grid import Grid
 
-__all__ = ["Even", "averaged_density", "even_surroundings", "spend_evenly"]
+__all__ = ["STRICT", "USUAL", "Even", "Evenness", "averaged_density", "even_surroundings", "spend_evenly"]
 
 #: Size of the cube over which density is averaged before it is compared: noise of voxels evens out along a ray and does not
 #: change the dose, since what a voxel takes and its mass go alike.
 AVERAGED_MM: Final = 10.0
 
-#: Averaged densities count as one if they differ by no more within reach, groups are this wide, and a single voxel may
-#: differ from the average by that much; relative. All densities met are then within 0.9 % of the group's, and the dose, which
-#: is divided by the averaged density of its own voxel, is closer. Noise of a voxel changes its dose by a third of its own, since
-#: a voxel that is denser also keeps more.
-EVEN_WITHIN, GROUP_WIDTH, VOXEL_WITHIN = 0.006, 0.003, 0.02
+
+class Evenness(NamedTuple):
+    """When densities count as one; all relative.
+
+    Averaged densities may differ by ``averaged`` within reach, groups are ``group`` wide, and a single voxel may differ from
+    the average by ``voxel``. Noise of a voxel changes its dose by a third of its own, since a voxel that is denser also keeps
+    more, and the dose is divided by the averaged density of its own voxel.
+    """
+
+    averaged: float
+    group: float
+    voxel: float
+
+
+#: All densities met are within 0.9 % of the group's.
+STRICT: Final = Evenness(0.006, 0.003, 0.02)
+
+#: Within 3 % of the group's, whose noise a CT has: dose in soft tissue 0.1 % rms from that of rays (benchmarks/bench_noisy.py).
+USUAL: Final = Evenness(0.02, 0.01, 0.06)
 
 #: Voxels below which a convolution of their own costs more than their rays.
 _FEWEST = 1000
@@ -55,6 +69,7 @@ def spend_evenly(
     range_factor: Callable[[Doubles], Doubles],
     radionuclide: Radionuclide,
     energy: Doubles,
+    limits: Evenness = STRICT,
 ) -> Cells:
     """Add to ``energy`` what cells in even surroundings leave, and return the others.
 
@@ -75,6 +90,8 @@ def spend_evenly(
     energy : ndarray, (nk, nj, ni)
         In units of the energy of one decay; changed in place. Each voxel takes of the group's energy by its own mass, so
         noise of density changes no dose.
+    limits : Evenness
+        What counts as even.
     """
     at = places(cells, around)
     wanted = around.first_voxel_of(grid)
@@ -89,7 +106,7 @@ def spend_evenly(
     averaged = averaged_density(mass, lattice.spacing_mm).astype(np.float64)
     others = np.ones(lattice.shape, bool)
     reach = DEFAULT_REACH_MM * float(range_factor(averaged).max())
-    for even in even_surroundings(amounts, averaged, parts, lattice.spacing_mm, reach):
+    for even in even_surroundings(amounts, averaged, parts, lattice.spacing_mm, reach, limits):
         others &= ~even.where
         factor = float(range_factor(np.array(even.g_per_ml)))
         exact = Convolution(kernel.with_range(factor), DEFAULT_REACH_MM * factor)
@@ -105,9 +122,14 @@ def averaged_density(density: Reals, spacing_mm: Sequence[float]) -> Reals:
 
 
 def even_surroundings(
-    amounts: Reals, averaged: Reals, density: Reals, spacing_mm: Sequence[float], reach_mm: float
+    amounts: Reals,
+    averaged: Reals,
+    density: Reals,
+    spacing_mm: Sequence[float],
+    reach_mm: float,
+    limits: Evenness = STRICT,
 ) -> Iterator[Even]:
-    """Groups of source voxels from which no ray meets another density than that of the group, to 0.9 %.
+    """Groups of source voxels from which no ray meets another density than that of the group, as far as ``limits`` say.
 
     Parameters
     ----------
@@ -121,6 +143,8 @@ def even_surroundings(
         Voxel size ``(k, j, i)``.
     reach_mm : float
         Of rays in water of 1 g/mL; it shrinks with density.
+    limits : Evenness
+        What counts as even.
 
     Yields
     ------
@@ -134,12 +158,12 @@ def even_surroundings(
     least = 0.98 * float(np.median(averaged[sources]))
     if least <= 0:
         return
-    uneven = density.max(axis=(1, 3, 5)) > averaged * (1 + VOXEL_WITHIN)
-    uneven |= density.min(axis=(1, 3, 5)) < averaged * (1 - VOXEL_WITHIN)
+    uneven = density.max(axis=(1, 3, 5)) > averaged * (1 + limits.voxel)
+    uneven |= density.min(axis=(1, 3, 5)) < averaged * (1 - limits.voxel)
     steps = [math.ceil(reach_mm / least / s) for s in spacing_mm]
     low, high = _within(np.minimum, np.where(uneven, 0, averaged), steps), _within(np.maximum, averaged, steps)
-    even = sources & (low >= least) & (high - low <= EVEN_WITHIN * low)
-    group = np.floor(np.log((low[even] + high[even]) / (2 * least)) / GROUP_WIDTH)
+    even = sources & (low >= least) & (high - low <= limits.averaged * low)
+    group = np.floor(np.log((low[even] + high[even]) / (2 * least)) / limits.group)
     for one in np.unique(group):
         chosen = group == one
         if np.count_nonzero(chosen) >= _FEWEST:

@@ -16,7 +16,8 @@ import numpy as np
 from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.engines.kernel_remarks import kernel_facts, loss_remarks
 from voxeldose.dose.engines.rays.cells import Cells, cells_near, energy_from_cells, lattice_around, places
-from voxeldose.dose.engines.rays.even import spend_evenly
+from voxeldose.dose.engines.rays.classes import CellClass, by_strength, classes_of
+from voxeldose.dose.engines.rays.even import STRICT, USUAL, spend_evenly
 from voxeldose.dose.engines.rays.table import (
     END,
     LUNG_G_PER_ML,
@@ -39,7 +40,7 @@ from voxeldose.model.remarks import Remark
 from voxeldose.model.volume import DecayMap, DensityMap, DoseMap
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from voxeldose.model.arrays import Doubles, Floats, Integers, Reals
     from voxeldose.model.grid import Grid
@@ -56,11 +57,6 @@ SOFT_TISSUE_RANGE: Final = 1.0122
 
 
 _FEWEST_RAYS, _MOST_RAYS = 64, 1 << 16
-
-#: Voxels with less than this part of the activity of the voxel that an average decay comes from take fewer rays, and see the
-#: density on the dose grid: what that does to the dose (a few per cent of their own, next to a lung) is 0.1 % of what is
-#: there. Normal liver is above it up to a T/N of 30.
-_WEAK, _WEAK_RAYS = 0.04, 256
 
 #: Parts the sources are shared into, each with its own sum: fixed, so that any number of threads gives the same bits.
 _PARTS = 8
@@ -210,7 +206,7 @@ class RayTransport:
             return replace(self, soft_tissue_range=1.0).dose(decays, uniform, grid)
         if grid.matches(decays.grid) and uniform is not None:
             gy[:] = Convolution(self.kernel).dose(decays, uniform).gy
-        elif (cells := cells_near(decays, grid)).amounts.size:
+        elif (cells := _outside_air(cells_near(decays, grid), density)).amounts.size:
             energy, crop = self._energy(cells, density, grid, decays.radionuclide)
             mass = np.broadcast_to(rho, grid.shape)[crop]
             gy[crop] = np.where(mass >= AIR_G_PER_ML, energy * (joule / voxel_l) / np.maximum(mass, AIR_G_PER_ML), 0)
@@ -239,23 +235,37 @@ class RayTransport:
         around = lattice_around(cells, grid)
         parts = _parts_of_a_voxel(grid, density)
         fine = _density_for_rays(density, around, parts)
+        whole = _density_for_rays(density, around, (1, 1, 1))
         energy = np.zeros(around.shape)
         size = np.abs(cells.amounts)
-        little = _WEAK * float((size**2).sum() / size.sum())
+        average = float((size**2).sum() / size.sum())
         if _same_lattice(cells.grid, around):
-            blocks = fine.reshape(_blocks(around, parts))
-            cells = spend_evenly(self.kernel, cells, around, grid, blocks, self._range_factor, radionuclide, energy)
-            size = np.abs(cells.amounts)
-        strong = np.ones(size.shape, bool) if self.rays is not None else size >= little
-        if strong.any():
-            energy += self._through(cells.some(strong), around, parts, fine, self.rays)
-        if not strong.all():  # otherwise noise all over an image would cost minutes
-            coarse = _density_for_rays(density, around, (1, 1, 1))
-            energy += self._through(cells.some(~strong), around, (1, 1, 1), coarse, _WEAK_RAYS)
+            limits, seen = (USUAL, whole) if self.rays is None else (STRICT, fine)
+            blocks = seen.reshape(_blocks(around, (1, 1, 1) if self.rays is None else parts))
+            cells = spend_evenly(
+                self.kernel, cells, around, grid, blocks, self._range_factor, radionuclide, energy, limits
+            )
+        for one in self._classes(cells, around, whole, parts, average) if cells.amounts.size else ():
+            some = cells.some(one.chosen)
+            if one.in_parts:
+                energy += self._through(some, around, parts, fine, one.rays)
+            else:
+                energy += self._through(some, around, (1, 1, 1), whole, one.rays)
         first = grid.first_voxel_of(around)
         low, high = np.maximum(first, 0), np.minimum(first + around.shape, grid.shape)
         inside = tuple(slice(a - f, b - f) for a, b, f in zip(low, high, first, strict=True))
         return energy[inside], (slice(low[0], high[0]), slice(low[1], high[1]), slice(low[2], high[2]))
+
+    def _classes(
+        self, cells: Cells, around: Grid, whole: Reals, parts: tuple[int, int, int], average: float
+    ) -> Iterable[CellClass]:
+        """Which sources take how many rays."""
+        if self.rays is not None:
+            return [CellClass("all", np.ones(cells.amounts.shape, bool), self.rays, in_parts=True)]
+        if _same_lattice(cells.grid, around):
+            at = places(cells, around)
+            return classes_of(at, cells.amounts / average, whole, np.array(around.spacing_mm), parts)
+        return by_strength(cells.amounts / average, None)
 
     def _through(
         self,
@@ -287,6 +297,14 @@ class RayTransport:
         rows = bundles(self.kernel, voxel_mm, parts, rays or rays_for(voxel_mm / parts), table)
         energy = _trace_all(sources, cells.amounts, tau, rows, table, self.threads)
         return energy.reshape(tau.shape)[1:-1, 1:-1, 1:-1]
+
+
+def _outside_air(cells: Cells, density: DensityMap | float) -> Cells:
+    """Sources that are not in air: energy emitted over nearly no mass is lost, and rays from there would light up the skin."""
+    if not isinstance(density, DensityMap):
+        return cells
+    of_cell = onto(density, cells.grid).g_per_ml[tuple(cells.index.T)]
+    return cells.some(of_cell >= AIR_G_PER_ML)
 
 
 def _same_lattice(one: Grid, other: Grid) -> bool:

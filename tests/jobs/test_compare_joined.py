@@ -17,7 +17,8 @@ from voxeldose.jobs.compare import ComparisonOptions, compare_folders
 from voxeldose.jobs.compare_sides import Matching
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import CtImage, DoseMap, Volume
-from voxeldose.report.wording import fact, measure
+from voxeldose.model.wording import measure
+from voxeldose.report.wording import fact
 
 SHIFT = np.array([9.0, -6.0, 8.0])
 SHAPE, SPACING, ORIGIN = (24, 30, 34), (4.0, 4.0, 4.0), np.array([-66.0, -58.0, -46.0])

@@ -7,9 +7,9 @@ import pytest
 from pdf_text import words
 from report_case import corrected, make_result, recovered, uncertain
 
+from voxeldose.model.wording import dose, number, percent
 from voxeldose.report import write_pdf, write_report
 from voxeldose.report.headline import best, intervals_text, ratios, recovery_coefficients
-from voxeldose.report.wording import dose, number, percent
 
 
 def page_text(result, tmp_path):

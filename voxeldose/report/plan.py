@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.sax.saxutils import escape
 
+from voxeldose.model.wording import number, percent
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET
 from voxeldose.report.pdf_layout import WIDE_MM, Footer, heading, paragraph, table, write_document
 from voxeldose.report.templates import page_template, text_of
-from voxeldose.report.wording import number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

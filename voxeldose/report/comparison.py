@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxeldose.model.wording import measure, ratio
+from voxeldose.report import content as of_run
 from voxeldose.report.headline import compared_role
 from voxeldose.report.images import data_uri, figure_file
 from voxeldose.report.templates import page_template
@@ -32,25 +33,20 @@ __all__ = [
 _DPI = 130
 
 
-class Column(NamedTuple):
-    """One number of a region: heading, unit (``%`` for fractions), key in ``comparison.json``."""
-
-    label: str
-    unit: str
-    key: str
-
-
-#: What is shown of each region; comparison.csv has all.
-COLUMNS = (
-    Column("Volume", "mL", "volume_ml"),
-    Column("Mean", "Gy", "mean_dose_gy"),
-    Column("Single comp.", "Gy", "single_compartment_gy"),
-    Column("D95", "Gy", "d95_gy"),
-    Column("D70", "Gy", "d70_gy"),
-    Column("V400", "%", "v400_fraction"),
-    Column("D2", "Gy", "d2_gy"),
-    Column("Activity", "MBq", "activity_mbq"),
-    Column("BED", "Gy", "bed_gy"),
+#: What is shown of each region, as reports call it; comparison.csv has all.
+COLUMNS = tuple(
+    next(column for column in of_run.COLUMNS if column.key == key)
+    for key in (
+        "volume_ml",
+        "mean_dose_gy",
+        "single_compartment_gy",
+        "d95_gy",
+        "d70_gy",
+        "v400_fraction",
+        "d2_gy",
+        "activity_mbq",
+        "bed_gy",
+    )
 )
 
 

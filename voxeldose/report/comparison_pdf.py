@@ -75,14 +75,15 @@ def _plain(words: object) -> str:
 
 
 def _titles(content: Mapping[str, Any]) -> list[Any]:
-    rows = [_cells(["Result", "Case", "Engine", "Net activity MBq", "T/N, pooled"], bold=True, first_left=3)]
+    rows = [_cells(["Result", "Case", "Dose", "Engine", "Net activity MBq", "T/N, pooled"], bold=True, first_left=4)]
     for name, side in zip(side_titles(content), content["results"], strict=True):
         numbers = (fact(side["net_mbq"]), ratio(side["best_tumor_to_normal"]))
-        rows.append(_row([_plain(name), _plain(side["id"] or "-"), _plain(side["engine"]), *numbers], 3))
+        words = (name, side["id"] or "-", side["kind_text"] or "-", side["engine"])
+        rows.append(_row([*map(_plain, words), *numbers], 4))
     registration = f"Registration: {content['registration']['kind']}."
     return [
         paragraph(escape(comparison_title(content)), 16, bold=True, after=5),
-        table(rows, [46, 46, 26, 34, 26], repeat=1),
+        table(rows, [28, 30, 48, 20, 30, 22], repeat=1),
         paragraph(escape(registration), 8, colour=QUIET, after=4),
     ]
 

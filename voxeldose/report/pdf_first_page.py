@@ -7,7 +7,7 @@ from xml.sax.saxutils import escape
 
 from voxeldose.model.wording import activity, measure, number, percent, role_words
 from voxeldose.report.content import lung_rows, threshold_rows
-from voxeldose.report.headline import best, ratios
+from voxeldose.report.headline import best, not_reached, ratios
 from voxeldose.report.palette import ALERT, GOOD, QUIET
 from voxeldose.report.pdf_layout import WIDE_MM, paragraph, picture, plain_name, table
 from voxeldose.report.plots import rois_with_role
@@ -147,9 +147,10 @@ def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
         + (f", {r.best.kind}; in the image {r.best.image}" if r.best.kind else "")
         for r in ratios(result)
     ]
+    left = [f"{plain_name(name)} not reached" for name in not_reached(result)]
     against = next((f" against {escape(r.normal)}" for r in ratios(result)), "")
     text = (
-        f"T/N ratio by activity concentration{against}: {'; '.join(rows) or '-'}.  "
+        f"T/N ratio by activity concentration{against}: {'; '.join([*rows, *left]) or '-'}.  "
         f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>.  "
         f"Liver over field of view <b>{liver}{' %' if liver != '-' else ''}</b>."
     )

@@ -192,7 +192,8 @@ def _metrics() -> dict[str, type]:
     numbers = [
         f.name for f in fields(RoiNumbers) if f.type in ("float", "float | None") and f.name != "outside_fraction"
     ]
-    return dict.fromkeys((*numbers, "outside_grid_fraction"), float) | {"reached": bool}
+    kinds: dict[str, type] = dict.fromkeys((*numbers, "outside_grid_fraction"), float)
+    return kinds | {"reached": bool}
 
 
 def _write_dvh(store: Store) -> None:

@@ -129,9 +129,10 @@ class PlanAnswer:
 
 def _doses(plan: Plan) -> list[tuple[str, float | None]]:
     doses: list[tuple[str, float | None]] = [(f"tumor {name}", gy) for name, gy in plan.tumor_gy.items()]
-    doses.append(("normal liver", plan.normal_gy))
-    if plan.whole_normal_gy is not None and plan.whole_normal_gy != plan.normal_gy:
-        doses.append(("all normal liver", plan.whole_normal_gy))
+    if plan.whole_normal_gy is None or plan.whole_normal_gy == plan.normal_gy:
+        doses.append(("normal liver", plan.normal_gy))
+    else:
+        doses += [("perfused normal liver", plan.normal_gy), ("whole normal liver", plan.whole_normal_gy)]
     return [*doses, ("perfused volume (weighted by mass)", plan.perfused_gy), ("lungs", plan.lung_gy)]
 
 

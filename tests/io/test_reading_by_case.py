@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from region_files import circle, circle_area, rectangle, write_structures
 from small_study import run
 
 from voxeldose.io.nifti import write_labels
@@ -110,3 +111,49 @@ def test_a_case_file_that_cannot_be_written_is_refused(study, tmp_path):
     result = run("inspect", study(), "--case-file", tmp_path / "nowhere" / "case.toml")
     assert result.exit_code == 3
     assert "cannot be written" in result.stderr
+
+
+def volumes_of(folder, more=""):
+    """Volumes in mL of the regions of a case with an RTSTRUCT on its PET, and the code of its refusal."""
+    case = f"""
+        [activity]
+        path = "pet"
+        [[rois]]
+        path = "rs.dcm"
+        {more}
+        [administration]
+        radionuclide = "Y-90"
+        administered_mbq = 300.0
+        at = 2024-05-02T10:15:00Z
+        [dose]
+        calibration = "absolute"
+        """
+    (folder / "case.toml").write_text(case, "utf-8")
+    result = run("assess", folder / "case.toml", "--out", folder.parent / "out", "--overwrite", "--json", "--quiet")
+    if result.exit_code:
+        return result.exit_code, result.output
+    return result.exit_code, {n: r["volume_ml"] for n, r in json.loads(result.stdout)["rois"].items()}
+
+
+@pytest.mark.parametrize("is_cited", [True, False])
+def test_a_lesion_on_one_slice_is_as_thick_as_the_slices_of_the_image_that_its_file_cites(study, is_cited):
+    from pydicom import dcmread
+
+    folder = study()
+    header = dcmread(next((folder / "pet").iterdir()))
+    x, y, z = (float(v) for v in header.ImagePositionPatient)
+    drawn = {
+        "liver": [rectangle((x + 2, x + 18), (y + 2, y + 22), z)],
+        "lesion": [circle(4.0, z, centre=(x + 10, y + 12))],
+    }
+    write_structures(folder / "rs.dcm", drawn, series_uid=header.SeriesInstanceUID if is_cited else "1.2.3")
+    code, found = volumes_of(folder)
+    if is_cited:
+        assert code == 0, found
+        assert found["lesion"] == pytest.approx(circle_area(4.0) * 3.0 / 1000, rel=0.02)
+    else:
+        assert code == 3
+        assert "slice_mm" in found
+    code, found = volumes_of(folder, "slice_mm = 2.0")
+    assert code == 0, found
+    assert found["lesion"] == pytest.approx(circle_area(4.0) * 2.0 / 1000, rel=0.02)

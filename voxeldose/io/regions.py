@@ -273,7 +273,8 @@ def _require_found(found: FoundRegions, paths: list[Path], wanted: Mapping[str, 
         raise InputError(msg, code="regions-missing")
     missing = [k for k in wanted or () if k not in there]
     if missing:
-        msg = f"{files}: no label {', '.join(missing)} here; there are {', '.join(sorted(there)) or 'none'}."
+        known = ", ".join(r.keys[0] if len(r.keys) == 1 else f"{r.keys[0]} ({r.keys[-1]})" for r in regions)
+        msg = f"{files}: no label {', '.join(missing)} here; there are {known}, by name or number."
         raise InputError(msg, code="label-missing", labels=tuple(missing))
 
 

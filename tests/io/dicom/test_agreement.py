@@ -200,7 +200,7 @@ def test_a_spect_of_files_holds_from_its_first_slice_on_whatever_the_files_are_c
         (lambda ds: raw(ds, "RescaleSlope", "NaN"), "element-damaged"),
         (lambda ds: raw(ds, "RescaleSlope", "1,8"), "element-damaged"),
         (lambda ds: raw(ds, "RescaleSlope", "-2"), "rescale-invalid"),
-        (lambda ds: raw(ds, "RescaleSlope", "1e38"), "rescale-invalid"),
+        (lambda ds: raw(ds, "RescaleSlope", "1e38"), "slices-contradict"),
         (lambda ds: setattr(ds, "PatientID", "SOMEBODY"), "slices-contradict"),
         (other_nuclide, "slices-contradict"),
     ],
@@ -332,6 +332,18 @@ def test_a_ct_slice_with_another_scale_than_the_rest_is_refused(write_series, re
 def test_a_pet_slice_with_another_intercept_than_the_rest_is_refused(write_series, refused, value, at):
     folder = write_series("PT", change=in_one(at, put("RescaleIntercept", value)))
     refused(lambda: vd.read_pet(folder), f"slice_{at:02d}.dcm", "RescaleIntercept", code="slices-contradict")
+
+
+@pytest.mark.parametrize("at", [0, 3])
+def test_a_slope_beyond_all_others_is_refused(write_series, refused, at):
+    folder = write_series("PT", change=in_one(at, put("RescaleSlope", "20240507")))
+    for quantity in (None, "counts"):
+        refused(
+            lambda q=quantity: read_activity(folder, quantity=q),
+            f"slice_{at:02d}.dcm",
+            "(0028,1053)",
+            code="slices-contradict",
+        )
 
 
 def test_a_ct_with_a_scale_of_its_own_in_every_slice_is_read(write_series):

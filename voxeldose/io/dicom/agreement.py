@@ -89,6 +89,8 @@ _SMOOTH = (
     "XRayTubeCurrentInmA",
     "CTDIvol",
 )
+#: No slope of a PET or SPECT slice is so many times the usual one of its series.
+_HIGHEST_SLOPE = 1e4
 #: Slices of one scan, all beds included, were measured within this.
 _ONE_SCAN_S = 12 * 3600.0
 #: By how much of its neighbours' mean a slice must lie beyond them, to one side and the other in turn, to alternate.
@@ -155,6 +157,7 @@ def require_agreement(planes: Sequence[Plane], modality: str) -> None:
     if is_emission:
         _require_one_drug(planes)
         _require_one_scan(planes)
+        _require_slopes_alike(planes)
     _require_scale_in_all_or_none(planes)
     _require_usual(planes, "RescaleIntercept")
     for keyword in _CT_IN_BLOCKS if modality == "CT" else _IN_BLOCKS:
@@ -225,6 +228,19 @@ def _require_usual(planes: Sequence[Plane], keyword: str) -> None:
     found = _values_of(planes, keyword)
     if found is not None and 2 * Counter(found).most_common(1)[0][1] > len(found):
         raise _contradiction(planes, found, keyword)
+
+
+def _require_slopes_alike(planes: Sequence[Plane]) -> None:
+    """Refuse a slice whose slope is beyond all others: those of one scan follow its slices' highest values."""
+    slopes = [number(p.header, "RescaleSlope") or 0.0 for p in planes]
+    usual = float(np.median(slopes))
+    at = int(np.argmax(slopes))
+    if 0 < usual * _HIGHEST_SLOPE < slopes[at]:
+        msg = (
+            f"{planes[at]}: RescaleSlope {tag_text('RescaleSlope')} is {slopes[at]:g} where most slices have about {usual:g}: one of "
+            "them is damaged. Export the series again."
+        )
+        raise InputError(msg, code="slices-contradict", keyword="RescaleSlope", tag=tag_text("RescaleSlope"))
 
 
 def _require_one_scan(planes: Sequence[Plane]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from voxeldose.io.dicom.files import Series
     from voxeldose.model.arrays import Doubles
+    from voxeldose.model.grid import Grid
 
 __all__ = ["CitedImages"]
 
@@ -49,17 +51,23 @@ class CitedImages:
         ``None`` if it cites none of these, or several that differ.
         """
         cited = _cited_uids(header)
-        found = [d for s in self.series if s.uid in cited and (d := _slice_mm(s, normal)) is not None]
+        grids = [self._grid_of(s) for s in self.series if s.uid in cited]
+        found = [g.spacing_mm[int(np.abs(normal @ g.directions).argmax())] for g in grids if g is not None]
         return found[0] if found and max(found) - min(found) <= _ALIKE * found[0] else None
 
+    @cached_property
+    def _grids(self) -> dict[str, Grid | None]:
+        """The grids of series that were asked for; every region of a file asks for the same."""
+        return {}
 
-def _slice_mm(series: Series, normal: Doubles) -> float | None:
-    """The spacing along the axis of a series that is nearest to ``normal``; ``None`` if it is no volume."""
-    try:
-        grid = series_grid(series)
-    except VoxeldoseError:
-        return None
-    return grid.spacing_mm[int(np.abs(normal @ grid.directions).argmax())]
+    def _grid_of(self, series: Series) -> Grid | None:
+        """The grid of a series; ``None`` if it is no volume."""
+        if series.uid not in self._grids:
+            try:
+                self._grids[series.uid] = series_grid(series)
+            except VoxeldoseError:
+                self._grids[series.uid] = None
+        return self._grids[series.uid]
 
 
 def _cited_uids(header: Dataset) -> set[str]:

@@ -168,7 +168,8 @@ def place_frames(frames: Frames, seg: Dataset, images: CitedImages, path: Path) 
     """
     if images.user_mm is not None:
         frames = replace(frames, stated_mm=images.user_mm)
-    distance, remarks = _slice_mm(frames, images.slice_mm(seg, frames.normal), path)
+    cited_mm = images.slice_mm(seg, frames.normal) if frames.stated_mm is None else None
+    distance, remarks = _slice_mm(frames, cited_mm, path)
     remarks = (*images.user_remarks("SEG"), *remarks)
     lattice = fit_lattice(frames.heights, distance)
     if lattice is not None:
@@ -207,7 +208,7 @@ def _slice_mm(frames: Frames, cited_mm: float | None, path: Path) -> tuple[float
     """How far apart slices are: as stated, else as in the series cited, else as thick as they are, and what is assumed."""
     nearest = float(np.diff(frames.heights).min()) if len(frames.heights) > 1 else np.inf
     proven = proven_distance(frames.heights)
-    for stated, what in ((frames.stated_mm, "the file or the user"), (cited_mm, "the series cited")):
+    for stated, what in ((frames.stated_mm, "Spacing Between Slices (or slice_mm)"), (cited_mm, "the series cited")):
         if stated is None:
             continue
         if nearest < NEAREST_PART * stated:

@@ -107,11 +107,12 @@ def read_structures(
             placed.append((roi, stack_contours(roi.loops)))
         except GeometryError as error:
             set_aside.append(_refused(roi, error, path))
-    of_set = usual_distance([(stack.normal, stack.heights) for _, stack in placed])
+    set_mm = usual_distance([(stack.normal, stack.heights) for _, stack in placed])
+    set_thickness = SlabThickness(set_mm, "set") if set_mm is not None else None
     codes = _codes(header)
     structures = []
     for roi, stack in placed:
-        thickness = _thickness(roi, images, images.slice_mm(header, stack.normal), of_set)
+        thickness = _thickness(roi, stack, images, header) or set_thickness
         try:
             region = _region(roi, stack, thickness, pixel_mm, codes.get(roi.number, ()))
         except (GeometryError, QuantityError) as error:
@@ -199,15 +200,14 @@ def _closed_loop(contour: Dataset, name: str, path: Path) -> Doubles | None:
     return points.reshape(-1, 3) if points.size >= 9 else None
 
 
-def _thickness(roi: _Drawn, images: CitedImages, series_mm: float | None, set_mm: float | None) -> SlabThickness | None:
-    """What is known of a ROI's slices: the user's word, what the contours state, the images, the other ROIs."""
+def _thickness(roi: _Drawn, stack: ContourStack, images: CitedImages, header: Dataset) -> SlabThickness | None:
+    """What is known of a ROI's own slices: the user's word, what the contours state, the images cited."""
     if images.user_mm is not None:
         return SlabThickness(images.user_mm, "user")
     if roi.slab_mm is not None:
         return SlabThickness(roi.slab_mm, "contours")
-    if series_mm is not None:
-        return SlabThickness(series_mm, "series")
-    return SlabThickness(set_mm, "set") if set_mm is not None else None
+    series_mm = images.slice_mm(header, stack.normal)
+    return SlabThickness(series_mm, "series") if series_mm is not None else None
 
 
 def _region(

@@ -83,7 +83,7 @@ def _titles(content: Mapping[str, Any]) -> list[Any]:
     registration = f"Registration: {content['registration']['kind']}."
     return [
         paragraph(escape(comparison_title(content)), 16, bold=True, after=5),
-        table(rows, [28, 30, 48, 20, 30, 22], repeat=1),
+        table(rows, [26, 30, 54, 18, 30, 20], repeat=1),
         paragraph(escape(registration), 8, colour=QUIET, after=4),
     ]
 

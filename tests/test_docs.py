@@ -16,6 +16,7 @@ from voxeldose.io.config.administration import AdministrationTable
 from voxeldose.io.config.toml import table_from
 from voxeldose.io.nifti import write_labels
 from voxeldose.jobs.settings import build_administration
+from voxeldose.model.wording import dose
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -88,7 +89,7 @@ def test_the_readme_goes_from_dicom_to_dose_in_fifteen_lines_and_gives_what_the_
     again = vd.read_results("results")
     np.testing.assert_array_equal(again.dose.gy, result.dose.gy)
     assert again.to_dataframe().loc["lesion_1", "mean_dose_gy"] == mean
-    assert f"<td>{mean:.4g}</td>" in again._repr_html_()
+    assert f"<td>{dose(mean)}</td>" in again._repr_html_()
     assert repr(again).startswith("StoredAssessment(density, ")
 
 

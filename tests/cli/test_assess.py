@@ -15,6 +15,7 @@ from voxeldose.io.arrays import read_array
 from voxeldose.io.nifti import write_labels, write_nifti
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import Volume
+from voxeldose.model.wording import number
 
 LABELS = {"1": {"name": "liver", "role": "liver"}, "2": {"name": "lesion", "role": "tumor"}}
 
@@ -212,10 +213,10 @@ def test_totals_of_the_calibration_are_the_same_in_every_place(study):
     assert totals["outside_region_mbq"] == pytest.approx(totals["activity_mbq"] - 59 * 0.96, rel=1e-5)
     assert totals["outside_region_fraction"] == pytest.approx(totals["outside_region_mbq"] / 59, rel=1e-6)
     assert totals["liver_of_field_fraction"] == pytest.approx(1, rel=1e-6)
-    inside, outside = (f"{totals[key]:.0f} MBq" for key in ("calibration_region_mbq", "outside_region_mbq"))
+    inside, outside = (f"{number(totals[key])} MBq" for key in ("calibration_region_mbq", "outside_region_mbq"))
     assert f"Calibration region: ROI lesion; {inside} in it, {outside} outside" in result.stdout
-    assert "liver/field of view 1.000" in result.stdout
-    assert f"{outside}, {100 * totals['outside_region_fraction']:.0f} % of the net activity" in result.stderr
+    assert "liver/field of view 100.0 %" in result.stdout
+    assert f"{outside}, {100 * totals['outside_region_fraction']:.1f} % of the net activity" in result.stderr
     assert "Liver / field of view 100" in (out / "report.html").read_text()
 
 

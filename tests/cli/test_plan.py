@@ -386,7 +386,7 @@ def test_the_card_of_a_results_folder_and_of_its_case_agree(case, tmp_path):
     assert shown[0] == shown[1] == shown[2]
     rows = {(r["item"], r["reference"]): r for r in shown[0]["rows"]}
     mass_g = 14 * 16 * 20 * GRID.voxel_volume_ml * 1.04  # of the perfused label and the tumor in it
-    dose = rows["Perfused volume, mean dose", 190]
+    dose = rows["Perfused volume, mean by single compartment", 190]
     assert dose["value"] == pytest.approx(49.38305 * 800 * 0.96 / mass_g, rel=1e-6)
     assert rows["Activity per sphere at infusion", 297]["status"] == "met"
     assert rows["Tumor diameter", 80]["status"] == "met"  # of the lesion that the perfused label encloses

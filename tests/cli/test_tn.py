@@ -78,6 +78,6 @@ def test_results_answer_with_their_own_rows_and_normal_region(tmp_path):
     assert found["tumor_to_normal"] == [row]
     assert said[0] in found["assumptions"]
     assert said[1] not in found["assumptions"]
-    assert "normal: whole normal liver: n, 9.0 mL" in run(str(tmp_path)).stdout
+    assert "Normal: whole normal liver: n, 9.000 mL" in run(str(tmp_path)).stdout
     (tmp_path / "assessment.json").write_text(json.dumps(content | {"rois": {"n": {}}, "tumor_to_normal": []}))
     assert "role tumor" in run(str(tmp_path)).stderr

@@ -18,6 +18,7 @@ from voxeldose.model.lungs import LungSettings
 from voxeldose.model.radionuclide import TC99M, Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap, CountMap, CtImage
+from voxeldose.model.wording import dose
 from voxeldose.report.content import lung_rows
 from voxeldose.report.text import assessment_lines
 
@@ -173,15 +174,15 @@ def test_terminal_report_and_json_say_the_same_of_the_lungs():
     result = assess(case(0.2, ct=hu(), lungs=LungSettings(earlier_gy=(40.0,))), LOCAL)
     content = assessment_dict(result)
     text = "\n".join(assessment_lines(content))
-    dose, own = content["lungs"]["dose_gy"], content["lungs"]["dose_own_mass_gy"]
-    assert f"Lungs: {dose:.1f} Gy in 1000 g (1 kg by convention), by lung shunt 20.0 %; {own:.1f} Gy in" in text
+    one, own = content["lungs"]["dose_gy"], content["lungs"]["dose_own_mass_gy"]
+    assert f"Lungs: {dose(one)} Gy in 1000 g (1 kg by convention), by lung shunt 20.0 %; {dose(own)} Gy in" in text
     assert "shunt in this image 3.3 %" in text
     assert (
-        f"1 kg by convention: one treatment {dose:.1f} of 30 Gy, kept; all treatments {dose + 40:.1f} of 50 Gy, EXCEEDED"
+        f"1 kg by convention: one treatment {dose(one)} of 30 Gy, kept; all treatments {dose(one + 40)} of 50 Gy, EXCEEDED"
         in text
     )
     rows = dict(lung_rows(result))
     assert rows["In 1000 g (1 kg by convention)"] == (
-        f"{dose:.4g} of 30 Gy one treatment, kept; {dose + 40:.4g} of 50 Gy all treatments, EXCEEDED"
+        f"{dose(one)} of 30 Gy one treatment, kept; {dose(one + 40)} of 50 Gy all treatments, EXCEEDED"
     )
     assert rows["Lung shunt fraction in this image"] == "3.3 %"

@@ -63,7 +63,7 @@ def test_the_card_compares_with_every_reference_of_the_sources():
 def test_the_dose_evidence_is_said_to_be_a_perfused_mean_and_no_voxel_threshold():
     rows = card(ALL)
     for gray in (190, 400, 446):
-        assert "not a voxel threshold" in rows["Perfused volume, mean dose", gray].evidence
+        assert "not a voxel threshold" in rows["Perfused volume, mean by single compartment", gray].evidence
     assert rows["V400 of t", None].status == rows["Tumor, mean dose (least dosed tumor)", None].status == "information"
 
 
@@ -79,10 +79,14 @@ def test_11_days_deliver_94_percent():
 @pytest.mark.parametrize(
     ("change", "key", "status"),
     [
-        ({"perfused_gy": 400.0}, ("Perfused volume, mean dose", 400), "met"),  # as in every other place
-        ({"perfused_gy": 399.9}, ("Perfused volume, mean dose", 400), "not met"),
-        ({"perfused_gy": 446.0}, ("Perfused volume, mean dose", 446), "met"),
-        ({"device": "resin"}, ("Perfused volume, mean dose", 400), "not applicable"),
+        (
+            {"perfused_gy": 400.0},
+            ("Perfused volume, mean by single compartment", 400),
+            "met",
+        ),  # as in every other place
+        ({"perfused_gy": 399.9}, ("Perfused volume, mean by single compartment", 400), "not met"),
+        ({"perfused_gy": 446.0}, ("Perfused volume, mean by single compartment", 446), "met"),
+        ({"device": "resin"}, ("Perfused volume, mean by single compartment", 400), "not applicable"),
         ({"device": "resin"}, ("Activity per sphere at infusion", 297), "not applicable"),
         ({"treated_fraction": 0.2}, ("Treated part of the liver, ALBI 2 with Child-Pugh B", 0.145), "not met"),
         ({"albi_grade": 1}, ("Treated part of the liver, ALBI 2 with Child-Pugh B", 0.145), "not applicable"),
@@ -120,7 +124,7 @@ def test_words_stand_where_there_are_no_numbers():
     assert rows["Child-Pugh class", None].status == "not met"
     assert rows["ALBI", None].value_text == "grade 2 (score -2.10)"
     assert rows["Disease outside the liver", None].value_text == "yes"
-    assert rows["Perfused volume, mean dose", 400].reference_text == "> 400 Gy"
+    assert rows["Perfused volume, mean by single compartment", 400].reference_text == "> 400 Gy"
     assert rows["Treated part of the liver, ALBI 2 with Child-Pugh B", 0.145].value_text == "12.0 %"
 
 
@@ -183,7 +187,10 @@ def test_the_card_takes_the_best_value_of_a_tumor():
 
 def test_results_have_a_card_only_with_a_perfused_region():
     content = results()
-    assert any(row.item == "Perfused volume, mean dose" and row.value == 456 for row in card_of_results(content))
+    assert any(
+        row.item == "Perfused volume, mean by single compartment" and row.value == 456
+        for row in card_of_results(content)
+    )
     del content["rois"]["p"]
     assert card_of_results(content) == ()
 

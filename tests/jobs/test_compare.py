@@ -341,7 +341,7 @@ def test_people_see_both_doses_and_how_they_were_joined(folders):
     assert shown.exit_code == 0
     assert "Registration:" in shown.stdout
     assert "lesion" in shown.stdout
-    assert "T/N 3.0 > 5.0" in shown.stdout
+    assert "T/N 3.00 > 5.00" in shown.stdout
     assert "sum mean Gy" in run("compare", folders / "pre", folders / "post", "--add").stdout
 
 

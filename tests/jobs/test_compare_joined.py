@@ -17,7 +17,7 @@ from voxeldose.jobs.compare import ComparisonOptions, compare_folders
 from voxeldose.jobs.compare_sides import Matching
 from voxeldose.model.grid import Grid
 from voxeldose.model.volume import CtImage, DoseMap, Volume
-from voxeldose.report.wording import fact, measure
+from voxeldose.model.wording import measure
 
 SHIFT = np.array([9.0, -6.0, 8.0])
 SHAPE, SPACING, ORIGIN = (24, 30, 34), (4.0, 4.0, 4.0), np.array([-66.0, -58.0, -46.0])
@@ -102,7 +102,11 @@ def test_page_and_pdf_show_both_sides_on_their_cts(made, registered):
         assert wanted in text
     mean = registered.content["rois"]["lesion"]["metrics"]["mean_dose_gy"]["post"]
     (ratio,) = registered.content["tumor_to_normal"]
-    for value in (measure(mean, "Gy"), fact(ratio["by_concentration"]["post"]), fact(ratio["by_dose"]["pre"])):
+    for value in (
+        measure(mean, "Gy"),
+        measure(ratio["by_concentration"]["post"], "T/N"),
+        measure(ratio["by_dose"]["pre"], "T/N"),
+    ):
         assert value in page
         assert value in text
 

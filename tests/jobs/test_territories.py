@@ -126,9 +126,9 @@ def test_limits_are_compared_for_each_territory_and_for_the_whole_liver(results)
 def test_terminal_and_report_show_what_each_got(results, folder):
     printed = (folder / "printed.txt").read_text()
     row = next(line for line in printed.splitlines() if line.startswith("right ") and "905.0" in line)
-    assert row.split() == ["right", "905.0", "900.0", "10.0", "90.0", "810.0", "810.0", "1.000", "1.00"]
+    assert row.split() == ["right", "905.0", "900.0", "10.0", "90.00", "810.0", "810.0", "100.0", "1.00"]
     together = next(line for line in printed.splitlines() if line.startswith("together"))
-    assert together.split() == ["together", "1315.0", "1300.0", "7.5", "98.0", "1202.0", "1202.0"]
+    assert together.split() == ["together", "1315", "1300", "7.5", "98.00", "1202", "1202"]
     page = (results / "report.html").read_text()
     assert "Territory left" in page
     assert (

@@ -114,17 +114,17 @@ def two_lesions(first, second):
 
 
 def test_pooled_t_n_weighs_tumors_by_volume_and_mixes_no_kinds():
-    pooled = best_pooled_ratio(two_lesions(8.0, 4.0), ("lesion", "other"), 3.0)
+    pooled = best_pooled_ratio(two_lesions(8.0, 4.0), 3.0)
     assert pooled.value == pytest.approx((8.0 + 3 * 4.0) / 4)
     assert (pooled.kind, pooled.low, pooled.image) == ("recovered", None, 3.0)
-    mixed = best_pooled_ratio(two_lesions(8.0, None), ("lesion", "other"), 3.0)
+    mixed = best_pooled_ratio(two_lesions(8.0, None), 3.0)
     assert (mixed.value, mixed.kind) == (3.0, "image")
-    assert best_pooled_ratio(make_result(), (), None).value is None
+    assert best_pooled_ratio(make_result(), None).value is None
 
 
 def test_the_pooled_value_of_one_tumor_has_its_interval():
     result = recovered(make_result(), tumor_to_normal=(8.0, 7.0, 9.5))
-    pooled = best_pooled_ratio(result, ("lesion",), 3.0)
+    pooled = best_pooled_ratio(result, 3.0)
     assert (pooled.value, pooled.low, pooled.high) == (8.0, 7.0, 9.5)
 
 

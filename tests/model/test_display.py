@@ -12,8 +12,9 @@ import pytest
 from small_study import GRID, LESION, LIVER
 
 import voxeldose as vd
-from voxeldose.model.display import format_number, png_of
+from voxeldose.model.display import png_of
 from voxeldose.model.recovered import Estimate, Recovered, RecoveredMetrics, RecoveredRoi
+from voxeldose.model.wording import dose
 
 FRAMED = vd.Grid(GRID.shape, GRID.affine_lps_mm, "1.2.840.99")
 
@@ -82,7 +83,7 @@ def test_a_table_has_a_row_a_region_with_its_mean_dose(result):
     page = result._repr_html_()
     for name, roi in result.rois.items():
         assert name.replace("<", "&lt;") in page
-        assert f"<td>{format_number(roi.mean_dose_gy)}</td>" in page
+        assert f"<td>{dose(roi.mean_dose_gy)}</td>" in page
 
 
 def test_a_data_frame_has_the_numbers_of_the_regions(result):
@@ -123,7 +124,7 @@ def test_a_recovered_value_is_shown_as_such_with_the_images_own_beside_it(result
     better = replace(result, recovered=Recovered("field", rois, {}, result.dose, (), (), 1.0))
     assert "les<ion 321 Gy (resolution recovered)" in repr(better)
     html = better._repr_html_()
-    own = format_number(result.rois["les<ion"].mean_dose_gy)
+    own = dose(result.rois["les<ion"].mean_dose_gy)
     assert f"321 (resolution recovered; {own} in the image)" in html
     assert "7.25 (resolution recovered)" in html
     assert "recovered" not in repr(result)

@@ -60,11 +60,11 @@ def test_page_pdf_command_and_results_give_the_same_perfused_mean(perfused):
     content = json.loads((out / "assessment.json").read_text())
     wanted = content["rois"]["right"]["single_compartment_gy"]
     rows = json.loads(run("card", out, "--json").stdout)["rows"]
-    shown = [r for r in rows if r["item"] == "Perfused volume, mean dose" and r["reference"] == 400]
+    shown = [r for r in rows if r["item"] == "Perfused volume, mean by single compartment" and r["reference"] == 400]
     assert [r["value"] for r in shown] == [wanted]
     planned = json.loads(run("plan", "mird", case, "--activity-mbq", 60, "--json").stdout)
     assert planned["perfused_gy"] == pytest.approx(wanted, rel=1e-9)
-    words = f"Perfused volume, mean dose {wanted:.3g} Gy"
+    words = f"Perfused volume, mean by single compartment {wanted:.3g} Gy"
     assert words in page_text(out)
     assert words in pdf_text(out)
 

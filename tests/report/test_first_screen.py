@@ -9,9 +9,9 @@ from pdf_text import words
 from report_case import make_result
 
 from voxeldose.model.remarks import Remark
+from voxeldose.model.wording import activity
 from voxeldose.report import write_pdf, write_report
 from voxeldose.report.palette import DASHES, OF_ROLE, styles_by_role
-from voxeldose.report.wording import activity
 
 
 def warned(count):

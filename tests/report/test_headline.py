@@ -7,9 +7,9 @@ import pytest
 from pdf_text import words
 from report_case import corrected, make_result, recovered, uncertain
 
+from voxeldose.model.wording import dose, percent, ratio
 from voxeldose.report import write_pdf, write_report
 from voxeldose.report.headline import best, intervals_text, ratios, recovery_coefficients
-from voxeldose.report.wording import dose, number, percent
 
 
 def page_text(result, tmp_path):
@@ -49,8 +49,8 @@ def test_t_n_names_its_tumor_and_its_normal_region():
     result = recovered(make_result())
     (one,) = ratios(result)
     assert (one.roi, one.normal) == ("lesion", result.tumor_to_normal[0].normal)
-    assert one.best.words == number(1.25 * result.tumor_to_normal[0].by_concentration)
-    assert one.best.image == number(result.tumor_to_normal[0].by_concentration)
+    assert one.best.words == ratio(1.25 * result.tumor_to_normal[0].by_concentration)
+    assert one.best.image == ratio(result.tumor_to_normal[0].by_concentration)
 
 
 def test_of_several_tumors_each_comes_before_all_pooled():
@@ -89,9 +89,9 @@ def test_the_sentence_on_intervals_says_what_they_cover():
 
 def test_recovery_coefficients_are_reported(tmp_path):
     assert recovery_coefficients(make_result()) is None
-    assert recovery_coefficients(corrected(make_result())) == "lesion 0.80 (corrected by recovery curve)"
-    assert recovery_coefficients(recovered(make_result())) == "lesion 0.80 (resolution recovered)"
-    assert "Recovery coefficients lesion 0.80 (resolution recovered)" in page_text(recovered(make_result()), tmp_path)
+    assert recovery_coefficients(corrected(make_result())) == "lesion 0.800 (corrected by recovery curve)"
+    assert recovery_coefficients(recovered(make_result())) == "lesion 0.800 (resolution recovered)"
+    assert "Recovery coefficients lesion 0.800 (resolution recovered)" in page_text(recovered(make_result()), tmp_path)
     assert "Recovery coefficients not given" in page_text(make_result(), tmp_path)
 
 

@@ -14,9 +14,9 @@ from report_case import uncertain
 
 from voxeldose.errors import InputError
 from voxeldose.model.assessment import RoiMetrics
+from voxeldose.model.wording import dose
 from voxeldose.report import plot_dvh, plot_slices, write_pdf, write_report
 from voxeldose.report.content import COLUMNS
-from voxeldose.report.wording import dose
 
 EVIL = "<script>alert(1)</script>"
 

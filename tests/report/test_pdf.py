@@ -3,8 +3,8 @@ from pdf_text import words
 from report_case import make_result, uncertain
 
 from voxeldose.errors import InputError
+from voxeldose.model.wording import dose, number, percent
 from voxeldose.report import draw_pictures, write_pdf
-from voxeldose.report.wording import dose, number, percent
 
 
 def test_the_pdf_holds_answers_thresholds_method_and_assumptions(tmp_path):

@@ -10,10 +10,10 @@ from report_case import make_result, recovered
 
 from voxeldose.model.recovered import Estimate
 from voxeldose.model.remarks import Remark
+from voxeldose.model.wording import dose
 from voxeldose.report import write_pdf, write_report
 from voxeldose.report.recovery import recovery_words
 from voxeldose.report.recovery_plots import draw_recovery, plot_recovered_dvh, plot_residual
-from voxeldose.report.wording import dose
 
 
 def moved(result):

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 __all__ = ["PhantomStudy", "stamp_seg", "write_ct", "write_pet", "write_rtstruct", "write_spect"]
 
+#: No slice is stored with a finer slope than this part of the coarsest one.
+LEAST_OF_HIGHEST = 1e-3
+
 
 @dataclass(frozen=True)
 class PhantomStudy:
@@ -191,9 +194,11 @@ def write_pet(
         RadionuclideCodeSequence=[_code(code_of("Y-90"), "^90^Yttrium")],
     )
     dataset.RadiopharmaceuticalInformationSequence = [drug]
+    highest = np.abs(bq_per_ml).max(axis=(1, 2))
+    least = max(float(highest.max()) * LEAST_OF_HIGHEST, 1e-3)  # readers take a slope far beyond most others for damage
     for n, k in enumerate(reversed(range(grid.shape[0])), 1):
         _place(dataset, grid, k)
-        slope = f"{max(float(np.abs(bq_per_ml[k]).max()) / 32767, 1e-6):.9g}"
+        slope = f"{max(float(highest[k]), least) / 32767:.9g}"
         dataset.RescaleSlope, dataset.ImageIndex = slope, n
         stored = np.clip(np.rint(bq_per_ml[k] / float(slope)), -32767, 32767).astype("<i2")
         _save(study, dataset, folder / f"pet_{n:03d}.dcm", n, stored)

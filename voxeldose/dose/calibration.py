@@ -17,6 +17,7 @@ from voxeldose.model.limits import meets
 from voxeldose.model.remarks import Numbers, Remark
 from voxeldose.model.roi import union
 from voxeldose.model.roles import LIVER_ROLES
+from voxeldose.model.wording import number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -170,8 +171,8 @@ def nearest_within(occupied: Sequence[Floats], grid: Grid) -> list[Floats]:
     )
     away = np.stack([distance_transform_edt(part[box] <= 0, sampling=grid.spacing_mm) for part in occupied])
     nearest, within = away.argmin(axis=0), away.min(axis=0) <= REGION_MARGIN_MM
-    for number, part in enumerate(near):
-        part[box] = (nearest == number) & within
+    for n, part in enumerate(near):
+        part[box] = (nearest == n) & within
     return near
 
 
@@ -201,7 +202,7 @@ def outside_remarks(shown: Shown, region: CalibrationRegion, case: Case) -> tupl
     part, calibration = shown.outside_fraction, case.calibration
     if part is None or meets(part, "at most", OUTSIDE_WARNING):
         return ()
-    amount = f"{shown.outside_mbq:.0f} MBq, {100 * part:.0f} % of the net activity,"
+    amount = f"{number(shown.outside_mbq)} MBq, {percent(part)} % of the net activity,"
     is_accepted = not isinstance(calibration, Administered) or region.was_named or calibration.outside_allowed
     if not is_accepted and not meets(part, "at most", OUTSIDE_REFUSAL):
         other = (
@@ -217,7 +218,7 @@ def outside_remarks(shown: Shown, region: CalibrationRegion, case: Case) -> tupl
         raise QuantityError(msg, code="activity-outside-region", outside_mbq=shown.outside_mbq, outside_fraction=part)
     numbers: Numbers = {"region": region.words, "outside_mbq": shown.outside_mbq, "outside_fraction": part}
     sentence = (
-        f"{amount} lie outside the calibration region ({region.words}) by this image, besides the {shown.region_mbq:.0f} MBq inside "
+        f"{amount} lie outside the calibration region ({region.words}) by this image, besides the {number(shown.region_mbq)} MBq inside "
         f"it{_lungs_part(case.administration)}: free pertechnetate, scatter, noise, another organ, or regions that are too small."
     )
     return (Remark("activity-outside-region", numbers, sentence),)
@@ -226,4 +227,4 @@ def outside_remarks(shown: Shown, region: CalibrationRegion, case: Case) -> tupl
 def _lungs_part(given: Administration) -> str:
     if not given.lung_shunt_fraction:
         return ""
-    return f" (the lung shunt fraction stands for {given.net_mbq * given.lung_shunt_fraction:.0f} MBq of them)"
+    return f" (the lung shunt fraction stands for {number(given.net_mbq * given.lung_shunt_fraction)} MBq of them)"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from voxeldose.dose.compartment import compartment_gy
 from voxeldose.errors import QuantityError
-from voxeldose.model.best_value import best_value, numbers_in
+from voxeldose.model.best_value import best_pooled_ratio, best_value, numbers_in
 from voxeldose.model.card import CardRow
 from voxeldose.model.limits import meets
 from voxeldose.model.patient import ALBI_SOURCE
@@ -159,7 +159,7 @@ def facts_of(content: Mapping[str, Any], given: SegmentectomyFacts | None = None
     rois, numbers = content["rois"], numbers_in(content)
     perfused = [name for name, roi in rois.items() if roi["role"] == "perfused"]
     one = rois[perfused[0]] if len(perfused) == 1 else None
-    ratio = content["tumor_to_normal_ratio"]
+    ratio = best_pooled_ratio(numbers, content["tumor_to_normal_ratio"]).value
     patient = content.get("patient") or {}
     treated = _treated_tumors(content, perfused)
     diameters = [rois[name].get("axial_diameter_mm") for name in treated]

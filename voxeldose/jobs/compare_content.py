@@ -11,7 +11,7 @@ import numpy as np
 from voxeldose.dose.comparison import BED_SOURCE, GAMMA_SOURCE
 from voxeldose.dose.metrics import dvh_in
 from voxeldose.io.results.assessment import csv_cell
-from voxeldose.model.best_value import TUMOR_TO_NORMAL, best_value, numbers_in
+from voxeldose.model.best_value import TUMOR_TO_NORMAL, best_pooled_ratio, best_value, numbers_in
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +57,7 @@ def side_row(result: StoredAssessment, name: str) -> dict[str, Any]:
         "net_mbq": content["totals"]["net_mbq"],
         "activity_mbq": content["totals"]["activity_mbq"],
         "tumor_to_normal_ratio": content["tumor_to_normal_ratio"],
+        "best_tumor_to_normal": best_pooled_ratio(numbers_in(content), content["tumor_to_normal_ratio"]).value,
         "tumor_to_normal_region": content.get("tumor_to_normal_region"),
         "grid": content["method"]["grid"],
     }

@@ -29,6 +29,7 @@ __all__ = [
     "best_pooled_ratio",
     "best_value",
     "numbers_in",
+    "tumors_with_ratio",
 ]
 
 ValueKind = Literal["recovered", "corrected", "image"]
@@ -176,18 +177,24 @@ class _Content:
     recovered: Any
 
 
-def best_pooled_ratio(result: HasNumbers, tumors: Sequence[str], image: float | None) -> BestValue:
-    """T/N of several tumors together, by volume: the mean of their concentrations over that of normal liver.
+def tumors_with_ratio(result: HasNumbers) -> list[str]:
+    """Tumors that have a T/N: those reached, where there is normal liver."""
+    return [row.roi for row in result.tumor_to_normal if row.roi in result.rois and row.by_concentration is not None]
+
+
+def best_pooled_ratio(result: HasNumbers, image: float | None) -> BestValue:
+    """T/N of all tumors that have one together, by volume: the mean of their concentrations over that of normal liver.
+
+    All must have the same kind of value, or the image's own is answered.
 
     Parameters
     ----------
     result : Assessment or StoredAssessment
         The run.
-    tumors : sequence of str
-        Those that are pooled; all must have the same kind of value, or the image's own is answered.
     image : float or None
         The run's own pooled ratio.
     """
+    tumors = tumors_with_ratio(result)
     rows = [(best_value(result, name, TUMOR_TO_NORMAL), result.rois[name].volume_ml) for name in tumors]
     known = [(one, ml) for one, ml in rows if one.value is not None and math.isfinite(one.value)]
     kinds = {one.kind for one, _ in known}

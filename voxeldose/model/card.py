@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from voxeldose.model.wording import NO_NUMBER, dose, percent, ratio
+
 __all__ = ["CardRow"]
 
 _SIGNS = {"at least": "≥", "above": ">", "at most": "≤", "below": "<"}
@@ -67,7 +69,7 @@ class CardRow:
 
 def _amount(value: float | None, unit: str) -> str:
     if value is None:
-        return "-"
+        return NO_NUMBER
     if unit == "fraction":
-        return f"{100 * value:.1f} %"
-    return f"{value:.0f} {unit}".strip() if abs(value) >= 100 else f"{value:.3g} {unit}".strip()
+        return f"{percent(value)} %"
+    return f"{dose(value) if unit == 'Gy' else ratio(value)} {unit}".strip()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from voxeldose.model.best_value import HasNumbers, best_pooled_ratio, best_value
+from voxeldose.model.wording import dose, number, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from voxeldose.model.volume import DoseMap, Volume
 
 __all__ = [
-    "format_number",
     "grid_summary",
     "html_of_assessment",
     "html_of_dvh",
@@ -79,13 +79,6 @@ class Results(HasNumbers, Protocol):
 _STROKE = 'fill="none" stroke="currentColor"'
 
 
-def format_number(value: float | None) -> str:
-    """Four significant digits; a dash where there is no number."""
-    if value is None or not math.isfinite(value):
-        return "–"
-    return f"{value:.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.4g}"
-
-
 def grid_summary(grid: Grid) -> str:
     """Shape and spacing of a grid in one line."""
     shape, spacing = " × ".join(map(str, grid.shape)), " × ".join(f"{s:.4g}" for s in grid.spacing_mm)
@@ -110,11 +103,11 @@ def html_of_volume(volume: Volume) -> str:
         "grid": grid_summary(volume.grid),
         **_place(volume.grid),
         "lowest, mean, highest": ", ".join(
-            format_number(float(v)) for v in (values.min(), values.mean(dtype=np.float64), values.max())
+            number(float(v)) for v in (values.min(), values.mean(dtype=np.float64), values.max())
         ),
     }
     if volume.is_extensive:
-        facts["total"] = f"{format_number(volume.total())} {volume.unit}"
+        facts["total"] = f"{number(volume.total())} {volume.unit}"
     if volume.remarks:
         facts["remarks"] = str(len(volume.remarks))
     return _side_by_side(_facts(facts), _slice_picture(volume))
@@ -125,18 +118,18 @@ def html_of_dvh(dvh: Dvh) -> str:
     low, high = dvh.range_gy
     (v205, v400), (d95, d70, d50) = dvh.at([205.0, 400.0], [0.95, 0.70, 0.50])
     facts = {
-        "Dvh": f"{format_number(dvh.total_ml)} mL",
-        "mean ± sd": f"{format_number(dvh.mean_gy)} ± {format_number(dvh.sd_gy)} Gy",
-        "range": f"{format_number(low)} to {format_number(high)} Gy",
-        "D95, D70, D50": ", ".join(map(format_number, (d95, d70, d50))) + " Gy",
-        "V205, V400": ", ".join(map(format_number, (v205, v400))),
+        "Dvh": f"{number(dvh.total_ml)} mL",
+        "mean ± sd": f"{dose(dvh.mean_gy)} ± {dose(dvh.sd_gy)} Gy",
+        "range": f"{dose(low)} to {dose(high)} Gy",
+        "D95, D70, D50": ", ".join(map(dose, (d95, d70, d50))) + " Gy",
+        "V205, V400": ", ".join(map(number, (v205, v400))),
     }
     if not high > 0:
         return _side_by_side(_facts(facts), "")
     doses, volumes = dvh.curve(high / 100)
     points = list(zip(doses / high, -0.6 * volumes / dvh.total_ml, strict=True))
     frame = [(0.0, -0.6), (0.0, 0.0), (1.02, 0.0)]
-    caption = f"volume against dose, 0 to {format_number(high)} Gy"
+    caption = f"volume against dose, 0 to {dose(high)} Gy"
     return _side_by_side(_facts(facts), _svg_of_lines([frame, points], caption))
 
 
@@ -145,7 +138,7 @@ def html_of_roi(roi: Roi) -> str:
     facts = {
         "Roi": roi.name,
         "role": roi.role,
-        "volume": f"{format_number(roi.volume_ml)} mL",
+        "volume": f"{number(roi.volume_ml)} mL",
         "box": grid_summary(roi.grid),
         **_place(roi.grid),
     }
@@ -155,7 +148,7 @@ def html_of_roi(roi: Roi) -> str:
 
 def html_of_rois(rois: RoiSet) -> str:
     """A row per region, and their boxes seen from the front."""
-    rows = [(roi.name, roi.role, format_number(roi.volume_ml)) for roi in rois]
+    rows = [(roi.name, roi.role, number(roi.volume_ml)) for roi in rois]
     lines = []
     for roi in rois:
         x, z = roi.grid.corners()[:, 0], -roi.grid.corners()[:, 2]
@@ -168,34 +161,38 @@ def html_of_rois(rois: RoiSet) -> str:
 def summary_of_assessment(result: Results) -> str:
     """Engine, activity and the best mean doses in one line; one that is not the image's own says what it is."""
     means = ", ".join(_best_words(result, name, "mean_dose_gy", " Gy") for name in result.rois)
-    activity = format_number(result.totals.activity_mbq)
+    activity = number(result.totals.activity_mbq)
     return f"{type(result).__name__}({result.record.engine}, {activity} MBq; mean dose: {means})"
 
 
 def _best_words(result: Results, name: str, key: str, unit: str) -> str:
     best = best_value(result, name, key)
     beside = f" ({best.words})" if best.is_better else ""
-    return f"{name} {format_number(best.value)}{unit}{beside}"
+    return f"{name} {_written(key, best.value)}{unit}{beside}"
 
 
 def _best_cell(result: Results, name: str, key: str) -> str:
     """A best value; where it is not the image's own, that and what the value is stand beside it."""
     best = best_value(result, name, key)
-    beside = f" ({best.words}; {format_number(best.image)} in the image)" if best.is_better else ""
-    return f"{format_number(best.value)}{beside}"
+    beside = f" ({best.words}; {_written(key, best.image)} in the image)" if best.is_better else ""
+    return f"{_written(key, best.value)}{beside}"
+
+
+def _written(key: str, value: float | None) -> str:
+    """A number of a region by its name in results."""
+    return dose(value) if key.endswith("_gy") else number(value)
 
 
 def html_of_assessment(result: Results) -> str:
     """A row per region with its main numbers, and the slice of the dose with the highest one."""
     rows = [(name, roi.role, *(_best_cell(result, name, key) for key in SHOWN)) for name, roi in result.rois.items()]
     totals, record = result.totals, result.record
-    treated = [t.roi for t in result.tumor_to_normal if t.roi in result.rois and t.by_concentration is not None]
-    ratio = best_pooled_ratio(result, treated, result.tumor_to_normal_ratio)
+    pooled = best_pooled_ratio(result, result.tumor_to_normal_ratio)
     facts = {
         type(result).__name__: f"{record.engine}, {record.constants.name}, {record.calibration}",
         "dose": result.kind_text,
-        "activity at infusion": f"{format_number(totals.activity_mbq)} MBq",
-        "tumor to normal": format_number(ratio.value) + (f" ({ratio.words})" if ratio.is_better else ""),
+        "activity at infusion": f"{number(totals.activity_mbq)} MBq",
+        "tumor to normal": ratio(pooled.value) + (f" ({pooled.words})" if pooled.is_better else ""),
         "limits met": f"{sum(t.met for t in result.thresholds)} of {len(result.thresholds)}",
         "assumptions, warnings": f"{len(record.assumptions)}, {len(record.warnings)}",
     }
@@ -228,7 +225,7 @@ def _slice_picture(volume: Volume) -> str:
     else:
         k = int(values.max(axis=(1, 2)).argmax())
         window = (min(0.0, float(values.min())), float(values.max()))
-    caption = f"slice k = {k}, {format_number(window[0])} to {format_number(window[1])} {volume.unit}"
+    caption = f"slice k = {k}, {number(window[0])} to {number(window[1])} {volume.unit}"
     return _image(values[k], window, volume.grid, caption)
 
 

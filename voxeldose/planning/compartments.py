@@ -20,6 +20,7 @@ from voxeldose.model.administration import require_above_zero, require_activity,
 from voxeldose.model.limits import meets
 from voxeldose.model.radionuclide import Y90
 from voxeldose.model.remarks import Remark
+from voxeldose.model.wording import dose
 from voxeldose.planning.plan import TRAPPED, Bound, Lungs, Plan, lung_dose_gy
 from voxeldose.planning.territories import doses_of_compartments, mean_of
 
@@ -284,7 +285,7 @@ def _require_asked(territories: Sequence[Territory], wanted: dict[str, float | N
 def _missed_goal(tumor_gy: float | None, binding: str, reached_gy: float) -> tuple[Remark, ...]:
     if tumor_gy is None or meets(reached_gy, "at least", tumor_gy):
         return ()
-    sentence = f"The {binding} rules: the least dosed tumor gets {reached_gy:.1f} Gy of the wanted {tumor_gy:g} Gy."
+    sentence = f"The {binding} rules: the least dosed tumor gets {dose(reached_gy)} Gy of the wanted {tumor_gy:g} Gy."
     return (
         Remark(
             "goal-missed",

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from voxeldose.model.wording import measure, ratio
+from voxeldose.report import content as of_run
+from voxeldose.report.headline import compared_role
 from voxeldose.report.images import data_uri, figure_file
 from voxeldose.report.templates import page_template
-from voxeldose.report.wording import fact, measure
+from voxeldose.report.wording import fact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,25 +33,20 @@ __all__ = [
 _DPI = 130
 
 
-class Column(NamedTuple):
-    """One number of a region: heading, unit (``%`` for fractions), key in ``comparison.json``."""
-
-    label: str
-    unit: str
-    key: str
-
-
-#: What is shown of each region; comparison.csv has all.
-COLUMNS = (
-    Column("Volume", "mL", "volume_ml"),
-    Column("Mean", "Gy", "mean_dose_gy"),
-    Column("Single comp.", "Gy", "single_compartment_gy"),
-    Column("D95", "Gy", "d95_gy"),
-    Column("D70", "Gy", "d70_gy"),
-    Column("V400", "%", "v400_fraction"),
-    Column("D2", "Gy", "d2_gy"),
-    Column("Activity", "MBq", "activity_mbq"),
-    Column("BED", "Gy", "bed_gy"),
+#: What is shown of each region, as reports call it; comparison.csv has all.
+COLUMNS = tuple(
+    next(column for column in of_run.COLUMNS if column.key == key)
+    for key in (
+        "volume_ml",
+        "mean_dose_gy",
+        "single_compartment_gy",
+        "d95_gy",
+        "d70_gy",
+        "v400_fraction",
+        "d2_gy",
+        "activity_mbq",
+        "bed_gy",
+    )
 )
 
 
@@ -105,7 +103,7 @@ def ratio_rows(content: Mapping[str, Any]) -> list[RatioRow]:
         RatioRow(
             row["roi"],
             (_ratio_cell(row, "pre"), _ratio_cell(row, "post")),
-            (Cell(fact(row["by_dose"]["pre"])), Cell(fact(row["by_dose"]["post"]))),
+            (Cell(ratio(row["by_dose"]["pre"])), Cell(ratio(row["by_dose"]["post"]))),
             " → ".join(dict.fromkeys(row["normal"][side] or "-" for side in ("pre", "post"))),
         )
         for row in content["tumor_to_normal"]
@@ -114,7 +112,7 @@ def ratio_rows(content: Mapping[str, Any]) -> list[RatioRow]:
 
 def _ratio_cell(row: Mapping[str, Any], side: str) -> Cell:
     """T/N by concentration of one tumor in one result, or that it was not reached."""
-    return _best_cell(row["best"][side], "") if row["reached"][side] else Cell("not reached")
+    return _best_cell(row["best"][side], "T/N") if row["reached"][side] else Cell("not reached")
 
 
 def region_table(content: Mapping[str, Any], key: str) -> RegionTable:
@@ -128,8 +126,8 @@ def region_table(content: Mapping[str, Any], key: str) -> RegionTable:
             (title, [cell(roi[key][c.key][side], c.unit) for c in columns])
             for title, side in zip(side_titles(content), ("pre", "post"), strict=True)
         ]
-        lines.append(("post over pre", [Cell(fact(roi[key][c.key]["ratio"])) for c in columns]))
-        regions.append((name, roi["role"].replace("_", " "), lines))
+        lines.append(("post over pre", [Cell(ratio(roi[key][c.key]["ratio"])) for c in columns]))
+        regions.append((name, compared_role(content, name), lines))
     return RegionTable([(c.label, c.unit) for c in columns], regions)
 
 

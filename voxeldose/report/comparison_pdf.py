@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from voxeldose.model.wording import measure, ratio
 from voxeldose.report.comparison import comparison_title, ratio_rows, region_table, side_titles
 from voxeldose.report.fonts import glyph_note
 from voxeldose.report.palette import ALERT, ALERT_SOFT, QUIET, SOFT
 from voxeldose.report.pdf_layout import WIDE_MM, Footer, heading, paragraph, picture, table, write_document
-from voxeldose.report.wording import fact, measure, shortened
+from voxeldose.report.wording import fact, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -74,14 +75,15 @@ def _plain(words: object) -> str:
 
 
 def _titles(content: Mapping[str, Any]) -> list[Any]:
-    rows = [_cells(["Result", "Case", "Engine", "Net activity MBq", "T/N, pooled"], bold=True, first_left=3)]
+    rows = [_cells(["Result", "Case", "Dose", "Engine", "Net activity MBq", "T/N, pooled"], bold=True, first_left=4)]
     for name, side in zip(side_titles(content), content["results"], strict=True):
-        numbers = (fact(side["net_mbq"]), fact(side["tumor_to_normal_ratio"]))
-        rows.append(_row([_plain(name), _plain(side["id"] or "-"), _plain(side["engine"]), *numbers], 3))
+        numbers = (fact(side["net_mbq"]), ratio(side["best_tumor_to_normal"]))
+        words = (name, side["id"] or "-", side["kind_text"] or "-", side["engine"])
+        rows.append(_row([*map(_plain, words), *numbers], 4))
     registration = f"Registration: {content['registration']['kind']}."
     return [
         paragraph(escape(comparison_title(content)), 16, bold=True, after=5),
-        table(rows, [46, 46, 26, 34, 26], repeat=1),
+        table(rows, [26, 30, 54, 18, 30, 20], repeat=1),
         paragraph(escape(registration), 8, colour=QUIET, after=4),
     ]
 

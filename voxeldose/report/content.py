@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from voxeldose.model.assessment import RoiMetrics
 from voxeldose.model.volume import DensityMap
+from voxeldose.model.wording import dose, measure, number, percent, ratio
 from voxeldose.report.headline import intervals_text
-from voxeldose.report.wording import fact, measure, number, percent, times
+from voxeldose.report.wording import fact, times
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +67,7 @@ _STATED = (
     Column("EUD", "Gy", "eud_gy", _MORE),
     Column("EUBED", "Gy", "eubed_gy", _MORE),
     Column("Mean by local deposition", "Gy", "mean_dose_local_gy", _MORE),
+    Column("Inside perfused regions", "%", "perfused_fraction", _MORE),
     Column("Outside the dose grid", "%", "outside_fraction", _MORE),
 )
 
@@ -209,12 +211,12 @@ def lung_rows(result: Assessment) -> list[tuple[str, str]]:
     if lungs is None:
         return []
     rows = []
-    for dose in [d for d in (lungs.dose, lungs.dose_by_mass) if d is not None]:
+    for found in [d for d in (lungs.dose, lungs.dose_by_mass) if d is not None]:
         limits = [
-            f"{number(one.value_gy)} of {one.limit_gy:g} Gy {one.name}, {'kept' if one.met else 'EXCEEDED'}"
-            for one in dose.limits
+            f"{dose(one.value_gy)} of {one.limit_gy:g} Gy {one.name}, {'kept' if one.met else 'EXCEEDED'}"
+            for one in found.limits
         ]
-        rows.append((f"In {number(dose.mass.grams)} g ({dose.mass.source})", "; ".join(limits)))
+        rows.append((f"In {number(found.mass.grams)} g ({found.mass.source})", "; ".join(limits)))
     if lungs.shunt_fraction is not None:
         rows.append(("Lung shunt fraction stated", f"{percent(lungs.shunt_fraction)} %"))
     if lungs.measured is not None:
@@ -244,7 +246,7 @@ def _of_territory(one: TerritoryActivity) -> str:
     at = f"; infused {datetime.fromisoformat(one.at).isoformat(' ', 'minutes')}" if one.at else ""
     return (
         f"{number(one.administered_mbq)} MBq in the vial, {number(one.net_mbq)} net: {number(one.held_mbq)} in the liver, "
-        f"{number(one.lung_mbq)} in the lungs{at}. Its part of the image over its part of the activities: {number(one.share_ratio)}"
+        f"{number(one.lung_mbq)} in the lungs{at}. Its part of the image over its part of the activities: {ratio(one.share_ratio)}"
     )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from voxeldose.model.best_value import best_pooled_ratio, best_value
-from voxeldose.report.wording import measure
+from voxeldose.model.best_value import best_pooled_ratio, best_value, tumors_with_ratio
+from voxeldose.model.wording import measure, ratio, role_words
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from voxeldose.model.assessment import Assessment, Uncertainty
     from voxeldose.model.best_value import BestValue, HasNumbers, ValueKind
     from voxeldose.model.recovered import Recovered
 
-__all__ = ["Best", "Ratio", "best", "intervals_text", "not_reached", "ratios", "recovery_coefficients"]
+__all__ = ["Best", "Ratio", "best", "compared_role", "intervals_text", "not_reached", "ratios", "recovery_coefficients"]
 
 #: Sources of an uncertainty by the keys of its inputs, for the sentence on what intervals cover.
 _SOURCES = {
@@ -71,19 +73,28 @@ class Ratio(NamedTuple):
 def ratios(result: HasNumbers) -> list[Ratio]:
     """T/N of each tumor that has one, the largest first, and of all pooled where there are several."""
     rows = {row.roi: row for row in result.tumor_to_normal}
-    names = [name for name, row in rows.items() if name in result.rois and row.by_concentration is not None]
-    names.sort(key=lambda name: -result.rois[name].volume_ml)
-    found = [Ratio(name, best(result, name, "tumor_to_normal", ""), rows[name].normal) for name in names]
+    names = sorted(tumors_with_ratio(result), key=lambda name: -result.rois[name].volume_ml)
+    found = [Ratio(name, best(result, name, "tumor_to_normal", "T/N"), rows[name].normal) for name in names]
     for name, row in rows.items():
         if name not in result.rois and len(names) > 1:
-            pooled = best_pooled_ratio(result, names, row.by_concentration)
-            found.append(Ratio(name, _as_words(pooled, ""), row.normal))
+            pooled = best_pooled_ratio(result, row.by_concentration)
+            found.append(Ratio(name, _as_words(pooled, "T/N"), row.normal))
     return found
 
 
 def not_reached(result: HasNumbers) -> list[str]:
     """Tumors outside the perfused volume, which have no T/N."""
     return [row.roi for row in result.tumor_to_normal if getattr(row, "reached", True) is False]
+
+
+def compared_role(content: Mapping[str, Any], name: str) -> str:
+    """What a region of ``comparison.json`` is, and of a tumor in which result no infusion reached it."""
+    role = role_words(content["rois"][name]["role"])
+    for row in content["tumor_to_normal"]:
+        left = [side for side, is_reached in row["reached"].items() if not is_reached]
+        if row["roi"] == name and left:
+            return f"{role}, not reached{'' if len(left) > 1 else f' in {left[0]}'}"
+    return role
 
 
 def intervals_text(result: Assessment) -> str:
@@ -137,5 +148,5 @@ def recovery_coefficients(result: Assessment) -> str | None:
     for name, roi in result.rois.items():
         one = best_value(result, name, "mean_dose_gy")
         if roi.role == "tumor" and one.is_better and one.value and one.image is not None:
-            found.append(f"{name} {one.image / one.value:.2f} ({one.words})")
+            found.append(f"{name} {ratio(one.image / one.value)} ({one.words})")
     return "; ".join(found) or None

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from voxeldose.errors import InputError
+from voxeldose.model.wording import activity, dose, measure, number, percent, role_words
 from voxeldose.report.content import COLUMNS, facts, intervals, lung_rows, threshold_rows
 from voxeldose.report.headline import best, not_reached, ratios
 from voxeldose.report.images import data_uri
@@ -24,7 +25,7 @@ from voxeldose.report.recovery import recovery_words
 from voxeldose.report.reporting_items import reporting_items
 from voxeldose.report.templates import page_template, text_of
 from voxeldose.report.viewer import ISODOSES_GY, colour_maps, viewer_data
-from voxeldose.report.wording import activity, measure, number, percent, sentences
+from voxeldose.report.wording import sentences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -69,7 +70,7 @@ def write_report(
     spread = intervals(result)
     tumors = rois_with_role(result, "tumor")
     largest = sorted(tumors, key=lambda name: -tumors[name].volume_ml)[:MAX_CARDS]
-    page = page_template("report.html.j2", number=number, percent=percent, activity=activity).render(
+    page = page_template("report.html.j2", number=number, percent=percent, activity=activity, dose=dose).render(
         result=result,
         card=card,
         record=result.record,
@@ -89,6 +90,7 @@ def write_report(
         spread=spread,
         columns=COLUMNS,
         measure=measure,
+        role_words=role_words,
         best=partial(best, result),
         ratios=ratios(result),
         not_reached=not_reached(result),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from voxeldose.model.wording import dose, measure, number, role_words
 from voxeldose.report.card import card_parts
 from voxeldose.report.content import COLUMNS, facts, intervals, threshold_rows
 from voxeldose.report.fonts import glyph_note
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET, SOFT
-from voxeldose.report.pdf_first_page import first_page, role_words
+from voxeldose.report.pdf_first_page import first_page
 from voxeldose.report.pdf_layout import (
     WIDE_MM,
     Footer,
@@ -24,7 +25,7 @@ from voxeldose.report.pictures import draw_pictures
 from voxeldose.report.plots import roi_styles, slice_focus
 from voxeldose.report.recovery_pdf import recovery_parts
 from voxeldose.report.reporting_items import reporting_items
-from voxeldose.report.wording import measure, number, sentences, shortened
+from voxeldose.report.wording import sentences, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -144,7 +145,7 @@ def _images(result: Assessment, drawn: Pictures) -> list[Any]:
     focus = slice_focus(result)
     where = f"the hottest voxel of {focus.roi}" if focus.roi is not None else "the maximum of the dose map"
     caption = (
-        f"Planes through {where} ({number(focus.dose_gy)} Gy). The patient's right is at the left of axial and coronal planes. "
+        f"Planes through {where} ({dose(focus.dose_gy)} Gy). The patient's right is at the left of axial and coronal planes. "
         f"{'CT window 400, level 40 HU.' if result.case.ct is not None else 'No CT was given.'}"
     )
     return [
@@ -184,7 +185,7 @@ def _region_table(result: Assessment, names: list[str], spread: Intervals | None
     styles = roi_styles(result)
     head = [paragraph("", 8)]
     for name in names:
-        role = role_words(result.rois[name])
+        role = role_words(result.rois[name].role, result.rois[name].reached)
         line = f"<font color='{styles[name][0]}'>■</font> <b>{plain_name(name)}</b><br/><font color='{QUIET}'>{role}</font>"
         head.append(paragraph(line, 8, align=2))
     rows = [head]

@@ -5,20 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from voxeldose.model.wording import activity, measure, number, percent, role_words
 from voxeldose.report.content import lung_rows, threshold_rows
-from voxeldose.report.headline import best, ratios
+from voxeldose.report.headline import best, not_reached, ratios
 from voxeldose.report.palette import ALERT, GOOD, QUIET
 from voxeldose.report.pdf_layout import WIDE_MM, paragraph, picture, plain_name, table
 from voxeldose.report.plots import rois_with_role
-from voxeldose.report.wording import activity, measure, number, percent, sentences
+from voxeldose.report.wording import sentences
 
 if TYPE_CHECKING:
-    from voxeldose.model.assessment import Assessment, RoiMetrics
+    from voxeldose.model.assessment import Assessment
     from voxeldose.report.content import Intervals
     from voxeldose.report.headline import Best
     from voxeldose.report.pictures import Pictures
 
-__all__ = ["first_page", "role_words"]
+__all__ = ["first_page"]
 
 #: Warnings and thresholds on the first page; all of them follow.
 MOST_WARNINGS, MOST_VERDICTS = 3, 6
@@ -106,7 +107,7 @@ def _chosen_regions(result: Assessment) -> list[Any]:
     for name, roi in chosen:
         mean = best(result, name, "mean_dose_gy", "Gy")
         kind = f"<br/><font size='7' color='{QUIET}'>{mean.kind}</font>" if mean.kind else ""
-        label = f"{plain_name(name)} <font color='{QUIET}'>{role_words(roi)}</font>{kind}"
+        label = f"{plain_name(name)} <font color='{QUIET}'>{role_words(roi.role, roi.reached)}</font>{kind}"
         others = (("d95_gy", "Gy"), ("d70_gy", "Gy"), ("v400_fraction", "%"))
         cells = [_best(mean, strong=True), *(_best(best(result, name, key, unit), mean) for key, unit in others)]
         rows.append([paragraph(label, 9), *(paragraph(c, 9, align=2) for c in (number(roi.volume_ml), *cells))])
@@ -122,11 +123,6 @@ def _best(one: Best, mean: Best | None = None, *, strong: bool = False) -> str:
         beneath.append(f"not {mean.kind}")
     lines = "".join(f"<br/><font size='6.5' color='{QUIET}'>{words}</font>" for words in beneath)
     return f"{f'<b>{one.words}</b>' if strong else one.words}{lines}"
-
-
-def role_words(roi: RoiMetrics) -> str:
-    """What a region is, and of a tumor that no infusion reached that it is so."""
-    return f"{roi.role.replace('_', ' ')}{', not reached' if roi.reached is False else ''}"
 
 
 def _single_compartments(result: Assessment) -> list[Any]:
@@ -151,9 +147,10 @@ def _ratios(result: Assessment, spread: Intervals | None) -> list[Any]:
         + (f", {r.best.kind}; in the image {r.best.image}" if r.best.kind else "")
         for r in ratios(result)
     ]
+    left = [f"{plain_name(name)} not reached" for name in not_reached(result)]
     against = next((f" against {escape(r.normal)}" for r in ratios(result)), "")
     text = (
-        f"T/N ratio by activity concentration{against}: {'; '.join(rows) or '-'}.  "
+        f"T/N ratio by activity concentration{against}: {'; '.join([*rows, *left]) or '-'}.  "
         f"Image over administered activity <b>{recovered}{' %' if recovered != '-' else ''}</b>.  "
         f"Liver over field of view <b>{liver}{' %' if liver != '-' else ''}</b>."
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 from xml.sax.saxutils import escape
 
+from voxeldose.model.wording import activity, dose, number, percent, ratio, role_words
 from voxeldose.report.palette import ALERT, ALERT_SOFT, GOOD, QUIET
 from voxeldose.report.pdf_layout import WIDE_MM, Footer, heading, paragraph, table, write_document
 from voxeldose.report.templates import page_template, text_of
-from voxeldose.report.wording import number, percent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ class Grid(NamedTuple):
 def plan_title(content: Mapping[str, Any]) -> str:
     """What is planned, in one line."""
     mbq = content["activity_mbq"]
-    return f"{_gy(mbq)} MBq ({_gy(1000 * mbq / CURIE_MBQ)} mCi) in the patient at the infusion"
+    return f"{activity(mbq)} in the patient at the infusion"
 
 
 def plan_grids(content: Mapping[str, Any]) -> list[Grid]:
@@ -56,12 +56,8 @@ def plan_grids(content: Mapping[str, Any]) -> list[Grid]:
 
 
 def _gy(value: float | None) -> str:
-    """A number with at most three significant digits."""
-    if value is None:
-        return "-"
-    if abs(value) < NOTHING_GY:
-        return "0"
-    return f"{value:.0f}" if abs(value) >= 99.95 else number(value, 3)
+    """A dose; nothing where it is but rounding."""
+    return "0" if value is not None and abs(value) < NOTHING_GY else dose(value)
 
 
 def _side_by_side(content: Mapping[str, Any]) -> Grid:
@@ -71,7 +67,7 @@ def _side_by_side(content: Mapping[str, Any]) -> Grid:
     rows += [(f"Tumor {name}", [m["tumors_gy"].get(name) for m in methods.values()]) for name in tumors]
     rows += [
         ("Perfused normal liver", [m["normal_gy"] for m in methods.values()]),
-        ("All normal liver", [m["whole_normal_gy"] for m in methods.values()]),
+        ("Whole normal liver", [m["whole_normal_gy"] for m in methods.values()]),
         ("Lungs", [m["lung_gy"] for m in methods.values()]),
     ]
     heads = ["Mean absorbed dose, Gy"] + [
@@ -90,7 +86,7 @@ def _bounds(content: Mapping[str, Any]) -> Grid:
             "goal" if b["kind"] == "goal" else "limit",
             _wanted(b["wanted"], b["name"]),
             _wanted(b["value"], b["name"]),
-            _gy(b["activity_mbq"]) if b["activity_mbq"] is not None and b["activity_mbq"] < 1e12 else "any",
+            number(b["activity_mbq"]) if b["activity_mbq"] is not None and b["activity_mbq"] < 1e12 else "any",
             "binding" if b["name"] == plan["binding"] else "",
             "✓ met" if b["met"] else "✗ not met",
         ]
@@ -127,7 +123,14 @@ def _of_metric(value: float, metric: str) -> str:
 
 def _compartments(content: Mapping[str, Any]) -> Grid:
     rows = [
-        [c["name"], c["territory"], _gy(c["mass_g"]), _gy(c["volume_ml"]), _gy(c["tumor_to_normal"]), _gy(c["mean_gy"])]
+        [
+            c["name"],
+            c["territory"],
+            number(c["mass_g"]),
+            number(c["volume_ml"]),
+            ratio(c["tumor_to_normal"]),
+            _gy(c["mean_gy"]),
+        ]
         for c in content["compartments"]
     ]
     density = content["density_g_per_ml"]
@@ -144,9 +147,9 @@ def _territories(content: Mapping[str, Any]) -> Grid:
     rows = [
         [
             t["territory"],
-            _gy(t["activity_mbq"]),
+            number(t["activity_mbq"]),
             "-" if t["lung_shunt_fraction"] is None else percent(t["lung_shunt_fraction"]),
-            _gy(t["perfused_g"]),
+            number(t["perfused_g"]),
             _gy(t["perfused_gy"]),
             _gy(t["normal_gy"]),
             "; ".join(f"{name} {_gy(gy)}" for name, gy in t["tumors_gy"].items()) or "-",
@@ -161,8 +164,8 @@ def _regions(content: Mapping[str, Any]) -> Grid:
     rows = [
         [
             r["roi"],
-            r["role"].replace("_", " "),
-            _gy(r["volume_ml"]),
+            role_words(r["role"]),
+            number(r["volume_ml"]),
             _gy(r["mean_dose_gy"]),
             _gy(r["d95_gy"]),
             _gy(r["d70_gy"]),
@@ -180,8 +183,8 @@ def _lungs(content: Mapping[str, Any]) -> Grid:
         return Grid("Lungs", (), (), "No lung shunt fraction was given: the lungs' dose is not known.")
     row = [
         percent(lungs["lung_shunt_fraction"]),
-        _gy(lungs["activity_mbq"]),
-        _gy(lungs["mass_g"]),
+        number(lungs["activity_mbq"]),
+        number(lungs["mass_g"]),
         _gy(lungs["mean_gy"]),
     ]
     return Grid("Lungs", ("Shunt, %", "Activity, MBq", "Mass, g", "Mean, Gy"), [row])
@@ -197,10 +200,10 @@ def _vial(content: Mapping[str, Any]) -> Grid:
         [
             f"{o['vial_gbq']:.4g} GBq ({o['vial_gbq'] * 1e6 / CURIE_MBQ:.0f} mCi)",
             o["calibration_at"].replace("T", " ")[:16] + o["calibration_at"][19:],
-            _gy(o["at_infusion_mbq"]),
+            number(o["at_infusion_mbq"]),
             f"{100 * o['excess_fraction']:+.1f}",
-            _gy(o["bq_per_sphere"]),
-            _gy(o["spheres_in_vial"] and o["spheres_in_vial"] / 1e6),
+            number(o["bq_per_sphere"]),
+            number(o["spheres_in_vial"] and o["spheres_in_vial"] / 1e6),
         ]
         for o in offered
     ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from voxeldose.report.wording import fact, measure, number, percent, sentences, times
+from voxeldose.model.wording import measure, number, percent
+from voxeldose.report.wording import fact, sentences, times
 
 if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 
 from voxeldose.model.reported import Acquisition, Stated
 from voxeldose.model.volume import ActivityMap
+from voxeldose.model.wording import number, percent
 from voxeldose.report.content import Group
 from voxeldose.report.headline import best, ratios, recovery_coefficients
-from voxeldose.report.wording import fact, number, percent, times
+from voxeldose.report.wording import fact, times
 
 if TYPE_CHECKING:
     from voxeldose.model.assessment import Assessment

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.model.best_value import best_value, numbers_in
-from voxeldose.report.headline import not_reached, ratios
+from voxeldose.model.wording import dose, measure, number, percent, ratio, role_words
+from voxeldose.report.headline import compared_role, not_reached, ratios
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = [
     "assessment_lines",
     "comparison_lines",
-    "format_number",
     "recovered_lines",
     "sum_lines",
     "table_lines",
@@ -23,37 +23,37 @@ __all__ = [
 ]
 
 _COLUMNS = (
-    ("volume mL", "volume_ml", 1),
-    ("activity MBq", "activity_mbq", 1),
-    ("mean Gy", "mean_dose_gy", 1),
-    ("D95", "d95_gy", 1),
-    ("D70", "d70_gy", 1),
-    ("D2", "d2_gy", 1),
-    ("V190 %", "v190_fraction", 100),
-    ("V400 %", "v400_fraction", 100),
-    ("mean local", "mean_dose_local_gy", 1),
+    ("volume mL", "volume_ml", "mL"),
+    ("activity MBq", "activity_mbq", "MBq"),
+    ("mean Gy", "mean_dose_gy", "Gy"),
+    ("D95 Gy", "d95_gy", "Gy"),
+    ("D70 Gy", "d70_gy", "Gy"),
+    ("D2 Gy", "d2_gy", "Gy"),
+    ("V190 %", "v190_fraction", "%"),
+    ("V400 %", "v400_fraction", "%"),
+    ("mean local Gy", "mean_dose_local_gy", "Gy"),
 )
 #: Behind a number that is not the image's own.
 _MARKS = {"recovered": "*", "corrected": "†", "image": ""}
 _INTERVALS = (
     ("mean Gy", "mean_dose_gy"),
-    ("recovered mean", "mean_dose_recovered_gy"),
-    ("D95", "d95_gy"),
-    ("D70", "d70_gy"),
+    ("corrected mean Gy", "mean_dose_recovered_gy"),
+    ("D95 Gy", "d95_gy"),
+    ("D70 Gy", "d70_gy"),
 )
 _RECOVERED = (
-    ("mean Gy", "mean_dose_gy", 1),
-    ("D95", "d95_gy", 1),
-    ("D70", "d70_gy", 1),
-    ("V205 %", "v205_fraction", 100),
-    ("V400 %", "v400_fraction", 100),
+    ("mean Gy", "mean_dose_gy", "Gy"),
+    ("D95 Gy", "d95_gy", "Gy"),
+    ("D70 Gy", "d70_gy", "Gy"),
+    ("V205 %", "v205_fraction", "%"),
+    ("V400 %", "v400_fraction", "%"),
 )
 _COMPARED = (
-    ("mean Gy", "mean_dose_gy", 1),
-    ("D95", "d95_gy", 1),
-    ("D70", "d70_gy", 1),
-    ("V400 %", "v400_fraction", 100),
-    ("volume mL", "volume_ml", 1),
+    ("mean Gy", "mean_dose_gy", "Gy"),
+    ("D95 Gy", "d95_gy", "Gy"),
+    ("D70 Gy", "d70_gy", "Gy"),
+    ("V400 %", "v400_fraction", "%"),
+    ("volume mL", "volume_ml", "mL"),
 )
 
 
@@ -70,33 +70,28 @@ def table_lines(rows: Sequence[Mapping[str, str]]) -> list[str]:
     return [line({k: k for k in rows[0]}), *map(line, rows)]
 
 
-def format_number(value: float | None, form: str = ".1f", factor: float = 1.0) -> str:
-    """A number, or a dash where there is none."""
-    return "-" if value is None else format(value * factor, form)
-
-
 def assessment_lines(content: Mapping[str, Any]) -> list[str]:
     """The regions of an assessment by their best values, and a line of totals."""
     numbers = numbers_in(content)
     kinds: dict[str, str] = {}
     rows = []
     for name, roi in content["rois"].items():
-        row = {"ROI": name, "role": "tumor, not reached" if roi.get("reached") is False else roi["role"]}
-        for title, key, factor in _COLUMNS:
+        row = {"ROI": name, "role": role_words(roi["role"], roi.get("reached"))}
+        for title, key, unit in _COLUMNS:
             one = best_value(numbers, name, key)
-            row[title] = format_number(one.value, factor=factor) + _MARKS[one.kind]
+            row[title] = measure(one.value, unit) + _MARKS[one.kind]
             kinds |= {_MARKS[one.kind]: one.words} if one.is_better else {}
         rows.append(row)
     marks = [f"{mark} {words}; the image's own value is below" for mark, words in kinds.items()]
     totals = content["totals"]
     parts = [
         _ratio_words(numbers),
-        f"{totals['activity_mbq']:.0f} MBq in the image at infusion",
+        f"{number(totals['activity_mbq'])} MBq in the image at infusion",
     ]
     if totals["recovered_fraction"] is not None:
-        parts.append(f"image/administered {totals['recovered_fraction']:.3f}")
+        parts.append(f"image/administered {percent(totals['recovered_fraction'])} %")
     if totals.get("liver_of_field_fraction") is not None:
-        parts.append(f"liver/field of view {totals['liver_of_field_fraction']:.3f}")
+        parts.append(f"liver/field of view {percent(totals['liver_of_field_fraction'])} %")
     return [
         f"Absorbed dose, {content['kind_text']}",
         *table_lines(rows),
@@ -115,25 +110,23 @@ def _lung_lines(lungs: Mapping[str, Any] | None) -> list[str]:
         return []
     parts = []
     if lungs["dose_gy"] is not None:
-        parts.append(
-            f"{_lung_dose(lungs, 'dose_gy', 'mass')}, by lung shunt {100 * lungs['lung_shunt_fraction']:.1f} %"
-        )
+        parts.append(f"{_lung_dose(lungs, 'dose_gy', 'mass')}, by lung shunt {percent(lungs['lung_shunt_fraction'])} %")
     if lungs["dose_own_mass_gy"] is not None:
         parts.append(_lung_dose(lungs, "dose_own_mass_gy", "own_mass"))
     if lungs["measured_shunt_fraction"] is not None:
         cut = ", lungs cut by the image" if lungs["measured_is_cut"] else ""
-        parts.append(f"shunt in this image {100 * lungs['measured_shunt_fraction']:.1f} %{cut}")
+        parts.append(f"shunt in this image {percent(lungs['measured_shunt_fraction'])} %{cut}")
     limits: dict[str, list[str]] = {}
     for row in lungs["limits"]:
         verdict = "kept" if row["met"] else "EXCEEDED"
-        words = f"{row['name']} {row['value_gy']:.1f} of {row['limit_gy']:g} Gy, {verdict}"
+        words = f"{row['name']} {dose(row['value_gy'])} of {row['limit_gy']:g} Gy, {verdict}"
         limits.setdefault(row["mass_source"], []).append(words)
     rows = [f"  {source}: {'; '.join(words)}" for source, words in limits.items()]
     return [f"Lungs: {'; '.join(parts)}", *rows] if parts else []
 
 
-def _lung_dose(lungs: Mapping[str, Any], dose: str, mass: str) -> str:
-    return f"{lungs[dose]:.1f} Gy in {lungs[f'{mass}_g']:.0f} g ({lungs[f'{mass}_source']})"
+def _lung_dose(lungs: Mapping[str, Any], key: str, mass: str) -> str:
+    return f"{dose(lungs[key])} Gy in {number(lungs[f'{mass}_g'])} g ({lungs[f'{mass}_source']})"
 
 
 def _ratio_words(numbers: HasNumbers) -> str:
@@ -149,19 +142,19 @@ def _region_lines(totals: Mapping[str, Any]) -> list[str]:
     if totals.get("calibration_region") is None:
         return []
     part = totals["outside_region_fraction"]
-    outside = f"{totals['outside_region_mbq']:.0f} MBq outside"
+    outside = f"{number(totals['outside_region_mbq'])} MBq outside"
     if part is not None:
-        outside += f" ({100 * part:.1f} % of the net activity)"
+        outside += f" ({percent(part)} % of the net activity)"
     return [
-        f"Calibration region: {totals['calibration_region']}; {totals['calibration_region_mbq']:.0f} MBq in it, {outside}"
+        f"Calibration region: {totals['calibration_region']}; {number(totals['calibration_region_mbq'])} MBq in it, {outside}"
     ]
 
 
 def _perfused_lines(content: Mapping[str, Any]) -> list[str]:
     """The mean of each perfused region by one compartment, beside that of the dose map."""
     return [
-        f"{name}: {format_number(roi['single_compartment_gy'])} Gy by single compartment, K A (1 - LSF) / m; "
-        f"{format_number(roi['mean_dose_gy'])} Gy mean of the dose map"
+        f"{name}: {dose(roi['single_compartment_gy'])} Gy by single compartment, K A (1 - LSF) / m; "
+        f"{dose(roi['mean_dose_gy'])} Gy mean of the dose map"
         for name, roi in content["rois"].items()
         if roi.get("single_compartment_gy") is not None
     ]
@@ -173,21 +166,21 @@ def _territory_lines(content: Mapping[str, Any]) -> list[str]:
     rows = [
         {
             "territory": one["roi"],
-            "vial MBq": format_number(one["administered_mbq"]),
-            "net MBq": format_number(one["net_mbq"]),
-            "LSF %": format_number(one["lung_shunt_fraction"], factor=100),
-            "lungs MBq": format_number(one["lung_mbq"]),
-            "liver MBq": format_number(one["held_mbq"]),
-            "in the image MBq": format_number(one["region_mbq"]),
-            "image/administered": format_number(one["recovered_fraction"], ".3f"),
-            "share image/vials": format_number(one["share_ratio"], ".2f"),
+            "vial MBq": number(one["administered_mbq"]),
+            "net MBq": number(one["net_mbq"]),
+            "LSF %": percent(one["lung_shunt_fraction"]),
+            "lungs MBq": number(one["lung_mbq"]),
+            "liver MBq": number(one["held_mbq"]),
+            "in the image MBq": number(one["region_mbq"]),
+            "image/administered %": percent(one["recovered_fraction"]),
+            "share image/vials": ratio(one["share_ratio"]),
         }
         for one in found
     ]
     if not rows:
         return []
     sums = {
-        key: format_number(sum(one[name] for one in found))
+        key: number(sum(one[name] for one in found))
         for key, name in (
             ("vial MBq", "administered_mbq"),
             ("net MBq", "net_mbq"),
@@ -197,7 +190,7 @@ def _territory_lines(content: Mapping[str, Any]) -> list[str]:
         )
     }
     together = dict.fromkeys(rows[0], "") | {"territory": "together"} | sums
-    together["LSF %"] = format_number(content["administration"]["lung_shunt_fraction"], factor=100)
+    together["LSF %"] = percent(content["administration"]["lung_shunt_fraction"])
     return table_lines([*rows, together])
 
 
@@ -209,9 +202,9 @@ def recovered_lines(content: Mapping[str, Any]) -> list[str]:
         if found is None:
             continue
         row = {"ROI": name}
-        for title, key, factor in _RECOVERED:
-            row[title] = f"{format_number(roi[key], factor=factor)} > {_with_interval(found[key], factor)}"
-        rows.append(row | {"T/N": _with_interval(found["tumor_to_normal"], 1, ".2f")})
+        for title, key, unit in _RECOVERED:
+            row[title] = f"{measure(roi[key], unit)} > {_with_interval(found[key], unit)}"
+        rows.append(row | {"T/N": _with_interval(found["tumor_to_normal"], "T/N")})
     if not rows:
         return []
     method = content["resolution"]["method"]
@@ -219,14 +212,12 @@ def recovered_lines(content: Mapping[str, Any]) -> list[str]:
     return ["", head, *table_lines(rows)]
 
 
-def _with_interval(estimate: Mapping[str, float | None], factor: float, form: str = ".1f") -> str:
+def _with_interval(estimate: Mapping[str, float | None], unit: str) -> str:
     """A number with its interval where there is one."""
-    value = format_number(estimate["value"], form, factor)
+    value = measure(estimate["value"], unit)
     if estimate["low"] is None or estimate["high"] is None:
         return value
-    return (
-        f"{value} ({format_number(estimate['low'], form, factor)} to {format_number(estimate['high'], form, factor)})"
-    )
+    return f"{value} ({measure(estimate['low'], unit)} to {measure(estimate['high'], unit)})"
 
 
 def uncertainty_lines(content: Mapping[str, Any]) -> list[str]:
@@ -241,8 +232,8 @@ def uncertainty_lines(content: Mapping[str, Any]) -> list[str]:
         row = {"ROI": name}
         for title, key in columns:
             m = roi["metrics"].get(key)
-            row[title] = f"{m['value']:.1f} ({m['q025']:.1f} to {m['q975']:.1f})" if m else "-"
-        row["sd of mean"] = f"{roi['metrics'][roi['budget_of']]['sd']:.1f}"
+            row[title] = f"{dose(m['value'])} ({dose(m['q025'])} to {dose(m['q975'])})" if m else "-"
+        row["sd of mean"] = dose(roi["metrics"][roi["budget_of"]]["sd"])
         row["mostly by"] = (
             f"{roi['dominant']} {100 * roi['budget'][0]['variance_fraction']:.0f} %" if roi["budget"] else "-"
         )
@@ -261,21 +252,22 @@ def comparison_lines(content: Mapping[str, Any]) -> list[str]:
     rois, gamma = content["rois"], content["gamma"]
     rows = []
     for name, roi in rois.items():
-        pairs = {title: _best_pair(roi["best"][key], factor) for title, key, factor in _COMPARED}
-        row = {"ROI": name, "role": roi["role"], **pairs}
-        rows.append(row | {"gamma %": format_number(roi["gamma_passed_fraction"], factor=100)})
+        pairs = {title: _best_pair(roi["best"][key], unit) for title, key, unit in _COMPARED}
+        row = {"ROI": name, "role": compared_role(content, name), **pairs}
+        rows.append(row | {"gamma %": percent(roi["gamma_passed_fraction"])})
     own = [
-        {"ROI": name, "role": roi["role"]} | {t: _pair(roi["metrics"][key], factor) for t, key, factor in _COMPARED}
+        {"ROI": name, "role": compared_role(content, name)}
+        | {title: _pair(roi["metrics"][key], unit) for title, key, unit in _COMPARED}
         for name, roi in rois.items()
         if any(roi["best"][key][side]["kind"] != "image" for _, key, _ in _COMPARED for side in ("pre", "post"))
     ]
-    passed = f"{format_number(gamma['passed_fraction'], factor=100)} % of {gamma['evaluated_voxels']} voxels pass"
+    passed = f"{percent(gamma['passed_fraction'])} % of {gamma['evaluated_voxels']} voxels pass"
     return [
         *(f"{side['name']}: {side['kind_text']}" for side in content["results"] if side["kind_text"]),
         *table_lines(rows),
         *(["Of these, as in the images:", *table_lines(own)] if own else []),
         *_matched_lines(content),
-        f"T/N {_pair(content['tumor_to_normal_ratio'])}; gamma {gamma['criteria']}: {passed}",
+        f"T/N {' > '.join(ratio(side['best_tumor_to_normal']) for side in content['results'])}; gamma {gamma['criteria']}: {passed}",
         *map(_ratio_line, content["tumor_to_normal"]),
         f"Registration: {content['registration']['kind']}",
     ]
@@ -286,26 +278,26 @@ def _ratio_line(row: Mapping[str, Any]) -> str:
     if not any(row["reached"].values()):
         return f"  {row['roi']}: not reached"
     against = " > ".join(dict.fromkeys(one or "-" for one in row["normal"].values()))
-    return f"  {row['roi']}: by concentration {_best_pair(row['best'], 1)}, by dose {_pair(row['by_dose'])} ({against})"
+    return f"  {row['roi']}: by concentration {_best_pair(row['best'], 'T/N')}, by dose {_pair(row['by_dose'], 'T/N')} ({against})"
 
 
-def _best_pair(pair: Mapping[str, Any], factor: float) -> str:
-    return _pair({side: pair[side]["value"] for side in ("pre", "post")}, factor)
+def _best_pair(pair: Mapping[str, Any], unit: str) -> str:
+    return _pair({side: pair[side]["value"] for side in ("pre", "post")}, unit)
 
 
 def sum_lines(content: Mapping[str, Any]) -> list[str]:
     """The doses of several treatments and their sum."""
     rows = []
     for name, roi in content["rois"].items():
-        row = {"ROI": name, "role": roi["role"], "volume mL": format_number(roi["volume_ml"])}
-        row |= {s["name"]: format_number(v) for s, v in zip(content["results"], roi["mean_each_gy"], strict=True)}
-        row |= {"sum mean Gy": format_number(roi["mean_dose_gy"]), "D95": format_number(roi["d95_gy"])}
-        rows.append(row | {"D2": format_number(roi["d2_gy"]), "BED": format_number(roi["bed_gy"])})
+        row = {"ROI": name, "role": role_words(roi["role"]), "volume mL": number(roi["volume_ml"])}
+        row |= {f"{s['name']} Gy": dose(v) for s, v in zip(content["results"], roi["mean_each_gy"], strict=True)}
+        row |= {"sum mean Gy": dose(roi["mean_dose_gy"]), "D95 Gy": dose(roi["d95_gy"])}
+        rows.append(row | {"D2 Gy": dose(roi["d2_gy"]), "BED Gy": dose(roi["bed_gy"])})
     return [*table_lines(rows), f"Registration: {content['registration']['kind']}"]
 
 
-def _pair(pair: Mapping[str, float | None], factor: float = 1.0) -> str:
-    return f"{format_number(pair['pre'], factor=factor)} > {format_number(pair['post'], factor=factor)}"
+def _pair(pair: Mapping[str, float | None], unit: str) -> str:
+    return f"{measure(pair['pre'], unit)} > {measure(pair['post'], unit)}"
 
 
 def _matched_lines(content: Mapping[str, Any]) -> list[str]:
@@ -316,6 +308,6 @@ def _matched_lines(content: Mapping[str, Any]) -> list[str]:
     rows = []
     for name, roi in content["rois"].items():
         if roi["matched"] is not None:
-            pairs = {t: _pair(roi["matched"][key], factor) for t, key, factor in _COMPARED if key in roi["matched"]}
-            rows.append({"ROI": name, "role": roi["role"], **pairs})
+            pairs = {t: _pair(roi["matched"][key], unit) for t, key, unit in _COMPARED if key in roi["matched"]}
+            rows.append({"ROI": name, "role": compared_role(content, name), **pairs})
     return ["", f"Regions of post, both doses matched at {matching['fwhm_mm']:g} mm FWHM:", *table_lines(rows), ""]

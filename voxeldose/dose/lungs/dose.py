@@ -11,6 +11,7 @@ from voxeldose.model.administration import unit_doubts
 from voxeldose.model.limits import meets
 from voxeldose.model.lungs import CONVENTIONAL_MASS_G, CUMULATIVE_LIMIT_GY, LIMIT_GY, LungDose, LungMass, LungShunt
 from voxeldose.model.remarks import Remark
+from voxeldose.model.wording import dose
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,11 +98,11 @@ def _exceeded(gy: float, before_gy: float, mass: LungMass) -> list[Remark]:
     remarks = []
     numbers: Numbers
     if not meets(gy, "at most", LIMIT_GY):
-        sentence = f"{gy:.1f} Gy to the lungs ({mass.source}) exceed the {LIMIT_GY:g} Gy of one treatment."
+        sentence = f"{dose(gy)} Gy to the lungs ({mass.source}) exceed the {LIMIT_GY:g} Gy of one treatment."
         numbers = {"lung_gy": gy, "limit_gy": LIMIT_GY, "lung_mass_g": mass.grams}
         remarks.append(Remark("lung-dose-above-limit", numbers, sentence))
     if not meets(gy + before_gy, "at most", CUMULATIVE_LIMIT_GY):
-        sentence = f"{gy + before_gy:.1f} Gy to the lungs ({mass.source}) with earlier treatments exceed {CUMULATIVE_LIMIT_GY:g} Gy."
+        sentence = f"{dose(gy + before_gy)} Gy to the lungs ({mass.source}) with earlier treatments exceed {CUMULATIVE_LIMIT_GY:g} Gy."
         numbers = {"lung_gy": gy + before_gy, "limit_gy": CUMULATIVE_LIMIT_GY, "lung_mass_g": mass.grams}
         remarks.append(Remark("lung-dose-above-cumulative-limit", numbers, sentence))
     return remarks

@@ -44,6 +44,10 @@ _NO_UNITS = ("1", "UCUM", "no units")
 _ONE_COMPARTMENT = ("COMPARTMENT", SCHEME, "Single compartment, K A (1 - LSF) / m")
 _LOCAL = ("LOCAL", SCHEME, "Local energy deposition")
 
+#: That no infusion reached a tumor.
+_REACHED = ("REACHED", SCHEME, "Tumor in perfused volume")
+_NOT_REACHED = ("NOTREACHED", SCHEME, "Not reached")
+
 #: How a value that is not the image's own was found.
 _BETTER = {
     "recovered": ("RECOVERED", SCHEME, "Resolution recovered"),
@@ -90,7 +94,7 @@ _ROWS = (
     _Row("mean_dose_local_gy", _ABSORBED_DOSE, _GY, _MEAN, _LOCAL),
 )
 
-#: T/N by concentration, which a region has where it was recovered or corrected.
+#: T/N by concentration, which treated tumors have.
 _RATIO = _Row("tumor_to_normal", ("TN", SCHEME, "Activity concentration over that of normal liver"), _NO_UNITS)
 
 _METHODS = {
@@ -201,8 +205,10 @@ def _group(name: str, metrics: RoiMetrics, result: Assessment, regions: Dataset,
         "method": _code(
             _METHODS.get(result.record.engine, (result.record.engine[:16].upper(), SCHEME, result.record.engine))
         ),
-        "measurements": [*_measurements(metrics), *_better_measurements(name, result)],
+        "measurements": [*_measurements(name, result), *_better_measurements(name, result)],
     }
+    if metrics.reached is False:
+        common["qualitative_evaluations"] = [hd.sr.QualitativeEvaluation(_code(_REACHED), _code(_NOT_REACHED))]
     sites = [hd.sr.FindingSite(_code(("10200004", "SCT", "Liver")))] if metrics.role in LIVER_ROLES else None
     number = next((int(s.SegmentNumber) for s in regions.SegmentSequence if _name_of(s) == name), None)
     if number is None:
@@ -222,9 +228,9 @@ def _name_of(segment: Dataset) -> str:
     return name_in(segment, "SegmentLabel", "SegmentDescription")
 
 
-def _measurements(metrics: RoiMetrics) -> list[Any]:
+def _measurements(name: str, result: Assessment) -> list[Any]:
     """The image's own numbers of a region."""
-    values = [(row, getattr(metrics, row.key)) for row in _ROWS]
+    values = [(row, best_value(result, name, row.key).image) for row in (*_ROWS, _RATIO)]
     return [_measurement(row, value, row.method) for row, value in values if value is not None and math.isfinite(value)]
 
 

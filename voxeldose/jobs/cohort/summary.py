@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from dataclasses import dataclass, replace
-from functools import partial
 from statistics import median, quantiles
 from typing import TYPE_CHECKING, Any
 
@@ -19,10 +18,10 @@ from voxeldose.io.results.new_folder import replacing
 from voxeldose.jobs.cohort.store import facts_of, read_plan
 from voxeldose.model.best_value import best_pooled_ratio, best_value, numbers_in
 from voxeldose.model.remark_groups import harm_of, texts_of
+from voxeldose.model.wording import dose
 from voxeldose.report.cohort import Line, draw_histograms, draw_scatter, values_by_quantity
 from voxeldose.report.images import figure_uri
 from voxeldose.report.templates import page_template
-from voxeldose.report.wording import number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +66,7 @@ def write_page(store: Store, *, identifiers: bool) -> None:
     lines = _mark_outliers(lines)
     pairs, apart = _pairs(lines)
     lines.sort(key=lambda one: (not one.outlying, not one.warnings, one.row))
-    text = page_template("cohort.html.j2", number=partial(number, digits=3), sentences=_all_sentences).generate(
+    text = page_template("cohort.html.j2", number=dose, sentences=_all_sentences).generate(
         lines=lines,
         failures=failures,
         open_cases=open_cases,
@@ -111,9 +110,6 @@ def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> 
     livers = [n for n, r in rois.items() if r["role"] == "normal_liver" and r["mean_dose_gy"] is not None]
     normal = [best_value(numbers, name, "mean_dose_gy").value for name in livers]
     keys = ("mean_dose_gy", "v205_fraction", "v400_fraction", "mass_g")
-    treated = [
-        t["roi"] for t in content.get("tumor_to_normal", ()) if t["roi"] in rois and t["by_concentration"] is not None
-    ]
     return Line(
         row,
         title,
@@ -121,7 +117,7 @@ def _line(row: int, title: str, link: str, pair: str, facts: dict[str, Any]) -> 
         task["image_nuclide"] or NOT_STATED,
         {name: {key: best_value(numbers, name, key).value or 0.0 for key in keys} for name in tumors},
         normal[0] if len(normal) == 1 else None,
-        best_pooled_ratio(numbers, treated, content["tumor_to_normal_ratio"]).value,
+        best_pooled_ratio(numbers, content["tumor_to_normal_ratio"]).value,
         content["totals"]["recovered_fraction"],
         remarks_of(content["warnings"]),
         pair,

@@ -113,7 +113,7 @@ def write_rows(out: str, *, identifiers: bool = False) -> bool:
         for stale in ("cohort.parquet", "dvh.parquet"):
             (store.out / stale).unlink(missing_ok=True)
         return False
-    kinds = {int: pa.int64(), float: pa.float64(), str: pa.string()}
+    kinds = {int: pa.int64(), float: pa.float64(), str: pa.string(), bool: pa.bool_()}
     schema = pa.schema([(name, kinds[kind]) for name, kind in columns().items()])
     with replacing(store.out / "cohort.parquet") as path, parquet.ParquetWriter(path, schema) as writer:
         for batch in _batches(_rows(store, identifiers=identifiers)):
@@ -192,7 +192,8 @@ def _metrics() -> dict[str, type]:
     numbers = [
         f.name for f in fields(RoiNumbers) if f.type in ("float", "float | None") and f.name != "outside_fraction"
     ]
-    return dict.fromkeys((*numbers, "outside_grid_fraction"), float)
+    kinds: dict[str, type] = dict.fromkeys((*numbers, "outside_grid_fraction"), float)
+    return kinds | {"reached": bool}
 
 
 def _write_dvh(store: Store) -> None:

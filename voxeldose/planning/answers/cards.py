@@ -33,17 +33,19 @@ class SphereActivity:
 
 @dataclass(frozen=True)
 class CardAnswer:
-    """The lines of the card, and what it was asked from."""
+    """The lines of the card, and what it was asked from; ``kind_text`` says what image its doses are from, where one is."""
 
     rows: tuple[CardRow, ...]
     facts: SegmentectomyFacts
     radionuclide: Radionuclide
+    kind_text: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The content that ``--json`` prints."""
         nuclide = self.radionuclide
         return {
             "schema": "voxeldose/card/1",
+            "kind_text": self.kind_text or None,
             "rows": [asdict(r) for r in self.rows],
             "formula": "K A (1 - LSF) / m of the perfused volume; SA(t) = SA_cal 2^(-(t - t_cal)/T½)",
             "constants": {
@@ -64,7 +66,8 @@ class CardAnswer:
         evidence = (f"- {r.item}, {r.reference_text}: {r.basis}" for r in self.rows if r.reference_text != "-")
         context = (f"- {r.item}: {r.basis}" for r in self.rows if r.reference_text == "-" and r.source != "This run")
         head = "Evidence, as the sources have it; no recommendation:"
-        return [*table_lines(rows), "", head, *dict.fromkeys((*evidence, *context))]
+        title = [self.kind_text] if self.kind_text else []
+        return [*title, *table_lines(rows), "", head, *dict.fromkeys((*evidence, *context))]
 
     def notes(self) -> list[str]:
         """None."""
@@ -106,7 +109,8 @@ def answer_card(
     except KeyError as error:
         msg = f"{source}: is not a whole assessment, {error} is missing. Assess the case again."
         raise InputError(msg, code="results-incomplete") from error
-    return CardAnswer(segmentectomy_card(facts, nuclide), facts, nuclide)
+    kind_text = content.get("kind_text", "") if content else ""
+    return CardAnswer(segmentectomy_card(facts, nuclide), facts, nuclide, kind_text)
 
 
 def _bq_per_sphere(spheres: SphereActivity, content: Mapping[str, Any] | None, nuclide: Radionuclide) -> float:

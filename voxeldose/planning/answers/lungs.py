@@ -13,6 +13,8 @@ from voxeldose.model.lungs import LIMIT_SOURCE, LungDose, LungMass, LungSettings
 from voxeldose.model.radionuclide import Radionuclide, y90_constants
 from voxeldose.model.remark_groups import texts_of
 from voxeldose.model.remarks import Remark
+from voxeldose.model.wording import dose as dose_words
+from voxeldose.model.wording import number
 from voxeldose.planning.answers.facts import constants_facts, note_lines
 
 if TYPE_CHECKING:
@@ -190,13 +192,13 @@ class LungShuntAnswer:
 def _dose_lines(dose: LungDose, radionuclide: Radionuclide) -> list[str]:
     text = [
         (
-            f"lung dose {dose.gy:.2f} Gy in {dose.mass.grams:.0f} g ({dose.mass.source}), {dose.cumulative_gy:.2f} Gy with "
+            f"lung dose {dose_words(dose.gy)} Gy in {number(dose.mass.grams)} g ({dose.mass.source}), {dose_words(dose.cumulative_gy)} Gy with "
             f"earlier treatments; K = {radionuclide.gy_kg_per_gbq:.2f} Gy kg/GBq"
         )
     ]
     for row in dose.limits:
         kept = "kept" if row.met else "EXCEEDED"
-        text.append(f"  {row.name}: {row.value_gy:.1f} of {row.limit_gy:g} Gy, {kept}")
+        text.append(f"  {row.name}: {dose_words(row.value_gy)} of {row.limit_gy:g} Gy, {kept}")
     if dose.allowed_mbq is not None:
         text.append(f"  activity that keeps both limits: {dose.allowed_mbq:.0f} MBq in the patient")
     return text

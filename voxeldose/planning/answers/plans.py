@@ -12,6 +12,7 @@ from voxeldose.io.results.content import remark_rows
 from voxeldose.model.lungs import CONVENTIONAL_MASS_G
 from voxeldose.model.patient import require_bilirubin
 from voxeldose.model.remarks import Remark, distinct
+from voxeldose.model.wording import dose, number, ratio
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
 from voxeldose.planning.answers.plausible import judge_plan
 from voxeldose.planning.answers.settings import Compartments, PartitionGoals, PlanSetting
@@ -21,7 +22,7 @@ from voxeldose.planning.from_assessment import perfused_mass_g, tumor_part_of
 from voxeldose.planning.plan import Lungs, Plan, with_other_constants
 from voxeldose.planning.territories import doses_of_compartments
 from voxeldose.planning.voxels import Wish, plan_voxels, plan_voxels_at
-from voxeldose.report.text import format_number, table_lines
+from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -55,10 +56,10 @@ class CompartmentRow:
         return {
             "compartment": self.name,
             "territory": self.territory,
-            "mass g": f"{self.mass_g:.1f}",
-            "volume mL": format_number(self.volume_ml),
-            "T/N": f"{self.tumor_to_normal:.2f}",
-            "mean Gy": f"{self.mean_gy:.2f}",
+            "mass g": number(self.mass_g),
+            "volume mL": number(self.volume_ml),
+            "T/N": ratio(self.tumor_to_normal),
+            "mean Gy": dose(self.mean_gy),
         }
 
 
@@ -107,7 +108,7 @@ class PlanAnswer:
         plan, text = self.plan, [f"Activity in the patient at the infusion: {self.plan.activity_mbq:.1f} MBq"]
         if plan.territories_mbq and len(plan.territories_mbq) > 1:
             text.append("  " + "; ".join(f"{name} {mbq:.1f} MBq" for name, mbq in plan.territories_mbq.items()))
-        text += table_lines([{"mean dose": name, "Gy": f"{gy:.2f}"} for name, gy in _doses(plan) if gy is not None])
+        text += table_lines([{"mean dose": name, "Gy": dose(gy)} for name, gy in _doses(plan) if gy is not None])
         if self.compartments:
             text += ["", *table_lines([c.cells() for c in self.compartments])]
         if plan.bounds:
@@ -115,10 +116,7 @@ class PlanAnswer:
         if self.thresholds:
             text += ["", "Published limits for comparison:"]
             text += table_lines(
-                [
-                    {"limit": t.name, "role": t.roi, "here": f"{t.value:.4g}", "met": _yes(t.met)}
-                    for t in self.thresholds
-                ]
+                [{"limit": t.name, "role": t.roi, "here": dose(t.value), "met": _yes(t.met)} for t in self.thresholds]
             )
             text += dict.fromkeys(f"  {t.name}: {t.differs}" for t in self.thresholds if t.differs)
         text += formula_lines(plan.formula, plan.radionuclide)
@@ -131,9 +129,10 @@ class PlanAnswer:
 
 def _doses(plan: Plan) -> list[tuple[str, float | None]]:
     doses: list[tuple[str, float | None]] = [(f"tumor {name}", gy) for name, gy in plan.tumor_gy.items()]
-    doses.append(("normal liver", plan.normal_gy))
-    if plan.whole_normal_gy is not None and plan.whole_normal_gy != plan.normal_gy:
-        doses.append(("all normal liver", plan.whole_normal_gy))
+    if plan.whole_normal_gy is None or plan.whole_normal_gy == plan.normal_gy:
+        doses.append(("normal liver", plan.normal_gy))
+    else:
+        doses += [("perfused normal liver", plan.normal_gy), ("whole normal liver", plan.whole_normal_gy)]
     return [*doses, ("perfused volume (weighted by mass)", plan.perfused_gy), ("lungs", plan.lung_gy)]
 
 
@@ -143,7 +142,7 @@ def _bound_rows(plan: Plan) -> list[dict[str, str]]:
             "asked": b.name,
             "role": b.kind + (", binding" if b.name == plan.binding else ""),
             "wanted": f"{b.wanted:g}",
-            "here": f"{b.value:.4g}",
+            "here": dose(b.value),
             "MBq for it": f"{b.activity_mbq:.1f}" if math.isfinite(b.activity_mbq) else "any",
             "met": _yes(b.met),
         }

@@ -9,8 +9,9 @@ from voxeldose.dose.tumor_to_normal import tumor_to_normal_of
 from voxeldose.errors import InputError
 from voxeldose.io.results.content import remark_rows, remarks_of
 from voxeldose.model.remarks import Remark
+from voxeldose.model.wording import number, ratio
 from voxeldose.planning.answers.facts import basis_lines
-from voxeldose.report.text import format_number, table_lines
+from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,19 +36,21 @@ WHOLE_LIVER = Remark(
 
 @dataclass(frozen=True)
 class RatioAnswer:
-    """Rows of T/N as results hold them, and what they rest on."""
+    """Rows of T/N as results hold them, and what they rest on; ``kind_text`` says what image they are from, where one is."""
 
     rows: tuple[Mapping[str, Any], ...]
     inputs: Mapping[str, object]
     constants: Mapping[str, object]
     assumptions: tuple[Remark, ...]
-    formula: str = "T/N = (N_T / V_T) / (N_N / V_N) by counts or activity; mean dose over mean dose by dose; pooled: sums of the treated tumors"
+    kind_text: str = ""
+    formula: str = "T/N = (N_T / V_T) / (N_N / V_N) by concentration (counts or activity); mean dose over mean dose by dose; pooled: sums of the treated tumors"
     sources: tuple[str, ...] = SOURCES
 
     def as_dict(self) -> dict[str, Any]:
         """The content that ``--json`` prints."""
         return {
             "schema": "voxeldose/tn/1",
+            "kind_text": self.kind_text or None,
             "tumor_to_normal": [dict(row) for row in self.rows],
             "formula": self.formula,
             "constants": dict(self.constants),
@@ -62,16 +65,17 @@ class RatioAnswer:
         rows = [
             {
                 "tumor": row["roi"],
-                "T/N by counts": "not reached"
+                "T/N by concentration": "not reached"
                 if row.get("reached") is False
-                else format_number(row["by_concentration"], ".2f"),
-                "by dose": format_number(row["by_dose"], ".2f"),
+                else ratio(row["by_concentration"]),
+                "by dose": ratio(row["by_dose"]),
             }
             for row in self.rows
         ]
-        normal = [f"normal: {row['normal']}, {row['normal_volume_ml']:.1f} mL" for row in self.rows[:1]]
+        normal = [f"Normal: {row['normal']}, {number(row['normal_volume_ml'])} mL" for row in self.rows[:1]]
         basis = basis_lines(self.sources, self.assumptions)
-        return [*table_lines(rows), *normal, f"Formula: {self.formula}", *basis]
+        head = [self.kind_text] if self.kind_text else []
+        return [*head, *table_lines(rows), *normal, f"Formula: {self.formula}", *basis]
 
     def notes(self) -> list[str]:
         """None."""
@@ -118,4 +122,6 @@ def answer_ratio_of_results(content: Mapping[str, Any], source: str) -> RatioAns
     of_run = tuple(
         remark for remark in remarks_of([*content["assumptions"], *content["warnings"]]) if remark.code in RATIO_REMARKS
     )
-    return RatioAnswer(tuple(rows), {"source": source}, content["constants"], (EVEN, *of_run))
+    return RatioAnswer(
+        tuple(rows), {"source": source}, content["constants"], (EVEN, *of_run), content.get("kind_text", "")
+    )

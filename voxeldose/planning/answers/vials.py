@@ -10,11 +10,12 @@ from voxeldose.io.results.content import remark_rows
 from voxeldose.model.administration import Assay, administration_from_assays, unit_doubts
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.remarks import Remark
+from voxeldose.model.wording import dose, number
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
 from voxeldose.planning.from_assessment import tumor_ml as tumor_ml_of
 from voxeldose.planning.plan import Lungs, lung_dose_gy
 from voxeldose.planning.vials import MOST_ABOVE, RESIDUAL_MISSING, Product, plan_vial
-from voxeldose.report.text import format_number, table_lines
+from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -165,8 +166,8 @@ class VialAnswer:
                     "at infusion MBq": f"{o.at_infusion_mbq:.1f}",
                     "net MBq": f"{o.net_mbq:.1f}",
                     "above wanted %": f"{100 * o.excess_fraction:+.1f}",
-                    "Bq per sphere": format_number(o.bq_per_sphere),
-                    "10^6 spheres": format_number(o.spheres and o.spheres / 1e6, ".3f"),
+                    "Bq per sphere": number(o.bq_per_sphere),
+                    "10^6 spheres": number(o.spheres and o.spheres / 1e6),
                 }
                 for o in plan.options
                 if o.is_offered
@@ -181,7 +182,7 @@ class VialAnswer:
         lung_gy, vial_lung_gy = self.lung_gy(plan.activity_mbq), self.lung_gy(chosen.net_mbq)
         if lung_gy is not None and vial_lung_gy is not None:
             text.append(
-                f"Lungs of {self.lungs.grams:g} g: {lung_gy:.2f} Gy of the wanted activity, {vial_lung_gy:.2f} Gy of the whole vial."
+                f"Lungs of {self.lungs.grams:g} g: {dose(lung_gy)} Gy of the wanted activity, {dose(vial_lung_gy)} Gy of the whole vial."
             )
         text += formula_lines(plan.formula, plan.radionuclide)
         return [*text, *basis_lines(plan.sources, plan.assumptions)]

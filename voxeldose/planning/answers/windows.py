@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from voxeldose.errors import QuantityError
 from voxeldose.io.results.content import remark_rows
 from voxeldose.model.remarks import Remark
+from voxeldose.model.wording import dose, number
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
 from voxeldose.planning.answers.vials import product_of
 from voxeldose.planning.compartments import plan_mird
@@ -15,7 +16,7 @@ from voxeldose.planning.from_assessment import perfused_mass_g
 from voxeldose.planning.plan import Lungs
 from voxeldose.planning.vials import MOST_ABOVE, RESIDUAL_MISSING
 from voxeldose.planning.window import WEEKDAYS, Target, calibrations_on, hours_of, plan_window
-from voxeldose.report.text import format_number, table_lines
+from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,10 +122,10 @@ class WindowAnswer:
                 "vial": f"{r.vial.vial_gbq:.4g} GBq ({r.vial.vial_mci:.0f} mCi) of {r.vial.calibration_at:%a %d %b %H:%M}",
                 "net MBq": f"{r.vial.net_mbq:.0f}",
                 "above %": f"{100 * r.vial.excess_fraction:+.1f}",
-                "perfused Gy": format_number(r.perfused_gy, ".0f"),
-                "Bq per sphere": format_number(r.vial.bq_per_sphere, ".0f"),
-                "spheres per mL": format_number(r.spheres_per_ml, ".0f"),
-                "at assay MBq": format_number(r.assay_mbq, ".0f"),
+                "perfused Gy": dose(r.perfused_gy),
+                "Bq per sphere": number(r.vial.bq_per_sphere),
+                "spheres per mL": number(r.spheres_per_ml),
+                "at assay MBq": number(r.assay_mbq),
             }
             for r in self.rows
         ]

@@ -132,7 +132,7 @@ def test_a_vial_far_above_what_is_needed_is_not_offered_unless_a_part_is_drawn_o
     just = plan_vial(2400.0, AT, product=Product("glass", (2.0, 3.0, 5.0)), **at)  # 3 GBq is exactly 25 % more
     assert [o.is_offered for o in just.options] == [False, True, False]
     assert just.chosen.excess_fraction == pytest.approx(0.25)
-    assert "at most 66.6667 % more" in just.offer_rule
+    assert "at most 66.7 % more" in just.offer_rule
     assert not coded("vial-well-above", just.warnings)
     with pytest.raises(QuantityError, check=refusal("vial-too-large")):
         plan_vial(2399.0, AT, product=Product("glass", (3.0,)), **at)
@@ -158,9 +158,10 @@ def test_the_next_larger_size_is_offered_with_a_warning_and_nothing_beyond():
 def test_without_a_calibration_a_far_too_large_size_is_asked_for_as_much_earlier_as_it_decays():
     plan = plan_vial(1700.0, AT, product=Product("glass", (3.0, 5.0), bq_per_sphere=2500.0))
     hours = Y90.half_life_h * math.log2(3000 / 1700)
+    hours = math.floor(60 * hours) / 60
     assert (AT - plan.chosen.calibration_at).total_seconds() / 3600 == pytest.approx(hours)
-    assert plan.chosen.at_infusion_mbq == pytest.approx(1700)
-    assert plan.chosen.bq_per_sphere == pytest.approx(2500 * 1700 / 3000)
+    assert 1700 <= plan.chosen.at_infusion_mbq < 1700 * 1.0002
+    assert plan.chosen.bq_per_sphere == pytest.approx(2500 * 1700 / 3000, rel=2e-4)
     (assumed,) = coded("calibration-instant-missing", plan.assumptions)
     assert assumed.numbers == {"hours_before_infusion": pytest.approx(hours)}
     assert f"{hours:.1f} h after its calibration" in assumed.sentence

@@ -259,6 +259,7 @@ def _hours_until_needed(product: Product, wanted: _Wanted, radionuclide: Radionu
     if math.isinf(smallest_mbq) or meets(smallest_mbq, "at most", wanted.needed_mbq * (1 + wanted.most_above)):
         return 0.0
     hours = radionuclide.half_life_h * math.log2(smallest_mbq / wanted.needed_mbq)
+    hours = math.floor(60 * hours) / 60  # whole minutes, and not a becquerel less than is needed
     return hours if hours <= LONGEST_WAIT_H else 0.0
 
 
@@ -327,7 +328,7 @@ def _offer_rule(most_above: float) -> str:
     """Which vials are offered, in words."""
     if math.isinf(most_above):
         return "A part of a vial is drawn, so every vial that holds enough is offered."
-    return f"A vial is given whole: one is offered that holds what is needed and at most {100 * most_above:g} % more."
+    return f"A vial is given whole: one is offered that holds what is needed and at most {100 * most_above:.3g} % more."
 
 
 def _none_offered(options: Sequence[VialOption], wanted: _Wanted, at: datetime, product: Product) -> QuantityError:
@@ -345,7 +346,7 @@ def _none_offered(options: Sequence[VialOption], wanted: _Wanted, at: datetime, 
     above = next_one.at_infusion_mbq / needed - 1
     msg = (
         f"{needed:.0f} MBq are needed in the vial at {at.isoformat()}, and no {product.name} vial holds that and at most "
-        f"{100 * wanted.most_above:g} % more: the next ({next_one.vial_gbq:g} GBq at {next_one.calibration_at.isoformat()}) holds "
+        f"{100 * wanted.most_above:.3g} % more: the next ({next_one.vial_gbq:g} GBq at {next_one.calibration_at.isoformat()}) holds "
         f"{next_one.at_infusion_mbq:.0f} MBq, {100 * above:.0f} % more. Name another calibration (--calibrated-at), your supplier's sizes "
         "(--product, --vial-gbq), or allow more (--most-above-percent)."
     )

@@ -12,7 +12,7 @@ from voxeldose.io.results.content import remark_rows
 from voxeldose.model.lungs import CONVENTIONAL_MASS_G
 from voxeldose.model.patient import require_bilirubin
 from voxeldose.model.remarks import Remark, distinct
-from voxeldose.model.wording import dose, number, ratio
+from voxeldose.model.wording import activity, dose, number, ratio
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
 from voxeldose.planning.answers.plausible import judge_plan
 from voxeldose.planning.answers.settings import Compartments, PartitionGoals, PlanSetting
@@ -105,7 +105,7 @@ class PlanAnswer:
 
     def lines(self) -> list[str]:
         """The plan as text: doses, goals and limits, formula, sources, assumptions."""
-        plan, text = self.plan, [f"Activity in the patient at the infusion: {self.plan.activity_mbq:.1f} MBq"]
+        plan, text = self.plan, [f"Activity in the patient at the infusion: {activity(self.plan.activity_mbq)}"]
         if plan.territories_mbq and len(plan.territories_mbq) > 1:
             text.append("  " + "; ".join(f"{name} {mbq:.1f} MBq" for name, mbq in plan.territories_mbq.items()))
         text += table_lines([{"mean dose": name, "Gy": dose(gy)} for name, gy in _doses(plan) if gy is not None])

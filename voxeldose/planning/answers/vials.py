@@ -10,7 +10,7 @@ from voxeldose.io.results.content import remark_rows
 from voxeldose.model.administration import Assay, administration_from_assays, unit_doubts
 from voxeldose.model.radionuclide import y90_constants
 from voxeldose.model.remarks import Remark
-from voxeldose.model.wording import dose, number
+from voxeldose.model.wording import activity, dose, number
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
 from voxeldose.planning.from_assessment import tumor_ml as tumor_ml_of
 from voxeldose.planning.plan import Lungs, lung_dose_gy
@@ -175,8 +175,8 @@ class VialAnswer:
             ]
         )
         text.append(plan.offer_rule)
-        when, needed = plan.at.isoformat(), f"{plan.needed_mbq:.1f} MBq in the vial"
-        text += ["", f"Wanted {plan.activity_mbq:g} MBq in the patient at {when}: {needed}."]
+        when, needed = plan.at.isoformat(), f"{activity(plan.needed_mbq)} in the vial"
+        text += ["", f"Wanted {activity(plan.activity_mbq)} in the patient at {when}: {needed}."]
         if plan.spheres is not None:
             per_ml = f", {plan.spheres_per_ml:.0f} per mL of tumor" if plan.spheres_per_ml else ""
             text.append(f"{plan.spheres:.4g} spheres carry it at {chosen.bq_per_sphere:.1f} Bq each{per_ml}.")

@@ -312,7 +312,7 @@ def test_one_labels_file_names_the_regions_of_several_files(study):
 
 
 def test_two_regions_of_one_name_are_refused(study):
-    refused(by_flags(study, "--rois", study / "labels.nii.gz"), "same name", out=study / "out")
+    refused(by_flags(study, "--rois", study / "labels.nii.gz"), "stands for 2 regions", out=study / "out")
 
 
 @pytest.mark.parametrize("text", ["dose = 3\n", "administration = [1]\n", "activity = 'pet'\n"])

@@ -10,13 +10,13 @@ from voxeldose.cli import main
 
 AT, BEFORE = "2024-05-08T10:00:00Z", "2024-05-05T12:00:00Z"
 COMMANDS = [
-    "plan mird --mass-g 200 --dose-gy 400 --lung-shunt 0.05 --lung-g 900 --bilirubin-mg-per-dl 0.9 --device glass",
+    "plan mird --mass-g 200 --dose-gy 400 --lung-shunt 0.05 --lung-g 900 --device glass",
     "plan mird --mass-g 200 --activity-mbq 1700 --lung-shunt 0.05",
     "plan partition --tumor-g 200 --tn 5 --normal-g 1300 --unperfused-g 50 --lung-shunt 0.08 --lung-g 900 --activity-mbq 2500",
     "plan partition --tumor-g 200 --tn 5 --normal-g 1300 --lung-shunt 0.08 --tumor-gy 205 --normal-limit-gy 75 --lung-limit-gy 30",
     (
         f"plan vial --activity-mbq 1700 --at {AT} --calibrated-at {BEFORE} --device glass --residual-fraction 0.01 --tumor-ml 50 "
-        "--sphere-bq-at-calibration 2500 --shelf-life-h 288 --vial-gbq 10 --lung-shunt 0.05"
+        "--sphere-bq-at-calibration 2500 --shelf-life-h 288 --vial-gbq 10 --most-above-percent 300 --lung-shunt 0.05"
     ),
     f"plan delivered --assay-mbq 3120 --assayed-at {BEFORE} --at {AT} --residual-mbq 45 --residual-at {AT} --lung-shunt 0.05",
     "plan bsa --height-m 1.7 --weight-kg 70 --tumor-part 0.2",

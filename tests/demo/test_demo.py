@@ -167,8 +167,7 @@ def test_dose_on_the_grid_of_the_ct(study, grid):
     content = json.loads(result.stdout)
     wanted = list(read_ct(study / "ct").grid.spacing_mm) if grid == "ct" else [2, 2, 2]
     np.testing.assert_allclose(content["method"]["grid"]["spacing_mm_kji"], wanted)
-    truth = json.loads((study / "truth.json").read_text())["rois"]["liver"]
-    assert content["rois"]["liver"]["mean_dose_gy"] == pytest.approx(truth["mean_dose_gy"], rel=0.05)  # blur and noise
+    assert content["rois"]["normal_liver"]["mean_dose_gy"] == pytest.approx(41.3, rel=0.02)
 
 
 SPOILT = {

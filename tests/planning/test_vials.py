@@ -1,3 +1,4 @@
+import math
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -111,7 +112,7 @@ def test_a_sites_product_file_stands_instead(tmp_path):
         ("vial-sizes-missing", {}, "No product was named, so the vial has just the activity that is needed."),
         ("shelf-life-missing", {}, "only an expiry that is given is checked"),
         ("residual-missing", {"residual_mbq": 0.0}, "No residual was given: 0 is taken."),
-        ("calibration-instant-missing", {}, "as of the infusion"),
+        ("calibration-instant-missing", {"hours_before_infusion": 0.0}, "as of the infusion"),
         ("spheres-all-in-tumor", {"tumor_ml": 50.0}, "as if none went to normal liver or lungs"),
     ],
 )
@@ -131,13 +132,42 @@ def test_a_vial_far_above_what_is_needed_is_not_offered_unless_a_part_is_drawn_o
     just = plan_vial(2400.0, AT, product=Product("glass", (2.0, 3.0, 5.0)), **at)  # 3 GBq is exactly 25 % more
     assert [o.is_offered for o in just.options] == [False, True, False]
     assert just.chosen.excess_fraction == pytest.approx(0.25)
-    assert "at most 25 % more" in just.offer_rule
+    assert "at most 66.6667 % more" in just.offer_rule
+    assert not coded("vial-well-above", just.warnings)
     with pytest.raises(QuantityError, check=refusal("vial-too-large")):
         plan_vial(2399.0, AT, product=Product("glass", (3.0,)), **at)
     assert plan_vial(1523.0, AT, product=Product("glass", (3.0,)), most_above=1.0, **at).chosen.vial_gbq == 3
     drawn = plan_vial(600.0, AT, product=Product("resin", (3.0,), is_divisible=True), **at)
     assert drawn.chosen.excess_fraction == pytest.approx(4)
     assert "A part of a vial is drawn" in drawn.offer_rule
+
+
+def test_the_next_larger_size_is_offered_with_a_warning_and_nothing_beyond():
+    glass = Product("glass", (3.0, 5.0, 7.0))
+    plan = plan_vial(2000.0, AT, product=glass, calibrations=[AT])
+    assert plan.chosen.vial_gbq == 3
+    (warned,) = coded("vial-well-above", plan.warnings)
+    assert warned.numbers["excess_fraction"] == pytest.approx(0.5)
+    assert "50 % more than is needed" in warned.sentence
+    with pytest.raises(QuantityError, check=refusal("vial-too-large")):
+        plan_vial(1523.0, AT, product=glass, calibrations=[AT])
+    with pytest.raises(QuantityError, check=refusal("vial-too-large")):
+        plan_vial(2000.0, AT, product=glass, calibrations=[AT], most_above=0.25)
+
+
+def test_without_a_calibration_a_far_too_large_size_is_asked_for_as_much_earlier_as_it_decays():
+    plan = plan_vial(1700.0, AT, product=Product("glass", (3.0, 5.0), bq_per_sphere=2500.0))
+    hours = Y90.half_life_h * math.log2(3000 / 1700)
+    assert (AT - plan.chosen.calibration_at).total_seconds() / 3600 == pytest.approx(hours)
+    assert plan.chosen.at_infusion_mbq == pytest.approx(1700)
+    assert plan.chosen.bq_per_sphere == pytest.approx(2500 * 1700 / 3000)
+    (assumed,) = coded("calibration-instant-missing", plan.assumptions)
+    assert assumed.numbers == {"hours_before_infusion": pytest.approx(hours)}
+    assert f"{hours:.1f} h after its calibration" in assumed.sentence
+    with pytest.raises(QuantityError, check=refusal("vial-too-large")):  # it would have to wait for more than a week
+        plan_vial(450.0, AT, product=Product("glass", (3.0, 5.0)))
+    with pytest.raises(QuantityError, match="expired", check=refusal("vial-unusable")):
+        plan_vial(1700.0, AT, product=Product("glass", (3.0, 5.0), shelf_life_h=24.0))
 
 
 def test_sizes_in_steps_are_filled_in_and_resin_is_divisible(tmp_path):

@@ -41,7 +41,16 @@ def test_an_off_centre_hot_voxel_stays_in_its_place(tmp_path, name, labels):
     box[7:14, 7:14, 7:14] = 1  # around the hot voxel, whatever its orientation
     nib.save(nib.Nifti1Image(box, region), tmp_path / "lesion.nii.gz")
     words = ["assess", "--activity", tmp_path / "activity.nii.gz", "--rois", tmp_path / "lesion.nii.gz"]
-    words += ["--quantity", "counts", "--administered-mbq", 50, "--out", tmp_path / "out"]
+    words += [
+        "--quantity",
+        "counts",
+        "--administered-mbq",
+        50,
+        "--calibration-region",
+        "image",
+        "--out",
+        tmp_path / "out",
+    ]
     result = CliRunner().invoke(main, [str(w) for w in words])
     assert result.exit_code == 0, result.output
 

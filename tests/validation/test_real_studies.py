@@ -80,7 +80,10 @@ def test_an_fdg_pet_goes_on_only_when_told_to(data_folder, tmp_path):
     assert result.exit_code == 3
     assert "F-18" in result.stderr
     assert not (tmp_path / "out").exists()
-    result = run(*words, "--image-nuclide", "F-18", "--json")
+    result = run(*words, "--image-nuclide", "F-18")
+    assert result.exit_code == 3
+    assert "calibration_region" in result.stderr  # there is a tumor's mask alone
+    result = run(*words, "--image-nuclide", "F-18", "--calibration-region", "image", "--json")
     assert result.exit_code == 0, result.output
     assert {p.name for p in (tmp_path / "out").iterdir()} == FILES | DICOM_FILES
     content = json.loads(result.stdout)

@@ -33,9 +33,11 @@ def print_json(content: Any) -> None:
 
 
 def print_lines(lines: Iterable[str], *, err: bool = False) -> None:
-    """Each on its own line."""
+    """Each on its own line; what a header or a name brings along cannot become a command of the terminal."""
+    from voxeldose.io.dicom.header import printable
+
     for line in lines:
-        click.echo(line, err=err)
+        click.echo("\n".join(map(printable, line.split("\n"))), err=err)
 
 
 def print_warnings(remarks: Iterable[Remark]) -> None:

@@ -42,9 +42,7 @@ __all__ = ["delivered", "vial"]
 @click.option(
     "--most-above-percent",
     type=click.FloatRange(0, 1000),
-    default=25.0,
-    show_default=True,
-    help="Most that a vial which is given whole may hold above what is needed.",
+    help="Most that a vial which is given whole may hold above what is needed (default: up to the next size).",
 )
 @click.option("--tumor-ml", type=float, help="Volume of the tumors, for spheres per mL; the case's without it.")
 @click.option("--product", "file", type=PATH, help="TOML file with your supplier's vials and spheres.")
@@ -66,7 +64,7 @@ def vial(
     device: str | None,
     lung_shunt: float | None,
     constants: str | None,
-    most_above_percent: float,
+    most_above_percent: float | None,
     as_json: bool,
     **wanted: Any,
 ) -> None:
@@ -74,7 +72,7 @@ def vial(
     from voxeldose.planning.answers.vials import OwnVials, VialQuestion, answer_vial, product_of
     from voxeldose.planning.plan import Lungs
 
-    question = VialQuestion(**wanted, most_above=most_above_percent / 100)
+    question = VialQuestion(**wanted, most_above=None if most_above_percent is None else most_above_percent / 100)
     Lungs(lung_shunt)  # refused before a case is read
     setting = PlanFlags(lung_shunt, constants=constants, device=device).setting(case, quiet=as_json, recovers=False)
     known = setting.assessment is not None and setting.assessment.case.administration.at is not None

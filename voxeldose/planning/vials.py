@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from voxeldose.errors import QuantityError
@@ -43,9 +45,12 @@ DECAYED_H = 24.0 * 73
 #: Five times the largest vial on the market; a size above it is MBq given as GBq.
 LARGEST_GBQ = 100.0
 
-#: Most that a vial which is given whole may hold above what is needed, as a part of it (judgement): a perfused volume that is to
-#: get 400 Gy then gets 500 Gy at most.
+#: A vial given whole that holds more than this part above what is needed is warned of (judgement): a perfused volume that is to
+#: get 400 Gy then gets more than 500 Gy.
 MOST_ABOVE = 0.25
+
+#: A vial is not proposed to be kept for longer than a week (judgement).
+LONGEST_WAIT_H = 168.0
 
 RESIDUAL_MISSING = Remark("residual-missing", {"residual_mbq": 0.0}, "No residual was given: 0 is taken.")
 
@@ -177,7 +182,7 @@ def plan_vial(
     residual_fraction: float = 0.0,
     expires_at: datetime | None = None,
     tumor_ml: float | None = None,
-    most_above: float = MOST_ABOVE,
+    most_above: float | None = None,
 ) -> VialPlan:
     """The smallest vial that holds enough at the hour of infusion.
 
@@ -192,15 +197,17 @@ def plan_vial(
     product : Product, optional
         Sizes and spheres; without it a vial of just the needed activity.
     calibrations : sequence of datetime
-        The instants the supplier offers; the infusion itself without them.
+        The instants the supplier offers. Without them the infusion itself; where even the smallest size is then far too large, the
+        instant before it from which that size decays to just what is needed.
     residual_fraction : float
         Part of the vial that stays in vial and tubing, at least 0 and below 1.
     expires_at : datetime, optional
         After which the vial must not be used; the product's shelf life without it.
     tumor_ml : float, optional
         For spheres per millilitre.
-    most_above : float
+    most_above : float, optional
         Most that an offered vial may hold above what is needed, as a part of it; any for a product of which a part is drawn.
+        Without it the largest step between two sizes, so that the next larger size is offered and nothing beyond.
 
     Raises
     ------
@@ -215,9 +222,10 @@ def plan_vial(
         raise QuantityError(msg, code="value-out-of-range")
     product = product or Product("no product named")
     needed = activity_mbq / (1 - residual_fraction)
-    most = math.inf if product.is_divisible else most_above
-    usable = _usable(calibrations or (at,), at, expires_at, product)
-    wanted = _Wanted(activity_mbq, needed, residual_fraction, most)
+    most = _most_above(product) if most_above is None else most_above
+    wanted = _Wanted(activity_mbq, needed, residual_fraction, math.inf if product.is_divisible else most)
+    before_h = 0.0 if calibrations else _hours_until_needed(product, wanted, radionuclide)
+    usable = _usable(calibrations or (at - timedelta(hours=before_h),), at, expires_at, product)
     options = _options(usable, at, radionuclide, product, wanted)
     offered = [o for o in options if o.is_offered]
     if not offered:
@@ -233,11 +241,36 @@ def plan_vial(
         needed,
         spheres,
         spheres / tumor_ml if spheres is not None and tumor_ml else None,
-        _assumptions(product, residual_fraction, tumor_ml, is_calibrated=bool(calibrations)),
+        _assumptions(product, residual_fraction, tumor_ml, None if calibrations else before_h),
         (f"Vial sizes: {product.vials_source}", *_sphere_source(product)),
-        unit_doubts(activity_mbq),
-        _offer_rule(most),
+        (*unit_doubts(activity_mbq), *_well_above(chosen, product)),
+        _offer_rule(wanted.most_above),
     )
+
+
+def _most_above(product: Product) -> float:
+    """The largest step between neighbouring sizes, as a part of the smaller, or :data:`MOST_ABOVE` if that is more."""
+    return max([MOST_ABOVE, *(larger / smaller - 1 for smaller, larger in pairwise(sorted(product.vials_gbq)))])
+
+
+def _hours_until_needed(product: Product, wanted: _Wanted, radionuclide: Radionuclide) -> float:
+    """Hours in which the smallest size decays to what is needed, where it holds far too much before; else 0."""
+    smallest_mbq = 1000 * min(product.vials_gbq, default=math.inf)
+    if math.isinf(smallest_mbq) or meets(smallest_mbq, "at most", wanted.needed_mbq * (1 + wanted.most_above)):
+        return 0.0
+    hours = radionuclide.half_life_h * math.log2(smallest_mbq / wanted.needed_mbq)
+    return hours if hours <= LONGEST_WAIT_H else 0.0
+
+
+def _well_above(chosen: VialOption, product: Product) -> tuple[Remark, ...]:
+    """A warning of a vial given whole that holds much more than is needed."""
+    if product.is_divisible or meets(chosen.excess_fraction, "at most", MOST_ABOVE):
+        return ()
+    sentence = (
+        f"The vial holds {100 * chosen.excess_fraction:.0f} % more than is needed, and all of it is given: choose another calibration "
+        "or hour (voxeldose plan window lists them)."
+    )
+    return (Remark("vial-well-above", {"excess_fraction": chosen.excess_fraction}, sentence),)
 
 
 def offered_vials(
@@ -352,12 +385,17 @@ def _usable(
 
 
 def _assumptions(
-    product: Product, residual_fraction: float, tumor_ml: float | None, *, is_calibrated: bool
+    product: Product, residual_fraction: float, tumor_ml: float | None, before_h: float | None
 ) -> tuple[Remark, ...]:
     remarks = []
-    if not is_calibrated:
+    if before_h is not None:
         sentence = "No calibration instant was given: the vial's activity is as of the infusion."
-        remarks.append(Remark("calibration-instant-missing", {}, sentence))
+        if before_h:
+            sentence = (
+                f"No calibration instant was given: a vial of the smallest size holds just what is needed {before_h:.1f} h after its "
+                "calibration; ask the supplier for one near that instant."
+            )
+        remarks.append(Remark("calibration-instant-missing", {"hours_before_infusion": before_h}, sentence))
     if not product.vials_gbq:
         sentence = "No product was named, so the vial has just the activity that is needed."
         remarks.append(Remark("vial-sizes-missing", {}, sentence))

@@ -21,7 +21,9 @@ from voxeldose.dose.recovery.fit import start_fit
 from voxeldose.dose.recovery.scan import Noise, Psf, Scan
 from voxeldose.dose.recovery.shapes import AT_REST, distance_on
 from voxeldose.errors import GeometryError, InputError, QuantityError
+from voxeldose.model.administration import Administration
 from voxeldose.model.grid import Grid
+from voxeldose.model.radionuclide import Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap
 
@@ -53,7 +55,7 @@ def test_without_a_tumor_there_is_nothing_to_recover():
 
 
 def test_another_engine_than_dpk_is_refused():
-    result = SimpleNamespace(case=SimpleNamespace(density=1.04))
+    result = SimpleNamespace(case=SimpleNamespace(density=1.04, administration=Administration(Y90, 100.0)))
     with pytest.raises(InputError, match='engine = "dpk"') as refused:
         recover(result, Resolution((6.5, 6.5, 6.5)), engine=LocalDeposition())
     assert refused.value.code == "engine-not-supported"

@@ -100,7 +100,9 @@ def assessed(write_series, write_nm, tmp_path):
             vd.Y90, 300.0, datetime(2024, 5, 2, 10, 15, tzinfo=UTC), lung_shunt_fraction=0.02, device="glass"
         )
         regions = rois if rois is not None else rois_on(ct.grid, fraction=fraction)
-        result = vd.assess(vd.Case(activity, regions, given, ct=ct, image_nuclide="Tc-99m" if spect else None))
+        calibration = vd.Administered() if rois is None else vd.Administered("image")
+        nuclide = "Tc-99m" if spect else None
+        result = vd.assess(vd.Case(activity, regions, given, ct=ct, image_nuclide=nuclide, calibration=calibration))
         source = DicomSource(study_reference(shown), study_reference(ct_folder), grids)
         return result, source
 
@@ -460,7 +462,9 @@ def test_images_without_a_frame_of_reference_get_one_that_all_objects_share(writ
     activity = vd.read_pet(shown)
     assert activity.grid.frame_uid is None
     regions = rois_on(activity.grid)
-    result = vd.assess(vd.Case(activity, regions, vd.Administration(vd.Y90, 300.0)))
+    result = vd.assess(
+        vd.Case(activity, regions, vd.Administration(vd.Y90, 300.0), calibration=vd.Administered("image"))
+    )
     source = DicomSource(study_reference(shown), ct, {"activity": activity.grid})
     assert write_dicom(result, tmp_path, source, OutputTable(rtstruct=True)) == ()
     made = [dcmread(tmp_path / n) for n in ("dose.dcm", "rois.dcm", "rois.rtstruct.dcm")]

@@ -10,7 +10,7 @@ from voxeldose.errors import QuantityError
 from voxeldose.io.dicom.options import PetOptions
 from voxeldose.io.dicom.pet import read_pet
 from voxeldose.model.administration import Administration
-from voxeldose.model.case import Absolute, Case
+from voxeldose.model.case import Absolute, Administered, Case
 from voxeldose.model.radionuclide import Y90, known_radionuclide
 from voxeldose.model.roi import RoiSet
 
@@ -34,7 +34,9 @@ def test_a_positron_fraction_that_is_not_that_of_y90_bars_absolute_values(write_
     with pytest.raises(QuantityError, match="0018,1076"):
         quantify(Case(pet, RoiSet(), early, calibration=Absolute()))
     # the image is still proportional to activity
-    assert quantify(Case(pet, RoiSet(), early)).activity.total_mbq() == pytest.approx(1000)
+    assert quantify(
+        Case(pet, RoiSet(), early, calibration=Administered("image"))
+    ).activity.total_mbq() == pytest.approx(1000)
 
 
 @pytest.mark.parametrize(("fraction", "noted"), [(3.186e-5, False), (3.2e-5, True), (3.4e-5, True)])

@@ -14,7 +14,7 @@ from voxeldose.io.dicom.options import PetOptions
 from voxeldose.io.dicom.pet import read_pet
 from voxeldose.io.images import read_activity
 from voxeldose.model.administration import Administration
-from voxeldose.model.case import Absolute, Case
+from voxeldose.model.case import Absolute, Administered, Case
 from voxeldose.model.radionuclide import F18, GA68, GE68, NA22, Y86, Y90, ZR89, known_radionuclide, scaling_as_another
 from voxeldose.model.roi import RoiSet
 
@@ -346,7 +346,7 @@ def test_the_vendors_own_reference_rules_only_under_its_creator_and_near_the_sca
 def test_an_administration_before_the_users_infusion_is_no_scan_before_it(write_series):
     early = INFUSION - timedelta(minutes=25)
     pet = read_pet(write_series("PT", change=scanner(correction="ADMIN", scanned_at=SCAN, administered_at=early)))
-    found = quantify(case_of(pet))
+    found = quantify(case_of(pet, calibration=Administered("image")))
     assert coded("administrations-differ", found.assumptions)[0].numbers == {"minutes_apart": 25}
 
 

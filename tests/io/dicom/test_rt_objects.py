@@ -47,12 +47,14 @@ def shells(grid):
 def assessed(write_series, tmp_path):
     """An assessment of regions with holes on a CT, dose on a PET of other planes, and where it came from."""
 
-    def make(kind="axial", regions=shells):
+    def make(kind="axial", regions=shells, calibration=None):
         ct_folder = write_series("CT", folder="ct", orientation=kind, shape=SHAPE, spacing=SPACING)
         shown = write_series("PT", folder="pet", orientation=kind, **PET)
         ct, activity = vd.read_ct(ct_folder), vd.read_pet(shown)
         given = vd.Administration(vd.Y90, 300.0, datetime(2024, 5, 2, 10, 15, tzinfo=UTC))
-        result = vd.assess(vd.Case(activity, regions(ct.grid), given, ct=ct))
+        result = vd.assess(
+            vd.Case(activity, regions(ct.grid), given, ct=ct, calibration=calibration or vd.Administered())
+        )
         grids = {"ct": ct.grid, "activity": activity.grid}
         return result, DicomSource(study_reference(shown), study_reference(ct_folder), grids)
 
@@ -383,7 +385,7 @@ def test_where_no_region_is_left_there_is_no_structure_set_and_the_plan_cites_no
         lines[5, 6:9, 9] = 0.4
         return vd.RoiSet((vd.Roi("thread", "liver", lines, grid),))
 
-    result, source = assessed(regions=thin)
+    result, source = assessed(regions=thin, calibration=vd.Administered("image"))
     remarks = write_dicom(result, tmp_path, source, OutputTable(rtstruct=True, rtplan=True))
     assert {r.code for r in remarks} == {"rtstruct-region-left-out"}
     assert not (tmp_path / "rois.rtstruct.dcm").exists()

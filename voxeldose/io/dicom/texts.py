@@ -89,5 +89,5 @@ def role_in(description: str) -> str:
 
 def name_in(item: Dataset, label: str, description: str) -> str:
     """The whole name of a segment or ROI, given the keywords of its label and description."""
-    found = re.match(r"role=\w+; voxeldose name=(.*)", text(item, description), re.DOTALL)
+    found = re.match(r"role=\w+; voxeldose name=(.*)", str(item.get(description, "") or ""), re.DOTALL)
     return found.group(1) if found else text(item, label).strip()

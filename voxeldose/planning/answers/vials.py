@@ -14,7 +14,7 @@ from voxeldose.model.wording import dose, number
 from voxeldose.planning.answers.facts import basis_lines, constants_facts, formula_lines, note_lines
 from voxeldose.planning.from_assessment import tumor_ml as tumor_ml_of
 from voxeldose.planning.plan import Lungs, lung_dose_gy
-from voxeldose.planning.vials import MOST_ABOVE, RESIDUAL_MISSING, Product, plan_vial
+from voxeldose.planning.vials import RESIDUAL_MISSING, Product, plan_vial
 from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
@@ -62,8 +62,9 @@ class VialQuestion:
         After which the vial must not be used.
     tumor_ml : float, optional
         For spheres per millilitre; the case's without it.
-    most_above : float
-        Most that a vial which is given whole may hold above what is needed, as a part of it.
+    most_above : float, optional
+        Most that a vial which is given whole may hold above what is needed, as a part of it; the largest step between two sizes
+        without it.
     """
 
     activity_mbq: float
@@ -72,7 +73,7 @@ class VialQuestion:
     residual_fraction: float = 0.0
     expires_at: datetime | None = None
     tumor_ml: float | None = None
-    most_above: float = MOST_ABOVE
+    most_above: float | None = None
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def spend_evenly(
     range_factor: Callable[[Doubles], Doubles],
     radionuclide: Radionuclide,
     energy: Doubles,
-    limits: Evenness = STRICT,
+    evenness: Evenness = STRICT,
 ) -> Cells:
     """Add to ``energy`` what cells in even surroundings leave, and return the others.
 
@@ -90,7 +90,7 @@ def spend_evenly(
     energy : ndarray, (nk, nj, ni)
         In units of the energy of one decay; changed in place. Each voxel takes of the group's energy by its own mass, so
         noise of density changes no dose.
-    limits : Evenness
+    evenness : Evenness
         What counts as even.
     """
     at = places(cells, around)
@@ -106,7 +106,7 @@ def spend_evenly(
     averaged = averaged_density(mass, lattice.spacing_mm).astype(np.float64)
     others = np.ones(lattice.shape, bool)
     reach = DEFAULT_REACH_MM * float(range_factor(averaged).max())
-    for even in even_surroundings(amounts, averaged, parts, lattice.spacing_mm, reach, limits):
+    for even in even_surroundings(amounts, averaged, parts, lattice.spacing_mm, reach, evenness):
         others &= ~even.where
         factor = float(range_factor(np.array(even.g_per_ml)))
         exact = Convolution(kernel.with_range(factor), DEFAULT_REACH_MM * factor)
@@ -127,9 +127,9 @@ def even_surroundings(
     density: Reals,
     spacing_mm: Sequence[float],
     reach_mm: float,
-    limits: Evenness = STRICT,
+    evenness: Evenness = STRICT,
 ) -> Iterator[Even]:
-    """Groups of source voxels from which no ray meets another density than that of the group, as far as ``limits`` say.
+    """Groups of source voxels from which no ray meets another density than that of the group, as far as ``evenness`` say.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def even_surroundings(
         Voxel size ``(k, j, i)``.
     reach_mm : float
         Of rays in water of 1 g/mL; it shrinks with density.
-    limits : Evenness
+    evenness : Evenness
         What counts as even.
 
     Yields
@@ -158,12 +158,12 @@ def even_surroundings(
     least = 0.98 * float(np.median(averaged[sources]))
     if least <= 0:
         return
-    uneven = density.max(axis=(1, 3, 5)) > averaged * (1 + limits.voxel)
-    uneven |= density.min(axis=(1, 3, 5)) < averaged * (1 - limits.voxel)
+    uneven = density.max(axis=(1, 3, 5)) > averaged * (1 + evenness.voxel)
+    uneven |= density.min(axis=(1, 3, 5)) < averaged * (1 - evenness.voxel)
     steps = [math.ceil(reach_mm / least / s) for s in spacing_mm]
     low, high = _within(np.minimum, np.where(uneven, 0, averaged), steps), _within(np.maximum, averaged, steps)
-    even = sources & (low >= least) & (high - low <= limits.averaged * low)
-    group = np.floor(np.log((low[even] + high[even]) / (2 * least)) / limits.group)
+    even = sources & (low >= least) & (high - low <= evenness.averaged * low)
+    group = np.floor(np.log((low[even] + high[even]) / (2 * least)) / evenness.group)
     for one in np.unique(group):
         chosen = group == one
         if np.count_nonzero(chosen) >= _FEWEST:

@@ -2,8 +2,10 @@ import json
 
 import pytest
 from click.testing import CliRunner
+from report_case import corrected, make_result, recovered
 
 from voxeldose.cli import main
+from voxeldose.io.results.assessment import assessment_dict
 
 
 def run(words):
@@ -81,3 +83,23 @@ def test_results_answer_with_their_own_rows_and_normal_region(tmp_path):
     assert "Normal: whole normal liver: n, 9.000 mL" in run(str(tmp_path)).stdout
     (tmp_path / "assessment.json").write_text(json.dumps(content | {"rois": {"n": {}}, "tumor_to_normal": []}))
     assert "role tumor" in run(str(tmp_path)).stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [(corrected, "corrected", "corrected by recovery curve"), (recovered, "recovered", "resolution recovered")],
+)
+def test_a_better_ratio_than_the_images_own_stands_next_to_it(tmp_path, change, kind, words):
+    result = change(make_result())
+    (tmp_path / "assessment.json").write_text(json.dumps(assessment_dict(result)))
+    own, better = result.tumor_to_normal[0].by_concentration, 1.25 * result.tumor_to_normal[0].by_concentration
+    found = answer(str(tmp_path))
+    assert found["tumor_to_normal"][0]["by_concentration"] == own
+    assert (found["better"]["lesion"]["kind"], found["better"]["lesion"]["value"]) == (kind, pytest.approx(better))
+    assert f"lesion: {better:.3g} {words}" in run(str(tmp_path)).stdout
+
+
+def test_nothing_better_is_said_where_the_run_knows_only_its_image(tmp_path):
+    (tmp_path / "assessment.json").write_text(json.dumps(assessment_dict(make_result())))
+    assert answer(str(tmp_path))["better"] == {}
+    assert "lesion:" not in run(str(tmp_path)).stdout

@@ -13,6 +13,7 @@ from voxeldose.model.grid import Grid
 from voxeldose.model.radionuclide import F18, TC99M, Y90
 from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap, CountMap, CtImage
+from voxeldose.model.wording import number
 
 GRID = Grid.from_axes((20, 24, 28), (4, 4, 4), (0, 0, 0))
 INFUSION = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
@@ -121,14 +122,14 @@ def test_activity_outside_the_region_is_stated_and_warned_of_above_a_tenth_of_th
     remarks = coded("activity-outside-region", found.warnings)
     assert bool(remarks) == warned
     if warned:
-        assert f"{1800 * part:.0f} MBq, {100 * part:.0f} % of the net activity, lie outside" in remarks[0].sentence
-        assert "1728 MBq inside it (the lung shunt fraction stands for 72 MBq of them)" in remarks[0].sentence
+        assert f"{number(1800 * part)} MBq, {100 * part:.1f} % of the net activity, lie outside" in remarks[0].sentence
+        assert "1728 MBq inside it (the lung shunt fraction stands for 72.00 MBq of them)" in remarks[0].sentence
         assert remarks[0].numbers["outside_mbq"] == pytest.approx(1800 * part, rel=1e-4)
 
 
 def test_more_than_three_tenths_outside_are_refused_unless_asked_for():
     activity = elsewhere(0.31)
-    with pytest.raises(QuantityError, match=r"558 MBq, 31 %", check=refusal("activity-outside-region")) as refused:
+    with pytest.raises(QuantityError, match=r"558.0 MBq, 31.0 %", check=refusal("activity-outside-region")) as refused:
         quantify(case(activity))
     for way_out in ("calibration_region = ROI", '"image"', "--allow-activity-outside"):
         assert way_out in str(refused.value)

@@ -72,7 +72,7 @@ def test_a_tumor_that_is_not_reached_is_said_once_and_judged_against_no_limit():
     result = assessed("liver", "one", "two", "three", "right")
     (said,) = coded("tumors-not-reached", result.record.warnings)
     assert said.numbers == {"tumors": "three"}
-    assert said.sentence.startswith("Not reached, since less than half lies in a perfused region: three (0% of it).")
+    assert said.sentence.startswith("Not reached, since less than half lies in a perfused region: three (0 % of it).")
     assert {t.roi for t in result.thresholds} == {"right", "one", "two", "normal_liver"}
     assert [result.rois[n].reached for n in ("one", "three", "liver")] == [True, False, None]
     assert not coded("tumor-outside-perfused", result.record.warnings)

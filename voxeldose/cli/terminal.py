@@ -33,11 +33,12 @@ def print_json(content: Any) -> None:
 
 
 def print_lines(lines: Iterable[str], *, err: bool = False) -> None:
-    """Each on its own line; what a header or a name brings along cannot become a command of the terminal."""
+    """Each on its own line, with its tabs; what a header or a name brings along cannot become a command of the terminal."""
     from voxeldose.io.dicom.header import printable
 
     for line in lines:
-        click.echo("\n".join(map(printable, line.split("\n"))), err=err)
+        rows = (row.split("\t") for row in line.split("\n"))
+        click.echo("\n".join("\t".join(map(printable, cells)) for cells in rows), err=err)
 
 
 def print_warnings(remarks: Iterable[Remark]) -> None:

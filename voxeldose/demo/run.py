@@ -14,6 +14,7 @@ from voxeldose.demo.study import SUBJECTS, make_study
 from voxeldose.io.config.case import case_file_from, read_case_tables
 from voxeldose.io.results.new_folder import new_folder
 from voxeldose.jobs.run_case import run_case
+from voxeldose.model.wording import dose
 from voxeldose.report import plot_slices
 
 if TYPE_CHECKING:
@@ -70,10 +71,10 @@ class TruthRow:
         roi = self.computed
         return {
             "ROI": self.roi,
-            "true mean Gy": f"{self.true_mean_gy:.1f}",
+            "true mean Gy": dose(self.true_mean_gy),
             "dpk": _change(roi.mean_dose_gy, self.true_mean_gy),
             "local": _change(roi.mean_dose_local_gy, self.true_mean_gy),
-            "true D70": f"{self.true_d70_gy:.1f}",
+            "true D70 Gy": dose(self.true_d70_gy),
             "D70": _change(roi.d70_gy, self.true_d70_gy),
             "true V400 %": f"{100 * self.true_v400_fraction:.1f}",
             "V400 %": f"{100 * roi.v400_fraction:.1f}",

@@ -62,7 +62,7 @@ def not_reached_remark(rois: Mapping[str, RoiNumbers]) -> tuple[Remark, ...]:
     left = {name: m.perfused_fraction or 0.0 for name, m in rois.items() if m.reached is False}
     if not left:
         return ()
-    parts = ", ".join(f"{name} ({part:.0%} of it)" for name, part in left.items())
+    parts = ", ".join(f"{name} ({100 * part:.0f} % of it)" for name, part in left.items())
     sentence = (
         f"Not reached, since less than half lies in a perfused region: {parts}. Not in T/N of the treated tumors, not planned "
         "for, and not compared with limits."

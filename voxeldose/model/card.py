@@ -72,4 +72,5 @@ def _amount(value: float | None, unit: str) -> str:
         return NO_NUMBER
     if unit == "fraction":
         return f"{percent(value)} %"
-    return f"{dose(value) if unit == 'Gy' else ratio(value)} {unit}".strip()
+    words = f"{value:g}" if value == round(value) and abs(value) < 1000 else ratio(value)
+    return f"{dose(value) if unit == 'Gy' else words} {unit}".strip()

@@ -11,6 +11,8 @@ __all__ = ["NO_NUMBER", "activity", "dose", "measure", "number", "percent", "rat
 
 #: Where there is no number.
 NO_NUMBER = "-"
+#: What rounding leaves of a dose where there is none.
+NOTHING_GY = 5e-4
 #: 1 Ci is 37 GBq by definition.
 MBQ_PER_MCI = 37.0
 
@@ -41,13 +43,15 @@ def dose(value: float | None) -> str:
     """Write an absorbed dose in Gy: three significant digits, as nobody knows one better, ``-`` where there is no number."""
     if value is None or not math.isfinite(value):
         return NO_NUMBER
+    if abs(value) < NOTHING_GY:
+        return "0"
     if abs(value) >= 999.5:
         return f"{float(f'{value:.3g}'):.0f}" if abs(value) < 1e7 else f"{value:.2e}"
     return number(value, 3)
 
 
 def ratio(value: float | None) -> str:
-    """Write a ratio, such as T/N, with three significant digits, ``-`` where there is none."""
+    """Write a ratio, such as T/N, with three significant digits as doses are, ``-`` where there is none."""
     return dose(value)
 
 

@@ -40,6 +40,8 @@ __all__ = ["write_pdf"]
 
 #: Regions in one table of a page.
 _REGIONS_PER_TABLE = 5
+#: Names longer than this stand in two lines over a column.
+_LONG_NAME = 16
 
 
 def write_pdf(
@@ -186,7 +188,7 @@ def _region_table(result: Assessment, names: list[str], spread: Intervals | None
     head = [paragraph("", 8)]
     for name in names:
         role = role_words(result.rois[name].role, result.rois[name].reached)
-        line = f"<font color='{styles[name][0]}'>■</font> <b>{plain_name(name)}</b><br/><font color='{QUIET}'>{role}</font>"
+        line = f"<font color='{styles[name][0]}'>■</font> <b>{_in_lines(plain_name(name))}</b><br/><font color='{QUIET}'>{role}</font>"
         head.append(paragraph(line, 8, align=2))
     rows = [head]
     shading: list[Any] = []
@@ -204,6 +206,15 @@ def _region_table(result: Assessment, names: list[str], spread: Intervals | None
         rows.append([paragraph(f"{escape(column.label)} <font color='{QUIET}'>{column.unit}</font>", 7.5), *cells])
     width = (WIDE_MM - 46) / _REGIONS_PER_TABLE
     return table(rows, [46, *[width] * len(names)], style=shading, repeat=1)
+
+
+def _in_lines(name: str) -> str:
+    """A long name of words joined by underscores in two lines, so that no word is broken."""
+    breaks = [n + 1 for n, letter in enumerate(name) if letter == "_"]
+    if len(name) <= _LONG_NAME or not breaks:
+        return name
+    at = min(breaks, key=lambda n: abs(n - len(name) / 2))
+    return f"{name[:at]}<br/>{name[at:]}"
 
 
 def _interval(spread: Intervals | None, name: str, key: str, unit: str) -> str:

@@ -19,8 +19,6 @@ __all__ = ["Grid", "plan_grids", "plan_title", "write_plan_page", "write_plan_pd
 _TITLES = {"single compartment": "Single compartment (MIRD)", "partition": "Partition model", "voxel": "Voxel by voxel"}
 _SHORT = {"single compartment": "MIRD", "partition": "partition", "voxel": "voxels"}
 CURIE_MBQ = 37_000.0
-#: What rounding leaves of a dose where there is none.
-NOTHING_GY = 5e-4
 
 
 class Grid(NamedTuple):
@@ -55,11 +53,6 @@ def plan_grids(content: Mapping[str, Any]) -> list[Grid]:
     return [grid for grid in grids if grid.rows or grid.note]
 
 
-def _gy(value: float | None) -> str:
-    """A dose; nothing where it is but rounding."""
-    return "0" if value is not None and abs(value) < NOTHING_GY else dose(value)
-
-
 def _side_by_side(content: Mapping[str, Any]) -> Grid:
     methods = content["methods"]
     tumors = list(dict.fromkeys(name for m in methods.values() for name in m["tumors_gy"]))
@@ -73,7 +66,7 @@ def _side_by_side(content: Mapping[str, Any]) -> Grid:
     heads = ["Mean absorbed dose, Gy"] + [
         _TITLES[name] + (" (the plan)" if name == content["method"] else "") for name in methods
     ]
-    shown = [[name, *map(_gy, values)] for name, values in rows if any(v is not None for v in values)]
+    shown = [[name, *map(dose, values)] for name, values in rows if any(v is not None for v in values)]
     missing = " ".join(f"{_TITLES[name]}: {why}" for name, why in content["missing"].items())
     return Grid("Methods side by side, at the planned activity", heads, shown, missing)
 
@@ -99,7 +92,7 @@ def _bounds(content: Mapping[str, Any]) -> Grid:
 
 def _wanted(value: float, name: str) -> str:
     is_fraction = ".V" in name.upper() and "=" in name
-    return f"{percent(value)} %" if is_fraction else f"{_gy(value)} Gy"
+    return f"{percent(value)} %" if is_fraction else f"{dose(value)} Gy"
 
 
 def _limits(content: Mapping[str, Any]) -> Grid:
@@ -118,7 +111,7 @@ def _limits(content: Mapping[str, Any]) -> Grid:
 
 
 def _of_metric(value: float, metric: str) -> str:
-    return f"{percent(value)} %" if metric.endswith("_fraction") else f"{_gy(value)} Gy"
+    return f"{percent(value)} %" if metric.endswith("_fraction") else f"{dose(value)} Gy"
 
 
 def _compartments(content: Mapping[str, Any]) -> Grid:
@@ -129,7 +122,7 @@ def _compartments(content: Mapping[str, Any]) -> Grid:
             number(c["mass_g"]),
             number(c["volume_ml"]),
             ratio(c["tumor_to_normal"]),
-            _gy(c["mean_gy"]),
+            dose(c["mean_gy"]),
         ]
         for c in content["compartments"]
     ]
@@ -150,9 +143,9 @@ def _territories(content: Mapping[str, Any]) -> Grid:
             number(t["activity_mbq"]),
             "-" if t["lung_shunt_fraction"] is None else percent(t["lung_shunt_fraction"]),
             number(t["perfused_g"]),
-            _gy(t["perfused_gy"]),
-            _gy(t["normal_gy"]),
-            "; ".join(f"{name} {_gy(gy)}" for name, gy in t["tumors_gy"].items()) or "-",
+            dose(t["perfused_gy"]),
+            dose(t["normal_gy"]),
+            "; ".join(f"{name} {dose(gy)}" for name, gy in t["tumors_gy"].items()) or "-",
         ]
         for t in content["territories"]
     ]
@@ -166,9 +159,9 @@ def _regions(content: Mapping[str, Any]) -> Grid:
             r["roi"],
             role_words(r["role"]),
             number(r["volume_ml"]),
-            _gy(r["mean_dose_gy"]),
-            _gy(r["d95_gy"]),
-            _gy(r["d70_gy"]),
+            dose(r["mean_dose_gy"]),
+            dose(r["d95_gy"]),
+            dose(r["d70_gy"]),
             percent(r["v400_fraction"]),
         ]
         for r in content["regions"]
@@ -185,7 +178,7 @@ def _lungs(content: Mapping[str, Any]) -> Grid:
         percent(lungs["lung_shunt_fraction"]),
         number(lungs["activity_mbq"]),
         number(lungs["mass_g"]),
-        _gy(lungs["mean_gy"]),
+        dose(lungs["mean_gy"]),
     ]
     return Grid("Lungs", ("Shunt, %", "Activity, MBq", "Mass, g", "Mean, Gy"), [row])
 

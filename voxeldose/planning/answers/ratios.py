@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from voxeldose.dose.tumor_to_normal import tumor_to_normal_of
 from voxeldose.errors import InputError
 from voxeldose.io.results.content import remark_rows, remarks_of
+from voxeldose.model.best_value import TUMOR_TO_NORMAL, best_value, numbers_in, tumors_with_ratio
 from voxeldose.model.remarks import Remark
 from voxeldose.model.wording import number, ratio
 from voxeldose.planning.answers.facts import basis_lines
@@ -15,6 +16,8 @@ from voxeldose.report.text import table_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from voxeldose.model.best_value import BestValue
 
 __all__ = ["RatioAnswer", "answer_ratio", "answer_ratio_of_results"]
 
@@ -36,13 +39,18 @@ WHOLE_LIVER = Remark(
 
 @dataclass(frozen=True)
 class RatioAnswer:
-    """Rows of T/N as results hold them, and what they rest on; ``kind_text`` says what image they are from, where one is."""
+    """Rows of T/N as the image shows them, and what they rest on.
+
+    ``kind_text`` says what image they are from, where one is; ``better`` has T/N by concentration of tumors for which the run knows
+    more than the image shows.
+    """
 
     rows: tuple[Mapping[str, Any], ...]
     inputs: Mapping[str, object]
     constants: Mapping[str, object]
     assumptions: tuple[Remark, ...]
     kind_text: str = ""
+    better: Mapping[str, BestValue] = field(default_factory=dict)
     formula: str = "T/N = (N_T / V_T) / (N_N / V_N) by concentration (counts or activity); mean dose over mean dose by dose; pooled: sums of the treated tumors"
     sources: tuple[str, ...] = SOURCES
 
@@ -52,6 +60,7 @@ class RatioAnswer:
             "schema": "voxeldose/tn/1",
             "kind_text": self.kind_text or None,
             "tumor_to_normal": [dict(row) for row in self.rows],
+            "better": {roi: asdict(one) for roi, one in self.better.items()},
             "formula": self.formula,
             "constants": dict(self.constants),
             "inputs": dict(self.inputs),
@@ -72,10 +81,11 @@ class RatioAnswer:
             }
             for row in self.rows
         ]
+        better = [f"{roi}: {ratio(one.value)} {one.words}" for roi, one in self.better.items()]
         normal = [f"Normal: {row['normal']}, {number(row['normal_volume_ml'])} mL" for row in self.rows[:1]]
         basis = basis_lines(self.sources, self.assumptions)
         head = [self.kind_text] if self.kind_text else []
-        return [*head, *table_lines(rows), *normal, f"Formula: {self.formula}", *basis]
+        return [*head, *table_lines(rows), *better, *normal, f"Formula: {self.formula}", *basis]
 
     def notes(self) -> list[str]:
         """None."""
@@ -122,6 +132,8 @@ def answer_ratio_of_results(content: Mapping[str, Any], source: str) -> RatioAns
     of_run = tuple(
         remark for remark in remarks_of([*content["assumptions"], *content["warnings"]]) if remark.code in RATIO_REMARKS
     )
-    return RatioAnswer(
-        tuple(rows), {"source": source}, content["constants"], (EVEN, *of_run), content.get("kind_text", "")
-    )
+    numbers = numbers_in(content)
+    best = {roi: best_value(numbers, roi, TUMOR_TO_NORMAL) for roi in tumors_with_ratio(numbers)}
+    better = {roi: one for roi, one in best.items() if one.is_better}
+    kind_text = content.get("kind_text", "")
+    return RatioAnswer(tuple(rows), {"source": source}, content["constants"], (EVEN, *of_run), kind_text, better)

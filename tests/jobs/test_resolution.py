@@ -82,7 +82,7 @@ def test_the_terminal_shows_recovered_beside_raw(recovered):
     raw = content["rois"]["lesion"]["mean_dose_gy"]
     value = content["rois"]["lesion"]["recovered"]["mean_dose_gy"]["value"]
     assert "As in the image > recovered (rbv):" in result.stdout
-    assert f"{raw:.1f} > {value:.1f}" in result.stdout
+    assert f"{raw:.3g} > {value:.3g}" in result.stdout
 
 
 def test_the_numbers_of_the_image_stay_as_they_were(plain, recovered):
@@ -234,9 +234,9 @@ def test_the_table_of_the_terminal_shows_best_values_with_a_mark_and_says_what_i
     content, result, _ = recovered
     best = content["rois"]["lesion"]["recovered"]
     (row,) = [line for line in result.stdout.split("As in the image")[0].splitlines() if line.startswith("lesion ")]
-    assert f" {best['mean_dose_gy']['value']:.1f}*" in row
-    assert f" {best['d70_gy']['value']:.1f}*" in row
-    assert f" {content['rois']['lesion']['d2_gy']:.1f} " in row  # not recovered, and not marked
+    assert f" {best['mean_dose_gy']['value']:.3g}*" in row
+    assert f" {best['d70_gy']['value']:.3g}*" in row
+    assert f" {content['rois']['lesion']['d2_gy']:.3g} " in row  # not recovered, and not marked
     assert "* resolution recovered; the image's own value is below" in result.stdout
-    assert f"T/N lesion {best['tumor_to_normal']['value']:.4g}" in result.stdout
+    assert f"T/N lesion {best['tumor_to_normal']['value']:.3g}" in result.stdout
     assert "*" not in plain[1].stdout

@@ -81,10 +81,11 @@ class RayTransport:
     it get 3 % too much, as betas that turn in lung spread farther aside than straight rays; the first 4 mm of bone get 3.4 %
     too much.
 
-    Where density is even (to 0.9 % within reach, noise averaged over 10 mm) the exact kernel of that density takes the place of
-    rays, if image and dose have one lattice: only where density varies does it cost more.
+    Where density is even (to 3 % within reach, noise averaged over 10 mm; to 0.9 % with ``rays``) the exact kernel of that density
+    takes the place of rays, if image and dose have one lattice: only where density varies does it cost more. No ray starts in air.
 
-    Rays are finite in number, so voxels are noisy (benchmarks/bench_density.py). Rms over voxels above 1 % of the maximum:
+    Rays are finite in number, so voxels are noisy (benchmarks/bench_density.py; bench_noisy.py for PETs with noise in every voxel:
+    1.4 and 1.7 %, lung 3.1 and 3.8 % on its two phantoms; on the first 0.3 % where the dose exceeds a fifth of its maximum). Rms over voxels above 1 % of the maximum:
     0.3 % (lung 0.9 %) with image, dose and density on 4.8 mm, 0.9 % (2.1 %) with the density of a CT and activity that ends at
     voxels; 1.1 % (2.2 %) with all three on a CT grid of 1 mm; 1.2 % (1.6 %) on a dose grid of 2 mm under an image of 4.8 mm;
     on a CT grid of 1 mm under such an image 1 % where the dose exceeds a fifth of its maximum, but 10 % far from the
@@ -95,9 +96,10 @@ class RayTransport:
     kernel : PointKernel
         Of water. It keeps its shape and takes the energy per decay of the run's constants.
     rays : int, optional
-        Rays per voxel, a power of two. Without it 1024 from a voxel size of 2.5 mm on (cube root of the volume),
-        512 from 1 mm on, 256 below and for voxels that hold next to nothing (noise, the tails of blur). Where the density
-        image is finer than the voxel, from each of the parts in which rays see it.
+        Rays per voxel, a power of two, from each of the parts in which rays see it where the density image is finer. Without it a
+        number by the voxel's size (1024 from 2.5 mm on, cube root of the volume, 512 from 1 mm on, 256 below) and by what lies around
+        (:mod:`voxeldose.dose.engines.rays.classes`): twice as many from strong sources at an edge of density, in parts; half at other
+        edges and in lung; a quarter in soft tissue.
     soft_tissue_range : float
         Range factor from 1.05 g/mL on; falls with the logarithm of density, as the density effect does, to 1 at
         0.26 g/mL (lung). One density all over the image says nothing of tissue: there it is 1, water of that density, and the
@@ -131,7 +133,7 @@ class RayTransport:
     def describe(self) -> str:
         """One sentence for the report."""
         rays = (
-            "256 to 1024 rays from each voxel, or part of one with its own density, by its size; fewest from next to no activity"
+            "64 to 2048 rays from each voxel by its size, most where density changes and from strong sources; none from air"
             if self.rays is None
             else f"{self.rays} rays per voxel"
         )

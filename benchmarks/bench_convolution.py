@@ -35,7 +35,7 @@ from voxeldose.dose.assess import assess
 from voxeldose.dose.engines.convolution import Convolution
 from voxeldose.dose.engines.voxelise import voxelise
 from voxeldose.model.administration import Administration
-from voxeldose.model.case import Case
+from voxeldose.model.case import Administered, Case
 from voxeldose.model.grid import Grid
 from voxeldose.model.kernel import point_kernel
 from voxeldose.model.radionuclide import Y90
@@ -137,7 +137,7 @@ def setup(shape: Shape, spacing: Spacing, *, dense: bool) -> tuple[DecayMap, Vox
 
 
 def case_of(decays: DecayMap) -> Case:
-    """A whole case on this image: a liver and three tumors, activity scaled to what was given."""
+    """A whole case on this image: a liver and three tumors, activity scaled to what was given; the image may be full of it."""
     grid, at = decays.grid, datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
     axes = [(np.arange(n) - n / 2) * s for n, s in zip(grid.shape, grid.spacing_mm, strict=True)]
     k, j, i = np.meshgrid(*axes, indexing="ij", sparse=True)
@@ -145,7 +145,8 @@ def case_of(decays: DecayMap) -> Case:
     for n, (where, radius) in enumerate(((-30, 22), (5, 14), (40, 9))):
         rois.append(Roi(f"lesion_{n + 1}", "tumor", k**2 + j**2 + (i - where) ** 2 <= radius**2, grid))
     activity = ActivityMap(decays.values, grid, at=at, radionuclide=Y90)
-    return Case(activity, RoiSet(tuple(rois)), Administration(Y90, 1850.0, at))
+    anywhere = Administered(outside_allowed=True)
+    return Case(activity, RoiSet(tuple(rois)), Administration(Y90, 1850.0, at), calibration=anywhere)
 
 
 def work_of(who: str, decays: DecayMap, kernel: VoxelKernel) -> Callable[[], Image]:

@@ -15,7 +15,7 @@ from voxeldose.model.roi import Roi, RoiSet
 from voxeldose.model.volume import ActivityMap, DensityMap
 
 AT = datetime(2024, 5, 2, 10, 15, tzinfo=UTC)
-GRID = Grid.from_axes((12, 10, 10), (4, 4, 4), (0, 0, 0))
+GRID = Grid.from_axes((12, 10, 10), (4, 3, 2.5), (0, 0, 0))
 
 
 def box(name, role, slices):
@@ -24,25 +24,31 @@ def box(name, role, slices):
     return Roi(name, role, occupancy, GRID)
 
 
-def case(density_from, *rois):
-    """A liver over slices 2 to 9, and a density image that begins with slice ``density_from``."""
+def case(density_from, *rois, axis=0):
+    """A liver over slices 2 to 9, rows and columns 2 to 7, and a density image that begins at ``density_from`` along an axis."""
     values = np.zeros(GRID.shape)
     values[2:10, 2:8, 2:8] = 1e5
-    part = GRID.window((density_from, 0, 0), (12 - density_from, 10, 10))
+    start = [density_from if n == axis else 0 for n in range(3)]
+    part = GRID.window(start, [n - first for n, first in zip(GRID.shape, start, strict=True)])
     density = DensityMap(np.full(part.shape, 1.05), part)
     given = Administration(Y90, 300.0, AT, 0.0, 0.0, "glass")
     liver = box("liver", "liver", slice(2, 10))
     return Case(ActivityMap(values, GRID, at=AT, radionuclide=Y90), RoiSet((liver, *rois)), given, density=density)
 
 
-@pytest.mark.parametrize(("density_from", "part", "short_mm"), [(5, 3 / 8, 10), (4, 2 / 8, 6)])
-def test_a_density_image_that_ends_in_the_liver_is_refused_with_the_missing_millimetres(density_from, part, short_mm):
+@pytest.mark.parametrize(
+    ("axis", "density_from", "part", "short_mm"),
+    [(0, 5, 3 / 8, 10), (0, 4, 2 / 8, 6), (1, 4, 2 / 6, 4.5), (2, 6, 4 / 6, 8.75)],
+)
+def test_a_density_image_that_ends_in_the_liver_is_refused_with_the_missing_millimetres(
+    axis, density_from, part, short_mm
+):
     with pytest.raises(GeometryError, check=refusal("density-too-small")) as caught:
-        assess(case(density_from), LocalDeposition())
+        assess(case(density_from, axis=axis), LocalDeposition())
     fields = caught.value.fields
     assert fields["outside_fraction"] == pytest.approx(part)
     assert fields["short_mm"] == pytest.approx(short_mm)  # from the edge of the image to the farthest voxel's centre
-    assert f"by up to {short_mm} mm" in str(caught.value)
+    assert f"by up to {short_mm:.0f} mm" in str(caught.value)
 
 
 def test_one_that_holds_the_liver_and_cuts_the_lungs_warns_of_them():

@@ -47,7 +47,9 @@ def test_tables_of_a_cohort_hold_paths_only_when_asked(study, tmp_path, identifi
     absolute = study / "gone.toml"
     table.write_text(f"case\n{NAME}/case.toml\n{absolute}\n{NAME}/torn.toml\n{NAME}/none.toml\n")
     words = ["--identifiers"] if identifiers else []
-    run("cohort", table, "--out", tmp_path / "all", "--workers", 1, "--quiet", *words)
+    said = run("cohort", table, "--out", tmp_path / "all", "--workers", 1, *words)
+    assert "failed (refused)" in said.stderr
+    assert (NAME in said.stderr) == identifiers
     with (tmp_path / "all" / "failures.csv").open(encoding="utf-8") as file:
         messages = [row["message"] for row in csv.DictReader(file)]
     assert len(messages) == 3

@@ -20,16 +20,15 @@ from voxeldose.errors import InputError, VoxeldoseError
 from voxeldose.io.config.case import named_inputs
 from voxeldose.io.json_text import format_json
 from voxeldose.io.results.new_folder import replacing
-from voxeldose.jobs.cohort.entry import build_case_file
+from voxeldose.jobs.cohort.entry import Entry, build_case_file
 from voxeldose.jobs.cohort.plan import Source, write_plan
 from voxeldose.jobs.cohort.store import MARKER, Store, read_plan
-from voxeldose.jobs.cohort.tables import write_all, write_rows
+from voxeldose.jobs.cohort.tables import failure_message, write_all, write_rows
 from voxeldose.jobs.cohort.workers import Died, Lost, in_a_process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from voxeldose.jobs.cohort.entry import Entry
     from voxeldose.jobs.cohort.workers import Workers
 
 __all__ = ["Counts", "News", "Options", "Verdict", "preview_cohort", "run_cohort"]
@@ -210,7 +209,7 @@ def run_cohort(
             store.withdraw()
             msg = f"{store.out}: cannot be written ({error.strerror or error}). Make room, or choose another --out."
             raise InputError(msg, code="file-not-written") from error
-        driver = _Driver(store, options, counts, report_progress or (lambda _: None))
+        driver = _Driver(store, options, counts, report_progress or (lambda _: None), identifiers=source.identifiers)
         try:
             try:
                 driver.run(workers)
@@ -234,10 +233,16 @@ class _Driver:
     """Hands out cases and records outcomes."""
 
     def __init__(
-        self, store: Store, options: Options, counts: Counts, report_progress: Callable[[Counts], None]
+        self,
+        store: Store,
+        options: Options,
+        counts: Counts,
+        report_progress: Callable[[Counts], None],
+        *,
+        identifiers: bool,
     ) -> None:
         self._store, self._options, self._counts = store, options, counts
-        self._report_progress = report_progress
+        self._report_progress, self._identifiers = report_progress, identifiers
         self._run = uuid.uuid4().hex
         self._again: deque[dict[str, Any]] = deque()
         self._tables = _InterimTables(store)
@@ -302,7 +307,8 @@ class _Driver:
             counts.failed_codes |= {outcome["exit_code"]}
             if self._options.fail_fast:
                 counts.stopped = counts.stopped or f"{name} failed, and --fail-fast was given"
-            self.report("failed", f"{name}: failed ({outcome['exit_class']}): {outcome['message']}")
+            message = failure_message(Entry(**task["entry"]), outcome, identifiers=self._identifiers)
+            self.report("failed", f"{name}: failed ({outcome['exit_class']}): {message}")
             return
         self._store.failure(name).unlink(missing_ok=True)
         if outcome["status"] == "kept":

@@ -1,64 +1,20 @@
 """PET of every vendor: units, decay references and nuclides all lead to the same activity at the infusion."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import timedelta, timezone
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset
+from pet_scans import FRAME_S, INFUSION, SAME, SCAN, at_infusion, case_of, scanner, stamp
 from remarks import coded
 
-from voxeldose.dose.activity import decay_to, quantify
-from voxeldose.errors import InputError, QuantityError
+from voxeldose.dose.activity import quantify
+from voxeldose.errors import QuantityError
 from voxeldose.io.dicom.options import PetOptions
 from voxeldose.io.dicom.pet import read_pet
 from voxeldose.io.images import read_activity
-from voxeldose.model.administration import Administration
-from voxeldose.model.case import Absolute, Administered, Case
-from voxeldose.model.radionuclide import F18, GA68, GE68, NA22, Y86, Y90, ZR89, known_radionuclide, scaling_as_another
-from voxeldose.model.roi import RoiSet
-
-INFUSION = datetime(2024, 5, 2, 16, 20, tzinfo=UTC)
-FRAME_S = 1800.0
-# slopes are written with 16 characters, stored values round to 3e-5 of the field
-SAME = 1e-4
-
-
-def stamp(at):
-    return at.strftime("%Y%m%d"), at.strftime("%H%M%S.%f")
-
-
-def scanner(*, correction, scanned_at, computed_as=Y90, administered_at=INFUSION, beds=1, factor=True, **header):
-    """A change of the test series: ``field`` Bq/mL of Y-90 at the infusion as a scanner would write it.
-
-    It measures counts over a frame from the true nuclide, divides by the positron fraction it believes in, and corrects
-    for the decay of the nuclide it believes in.
-    """
-
-    def change(ds, n):
-        start = scanned_at + timedelta(seconds=FRAME_S * (n * beds // 5))
-        begin = {"START": scanned_at, "ADMIN": administered_at, "NONE": start}[correction]
-        at_start = Y90.decay_factor((start - INFUSION).total_seconds())
-        measured = at_start / Y90.frame_factor(FRAME_S) * Y90.positron_fraction / computed_as.positron_fraction
-        applied = 1.0
-        if correction != "NONE":
-            applied = computed_as.frame_factor(FRAME_S) / computed_as.decay_factor((start - begin).total_seconds())
-        ds.RescaleSlope = f"{float(ds.RescaleSlope) * measured * applied:.10g}"
-        ds.DecayCorrection, ds.ActualFrameDuration = correction, int(FRAME_S * 1000)
-        ds.SeriesDate, ds.SeriesTime = stamp(scanned_at)
-        ds.AcquisitionDate, ds.AcquisitionTime = stamp(start)
-        ds.FrameReferenceTime = (start - scanned_at).total_seconds() * 1000
-        if factor:
-            ds.DecayFactor = f"{applied:.8g}"
-        drug = ds.RadiopharmaceuticalInformationSequence[0]
-        drug.RadiopharmaceuticalStartDateTime = administered_at.strftime("%Y%m%d%H%M%S.%f")
-        drug.RadionuclideHalfLife = f"{computed_as.half_life_s:.9g}"
-        drug.RadionuclidePositronFraction = f"{computed_as.positron_fraction:.6g}"
-        drug.RadionuclideCodeSequence[0].CodeMeaning = computed_as.name
-        for key, value in header.items():
-            setattr(ds, key, value)
-
-    return change
+from voxeldose.model.case import Absolute, Administered
+from voxeldose.model.radionuclide import F18, GA68, GE68, NA22, Y86, Y90, ZR89, scaling_as_another
 
 
 def states(pet, code, at, words):
@@ -67,10 +23,6 @@ def states(pet, code, at, words):
     assert pet.at == at
     assert remark.numbers["at"] == at.isoformat()
     assert words in remark.sentence
-
-
-def at_infusion(pet):
-    return decay_to(pet, INFUSION, Y90)
 
 
 @pytest.mark.parametrize("factor", [True, False])
@@ -117,11 +69,6 @@ def test_factors_of_another_nuclide_are_the_published_ones():
     assert found == pytest.approx(30351 / 1953.6 * 1.2417 * 1.0018 / 1.0645, rel=1e-3)
     assert scaling_as_another(Y90, ZR89, elapsed_s=0, frame_s=0) == pytest.approx(7156, rel=0.005)
     assert scaling_as_another(Y90, Y86, elapsed_s=0, frame_s=0) == pytest.approx(10013, rel=1e-3)
-
-
-def case_of(pet, **options):
-    given = Administration(Y90, 1000.0, INFUSION)
-    return Case(pet, RoiSet(), given, **options)
 
 
 def test_another_nuclide_is_never_undone_without_being_asked(write_series):
@@ -174,8 +121,6 @@ def test_y90_computed_as_f18_under_its_own_name_is_undone_when_asked(write_serie
 
 
 # --- decay references of the vendors ---
-
-SCAN = INFUSION + timedelta(hours=22)
 
 
 def test_a_series_time_before_the_scan_gives_way_to_the_decay_factor(write_series, place_error):
@@ -354,202 +299,3 @@ def test_a_scan_before_the_infusion_is_refused_in_spite_of_a_later_administratio
     change = scanner(correction="ADMIN", scanned_at=INFUSION - timedelta(hours=2))
     with pytest.raises(QuantityError, match="before the infusion"):
         quantify(case_of(read_pet(write_series("PT", change=change))))
-
-
-# --- units ---
-
-
-def philips(units="CNTS", creator="Philips PET Private Group", **factors):
-    def change(ds, n):
-        ds.Units = units
-        block = ds.private_block(0x7053, creator, create=True)
-        for name, value in factors.items():
-            block.add_new({"suv": 0x00, "bqml": 0x09}[name], "DS", value)
-
-    return change
-
-
-@pytest.mark.parametrize("units", ["CNTS", "PROPCPS"])
-def test_counts_of_philips_times_its_factor_are_bq_per_ml(write_series, place_error, units):
-    pet = read_pet(write_series("PT", change=philips(units, suv="0.002", bqml="3.75")))
-    assert place_error(pet, scale=3.75) < 0.03 * 3.75
-    (remark,) = coded("philips-factor-used", pet.remarks)
-    assert remark.numbers["smallest_factor"] == remark.numbers["largest_factor"] == 3.75
-    assert "(7053,1009) 3.75" in remark.sentence
-
-
-def test_a_factor_of_philips_of_its_own_a_slice_is_applied_slice_by_slice(write_series, place_error):
-    def change(ds, n):
-        philips(bqml=f"{2 + n / 4}")(ds, n)
-        ds.RescaleSlope = f"{float(ds.RescaleSlope) / (2 + n / 4):.10g}"
-
-    assert place_error(read_pet(write_series("PT", change=change))) < 0.03
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (philips(suv="0.002"), "(7053,1009)"),
-        (philips(bqml="0"), "(7053,1009)"),
-        (philips(creator="ANOTHER", bqml="3.75"), "without its private creator"),
-        (philips("PROPCNTS"), "PROPCNTS"),
-    ],
-)
-def test_counts_without_a_usable_factor_are_refused(write_series, refused, change, words):
-    folder = write_series("PT", change=change)
-    refused(lambda: read_pet(folder), str(folder), words, "counts", code="pet-not-in-bq-per-ml")
-
-
-def test_a_factor_missing_in_one_slice_is_refused(write_series, refused):
-    folder = write_series("PT", change=lambda ds, n: philips(bqml="3" if n != 2 else "0")(ds, n))
-    refused(lambda: read_pet(folder), code="philips-factor-missing")
-
-
-def suv(correction="START", weight=70.0, dose=2e9, **header):
-    def change(ds, n):
-        scanner(correction=correction, scanned_at=SCAN)(ds, n)
-        ds.Units, ds.PatientWeight = "GML", weight
-        ds.RadiopharmaceuticalInformationSequence[0].RadionuclideTotalDose = dose
-        left = Y90.decay_factor((SCAN - INFUSION).total_seconds()) if correction == "START" else 1.0
-        if weight and dose:
-            ds.RescaleSlope = f"{float(ds.RescaleSlope) * weight * 1000 / (dose * left):.10g}"
-        for key, value in header.items():
-            setattr(ds, key, value)
-
-    return change
-
-
-@pytest.mark.parametrize("correction", ["START", "ADMIN"])
-def test_suv_is_turned_back_when_asked_with_its_factor_said(write_series, place_error, correction):
-    folder = write_series("PT", change=suv(correction))
-    pet = read_pet(folder, options=PetOptions(undo_suv=True))
-    assert place_error(at_infusion(pet)) < 700 * SAME
-    (remark,) = coded("suv-undone", pet.remarks)
-    assert "1 g/mL is" in remark.sentence
-    assert "70 kg" in remark.sentence
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (suv(weight=0), "--weight-kg"),
-        (suv(dose=0), "(0018,1074)"),
-        (suv(dose=2000), "in Bq"),
-        (suv(SUVType="LBM"), "LBM"),
-        (suv(DecayCorrection="NONE"), "START or ADMIN"),
-        (suv(SeriesDate="", AcquisitionDate=""), "instants"),
-    ],
-)
-def test_suv_is_not_turned_back_without_weight_dose_and_decay(write_series, refused, change, words):
-    folder = write_series("PT", change=change)
-    refused(lambda: read_pet(folder, options=PetOptions(undo_suv=True)), str(folder), words, code="suv-incomplete")
-
-
-def test_the_users_weight_stands_in_for_a_missing_one(write_series, place_error):
-    def unweighed(ds, n):
-        suv()(ds, n)
-        del ds.PatientWeight
-
-    pet = read_pet(write_series("PT", change=unweighed), options=PetOptions(undo_suv=True, weight_kg=70.0))
-    assert place_error(at_infusion(pet)) < 700 * SAME
-
-
-def mapping(units, slope, intercept=0.0):
-    item, code = Dataset(), Dataset()
-    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = units, "UCUM", units
-    item.MeasurementUnitsCodeSequence = [code]
-    item.RealWorldValueSlope, item.RealWorldValueIntercept = slope, intercept
-    return item
-
-
-@pytest.mark.parametrize(("units", "per"), [("Bq/ml", 1.0), ("kBq/mL", 1e-3), ("MBq/ml", 1e-6), ("Bq/L", 1e3)])
-def test_a_real_world_mapping_to_a_concentration_takes_stored_values(write_series, place_error, units, per):
-    def mapped(ds, n):
-        slope = float(ds.RescaleSlope)
-        ds.Units = "PROPCPS"
-        ds.RealWorldValueMappingSequence = [mapping("{SUVbw}g/ml", 7.0), mapping(units, slope * per)]
-        ds.RescaleSlope = "999"  # must not be applied before the mapping
-
-    assert place_error(read_pet(write_series("PT", change=mapped))) < 0.03
-
-
-def test_two_real_world_mappings_to_a_concentration_that_differ_are_refused(write_series, refused):
-    def mapped(ds, n):
-        ds.Units = "PROPCPS"
-        ds.RealWorldValueMappingSequence = [mapping("Bq/ml", 1.0), mapping("Bq/ml", 2.0)]
-
-    folder = write_series("PT", change=mapped)
-    refused(lambda: read_pet(folder), code="mappings-differ")
-
-
-def test_a_mapping_without_a_line_is_refused(write_series, refused):
-    def mapped(ds, n):
-        ds.Units, item = "PROPCPS", mapping("Bq/ml", 1.0)
-        del item.RealWorldValueSlope
-        ds.RealWorldValueMappingSequence = [item]
-
-    folder = write_series("PT", change=mapped)
-    refused(lambda: read_pet(folder), "slice_", "no slope", "Rescale Slope", code="mapping-not-linear")
-
-
-def test_slices_in_two_units_are_refused(write_series, refused):
-    folder = write_series("PT", change=lambda ds, n: setattr(ds, "Units", "GML" if n == 3 else "BQML"))
-    refused(lambda: read_pet(folder), "slice_03.dcm", "GML", code="units-differ")
-
-
-def test_slices_at_several_instants_without_a_nuclide_are_refused(write_series, refused):
-    def beds(ds, n):
-        scanner(correction="NONE", scanned_at=SCAN, beds=5)(ds, n)
-        del ds.RadiopharmaceuticalInformationSequence
-
-    folder = write_series("PT", change=beds)
-    refused(lambda: read_pet(folder), str(folder), "5 different instants", code="nuclide-missing")
-
-
-def test_a_relative_image_is_brought_to_one_instant_too(write_series, place_error):
-    change = scanner(correction="NONE", scanned_at=SCAN, beds=5, factor=False, Units="CNTS")
-    found = read_activity(write_series("PT", change=change), quantity="counts")
-    scale = Y90.decay_factor((found.at - INFUSION).total_seconds())
-    assert place_error(found, scale=scale) < 700 * SAME
-
-
-def test_values_do_not_change_with_the_order_of_files(write_series):
-    change = scanner(correction="NONE", scanned_at=SCAN, beds=5)
-    one, two = (
-        read_pet(write_series("PT", folder=name, reverse=r, change=change)) for name, r in (("a", False), ("b", True))
-    )
-    np.testing.assert_array_equal(one.values, two.values)
-
-
-def test_an_unknown_nuclide_cannot_be_undone():
-    with pytest.raises(QuantityError, match="positron fraction"):
-        scaling_as_another(Y90, known_radionuclide("Tc-99m"), elapsed_s=0, frame_s=0)
-
-
-def test_a_dynamic_series_says_why_places_are_doubled(write_series):
-    def dynamic(ds, n):
-        ds.SeriesType = ["DYNAMIC", "IMAGE"]
-        ds.ImagePositionPatient[2] = 60 + 3 * (n // 2)
-
-    with pytest.raises(InputError, match="DYNAMIC"):
-        read_pet(write_series("PT", shape=(6, 3, 4), change=dynamic))
-
-
-def test_suv_is_not_undone_where_there_is_none(write_series, refused):
-    folder = write_series("PT")
-    refused(lambda: read_pet(folder, options=PetOptions(undo_suv=True)), str(folder), code="nothing-to-undo")
-
-
-@pytest.mark.parametrize("units", ["CNTS", "PROPCPS", ""])
-def test_suv_is_not_undone_in_units_that_are_none(write_series, refused, units):
-    folder = write_series("PT", change=lambda ds, _: setattr(ds, "Units", units))
-    asked = PetOptions(undo_suv=True)
-    refused(lambda: read_pet(folder, options=asked), str(folder), "GML", units or "none", code="units-not-suv")
-
-
-@pytest.mark.parametrize("asked", [PetOptions(undo_nuclide="F-18"), PetOptions(undo_suv=True)])
-def test_nothing_is_undone_in_counts_or_a_spect(write_series, write_nm, refused, asked):
-    folder = write_series("PT")
-    refused(lambda: read_activity(folder, quantity="counts", pet=asked), code="correction-without-pet")
-    path = write_nm()
-    refused(lambda: read_activity(path, pet=asked), str(path), "leave them out", code="correction-without-pet")
